@@ -20,7 +20,7 @@ Theorem numbers are those of Xu & Sato, arXiv 2410.01405v7.
 from __future__ import annotations
 
 import math
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 __all__ = [
     "KINDS",
@@ -99,4 +99,4 @@ def check_kind(kind: object) -> Kind:
     """Return the modulus kind; raise unless it is one of :data:`KINDS`."""
     if kind not in KINDS:
         raise ValueError(f"`kind` must be one of {', '.join(KINDS)}, got {kind!r}")
-    return cast(Kind, kind)
+    return kind
