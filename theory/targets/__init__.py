@@ -1,0 +1,36 @@
+"""Targets: functions on [0,1]^{N x d} that know what is proven about their moduli.
+
+``parse_target("token-sine:periods=3")`` makes one, ``TARGETS`` lists them, ``resolve_target`` also
+takes a function of your own.  Importing this package does not import torch.
+"""
+
+from theory.targets.base import ClosedForm, Scaled, Smoothness, Sum, Target
+from theory.targets.context import ContextMax, SoftmaxAttention, TokenTimesMean
+from theory.targets.field import SmoothField
+from theory.targets.mixes import Dial, MeanField, OthersMean, TokenPower, TokenSine
+from theory.targets.own import OwnFunction, equivariance_gap, load_function, resolve_target
+from theory.targets.registry import TARGETS, parse_target, target_parameters
+
+__all__ = [
+    "TARGETS",
+    "ClosedForm",
+    "ContextMax",
+    "Dial",
+    "MeanField",
+    "OthersMean",
+    "OwnFunction",
+    "Scaled",
+    "SmoothField",
+    "Smoothness",
+    "SoftmaxAttention",
+    "Sum",
+    "Target",
+    "TokenPower",
+    "TokenSine",
+    "TokenTimesMean",
+    "equivariance_gap",
+    "load_function",
+    "parse_target",
+    "resolve_target",
+    "target_parameters",
+]
