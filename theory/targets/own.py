@@ -34,7 +34,7 @@ def _torch() -> Any:
 def _accepted(out: Any, x: Any, name: str) -> Any:
     """Return the output of an own function, or raise naming it, the expected and the got."""
     tensor = namespace(x) is not np
-    kind = _torch().Tensor if tensor else np.ndarray
+    kind: Any = _torch().Tensor if tensor else np.ndarray
     if not isinstance(out, kind):
         what = "a torch tensor" if tensor else "a NumPy array"
         raise TypeError(f"`{name}` returned {type(out).__name__}, expected {what}")
