@@ -33,7 +33,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from theory import rates
 from theory.notation import Kind, check_dim, check_loops, check_p, check_tokens
@@ -59,6 +59,10 @@ PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 
 TERM_NAMES = ("token", "context", "sequence", "memoriser", "collisions", "strips")
 STDERR_MARGIN = 3.0  # a bound must be this many standard errors below the trivial one to count
+UNPROVED = (
+    "the O-constants are this project's and not proved at this r: the grid ceil(1/delta) needs "
+    "more loops"
+)
 MOST_BITS = 64  # digits per label that a free choice of q looks at
 
 
@@ -165,6 +169,15 @@ class _Problem:
         return math.comb(self.tokens, 2) * delta**self.dim
 
 
+class _Construction(TypedDict):
+    """The keywords that name a construction in :mod:`theory.rates`."""
+
+    tokens: int
+    dim: int
+    memoriser: Memoriser
+    coding: Coding
+
+
 class _Recorder:
     """Evaluates moduli and remembers the worst side seen."""
 
@@ -259,10 +272,7 @@ def theorem_3_6_bound(
     delta = delta_of(r, tokens=tokens, dim=dim)
     terms = _theorem_terms(problem, recorder, delta, placement)
     proved = theorem_constants_are_proved(r, tokens=tokens, dim=dim, delta_rule=delta_rule)
-    open_point = None if proved else (
-        "the O-constants are this project's and not proved at this r: the grid ceil(1/delta) "
-        "needs more loops"
-    )  # fmt: skip
+    open_point = None if proved else UNPROVED
     return _row(
         problem,
         r,
@@ -323,6 +333,7 @@ def explicit_bound(
     memoriser: Memoriser,
     coding: Coding,
     bits: int | None = None,
+    grid: int | None = None,
     slope: float = math.inf,
     trivial: float | None = None,
     trivial_stderr: float | None = None,
@@ -341,7 +352,11 @@ def explicit_bound(
         Increments need the sum code: on the rank code neighbouring labels are unrelated and e_mem
         is D.
     bits : int, optional
-        Digits per label q of ``"digits"``; left out, the q of the smallest total.
+        Digits per label q of ``"digits"``; left out, the q <= 64 of the smallest total, or
+        with a chosen ``grid`` the largest that fits.
+    grid : int, optional
+        Cells a side m whose loops fit into r (further loops change nothing); left out, the largest
+        such m, which at a finite slope M need not be the best: strips grow with m.
 
     Returns
     -------
@@ -362,21 +377,21 @@ def explicit_bound(
     problem = _Problem(tokens, dim, p, oscillation, slope, trivial, trivial_stderr)
     r, recorder = check_loops(loops), _Recorder(moduli)
     version = f"explicit inequality, {memoriser} on the {coding} code"
+    how = _Construction(tokens=tokens, dim=dim, memoriser=memoriser, coding=coding)
 
     def row(q: int | None) -> BoundRow:
-        grid = rates.largest_grid(
-            r, tokens=tokens, dim=dim, memoriser=memoriser, coding=coding, bits=q
-        )
-        if grid is None:
+        side = grid if grid is not None else rates.largest_grid(r, bits=q, **how)
+        if side is None:
             terms = _all_terms(collisions=problem.ceiling)
         else:
-            terms = _explicit_terms(problem, recorder, grid, memoriser, coding, q)
+            _check_fits(rates.construction_loops(side, bits=q, **how), r, side)
+            terms = _explicit_terms(problem, recorder, side, memoriser, coding, q)
         return _row(
             problem,
             r,
             terms,
-            delta=1.0 if grid is None else 1.0 / grid,
-            grid=grid,
+            delta=1.0 if side is None else 1.0 / side,
+            grid=side,
             side=recorder.side,
             version=version,
             bits=q,
@@ -384,7 +399,11 @@ def explicit_bound(
 
     if memoriser != "digits" or bits is not None:
         return row(bits)
-    return _best_bits(row)
+    if grid is None:
+        return _best_bits(row)
+    label = rates.last_label(grid, tokens=tokens, dim=dim, coding=coding)
+    fitting = (r - (grid - 1) - tokens - 1) // (label + 1)
+    return row(min(MOST_BITS, max(1, fitting)))
 
 
 def first_informative_loops(
@@ -608,6 +627,12 @@ def _smallest_at_least(count: Callable[[int], int], value: int) -> int:
 def _all_terms(**given: float) -> dict[str, float]:
     """The full set of terms, absent ones 0.0."""
     return {name: given.get(name, 0.0) for name in TERM_NAMES}
+
+
+def _check_fits(needed: int, loops: int, grid: int) -> None:
+    """Raise unless a chosen grid's loops fit."""
+    if needed > loops:
+        raise ValueError(f"`grid`={grid} needs {needed} loops, got loops={loops}")
 
 
 def _check_option(value: str, name: str, choices: tuple[str, ...]) -> None:

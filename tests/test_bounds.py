@@ -1,0 +1,405 @@
+"""Bounds: the formulas term by term, the proof behind them on small cases, and the verdicts."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+
+from theory import rates
+from theory.bounds import (
+    TERM_NAMES,
+    explicit_bound,
+    first_informative_loops,
+    theorem_3_6_bound,
+    theorem_constants_are_proved,
+)
+from theory.trivial import best_constant_error
+from theory.verdict import Verdict
+
+CASES = [
+    (n, d, p, slope)
+    for n, d in ((1, 1), (2, 1), (3, 2))
+    for p in (1.0, 2.0, 3.5, math.inf)
+    for slope in (math.inf, 1e4, 3.0)
+]
+RELATIVE = 1e-12  # a few roundings
+ROUNDING = 1e-12
+
+
+def holder(kind, delta):
+    """Three different moduli, all of a known side."""
+    scale, exponent = {"sequence": (0.9, 0.7), "token": (0.4, 1.0), "contextual": (0.3, 0.5)}[kind]
+    return scale * delta**exponent, "exact"
+
+
+def lower(kind, delta):
+    return holder(kind, delta)[0], "lower"
+
+
+def identity(p, n, d):
+    """Moduli of f(X) = X: upper bounds by the p-norm of a vector of given Euclidean length."""
+
+    def moduli(kind, delta):
+        entries = {"sequence": n * d, "token": d, "contextual": 0}[kind]
+        return (delta * entries ** max(0.0, 1 / p - 0.5) if entries else 0.0), "upper"
+
+    return moduli
+
+
+def p_norm_measure(measure, p):
+    return 0.0 if measure == 0 else min(1.0, measure) ** (1 / p)
+
+
+@pytest.mark.parametrize("placement", ["default", "all"])
+@pytest.mark.parametrize("rule", ["printed", "stages"])
+@pytest.mark.parametrize(("n", "d", "p", "slope"), CASES)
+def test_theorem_bound_is_the_formula(n, d, p, slope, rule, placement):
+    span = 1.7
+    for loops in (n + 1, n + 40, 10**9):
+        row = theorem_3_6_bound(
+            holder, loops, tokens=n, dim=d, p=p, oscillation=span,
+            slope=slope, placement=placement, delta_rule=rule,
+        )  # fmt: skip
+        width = {"printed": rates.delta_of_loops, "stages": rates.delta_of_stages}[rule]
+        delta, root = width(loops, tokens=n, dim=d), (n * d) ** (1 / p)
+        expected = {
+            "token": root * 0.4 * delta * d**0.5,
+            "context": root * 0.3 * (delta * (n * d) ** 0.5) ** 0.5,
+            "sequence": (root if placement == "all" else 1) * 0.9 * (delta * (n * d) ** 0.5) ** 0.7,
+            "memoriser": 0.0,
+            "collisions": root * span * p_norm_measure(n * (n - 1) / 2 * delta**d, p),
+            "strips": root * span * p_norm_measure(d * n / (slope * delta), p),
+        }
+        assert row.terms == pytest.approx(expected, rel=RELATIVE)
+        assert row.total == pytest.approx(sum(expected.values()), rel=RELATIVE)
+        assert tuple(row.terms) == TERM_NAMES
+        assert row.up_to_constant == ("collisions", "strips")
+
+
+@pytest.mark.parametrize(
+    ("memoriser", "coding", "bits"),
+    [("increments", "sum", None), ("timestep", "rank", None), ("digits", "rank", 5)],
+)
+@pytest.mark.parametrize(("n", "d", "p", "slope"), CASES)
+def test_explicit_bound_is_the_inequality(n, d, p, slope, memoriser, coding, bits):
+    span, root = 1.7, (n * d) ** (1 / p)
+    for grid in (4, 9):
+        loops = 1 + rates.construction_loops(
+            grid, tokens=n, dim=d, memoriser=memoriser, coding=coding, bits=bits
+        )
+        row = explicit_bound(
+            holder, loops, tokens=n, dim=d, p=p, oscillation=span,
+            memoriser=memoriser, coding=coding, bits=bits, slope=slope,
+        )  # fmt: skip
+        delta = 1 / grid
+        far = delta * (n * d) ** 0.5
+        error = {
+            "increments": min(span, 0.4 * delta * d**0.5 + 0.3 * far**0.5),
+            "timestep": 0.0,
+            "digits": 2.0**-5 * span,
+        }[memoriser]
+        bad = n * (n - 1) / 2 * delta**d + d * n * (grid - 1) / slope
+        expected = 0.9 * (far / 2) ** 0.7 + root * (error + span * p_norm_measure(bad, p))
+        assert row.grid == grid
+        assert row.total == pytest.approx(expected, rel=RELATIVE)
+        assert sum(row.terms.values()) == pytest.approx(row.total, rel=RELATIVE)
+        assert min(row.terms.values()) >= 0.0
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0])
+@pytest.mark.parametrize(("n", "d", "grid"), [(2, 1, 3), (2, 1, 8), (2, 2, 4), (3, 1, 9)])
+def test_error_of_the_exact_table_never_exceeds_the_bound(n, d, grid, p):
+    """Worst case of the proof: collisions answered as wrongly as an output in range can be."""
+    x = np.random.default_rng(3).random((20000, n, d))
+    cells = np.floor(x * grid)
+    pairs = itertools.combinations(range(n), 2)
+    collided = np.any([(cells[:, i] == cells[:, j]).all(axis=1) for i, j in pairs], axis=0)
+    answer = np.where(collided[:, None, None], np.round(1 - x), (cells + 0.5) / grid)
+    error = (np.abs(answer - x) ** p).sum(axis=(1, 2)).mean() ** (1 / p)
+    loops = rates.construction_loops(grid, tokens=n, dim=d, memoriser="timestep", coding="rank")
+    row = explicit_bound(
+        identity(p, n, d), loops, tokens=n, dim=d, p=p, oscillation=1.0,
+        memoriser="timestep", coding="rank",
+    )  # fmt: skip
+    assert 0.2 * row.total < error < row.total  # and the bound is of the right size
+    assert row.terms["collisions"] == pytest.approx(
+        (n * d) ** (1 / p) * (math.comb(n, 2) / grid**d) ** (1 / p)
+    )
+
+
+@pytest.mark.parametrize(
+    ("grid", "n", "d"), [(4, 1, 1), (4, 2, 1), (5, 3, 1), (3, 2, 2), (2, 2, 3)]
+)
+def test_neighbouring_labels_of_the_sum_code_differ_by_at_most_the_two_moduli(grid, n, d):
+    """e_mem <= w_tok(δ√d) + w_cont(δ√(Nd)): distances per label step, over all cells."""
+    cells = list(itertools.product(range(grid), repeat=d))
+    number = {b: sum(digit * grid**i for i, digit in enumerate(b)) for b in cells}
+    used = {}
+    for chosen in itertools.combinations(cells, n):
+        s = 0
+        for b in sorted(chosen, key=number.__getitem__, reverse=True):
+            s = grid**d * s + number[b]
+        for b in chosen:
+            used[2 * grid**d * s + 2 * number[b] - b[0]] = b, [c for c in chosen if c != b]
+    labels = sorted(used)
+    for k, following in itertools.pairwise(labels):
+        (b, context), (b2, context2) = used[k], used[following]
+        nearest = min(
+            math.hypot(*(math.dist(u, v) for u, v in zip(context, order, strict=True)), 0.0)
+            for order in itertools.permutations(context2)
+        )
+        gap = following - k  # in units of δ: w(gap δ) <= gap w(δ), shared by the labels between
+        assert math.dist(b, b2) <= gap * math.sqrt(d) + ROUNDING
+        assert nearest <= gap * math.sqrt(n * d) + ROUNDING
+
+
+@pytest.mark.parametrize("rule", ["printed", "stages"])
+@pytest.mark.parametrize(("n", "d", "p", "slope"), CASES)
+def test_theorem_bound_follows_from_the_explicit_one_where_it_says_so(n, d, p, slope, rule):
+    proved = 0
+    for loops in [n + k for k in (1, 2, 5, 30, 257, 4000, 99991)] + [10**14 + 7]:
+        if not theorem_constants_are_proved(loops, tokens=n, dim=d, delta_rule=rule):
+            continue
+        proved += 1
+        delta_of = {"printed": rates.delta_of_loops, "stages": rates.delta_of_stages}[rule]
+        grid = math.ceil(1 / delta_of(loops, tokens=n, dim=d) - 1e-9)
+        setting = {"tokens": n, "dim": d, "p": p, "oscillation": 1.7, "slope": slope}
+        claimed = theorem_3_6_bound(holder, loops, delta_rule=rule, **setting).total
+        if grid**d < n:
+            assert claimed >= (n * d) ** (1 / p) * 1.7
+            continue
+        needed = rates.construction_loops(
+            grid, tokens=n, dim=d, memoriser="increments", coding="sum"
+        )
+        assert needed <= loops
+        ours = explicit_bound(
+            holder, needed, memoriser="increments", coding="sum", **setting
+        )  # fmt: skip
+        assert ours.grid == grid
+        assert ours.total <= claimed * (1 + RELATIVE)
+    assert proved >= (3 if rule == "printed" else 1)
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        lambda r: theorem_3_6_bound(holder, r, tokens=2, dim=1, p=2, oscillation=1.0),
+        lambda r: explicit_bound(
+            holder, r, tokens=2, dim=1, p=2, oscillation=1.0, memoriser="digits", coding="rank"
+        ),
+        lambda r: explicit_bound(
+            holder, r, tokens=2, dim=1, p=2, oscillation=1.0, memoriser="increments", coding="sum"
+        ),
+    ],
+)
+def test_bounds_never_grow_with_the_loops(bound):
+    totals = [bound(r).total for r in (3, 4, 20, 21, 100, 1000, 10**5, 10**9, 10**30)]
+    assert all(b <= a * (1 + RELATIVE) for a, b in itertools.pairwise(totals) if a < 1.4)
+    assert totals[-1] < 0.1 * totals[0]
+
+
+def test_free_digits_beat_every_fixed_number_of_digits():
+    setting = {"tokens": 2, "dim": 1, "p": 1, "oscillation": 1.0}
+    setting |= {"memoriser": "digits", "coding": "rank"}
+    for loops, slope in itertools.product((50, 500, 10**5), (math.inf, 1e3)):
+        free = explicit_bound(holder, loops, slope=slope, **setting)
+        fixed = [
+            explicit_bound(holder, loops, bits=q, slope=slope, **setting).total
+            for q in range(1, 65)
+        ]  # fmt: skip
+        assert free.total == min(fixed)
+        assert fixed[free.bits - 1] == free.total
+
+
+def test_a_smaller_grid_may_be_taken_and_a_larger_one_not():
+    setting = SETTING | {"memoriser": "timestep", "coding": "rank", "slope": 1e3}
+    grids = {m: explicit_bound(holder, 10**5, grid=m, **setting) for m in (5, 20, 100)}
+    assert [row.grid for row in grids.values()] == list(grids)
+    assert min(grids.values(), key=lambda row: row.total).grid == 20  # strips grow with the grid
+    needed = rates.construction_loops(100, tokens=2, dim=1, memoriser="timestep", coding="rank")
+    explicit_bound(holder, needed, grid=100, **setting)
+    with pytest.raises(ValueError, match=f"`grid`=100 needs {needed} loops"):
+        explicit_bound(holder, needed - 1, grid=100, **setting)
+
+
+def test_a_chosen_grid_takes_as_many_digits_as_fit():
+    how = {"tokens": 2, "dim": 1, "memoriser": "digits", "coding": "rank"}
+    for bits in (1, 7):
+        loops = rates.construction_loops(6, bits=bits, **how)
+        row = explicit_bound(holder, loops, grid=6, p=1.0, oscillation=1.0, **how)
+        assert row.bits == bits
+    assert explicit_bound(holder, 10**400, grid=6, p=1.0, oscillation=1.0, **how).bits == 64
+
+
+def test_all_placement_is_weaker_and_equal_at_p_infinity():
+    for p in (1.0, 2.0, math.inf):
+        default, weaker = (
+            theorem_3_6_bound(
+                holder, 500, tokens=3, dim=2, p=p, oscillation=1.0, placement=placement
+            ).total
+            for placement in ("default", "all")
+        )
+        assert weaker == default if math.isinf(p) else weaker > default
+
+
+def test_increments_on_the_rank_code_say_nothing_at_any_loop_count():
+    row = explicit_bound(
+        holder, 10**30, tokens=2, dim=1, p=1, oscillation=1.0,
+        memoriser="increments", coding="rank", trivial=0.4,
+    )  # fmt: skip
+    assert row.verdict is Verdict.VACUOUS
+    assert row.terms["memoriser"] == 2.0
+
+
+SETTING = {"tokens": 2, "dim": 1, "p": 1.0, "oscillation": 1.0}
+LARGE = rates.printed_loops(10**4, tokens=2, dim=1)
+
+
+def test_verdicts_of_the_theorem():
+    def verdict(loops, moduli=holder, **more):
+        return theorem_3_6_bound(moduli, loops, **SETTING, **more).verdict
+
+    assert verdict(2, trivial=0.5) is Verdict.NOT_TESTABLE  # r <= N
+    assert verdict(34, trivial=0.5) is Verdict.VACUOUS
+    assert verdict(34) is Verdict.VACUOUS  # no constant is needed to see it
+    assert verdict(LARGE, trivial=0.5) is Verdict.HOLDS
+    assert verdict(LARGE, lower, trivial=0.5) is Verdict.NOT_TESTABLE
+    assert verdict(34, lower, trivial=0.5) is Verdict.VACUOUS
+    assert verdict(LARGE) is Verdict.NOT_TESTABLE  # trivial bound unknown
+    total = theorem_3_6_bound(holder, LARGE, **SETTING).total
+    assert verdict(LARGE, trivial=total + 0.01, trivial_stderr=0.001) is Verdict.HOLDS
+    assert verdict(LARGE, trivial=total + 0.01, trivial_stderr=0.004) is Verdict.VACUOUS
+    assert verdict(LARGE, trivial=total) is Verdict.VACUOUS
+
+
+def test_a_row_whose_constants_are_unproved_does_not_hold():
+    between = rates.paper_stage_loops(10**4, tokens=2, dim=1) + 1
+    assert not theorem_constants_are_proved(between, tokens=2, dim=1, delta_rule="stages")
+    row = theorem_3_6_bound(holder, between, delta_rule="stages", trivial=0.5, **SETTING)
+    assert row.verdict is Verdict.NOT_TESTABLE
+    assert "not proved at this r" in row.reason
+
+
+def test_no_fitting_grid_is_vacuous_and_the_total_still_a_bound():
+    row = explicit_bound(
+        holder, 4, tokens=3, dim=1, p=1, oscillation=1.0, memoriser="timestep", coding="rank"
+    )
+    assert (row.grid, row.total, row.verdict) == (None, 3.0, Verdict.VACUOUS)
+    assert "no grid" in row.reason
+
+
+def test_rows_are_valid_json():
+    for loops in (2, 3, 40):
+        row = theorem_3_6_bound(holder, loops, trivial=0.5, **SETTING)
+        back = json.loads(json.dumps(row.as_dict(), allow_nan=False))
+        assert (back["total"] is None) == (loops <= 2)
+        assert set(back["terms"]) == set(TERM_NAMES)
+
+
+def test_first_informative_loops_agree_with_trying_every_loop_count():
+    def bound_at(loops):
+        return explicit_bound(
+            lambda kind, t: (t / 20, "exact"), loops, tokens=2, dim=1, p=1, oscillation=0.5,
+            memoriser="timestep", coding="rank", trivial=0.2,
+        )  # fmt: skip
+
+    found = first_informative_loops(bound_at, tokens=2)
+    tried = (r for r in itertools.count(3) if bound_at(r).verdict is Verdict.HOLDS)
+    assert found == next(tried)
+    assert 50 < found < 500
+    assert first_informative_loops(bound_at, tokens=2, cap=found) == found
+    assert first_informative_loops(bound_at, tokens=2, cap=found - 1) is None
+
+
+def test_first_informative_loops_handle_counts_beyond_floats():
+    def bound_at(loops):
+        return theorem_3_6_bound(
+            lambda kind, t: (t, "exact"), loops, tokens=30, dim=8, p=1, oscillation=1.0,
+            trivial=60.0,
+        )  # fmt: skip
+
+    assert first_informative_loops(bound_at, tokens=30) is None
+    found = first_informative_loops(bound_at, tokens=30, cap=10**600)
+    assert found > 10**300
+    assert bound_at(found).verdict is not Verdict.VACUOUS
+    assert bound_at(found - 1).verdict is Verdict.VACUOUS
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"oscillation": -1.0}, "`oscillation`"),
+        ({"oscillation": math.inf}, "`oscillation`"),
+        ({"slope": 0.0}, "`slope`"),
+        ({"p": 0.5}, "`p`"),
+        ({"placement": "none"}, "`placement` must be one of default, all"),
+        ({"delta_rule": "none"}, "`delta_rule` must be one of printed, stages"),
+        ({"trivial": math.nan}, "`trivial`"),
+    ],
+)
+def test_bound_arguments_out_of_range_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        theorem_3_6_bound(holder, 100, **(SETTING | change))
+
+
+def test_moduli_without_a_side_are_refused():
+    with pytest.raises(ValueError, match="must name a side among exact, upper, lower"):
+        theorem_3_6_bound(lambda kind, t: (t, "guess"), 100, **SETTING)
+    with pytest.raises(ValueError, match="must return rows with a trivial bound"):
+        first_informative_loops(lambda r: theorem_3_6_bound(holder, r, **SETTING), tokens=2)
+
+
+@pytest.mark.parametrize(
+    ("f", "p", "per_entry", "constant"),
+    [
+        (lambda x: x, 1.0, 1 / 4, 1 / 2),
+        (lambda x: x, 2.0, 1 / 12, 1 / 2),
+        (lambda x: x, 4.0, 1 / 80, 1 / 2),
+        (lambda x: x, 1.5, 0.5**1.5 / 2.5, 1 / 2),
+        (lambda x: x**2, 1.0, 1 / 4, 1 / 4),
+        (lambda x: x**2, 2.0, 4 / 45, 1 / 3),
+        (lambda x: 0 * x + 3.0, 3.0, 0.0, 3.0),
+    ],
+)
+def test_best_constant_comes_close_to_its_closed_form(f, p, per_entry, constant):
+    value, stderr, found = best_constant_error(
+        f, tokens=2, dim=3, p=p, points=2**11, rng=np.random.default_rng(0)
+    )
+    assert found == pytest.approx(np.full(3, constant), abs=2e-3)
+    assert value == pytest.approx((6 * per_entry) ** (1 / p), abs=6 * stderr + 1e-9)
+    assert stderr <= 1e-3
+
+
+def test_best_constant_in_the_sup_norm_is_the_midrange():
+    value, _, found = best_constant_error(
+        lambda x: x**2, tokens=2, dim=1, p=math.inf, rng=np.random.default_rng(0)
+    )
+    assert found == pytest.approx([0.5], abs=1e-3)
+    assert 0.499 < value <= 0.5
+
+
+def test_best_constant_differs_by_coordinate_but_not_by_token():
+    scale = np.array([1.0, -4.0])
+    _, _, found = best_constant_error(
+        lambda x: scale * x, tokens=3, dim=2, p=1, points=2**11, rng=np.random.default_rng(0)
+    )
+    assert found == pytest.approx(scale / 2, abs=5e-3)
+
+
+def test_best_constant_refuses_bad_targets_and_sizes():
+    def call(f=lambda x: x, **more):
+        rng = np.random.default_rng(0)
+        return best_constant_error(f, tokens=2, dim=1, p=1, rng=rng, **more)
+
+    with pytest.raises(ValueError, match="`f` must map shape"):
+        call(lambda x: x[:, :1])
+    with pytest.raises(ValueError, match="finite values"):
+        call(lambda x: x * np.nan)
+    with pytest.raises(ValueError, match="power of two"):
+        call(points=100)
+    with pytest.raises(ValueError, match="`replicates` must be >= 2"):
+        call(replicates=1)
