@@ -1,0 +1,481 @@
+"""Lower bounds of moduli of continuity, each with the pair of inputs that proves it.
+
+Rigorous side: every returned value is attained by a pair in the cube, or follows from one by
+monotonicity or subadditivity.  How close it comes to the supremum is heuristic.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from theory.notation import Kind, check_delta, check_dim, check_kind, check_p, check_tokens
+from theory.search import Array, Ascent, Effort, Problem, moving_tokens, search_pairs
+from theory.targets.base import Target
+from theory.targets.own import OwnFunction
+
+__all__ = [
+    "ModulusLowerBound",
+    "ModulusLowerCurve",
+    "modulus_lower_bound",
+    "strengthened_lower_bounds",
+]
+
+Rule = Literal["pair", "monotone", "subadditive"]
+CHUNK = 1 << 20  # input entries per call of f
+FEASIBLE_RTOL = 1e-12
+ADAM = (0.8, 0.95)  # decay of the two averages; short memories for a few hundred steps
+CENTRE_STEP = 0.1  # first step of a centre over that of a difference at radius 1, at least
+
+
+@dataclass(frozen=True, eq=False)
+class ModulusLowerBound:
+    """A lower bound of a modulus and the pair that attains it.
+
+    Attributes
+    ----------
+    kind : {"sequence", "token", "contextual"}
+    delta : float
+        Radius in the Frobenius norm.
+    value : float
+        ‖f(x) - f(y)‖_p (of one output token for the last two kinds), float64.
+    x, y : arrays of shape (N, d)
+        In [0,1]^{N x d} with ‖x - y‖_2 <= delta (1 + 1e-12).
+    p : float
+    row : int or None
+        The output token that is watched; None for the sequence modulus.
+    """
+
+    kind: Kind
+    delta: float
+    value: float
+    x: Array
+    y: Array
+    p: float
+    row: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ModulusLowerCurve:
+    """Lower bounds of one modulus at several radii, in the order they were asked for.
+
+    Attributes
+    ----------
+    kind, p
+        As in :class:`ModulusLowerBound`.
+    delta : array of shape (L,)
+    lower : array of shape (L,)
+        ``direct`` strengthened by monotonicity and subadditivity.
+    direct : array of shape (L,)
+        Value of the pair found at that radius.
+    pairs : tuple of ModulusLowerBound
+        One per radius, with value ``direct``.
+    rules : tuple of {"pair", "monotone", "subadditive"}
+        How each entry of ``lower`` was obtained.
+    sources : array of shape (L,)
+        The radius whose pair each entry of ``lower`` rests on.
+    """
+
+    kind: Kind
+    p: float
+    delta: Array
+    lower: Array
+    direct: Array
+    pairs: tuple[ModulusLowerBound, ...]
+    rules: tuple[Rule, ...]
+    sources: Array
+
+
+# -- functions of every sort, seen as NumPy and as torch -----------------------------------------
+
+
+def _torch() -> Any:
+    """Import torch where it is needed."""
+    import torch
+
+    return torch
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run torch on one thread: batches here are too small for two."""
+    torch = _torch()
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _is_module(f: object) -> bool:
+    """Tell whether f is a torch module, without importing torch for it."""
+    return "torch" in sys.modules and isinstance(f, _torch().nn.Module)
+
+
+def _checked_output(out: Any, shape: tuple[int, ...]) -> Array:
+    """Return an output of f as float64, or raise saying what was expected."""
+    array = np.asarray(out, dtype=np.float64)
+    if array.shape != shape:
+        raise ValueError(f"`f` returned shape {array.shape}, expected {shape} = (B, N, d)")
+    if not np.isfinite(array).all():
+        raise ValueError("`f` returned NaN or inf inside the cube, expected finite numbers")
+    return array
+
+
+def _tensor_call(f: Callable[[Any], Any], like: Any) -> Callable[[Array], Any]:
+    """Return f for NumPy input, called in torch without a gradient."""
+
+    def call(x: Array) -> Any:
+        torch = _torch()
+        with torch.no_grad():
+            return f(torch.as_tensor(x, **like)).double().cpu().numpy()
+
+    return call
+
+
+def _differentiable(f: Callable[[Any], Any], like: Any, shape: tuple[int, ...]) -> bool:
+    """Tell whether f maps a tensor to a tensor that depends on it differentiably."""
+    torch = _torch()
+    x = torch.full(shape, 0.4, requires_grad=True, **like)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            out = f(x)
+            return isinstance(out, torch.Tensor) and out.requires_grad
+    except Exception:  # whatever a NumPy function raises on a tensor
+        return False
+
+
+def _on_numpy(f: Callable[[Any], Any], shape: tuple[int, ...]) -> bool:
+    """Tell whether a plain callable takes NumPy arrays; a torch one fails on them."""
+    if isinstance(f, Target):
+        return True
+    if _is_module(f):
+        return False
+    try:
+        return isinstance(f(np.full(shape, 0.4)), np.ndarray)
+    except (TypeError, AttributeError):
+        return False
+
+
+def _both_ways(
+    f: Callable[[Any], Any], shape: tuple[int, ...]
+) -> tuple[Callable[[Array], Any], Callable[[Any], Any] | None, dict[str, Any]]:
+    """Return f on NumPy, f on tensors where differentiable, and how tensors are made.
+
+    A torch module is copied to float64, so that values do not drown in rounding.
+    """
+    if not callable(f):
+        raise TypeError(f"`f` must be callable on (B, N, d), got {type(f).__name__}")
+    on_numpy = _on_numpy(f, shape)
+    if isinstance(f, OwnFunction) and "torch" not in f.accepts:
+        return f, None, {}
+    torch = _torch()
+    like: dict[str, Any] = {"dtype": torch.float64}
+    if _is_module(f):
+        f = copy.deepcopy(f).double()  # type: ignore[attr-defined]
+        f.requires_grad_(False)  # type: ignore[attr-defined]
+        parts = [*f.parameters(), *f.buffers()]  # type: ignore[attr-defined]
+        like["device"] = parts[0].device if parts else None
+    gradient = f if _differentiable(f, like, shape) else None
+    return (f if on_numpy else _tensor_call(f, like)), gradient, like
+
+
+# -- objective and gradient ----------------------------------------------------------------------
+
+
+def _norm(diff: Array, p: float) -> Array:
+    """Return the entrywise p-norm of every item of a batch (M, ..., ...)."""
+    flat = np.abs(diff.reshape(len(diff), -1))
+    if math.isinf(p):
+        return np.asarray(flat.max(1))
+    if p == 1:
+        return np.asarray(flat.sum(1))
+    top = flat.max(1, keepdims=True)
+    safe = np.where(top > 0, top, 1.0)  # scaled, so that no power underflows
+    return np.asarray(safe[:, 0] * ((flat / safe) ** p).sum(1) ** (1 / p))
+
+
+def _objective(
+    call: Callable[[Array], Any], p: float, row: int | None
+) -> Callable[[Array, Array], Array]:
+    """Return (x, y) -> ‖f(x) - f(y)‖_p in float64, evaluated in chunks."""
+
+    def values(x: Array, y: Array) -> Array:
+        size = max(1, CHUNK // (2 * x[0].size))
+        parts = []
+        for start in range(0, len(x), size):
+            pair = np.concatenate([x[start : start + size], y[start : start + size]])
+            out = _checked_output(call(pair), pair.shape)
+            left, right = np.split(out, 2)
+            diff = left - right
+            parts.append(_norm(diff if row is None else diff[:, row], p))
+        return np.concatenate(parts)
+
+    return values
+
+
+def _gradient_ascent(
+    f: Callable[[Any], Any],
+    like: dict[str, Any],
+    p: float,
+    row: int | None,
+    moving: NDArray[np.bool_],
+) -> Ascent:
+    """Return projected Adam on (c, D) whose steps decay geometrically.
+
+    Every candidate keeps its best iterate.
+    """
+
+    def ascend(
+        c: Array, diff: Array, reach: Array, steps: int, span: tuple[float, float]
+    ) -> tuple[Array, Array]:
+        torch = _torch()
+        radius = torch.as_tensor(reach, **like)[:, None, None]
+        mask = torch.as_tensor(moving * 1.0, **like)[:, None]
+        point = torch.as_tensor(np.stack([c, diff]), **like)  # (2, M, N, d)
+        first = span[0] * torch.stack([torch.clamp(radius, min=CENTRE_STEP), radius])
+        decay = (span[1] * radius / first) ** (1 / steps)
+        mean, square = torch.zeros_like(point), torch.zeros_like(point)
+        best, best_value = point.clone(), torch.full_like(radius[:, 0, 0], -1.0)
+        fast, slow = ADAM
+        rate = first
+        for step in range(1, steps + 1):
+            point.requires_grad_(True)
+            half = point[1] / 2
+            ends = torch.cat([point[0] + half, point[0] - half]).clamp(0, 1)
+            left, right = f(ends).chunk(2)
+            out = left - right if row is None else (left - right)[:, row : row + 1]
+            value = torch.linalg.vector_norm(out.flatten(1), p, dim=1)
+            (grad,) = torch.autograd.grad(value.sum(), point)
+            with torch.no_grad():
+                point = point.detach()
+                better = value > best_value
+                best_value = torch.where(better, value, best_value)
+                best = torch.where(better[:, None, None], point, best)
+                grad = torch.nan_to_num(grad, 0.0, 0.0, 0.0)  # cusps
+                mean.mul_(fast).add_(grad, alpha=1 - fast)
+                square.mul_(slow).addcmul_(grad, grad, value=1 - slow)
+                scale = (1 - slow**step) ** 0.5 / (1 - fast**step)
+                point += rate * scale * mean / (square.sqrt() + 1e-30)
+                point[0].clamp_(0, 1)
+                point[1] *= mask
+                length = torch.linalg.vector_norm(point[1], dim=(1, 2), keepdim=True)
+                point[1] *= torch.clamp(radius / (length + 1e-300), max=1.0)
+                rate = rate * decay
+        return best[0].cpu().numpy(), best[1].cpu().numpy()
+
+    return ascend
+
+
+# -- lower bounds --------------------------------------------------------------------------------
+
+
+def strengthened_lower_bounds(
+    delta: ArrayLike, direct: ArrayLike
+) -> tuple[Array, tuple[Rule, ...], Array]:
+    """Strengthen lower bounds of one modulus by monotonicity and subadditivity.
+
+    w(t) >= w(s) for s <= t, and w(t) >= w(s)/k for k = ceil(s/t), s > t, on a convex domain.
+
+    Parameters
+    ----------
+    delta : array of shape (L,)
+        Radii >= 0.
+    direct : array of shape (L,)
+        Lower bounds at these radii.
+
+    Returns
+    -------
+    lower : array of shape (L,)
+    rules : tuple of {"pair", "monotone", "subadditive"}
+    sources : array of shape (L,)
+        The radius each value comes from.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or are not (L,).
+    """
+    radii, values = np.asarray(delta, dtype=float), np.asarray(direct, dtype=float)
+    if radii.ndim != 1 or radii.shape != values.shape:
+        raise ValueError(
+            f"`delta` and `direct` must both have shape (L,), got {radii.shape}, {values.shape}"
+        )
+    parts = np.ones((radii.size, radii.size))  # [target, source]
+    positive = radii > 0
+    with np.errstate(over="ignore"):
+        ratio = radii[None, :] / np.where(positive, radii, 1.0)[:, None]
+    larger = radii[None, :] > radii[:, None]
+    parts = np.where(larger, np.ceil(ratio), parts)
+    parts = np.where(larger & ~positive[:, None], math.inf, parts)  # nothing reaches radius 0
+    offers = values[None, :] / parts
+    best = offers.argmax(1)
+    own = np.arange(radii.size)
+    best = np.where(offers[own, best] > values, best, own)
+    rules = tuple(_rule(radii[k], radii[b], k == b) for k, b in enumerate(best))
+    return np.asarray(offers[own, best]), rules, np.asarray(radii[best])
+
+
+def _rule(target: float, source: float, same: bool) -> Rule:
+    """Name the fact that carries a bound from one radius to another."""
+    if same:
+        return "pair"
+    return "monotone" if source <= target else "subadditive"
+
+
+def _radii(delta: Any) -> tuple[Array, bool]:
+    """Return the radii as an array (L,) and whether one number was given."""
+    array = np.asarray(delta)
+    if array.ndim == 0:
+        return np.array([check_delta(delta)]), True
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"`delta` must be a number or have shape (L,), got {array.shape}")
+    return np.array([check_delta(value) for value in array.tolist()]), False
+
+
+def _rows(kind: Kind, tokens: int, equivariant: bool) -> list[int | None]:
+    """Return the output tokens to watch; None stands for all of them together."""
+    if kind == "sequence":
+        return [None]
+    return [0] if equivariant else list(range(tokens))
+
+
+def _nearer(x: Array, y: Array, delta: float) -> Array:
+    """Return y, moved towards x where rounding took the pair beyond delta."""
+    length = float(np.linalg.norm(x - y))
+    if length <= delta * (1 + FEASIBLE_RTOL):
+        return y
+    return np.asarray(np.clip(x + (y - x) * (delta / length) * (1 - 1e-9), 0, 1))
+
+
+def _is_equivariant(f: object) -> bool:
+    """Tell whether f is known to be equivariant: a built-in target."""
+    return isinstance(f, Target) and not isinstance(f, OwnFunction)
+
+
+@overload
+def modulus_lower_bound(
+    f: Callable[[Any], Any],
+    delta: float,
+    *,
+    kind: Kind,
+    tokens: int,
+    dim: int,
+    p: float = ...,
+    rng: np.random.Generator | None = ...,
+    budget: float = ...,
+    equivariant: bool | None = ...,
+) -> ModulusLowerBound: ...
+
+
+@overload
+def modulus_lower_bound(
+    f: Callable[[Any], Any],
+    delta: NDArray[Any] | list[float] | tuple[float, ...],
+    *,
+    kind: Kind,
+    tokens: int,
+    dim: int,
+    p: float = ...,
+    rng: np.random.Generator | None = ...,
+    budget: float = ...,
+    equivariant: bool | None = ...,
+) -> ModulusLowerCurve: ...
+
+
+def modulus_lower_bound(
+    f: Callable[[Any], Any],
+    delta: Any,
+    *,
+    kind: Kind,
+    tokens: int,
+    dim: int,
+    p: float = 2.0,
+    rng: np.random.Generator | None = None,
+    budget: float = 1.0,
+    equivariant: bool | None = None,
+) -> ModulusLowerBound | ModulusLowerCurve:
+    """Return a lower bound of a modulus of continuity, with the pair that attains it.
+
+    Parameters
+    ----------
+    f : callable
+        (B, N, d) to (B, N, d): a target, a torch module, a torch or a NumPy function.  With a
+        gradient the search ascends along it, otherwise it is a pattern search.
+    delta : float or array of shape (L,)
+        Radii, Frobenius norm on [0,1]^{N x d}, >= 0.  All radii of an array are searched at once.
+    kind : {"sequence", "token", "contextual"}
+        Which modulus; the last two watch one output token.
+    tokens, dim : int
+        N and d.
+    p : float
+        Exponent of the entrywise output norm, 1 <= p <= inf.
+    rng : numpy.random.Generator, optional
+        Default ``np.random.default_rng(0)``: results are reproducible.
+    budget : float
+        Scales the amount of work (starts and iterations), not seconds; > 0.
+    equivariant : bool, optional
+        True watches output token 0 only, enough for equivariant f; False watches each in turn.
+        Default: True for the built-in targets, else False.
+
+    Returns
+    -------
+    ModulusLowerBound or ModulusLowerCurve
+        A curve where ``delta`` is an array; its values are strengthened by monotonicity and
+        subadditivity.
+
+    Raises
+    ------
+    TypeError
+        If ``f`` is not callable or an argument has the wrong type.
+    ValueError
+        If an argument is out of range, or f returns another shape, NaN or inf.
+    """
+    kind, p = check_kind(kind), check_p(p)
+    tokens, dim = check_tokens(tokens), check_dim(dim)
+    radii, single = _radii(delta)
+    if not math.isfinite(budget) or budget <= 0:
+        raise ValueError(f"`budget` (amount of work) must be finite and > 0, got {budget:g}")
+    rng = np.random.default_rng(0) if rng is None else rng
+    call, gradient, like = _both_ways(f, (2, tokens, dim))
+    _checked_output(call(np.full((2, tokens, dim), 0.4)), (2, tokens, dim))
+    known = _is_equivariant(f) if equivariant is None else equivariant
+    middle = np.full((tokens, dim), 0.5)
+    best = [
+        ModulusLowerBound(kind, radius, 0.0, middle, middle, p, None if kind == "sequence" else 0)
+        for radius in radii.tolist()
+    ]
+    positive = np.flatnonzero(radii > 0)
+    for row in _rows(kind, tokens, known):
+        moving = moving_tokens(kind, tokens, row or 0)
+        if not moving.any() or not positive.size:
+            continue
+        values = _objective(call, p, row)
+        ascend = None if gradient is None else _gradient_ascent(gradient, like, p, row, moving)
+        problem = Problem(values, ascend, moving, dim, radii[positive])
+        effort = Effort().scaled(budget)
+        if ascend is None:
+            x, y = search_pairs(problem, effort, rng)
+        else:
+            with _one_thread():
+                x, y = search_pairs(problem, effort, rng)
+        y = np.stack([_nearer(a, b, radii[k]) for a, b, k in zip(x, y, positive, strict=True)])
+        for k, value, left, right in zip(positive, values(x, y).tolist(), x, y, strict=True):
+            if value > best[k].value:
+                best[k] = ModulusLowerBound(kind, float(radii[k]), value, left, right, p, row)
+    if single:
+        return best[0]
+    direct = np.array([bound.value for bound in best])
+    lower, rules, sources = strengthened_lower_bounds(radii, direct)
+    return ModulusLowerCurve(kind, p, radii, lower, direct, tuple(best), rules, sources)
