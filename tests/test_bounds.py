@@ -86,8 +86,8 @@ def test_theorem_bound_is_the_formula(n, d, p, slope, rule, placement):
 )
 @pytest.mark.parametrize(("n", "d", "p", "slope"), CASES)
 def test_explicit_bound_is_the_inequality(n, d, p, slope, memoriser, coding, bits):
-    span, root = 1.7, (n * d) ** (1 / p)
-    for grid in (4, 9):
+    root = (n * d) ** (1 / p)
+    for grid, span in itertools.product((4, 9), (1.7, 0.1)):  # the moduli exceed the smaller D
         loops = 1 + rates.construction_loops(
             grid, tokens=n, dim=d, memoriser=memoriser, coding=coding, bits=bits
         )
@@ -232,6 +232,12 @@ def test_a_chosen_grid_takes_as_many_digits_as_fit():
         loops = rates.construction_loops(6, bits=bits, **how)
         row = explicit_bound(holder, loops, grid=6, p=1.0, oscillation=1.0, **how)
         assert row.bits == bits
+        below = explicit_bound(holder, loops + 20, grid=6, p=1.0, oscillation=1.0, **how)
+        assert below.bits == bits  # one more digit costs a pass over all labels
+    label = rates.last_label(6, tokens=2, dim=1, coding="rank")
+    short = rates.construction_loops(6, bits=7, **how) - 1
+    assert label > 20
+    assert explicit_bound(holder, short, grid=6, p=1.0, oscillation=1.0, **how).bits == 6
     assert explicit_bound(holder, 10**400, grid=6, p=1.0, oscillation=1.0, **how).bits == 64
 
 
@@ -388,6 +394,19 @@ def test_best_constant_differs_by_coordinate_but_not_by_token():
         lambda x: scale * x, tokens=3, dim=2, p=1, points=2**11, rng=np.random.default_rng(0)
     )
     assert found == pytest.approx(scale / 2, abs=5e-3)
+
+
+def test_best_constant_s_standard_error_is_the_spread_over_generators():
+    found = [
+        best_constant_error(
+            lambda x: x**2, tokens=2, dim=2, p=2, points=64, replicates=4,
+            rng=np.random.default_rng(seed),
+        )
+        for seed in range(100)
+    ]  # fmt: skip
+    spread = np.std([value for value, _, _ in found])
+    claimed = np.sqrt(np.mean([stderr**2 for _, stderr, _ in found]))
+    assert 0.75 < claimed / spread < 1.33
 
 
 def test_best_constant_refuses_bad_targets_and_sizes():

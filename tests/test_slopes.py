@@ -102,7 +102,7 @@ def test_bent_or_single_seed_data_decide_nothing():
 
 def test_intervals_cover_the_truth_and_exclude_a_wrong_slope():
     """95 % intervals of 8 seeds: at least 85 of 100 seeded repeats cover, few cover a wrong one."""
-    fits = [fit(noisy(law(0.5), noise=0.1, seed=k), resamples=1000) for k in range(100)]
+    fits = [fit(noisy(law(0.5), noise=0.1, seed=k), offset=False) for k in range(100)]
     assert sum(f.interval[0] <= -0.5 <= f.interval[1] for f in fits) >= 85
     assert sum(f.interval[0] <= -0.45 <= f.interval[1] for f in fits) <= 15
 
@@ -110,13 +110,13 @@ def test_intervals_cover_the_truth_and_exclude_a_wrong_slope():
 def test_offset_intervals_cover_the_truth():
     truth = -0.5
     covered = 0
-    for k in range(8):
-        found = fit(noisy(law(0.5, floor=0.05), noise=0.02, seed=k), offset_resamples=50)
+    for k in range(5):
+        found = fit(noisy(law(0.5, floor=0.05), noise=0.02, seed=k), offset_resamples=20)
         low, high = found.offset_interval
         covered += low <= truth <= high
         assert low <= found.offset_slope <= high
         assert high - low < 0.2
-    assert covered >= 6
+    assert covered >= 4
 
 
 def test_the_same_generator_state_gives_the_same_fit():

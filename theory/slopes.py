@@ -41,6 +41,7 @@ DRIFT_TOLERANCE = 0.2  # change of the local slope along the tail, as a share of
 ROUNDING = 1e-9  # slopes closer than this to each other differ by rounding
 STATUS_POINTS = 4  # fewer points cannot show a curvature beside noise
 OFFSET_POINTS = 4  # three parameters and one degree of freedom
+SEARCHES = 4  # of the starts, those nearest to the data are followed to the end
 TINY = 1e-300  # keeps the logarithm of E = 0 finite
 LARGEST_LOG = 100.0  # bound on log A and log E in units of the mean error
 STEEPEST = 50.0  # bound on -b of the offset model; no exponent here comes near
@@ -79,7 +80,7 @@ class SlopeFit:
     status : {"asymptotic", "not in the asymptotic range", "undecided"}
         Undecided: below 4 points, or the drift's interval reaches beyond plus or minus the slope.
     offset_floor, offset_scale, offset_slope : float or None
-        E, A and b of E + A x^b; None below 4 points or without convergence.
+        E, A and b of E + A x^b; None below 4 points, without convergence or if not asked for.
     offset_interval : (float, float) or None
         Bootstrap interval of the offset model's slope b.
     """
@@ -116,6 +117,7 @@ def fit_slope(
     tail_from: int = 1,
     confidence: float = 0.95,
     resamples: int = 2000,
+    offset: bool = True,
     offset_resamples: int = 200,
     rng: np.random.Generator,
 ) -> SlopeFit:
@@ -137,6 +139,8 @@ def fit_slope(
         Nominal coverage of the intervals, in (0, 1).
     resamples : int
         Bootstrap resamples of the seeds.
+    offset : bool
+        Whether to fit the offset model, far the slower one.
     offset_resamples : int
         How many of them the offset model uses, a nonlinear fit each; 0 for no interval.
     rng : numpy.random.Generator
@@ -178,7 +182,7 @@ def fit_slope(
         dropped=tuple(int(v) for v in r[~keep]),
         confidence=confidence,
         resamples=resamples,
-        offset_resamples=offset_resamples,
+        offset_resamples=offset_resamples if offset else None,
         rng=rng,
     )
 
@@ -242,16 +246,19 @@ def _fit(
     dropped: tuple[int, ...],
     confidence: float,
     resamples: int,
-    offset_resamples: int,
+    offset_resamples: int | None,
     rng: np.random.Generator,
 ) -> SlopeFit:
-    """Fit both models to log errors ``y`` (S, points) at log variables ``x`` (points,)."""
+    """Fit to log errors ``y`` (S, points) at log ``x``; no offset model for None resamples."""
     seeds, mean = len(y), y.mean(axis=0)
     slope, intercept = (float(v) for v in np.polyfit(x, mean, 1))
     picks = rng.integers(seeds, size=(resamples, seeds)) if seeds > 1 else None
     drift, drift_interval = _drift(x, y, picks, confidence)
     drifting = _is_drifting(drift, drift_interval, slope)
-    offset = _fit_offset(x, mean, _offset_starts(mean, slope)) if len(x) >= OFFSET_POINTS else None
+    offset = offset_interval = None
+    if offset_resamples is not None and len(x) >= OFFSET_POINTS:
+        offset = _fit_offset(x, mean, _offset_starts(mean, slope))
+        offset_interval = _offset_interval(x, y, picks, offset, offset_resamples, confidence)
     return SlopeFit(
         variable=variable,
         loops=loops,
@@ -269,7 +276,7 @@ def _fit(
         offset_floor=None if offset is None else offset[0],
         offset_scale=None if offset is None else offset[1],
         offset_slope=None if offset is None else offset[2],
-        offset_interval=_offset_interval(x, y, picks, offset, offset_resamples, confidence),
+        offset_interval=offset_interval,
     )
 
 
@@ -349,7 +356,8 @@ def _fit_offset(x: Array, mean: Array, starts: list[Array]) -> tuple[float, floa
         return np.stack([1.0 / total, power / total, -u * power / total], axis=1)
 
     bounds = ([0.0, -LARGEST_LOG, 0.0], [math.exp(LARGEST_LOG), LARGEST_LOG, STEEPEST])
-    runs = [least_squares(residuals, s, jac=jacobian, bounds=bounds) for s in starts]
+    nearest = sorted(starts, key=lambda start: float((residuals(start) ** 2).sum()))[:SEARCHES]
+    runs = [least_squares(residuals, s, jac=jacobian, bounds=bounds) for s in nearest]
     runs = [run for run in runs if run.success]
     if not runs:
         return None
