@@ -1,0 +1,7 @@
+"""Looped Transformers and their fits: one model, one batched training loop, one error.
+
+``looped``  the model, plain (LT) and timestep-modulated (TMLT) in one forward, and its untied twin;
+``block``   the same block for many models at once, with its gradient, compiled where possible;
+``bank``    many models as one set of stacked parameters;
+``fit``     trains a bank; ``error`` measures L^p errors on the cube.
+"""

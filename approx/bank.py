@@ -1,0 +1,93 @@
+"""A bank: many models of one configuration as one set of stacked parameters.
+
+The leading axis of every tensor runs over models (seeds x learning rates), so one batched product
+serves them all.  A bank is a plain dictionary of tensors; :func:`bank_of` stacks modules and
+:func:`model_of` takes one model out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from approx.block import BLOCK_WEIGHTS, BlockShape, block_functions, looped_block
+from approx.looped import LoopedTransformer, ModelConfig, sinusoids
+
+__all__ = ["Bank", "bank_forward", "bank_of", "model_of"]
+
+Bank = dict[str, Tensor]
+PER_BLOCK = {*BLOCK_WEIGHTS, "eta_row"}  # stored (blocks, M, ...); everything else (M, ...)
+
+
+def bank_of(models: Sequence[LoopedTransformer]) -> Bank:
+    """Stack the parameters of models of one configuration."""
+    configs = {model.config for model in models}
+    if len(configs) != 1:
+        raise ValueError(f"`models` must share one configuration, got {len(configs)}")
+    return {
+        name: torch.stack(
+            [model.get_parameter(name).detach() for model in models],
+            dim=1 if name in PER_BLOCK else 0,
+        )
+        for name, _ in models[0].named_parameters()
+    }
+
+
+def model_of(bank: Bank, config: ModelConfig, index: int) -> LoopedTransformer:
+    """Return model ``index`` of a bank as a module of its own."""
+    model = LoopedTransformer(config, seed=0)
+    state = {
+        name: (value[:, index] if name in PER_BLOCK else value[index]).clone()
+        for name, value in bank.items()
+    }
+    model.load_state_dict(state)
+    return model.to(next(iter(bank.values())))
+
+
+def bank_eta(bank: Bank, config: ModelConfig, loops: int) -> Tensor:
+    """Return every model's modulation, shape (r, M, 4, D)."""
+    row = bank["eta_row"]
+    eta = row.expand(loops, *row.shape[1:])
+    if config.family == "tmlt":
+        wave = sinusoids(loops, config.frequencies).to(row).mT  # (frequencies, r)
+        hidden = F.silu(bank["clock_in"] @ wave + bank["clock_bias"][:, :, None])
+        change = bank["clock_out"] @ hidden  # (M, 4D, r)
+        eta = eta + change.movedim(2, 0).reshape(eta.shape)
+    return (eta * eta.new_tensor([1.0, config.gate, 1.0, config.gate])[:, None]).contiguous()
+
+
+def bank_forward(
+    bank: Bank, config: ModelConfig, x: Tensor, loops: int, *, compiled: bool = True
+) -> Tensor:
+    """Run every model of a bank on its own inputs.
+
+    Parameters
+    ----------
+    bank : dict of stacked parameters
+    x : Tensor, shape (M, B, N, d)
+    loops : int
+    compiled : bool
+        Use a compiled block where a compiler works.
+
+    Returns
+    -------
+    Tensor, shape (M, B, N, d)
+    """
+    M, B, N, d = x.shape
+    shape = BlockShape.of(config, tokens=N, batch=B, like=bank["embed"])
+    columns = x.permute(0, 3, 2, 1).reshape(M, d, N * B)  # tokens, then batch last
+    state = torch.baddbmm(bank["embed_bias"][:, :, None], bank["embed"], columns)
+    if config.positions:
+        state = state + bank["position"].repeat_interleave(B, dim=2)
+    state = looped_block(
+        block_functions(shape, compiled=compiled),
+        state,
+        bank_eta(bank, config, loops),
+        [bank[name] for name in BLOCK_WEIGHTS],
+        injection=config.injection,
+    )
+    result = torch.baddbmm(bank["read_bias"][:, :, None], bank["read"], state)
+    return result.view(M, d, N, B).permute(0, 3, 2, 1)
