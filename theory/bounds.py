@@ -435,7 +435,8 @@ def first_informative_loops(
     Notes
     -----
     With moduli of side ``"lower"`` the answer is itself a lower bound: the true bound becomes
-    informative no earlier.
+    informative no earlier.  Only totals are compared: the row found may still be
+    ``NOT_TESTABLE`` for want of upper bounds or of proved constants.
     """
     n = check_tokens(tokens)
     if cap <= n:
