@@ -28,11 +28,13 @@ Values = Callable[[Array, Array], Array]
 Ascent = Callable[[Array, Array, Array, int, tuple[float, float]], tuple[Array, Array]]
 
 GRID = 17  # shared centres; 1/16 apart, so quarters and halves are hit
+STRUCTURED = 20  # structured starts per radius
+ZOOMS, ZOOM = 28, 0.45  # of their centres; the last step is below 1e-11
 ELITE = 8  # candidates kept per radius for recombination
 STAGES = ((0.3, 0.5, 0.02), (0.7, 0.1, 1e-9))  # share of the steps, first and last step / delta
 FINALISTS = 10  # candidates per radius in the second stage of the ascent
-SHRINK, GROW = 0.3, 2.0  # pattern steps after failure and success
-PATIENCE, STALLED = 6, 1e-7  # the pattern search stops after so many sweeps of so little gain
+SHRINK, GROW = 0.2, 2.0  # pattern steps after failure and success
+PATIENCE, STALLED = 10, 1e-6  # a pattern search stops after so many sweeps of so little gain
 PROBE = 0.01  # relative shortening of D_i that tells which end sits on a kink
 ROUNDING = 4 * float(np.finfo(float).eps)  # of a difference of two points of the cube, per entry
 
@@ -191,14 +193,34 @@ def _structured(problem: Problem, index: int) -> tuple[Array, Array, Array]:
     scores = _score(problem, c, np.broadcast_to(diff, c.shape))  # (G or 3G, S)
     best = scores.argmax(0)
     pick = np.arange(len(diff))
-    return c[best, pick], diff, scores[best, pick]
+    return _zoomed(problem, c[best, pick], diff)
+
+
+def _zoomed(problem: Problem, c: Array, diff: Array) -> tuple[Array, Array, Array]:
+    """Shift the moving entries of every candidate (S, N, d) together, in ever smaller steps."""
+    half = np.abs(diff) / 2
+    step = 0.5 / (GRID - 1)
+    pick = np.arange(len(diff))
+    scores = _score(problem, c, diff)
+    past = [scores]
+    for zoom in range(ZOOMS):
+        if zoom >= PATIENCE and (scores <= past[-PATIENCE] * (1 + STALLED)).all():
+            break
+        shift = step * np.array([0.0, -1.5, -0.5, 0.5, 1.5])[:, None, None, None] * (diff != 0)
+        near = np.clip(c + shift, half, 1 - half)  # (5, S, N, d)
+        scores = _score(problem, near, np.broadcast_to(diff, near.shape))
+        best = scores.argmax(0)
+        c, scores = near[best, pick], scores[best, pick]
+        past.append(scores)
+        step *= ZOOM
+    return c, diff, scores
 
 
 def _starts(problem: Problem, effort: Effort, rng: np.random.Generator) -> tuple[Array, Array]:
     """Return the best structured candidates and random ones for every radius, (L, S, N, d)."""
     shape = (problem.moving.size, problem.dim)
     found = [_structured(problem, index) for index in range(len(problem.deltas))]
-    keep = min(24, *(len(values) for _, _, values in found))
+    keep = min(STRUCTURED, *(len(values) for _, _, values in found))
     top = [np.argsort(-values, kind="stable")[:keep] for _, _, values in found]
     c = np.stack([part[0][t] for part, t in zip(found, top, strict=True)])
     diff = np.stack([part[1][t] for part, t in zip(found, top, strict=True)])
@@ -275,7 +297,8 @@ def _recombined(problem: Problem, c: Array, diff: Array, rounds: int) -> tuple[A
         pool_d = [
             best_d,
             new_d.reshape(count, -1, tokens, dim),
-            *(_capped(part, reach) for part in (joint_d, alike_d)),
+            _capped(joint_d, reach),
+            _fitted(alike_d, reach),
         ]
         best_c, best_d, now = _best(
             problem, np.concatenate(pool_c, 1), np.concatenate(pool_d, 1), 1
@@ -326,59 +349,64 @@ def _moves(problem: Problem, diff: Array, rng: np.random.Generator) -> tuple[Arr
 def _polished(
     problem: Problem, c: Array, diff: Array, sweeps: int, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Pattern search on every candidate (L, S, N, d): each move has its own step."""
+    """Pattern search on every candidate (L, S, N, d) until it stalls."""
     lead = c.shape
-    c, diff = c.reshape(-1, *lead[2:]), diff.reshape(-1, *lead[2:])
+    c, diff = c.reshape(-1, *lead[2:]).copy(), diff.reshape(-1, *lead[2:]).copy()
     reach = np.repeat(problem.reach, lead[1])[:, None, None, None]  # (E, 1, 1, 1)
     best = _score(problem, c, diff)
     anchor = _anchors(problem, c, diff)
-    step = np.zeros(0)
-    lines = np.arange(len(c))
-    history = [best]
+    step = np.repeat(reach[:, :, 0, 0] / 4, _moves(problem, diff, rng)[0].shape[1], 1)  # (E, J)
+    past = [best.copy()]
+    live = np.arange(len(c))
     for sweep in range(sweeps):
-        if sweep >= PATIENCE and (best <= history[-PATIENCE] * (1 + STALLED)).all():
+        if sweep >= PATIENCE:
+            live = live[best[live] > past[-PATIENCE][live] * (1 + STALLED)]
+        if not live.size:
             break
         if sweep % 12 == 11:
-            anchor = _anchors(problem, c, diff)
-        unit_c, unit_d, split = _moves(problem, diff, rng)
-        if not step.size:
-            step = np.repeat(reach[:, :, 0, 0] / 4, unit_c.shape[1], 1)  # (E, J)
-        keeps = np.arange(unit_c.shape[1]) >= split
-        bound = np.where(keeps, np.minimum(_length(diff), reach[:, :, 0, 0]), reach[:, :, 0, 0])
-        bound = np.concatenate([bound, bound], 1)[:, :, None, None]  # (E, 2J, 1, 1)
-        both = np.concatenate([step, -step], 1)[:, :, None, None]
-        dc, dd = (both * np.concatenate([unit, unit], 1) for unit in (unit_c, unit_d))
-        new_c, new_d = _moved(
-            c[:, None], diff[:, None], dc, dd, anchor[:, None], bound, np.tile(keeps, 2)
-        )
-        scores = _score(problem, new_c, new_d)  # (E, 2J)
-        top = scores.argmax(1)
-        gain = (scores > best[:, None] * (1 + 1e-14)).reshape(len(c), 2, -1)
-        # all gains at once, each move in its better direction
-        better = scores.reshape(gain.shape).argmax(1)[:, None] == np.arange(2)[:, None]
-        chosen = (gain & better).reshape(len(c), -1)[:, :, None, None]
-        joint_c, joint_d = _moved(
-            c[:, None],
-            diff[:, None],
-            (dc * chosen).sum(1, keepdims=True),
-            (dd * chosen).sum(1, keepdims=True),
-            anchor[:, None],
-            reach,
-            np.zeros(1, dtype=bool),
-        )
-        joint = _score(problem, joint_c, joint_d)[:, 0]
-        use_joint = (joint > scores[lines, top])[:, None, None]
-        next_c = np.where(use_joint, joint_c[:, 0], new_c[lines, top])
-        next_d = np.where(use_joint, joint_d[:, 0], new_d[lines, top])
-        now = np.maximum(joint, scores[lines, top])
-        up = now > best
-        c, diff = (
-            np.where(up[:, None, None], new, old) for new, old in ((next_c, c), (next_d, diff))
-        )
-        best = np.maximum(best, now)
-        history.append(best)
-        step = np.minimum(step * np.where(gain.any(1), GROW, SHRINK), 0.5)
+            anchor[live] = _anchors(problem, c[live], diff[live])
+        state = (c[live], diff[live], best[live], step[live], anchor[live], reach[live])
+        c[live], diff[live], best[live], step[live] = _swept(problem, *state, rng)
+        past.append(best.copy())
     return c.reshape(lead), diff.reshape(lead)
+
+
+def _swept(
+    problem: Problem,
+    c: Array,
+    diff: Array,
+    best: Array,
+    step: Array,
+    anchor: Array,
+    reach: Array,
+    rng: np.random.Generator,
+) -> tuple[Array, Array, Array, Array]:
+    """Return c, D, values and steps after one sweep: the best move, or all gains at once."""
+    unit_c, unit_d, split = _moves(problem, diff, rng)
+    keeps = np.arange(unit_c.shape[1]) >= split
+    radius = reach[:, :, 0, 0]
+    bound = np.where(keeps, np.minimum(_length(diff), radius), radius)
+    bound = np.concatenate([bound, bound], 1)[:, :, None, None]  # (E, 2J, 1, 1)
+    both = np.concatenate([step, -step], 1)[:, :, None, None]
+    dc, dd = (both * np.concatenate([unit, unit], 1) for unit in (unit_c, unit_d))
+    old = (c[:, None], diff[:, None])
+    new_c, new_d = _moved(*old, dc, dd, anchor[:, None], bound, np.tile(keeps, 2))
+    scores = _score(problem, new_c, new_d)  # (E, 2J)
+    lines, top = np.arange(len(c)), scores.argmax(1)
+    signed = scores.reshape(len(c), 2, -1)
+    gain = signed > best[:, None, None] * (1 + 1e-14)
+    better = signed.argmax(1)[:, None] == np.arange(2)[:, None]
+    chosen = (gain & better).reshape(len(c), -1)[:, :, None, None]
+    joint_dc, joint_dd = ((move * chosen).sum(1, keepdims=True) for move in (dc, dd))
+    never = np.zeros(1, dtype=bool)
+    joint_c, joint_d = _moved(*old, joint_dc, joint_dd, anchor[:, None], reach, never)
+    joint = _score(problem, joint_c, joint_d)[:, 0]
+    single = scores[lines, top]
+    order = np.stack([best, single, joint], 1).argmax(1)  # stay, one move, all moves
+    next_c = np.stack([c, new_c[lines, top], joint_c[:, 0]], 1)[lines, order]
+    next_d = np.stack([diff, new_d[lines, top], joint_d[:, 0]], 1)[lines, order]
+    step = np.minimum(step * np.where(gain.any(1), GROW, SHRINK), 0.5)
+    return next_c, next_d, np.maximum(best, np.maximum(single, joint)), step
 
 
 def _length(diff: Array) -> Array:
@@ -447,13 +475,13 @@ def search_pairs(problem: Problem, effort: Effort, rng: np.random.Generator) -> 
     best_c, best_d = _recombined(problem, c, diff, effort.recombinations)
     c, diff = np.concatenate([best_c, c], 1), np.concatenate([best_d, diff], 1)
     c, diff, _ = _best(problem, c, diff, effort.polished)
-    for sweeps in (effort.sweeps, max(1, effort.sweeps // 2)):
+    for sweeps, keep in ((effort.sweeps, effort.polished), (max(1, effort.sweeps // 2), 1)):
         more_c, more_d = _shared(problem, c, diff)
         c, diff, _ = _best(
             problem,
             np.concatenate([c, more_c], 1),
             np.concatenate([diff, more_d], 1),
-            effort.polished,
+            keep,
         )
         c, diff = _polished(problem, c, diff, sweeps, rng)
     c, diff, _ = _best(problem, c, diff, 1)
