@@ -1,0 +1,234 @@
+"""Lower bounds of moduli: never above the closed form, close to it, proved by their pairs."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from cases.targets import EXAMPLES, KINDS
+
+from theory.continuity import modulus_lower_bound, strengthened_lower_bounds
+from theory.targets import OwnFunction, TokenPower, TokenSine, load_function, parse_target
+
+ROUNDING = 1e-9  # relative; float64 differences of outputs at radius 0.02
+NOISE = 1e-12  # absolute, where the modulus is 0
+CLOSE = 0.99
+DELTAS = np.array([0.02, 0.25, 1.0])
+SMALL = ((1, 1), (2, 1), (2, 2))  # (N, d)
+EVERY = ((1, 1), (2, 1), (3, 1), (2, 2), (4, 2), (4, 4))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def compare(name, kind, shapes, p_values, budget=1.0):
+    target = parse_target(name)
+    for (tokens, dim), p in product(shapes, p_values):
+        curve = modulus_lower_bound(
+            target, DELTAS, kind=kind, tokens=tokens, dim=dim, p=p, budget=budget
+        )
+        for delta, lower in zip(DELTAS, curve.lower, strict=True):
+            form = target.closed_form(delta, kind=kind, tokens=tokens, dim=dim, p=p)
+            assert lower <= form.value * (1 + ROUNDING) + NOISE, (tokens, dim, p, delta)
+            if form.side == "exact":
+                assert lower >= CLOSE * form.value - NOISE, (tokens, dim, p, delta)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_lower_bounds_never_exceed_closed_forms_and_come_close(name, kind):
+    """The three p in turn, so that the everyday suite sees each branch."""
+    costly = name.startswith("smooth-field")
+    for shape, p in zip(SMALL, (1.0, math.inf, 2.0), strict=True):
+        compare(name, kind, (shape,), (p,), budget=0.2 if costly else 0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_lower_bounds_come_close_at_every_shape_and_norm(name, kind):
+    compare(name, kind, EVERY, (1.0, 2.0, 3.0, math.inf))
+
+
+@pytest.mark.parametrize("name", ["token-power", "dial", "token-times-mean", "context-max"])
+def test_sixteen_entries_are_searched_to_one_percent(name):
+    compare(name, "sequence", ((4, 4),), (2.0, math.inf))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["token-power", "token-sine", "dial"])
+def test_sixty_four_entries_are_searched_to_one_percent(name):
+    compare(name, "sequence", ((8, 8),), (2.0, math.inf))
+
+
+def test_a_closed_form_wrong_by_two_is_caught_both_ways():
+    sine = TokenSine(2)
+    right = sine.closed_form(0.1, kind="token", tokens=2, dim=1, p=2.0).value
+    found = modulus_lower_bound(sine, 0.1, kind="token", tokens=2, dim=1, budget=0.3).value
+    assert found > 1.5 * (right / 2)
+    assert found < 0.6 * (2 * right)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pairs_are_feasible_and_reproduce_the_value(kind):
+    target = parse_target("softmax-attention")
+    curve = modulus_lower_bound(target, DELTAS, kind=kind, tokens=3, dim=2, p=3, budget=0.3)
+    for bound, direct in zip(curve.pairs, curve.direct, strict=True):
+        pair = np.stack([bound.x, bound.y])
+        assert pair.min() >= 0
+        assert pair.max() <= 1
+        assert np.linalg.norm(bound.x - bound.y) <= bound.delta * (1 + 1e-12)
+        out = target(pair)
+        if kind != "sequence":
+            same = bound.x == bound.y
+            assert (same[1:] if kind == "token" else same[0]).all()
+            out = out[:, bound.row]
+        value = np.linalg.norm((out[0] - out[1]).ravel(), ord=3)
+        assert bound.value == direct == pytest.approx(value, rel=1e-12)
+
+
+def test_tiny_radii_stay_feasible():
+    for delta in (1e-9, 1e-6):
+        bound = modulus_lower_bound(
+            TokenPower(1.0, 0.0), delta, kind="sequence", tokens=2, dim=2, budget=0.1
+        )
+        assert np.linalg.norm(bound.x - bound.y) <= delta * (1 + 1e-12)
+        assert 0.99 * delta <= bound.value <= delta * (1 + ROUNDING)
+
+
+def test_curves_are_moduli_and_name_their_rules():
+    deltas = np.array([0.5, 0.0, 0.05, 0.2, 0.1, 0.4])
+    curve = modulus_lower_bound(
+        parse_target("smooth-field:features=8"),
+        deltas,
+        kind="sequence",
+        tokens=2,
+        dim=1,
+        budget=0.1,
+    )
+    order = np.argsort(deltas)
+    assert (np.diff(curve.lower[order]) >= 0).all()
+    assert curve.lower[1] == 0
+    assert (curve.lower >= curve.direct).all()
+    for k, (rule, source) in enumerate(zip(curve.rules, curve.sources, strict=True)):
+        direct = curve.direct[np.flatnonzero(deltas == source)[0]]
+        parts = math.ceil(source / deltas[k]) if rule == "subadditive" else 1
+        assert curve.lower[k] == direct / parts
+
+
+def test_strengthening_uses_each_rule_where_it_helps():
+    deltas, truth = np.array([0.1, 0.2, 0.35, 0.4]), np.array([0.1, 0.2, 0.35, 0.4])
+    direct = np.array([0.02, 0.2, 0.05, 0.4])
+    lower, rules, sources = strengthened_lower_bounds(deltas, direct)
+    np.testing.assert_allclose(lower, [0.1, 0.2, 0.2, 0.4])
+    assert rules == ("subadditive", "pair", "monotone", "pair")
+    assert sources.tolist() == [0.2, 0.2, 0.2, 0.4] or sources.tolist() == [0.4, 0.2, 0.2, 0.4]
+    assert (lower <= truth * (1 + ROUNDING)).all()
+    with pytest.raises(ValueError, match=r"must both have shape \(L,\)"):
+        strengthened_lower_bounds([0.1, 0.2], [0.1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_results_repeat_for_a_seed(kind):
+    def run(seed):
+        return modulus_lower_bound(
+            parse_target("dial"),
+            [0.1, 0.3],
+            kind=kind,
+            tokens=2,
+            dim=2,
+            rng=np.random.default_rng(seed),
+            budget=0.2,
+        )
+
+    assert (run(3).direct == run(3).direct).all()
+
+
+def test_radius_zero_and_no_context_give_zero():
+    target = parse_target("mean-field")
+    assert modulus_lower_bound(target, 0.0, kind="token", tokens=2, dim=1).value == 0
+    assert modulus_lower_bound(target, 0.3, kind="contextual", tokens=1, dim=2).value == 0
+
+
+def test_structural_zeros_are_found():
+    for name, kind in (("token-sine", "contextual"), ("others-mean", "token")):
+        bound = modulus_lower_bound(parse_target(name), 0.5, kind=kind, tokens=3, dim=1, budget=0.1)
+        assert bound.value <= NOISE
+
+
+def numpy_cusp(x):
+    if not isinstance(x, np.ndarray):
+        raise TypeError("NumPy only")
+    return np.sqrt(np.abs(x - 0.37))
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (2, 2)])
+def test_numpy_functions_are_searched_without_a_gradient(shape):
+    tokens, dim = shape
+    curve = modulus_lower_bound(numpy_cusp, DELTAS, kind="sequence", tokens=tokens, dim=dim)
+    for delta, lower in zip(DELTAS, curve.direct, strict=True):
+        exact = TokenPower(0.5, 0.37).closed_form(
+            delta, kind="sequence", tokens=tokens, dim=dim, p=2.0
+        )
+        assert CLOSE * exact.value <= lower <= exact.value * (1 + ROUNDING)
+
+
+def test_torch_modules_are_searched_in_float64_and_left_alone():
+    layer = torch.nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[3.0, 0.0], [0.0, 1.0]]))
+    bound = modulus_lower_bound(layer, 0.2, kind="token", tokens=2, dim=2, budget=0.3)
+    assert bound.value == pytest.approx(0.6, rel=1e-6)
+    assert layer.weight.dtype == torch.float32
+    assert layer.weight.requires_grad
+
+
+def test_the_worst_output_token_is_watched_unless_f_is_called_equivariant():
+    weights = np.array([1.0, 3.0])[:, None]
+    own = OwnFunction("weighted", lambda x: x * weights)
+    common = {"kind": "token", "tokens": 2, "dim": 1, "budget": 0.2}
+    found = modulus_lower_bound(own, 0.1, **common)
+    assert found.value == pytest.approx(0.3, rel=1e-6)
+    assert found.row == 1
+    first = modulus_lower_bound(own, 0.1, equivariant=True, **common)
+    assert first.value == pytest.approx(0.1, rel=1e-6)
+
+
+def test_own_functions_from_a_file_are_searched(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def double(x):\n    return 2 * x\n")
+    own = load_function(f"{path}:double")
+    bound = modulus_lower_bound(own, 0.1, kind="sequence", tokens=2, dim=1, budget=0.2)
+    assert bound.value == pytest.approx(0.2, rel=1e-6)
+
+
+def test_the_thread_setting_survives():
+    torch.set_num_threads(2)
+    modulus_lower_bound(parse_target("mean-field"), 0.1, kind="token", tokens=2, dim=1, budget=0.01)
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("f", "change", "message"),
+    [
+        (lambda x: x[:, :1], {}, r"`f` returned shape \(2, 1, 1\), expected \(2, 2, 1\)"),
+        (lambda x: x * math.nan, {}, "`f` returned NaN or inf inside the cube"),
+        (abs, {"kind": "local"}, "`kind` must be one of"),
+        (abs, {"budget": 0.0}, "`budget` .* must be finite and > 0, got 0"),
+        (abs, {"delta": -1.0}, "`delta` .* must be finite and >= 0"),
+        (abs, {"delta": [[0.1]]}, r"`delta` must be a number or have shape \(L,\)"),
+        (abs, {"p": 0.5}, "`p` .* must be >= 1"),
+    ],
+)
+def test_bad_arguments_are_refused(f, change, message):
+    arguments = {"delta": 0.1, "kind": "sequence", "tokens": 2, "dim": 1, **change}
+    with pytest.raises(ValueError, match=message):
+        modulus_lower_bound(f, **arguments)
