@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from theory.notation import Kind, check_delta, check_dim, check_kind, check_p, check_tokens
-from theory.search import Array, Ascent, Effort, Problem, moving_tokens, search_pairs
+from theory.search import Array, Effort, Problem, moving_tokens, search_pairs
+from theory.search.objective import checked_output, gradient_ascent, objective
 from theory.targets.base import Target
 from theory.targets.own import OwnFunction
 
@@ -31,10 +32,7 @@ __all__ = [
 ]
 
 Rule = Literal["pair", "monotone", "subadditive"]
-CHUNK = 1 << 20  # input entries per call of f
 FEASIBLE_RTOL = 1e-12
-ADAM = (0.8, 0.95)  # decay of the two averages; short memories for a few hundred steps
-CENTRE_STEP = 0.1  # first step of a centre over that of a difference at radius 1, at least
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,16 +120,6 @@ def _is_module(f: object) -> bool:
     return "torch" in sys.modules and isinstance(f, _torch().nn.Module)
 
 
-def _checked_output(out: Any, shape: tuple[int, ...]) -> Array:
-    """Return an output of f as float64, or raise saying what was expected."""
-    array = np.asarray(out, dtype=np.float64)
-    if array.shape != shape:
-        raise ValueError(f"`f` returned shape {array.shape}, expected {shape} = (B, N, d)")
-    if not np.isfinite(array).all():
-        raise ValueError("`f` returned NaN or inf inside the cube, expected finite numbers")
-    return array
-
-
 def _tensor_call(f: Callable[[Any], Any], like: Any) -> Callable[[Array], Any]:
     """Return f for NumPy input, called in torch without a gradient."""
 
@@ -189,93 +177,6 @@ def _both_ways(
         like["device"] = parts[0].device if parts else None
     gradient = f if _differentiable(f, like, shape) else None
     return (f if on_numpy else _tensor_call(f, like)), gradient, like
-
-
-# -- objective and gradient ----------------------------------------------------------------------
-
-
-def _norm(diff: Array, p: float) -> Array:
-    """Return the entrywise p-norm of every item of a batch (M, ..., ...)."""
-    flat = np.abs(diff.reshape(len(diff), -1))
-    if math.isinf(p):
-        return np.asarray(flat.max(1))
-    if p == 1:
-        return np.asarray(flat.sum(1))
-    top = flat.max(1, keepdims=True)
-    safe = np.where(top > 0, top, 1.0)  # scaled, so that no power underflows
-    return np.asarray(safe[:, 0] * ((flat / safe) ** p).sum(1) ** (1 / p))
-
-
-def _objective(
-    call: Callable[[Array], Any], p: float, row: int | None
-) -> Callable[[Array, Array], Array]:
-    """Return (x, y) -> ‖f(x) - f(y)‖_p in float64, evaluated in chunks."""
-
-    def values(x: Array, y: Array) -> Array:
-        size = max(1, CHUNK // (2 * x[0].size))
-        parts = []
-        for start in range(0, len(x), size):
-            pair = np.concatenate([x[start : start + size], y[start : start + size]])
-            out = _checked_output(call(pair), pair.shape)
-            left, right = np.split(out, 2)
-            diff = left - right
-            parts.append(_norm(diff if row is None else diff[:, row], p))
-        return np.concatenate(parts)
-
-    return values
-
-
-def _gradient_ascent(
-    f: Callable[[Any], Any],
-    like: dict[str, Any],
-    p: float,
-    row: int | None,
-    moving: NDArray[np.bool_],
-) -> Ascent:
-    """Return projected Adam on (c, D) whose steps decay geometrically.
-
-    Every candidate keeps its best iterate.
-    """
-
-    def ascend(
-        c: Array, diff: Array, reach: Array, steps: int, span: tuple[float, float]
-    ) -> tuple[Array, Array]:
-        torch = _torch()
-        radius = torch.as_tensor(reach, **like)[:, None, None]
-        mask = torch.as_tensor(moving * 1.0, **like)[:, None]
-        point = torch.as_tensor(np.stack([c, diff]), **like)  # (2, M, N, d)
-        first = span[0] * torch.stack([torch.clamp(radius, min=CENTRE_STEP), radius])
-        decay = (span[1] * radius / first) ** (1 / steps)
-        mean, square = torch.zeros_like(point), torch.zeros_like(point)
-        best, best_value = point.clone(), torch.full_like(radius[:, 0, 0], -1.0)
-        fast, slow = ADAM
-        rate = first
-        for step in range(1, steps + 1):
-            point.requires_grad_(True)
-            half = point[1] / 2
-            ends = torch.cat([point[0] + half, point[0] - half]).clamp(0, 1)
-            left, right = f(ends).chunk(2)
-            out = left - right if row is None else (left - right)[:, row : row + 1]
-            value = torch.linalg.vector_norm(out.flatten(1), p, dim=1)
-            (grad,) = torch.autograd.grad(value.sum(), point)
-            with torch.no_grad():
-                point = point.detach()
-                better = value > best_value
-                best_value = torch.where(better, value, best_value)
-                best = torch.where(better[:, None, None], point, best)
-                grad = torch.nan_to_num(grad, 0.0, 0.0, 0.0)  # cusps
-                mean.mul_(fast).add_(grad, alpha=1 - fast)
-                square.mul_(slow).addcmul_(grad, grad, value=1 - slow)
-                scale = (1 - slow**step) ** 0.5 / (1 - fast**step)
-                point += rate * scale * mean / (square.sqrt() + 1e-30)
-                point[0].clamp_(0, 1)
-                point[1] *= mask
-                length = torch.linalg.vector_norm(point[1], dim=(1, 2), keepdim=True)
-                point[1] *= torch.clamp(radius / (length + 1e-300), max=1.0)
-                rate = rate * decay
-        return best[0].cpu().numpy(), best[1].cpu().numpy()
-
-    return ascend
 
 
 # -- lower bounds --------------------------------------------------------------------------------
@@ -449,7 +350,7 @@ def modulus_lower_bound(
         raise ValueError(f"`budget` (amount of work) must be finite and > 0, got {budget:g}")
     rng = np.random.default_rng(0) if rng is None else rng
     call, gradient, like = _both_ways(f, (2, tokens, dim))
-    _checked_output(call(np.full((2, tokens, dim), 0.4)), (2, tokens, dim))
+    checked_output(call(np.full((2, tokens, dim), 0.4)), (2, tokens, dim))
     known = _is_equivariant(f) if equivariant is None else equivariant
     middle = np.full((tokens, dim), 0.5)
     best = [
@@ -461,10 +362,10 @@ def modulus_lower_bound(
         moving = moving_tokens(kind, tokens, row or 0)
         if not moving.any() or not positive.size:
             continue
-        values = _objective(call, p, row)
+        values = objective(call, p, row)
         # torch is faster on the search's batches; the value reported is that of ``call``
-        quick = values if gradient is None else _objective(_tensor_call(gradient, like), p, row)
-        ascend = None if gradient is None else _gradient_ascent(gradient, like, p, row, moving)
+        quick = values if gradient is None else objective(_tensor_call(gradient, like), p, row)
+        ascend = None if gradient is None else gradient_ascent(gradient, like, p, row, moving)
         problem = Problem(quick, ascend, moving, dim, radii[positive])
         effort = Effort().scaled(budget)
         if ascend is None:

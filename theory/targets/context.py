@@ -7,16 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 from theory.notation import Kind
-from theory.targets.base import (
-    ClosedForm,
-    Smoothness,
-    Target,
-    entry_count,
-    format_number,
-    latex_factor,
-    parameter,
-)
+from theory.targets.base import ClosedForm, Smoothness, Target, entry_count
 from theory.targets.mixes import mix_closed_form
+from theory.targets.parameters import format_number, latex_factor, parameter
 from theory.targets.scalar import (
     ConcaveModulus,
     PowerModulus,

@@ -11,15 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.notation import Kind
-from theory.targets.base import (
-    ClosedForm,
-    Smoothness,
-    Target,
-    entry_count,
-    latex_factor,
-    parameter,
-)
+from theory.targets.base import ClosedForm, Smoothness, Target, entry_count
 from theory.targets.context import lipschitz_bound
+from theory.targets.parameters import latex_factor, parameter
 
 __all__ = ["SmoothField"]
 

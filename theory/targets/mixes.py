@@ -12,14 +12,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 from theory.notation import Kind
-from theory.targets.base import (
-    ClosedForm,
-    Smoothness,
-    Target,
-    format_number,
-    latex_factor,
-    parameter,
-)
+from theory.targets.base import ClosedForm, Smoothness, Target
+from theory.targets.parameters import format_number, latex_factor, parameter
 from theory.targets.scalar import (
     PowerMap,
     ScalarMap,

@@ -6,10 +6,11 @@ import difflib
 import re
 from collections.abc import Callable
 
-from theory.targets.base import Target, target_fields
+from theory.targets.base import Target
 from theory.targets.context import ContextMax, SoftmaxAttention, TokenTimesMean
 from theory.targets.field import SmoothField
 from theory.targets.mixes import Dial, MeanField, OthersMean, TokenPower, TokenSine
+from theory.targets.parameters import target_fields
 
 __all__ = ["TARGETS", "parse_target", "parse_terms", "target_parameters"]
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
-from theory.targets.base import ClosedForm, Smoothness, format_number
+from theory.targets.base import ClosedForm, Smoothness
+from theory.targets.parameters import format_number
 
 __all__ = [
     "ConcaveModulus",

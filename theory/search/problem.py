@@ -1,0 +1,150 @@
+"""What is searched: candidates, their pairs and their values, for all radii in one batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.notation import Kind
+
+__all__ = [
+    "PATIENCE",
+    "STALLED",
+    "Array",
+    "Ascent",
+    "Effort",
+    "Problem",
+    "Values",
+    "best_candidates",
+    "capped",
+    "ends",
+    "fitted",
+    "moving_tokens",
+    "score",
+]
+
+Array = NDArray[np.float64]
+Values = Callable[[Array, Array], Array]
+Ascent = Callable[[Array, Array, Array, int, tuple[float, float]], tuple[Array, Array]]
+
+PATIENCE, STALLED = 10, 1e-6  # a pattern search stops after so many sweeps of so little gain
+ROUNDING = 4 * float(np.finfo(float).eps)  # of a difference of two points of the cube, per entry
+
+
+@dataclass(frozen=True)
+class Effort:
+    """The deterministic amount of work; ``budget`` scales all of it."""
+
+    randoms: int = 12  # random starts per radius
+    ascent: int = 240  # gradient steps
+    recombinations: int = 5
+    sweeps: int = 36  # of the pattern search
+    polished: int = 2  # candidates per radius that are polished
+    pattern_starts: int = 8  # candidates per radius without a gradient
+
+    def scaled(self, budget: float) -> Effort:
+        """Return the effort times ``budget``, each part at least 1."""
+
+        def at_least_one(number: int) -> int:
+            return max(1, round(number * budget))
+
+        return Effort(
+            randoms=at_least_one(self.randoms),
+            ascent=at_least_one(self.ascent),
+            recombinations=at_least_one(self.recombinations),
+            sweeps=at_least_one(self.sweeps),
+            polished=self.polished,
+            pattern_starts=max(self.polished, round(self.pattern_starts * min(budget, 4.0))),
+        )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One family of maximisations: the objective, where D may differ from 0, and the radii.
+
+    Attributes
+    ----------
+    values : callable
+        (M, N, d), (M, N, d) -> (M,), the norm of the difference of the outputs.
+    ascend : callable or None
+        Gradient ascent on (M, N, d) centres and differences, given radii, a number of steps and the
+        first and last step over the radius; None without a gradient.
+    moving : bool array of shape (N,)
+        Tokens that may differ between x and y.
+    dim : int
+    deltas : array of shape (L,)
+        Radii > 0.
+    """
+
+    values: Values
+    ascend: Ascent | None
+    moving: NDArray[np.bool_]
+    dim: int
+    deltas: Array
+
+    @property
+    def movable(self) -> NDArray[np.intp]:
+        """Indices of the movable entries in token-major order."""
+        return np.flatnonzero(np.repeat(self.moving, self.dim))
+
+    @property
+    def reach(self) -> Array:
+        """Radii capped at the diameter, a rounding error below delta; shape (L,)."""
+        count = self.movable.size
+        return np.minimum(self.deltas - ROUNDING * math.sqrt(count), math.sqrt(count)).clip(0)
+
+
+def moving_tokens(kind: Kind, tokens: int, row: int) -> NDArray[np.bool_]:
+    """Return which tokens may move when output token ``row`` is watched."""
+    if kind == "sequence":
+        return np.ones(tokens, dtype=bool)
+    own = np.arange(tokens) == row
+    return own if kind == "token" else ~own
+
+
+def ends(c: Array, diff: Array) -> tuple[Array, Array]:
+    """Return the pair of a candidate, inside the cube."""
+    return np.clip(c + diff / 2, 0, 1), np.clip(c - diff / 2, 0, 1)
+
+
+def score(problem: Problem, c: Array, diff: Array) -> Array:
+    """Return the objective of candidates of any leading shape."""
+    lead = c.shape[:-2]
+    x, y = ends(c.reshape(-1, *c.shape[-2:]), diff.reshape(-1, *c.shape[-2:]))
+    return problem.values(x, y).reshape(lead)
+
+
+def fitted(diff: Array, reach: Array) -> Array:
+    """Scale differences to norm ``reach`` where the side 1 of the cube allows; shapes (..., N, d).
+
+    Two rounds: entries capped at 1 free length for the others.
+    """
+    for _ in range(2):
+        norm = np.sqrt((diff**2).sum((-2, -1), keepdims=True))
+        diff = np.clip(diff * (reach / np.maximum(norm, 1e-300)), -1, 1)
+    return capped(diff, reach)
+
+
+def capped(diff: Array, reach: Array) -> Array:
+    """Shorten differences (..., N, d) to norm ``reach`` at most."""
+    diff = np.clip(diff, -1, 1)
+    norm = np.sqrt((diff**2).sum((-2, -1), keepdims=True))
+    return np.asarray(diff * np.minimum(1.0, reach / np.maximum(norm, 1e-300)))
+
+
+def take(array: Array, index: NDArray[np.intp]) -> Array:
+    """Return array[l, index[l, k]] for arrays (L, S, ...)."""
+    return np.asarray(array[np.arange(len(array))[:, None], index])
+
+
+def best_candidates(
+    problem: Problem, c: Array, diff: Array, keep: int
+) -> tuple[Array, Array, Array]:
+    """Return the ``keep`` best candidates of every radius and their values, best first."""
+    scores = score(problem, c, diff)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :keep]
+    return take(c, order), take(diff, order), take(scores, order)
