@@ -93,12 +93,12 @@ def errors_of(
     powers = []
     with torch.no_grad():
         for x in _scrambles(points, replicates, tokens, dim, seed, dtype):
-            total: Tensor | float = 0.0
-            for part in x.to(device).split(batch):
-                gap = (predict(part) - truth(part)).abs().double() ** p
-                total = total + gap.sum((-3, -2, -1))
-            powers.append(total / points)  # type: ignore[operator]
-    table = torch.stack(powers).cpu().numpy()  # type: ignore[arg-type]  # (replicates, M)
+            sums = [
+                ((predict(part) - truth(part)).abs().double() ** p).sum((-3, -2, -1))
+                for part in x.to(device).split(batch)
+            ]
+            powers.append(torch.stack(sums).sum(0) / points)
+    table = torch.stack(powers).cpu().numpy()  # (replicates, M)
     return [_estimate(column, points, p) for column in np.atleast_2d(table.T)]
 
 

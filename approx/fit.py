@@ -28,7 +28,7 @@ from approx.error import HELD_OUT, errors_of, sobol_points
 from approx.looped import LoopedTransformer, ModelConfig
 from theory.notation import check_loops, check_p, check_tokens
 
-__all__ = ["FitResult", "Member", "Recipe", "fit"]
+__all__ = ["FitResult", "Member", "Recipe", "fit", "predictions"]
 
 Function = Callable[[Any], Any]
 VALIDATION = HELD_OUT - 1_000  # seed of the validation scramble: neither training nor test
@@ -122,6 +122,12 @@ class FitResult:
         start = self.curve[max(0, len(self.curve) - 1 - len(self.curve) // 4)]
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.nan_to_num((start - self.curve[-1]) / start, nan=0.0)
+
+
+def predictions(result: FitResult, x: Tensor, *, loops: int, compiled: bool = True) -> Tensor:
+    """Return every model's output at the same points: (b, N, d) to (M, b, N, d)."""
+    many = x.expand(len(result.members), *x.shape)
+    return bank_forward(result.bank, result.config, many, loops, compiled=compiled)
 
 
 def fit(
@@ -334,15 +340,10 @@ class _Run:
         return step
 
     # -- measuring and storing --------------------------------------------------------------------
-    def predict(self, x: Tensor) -> Tensor:
-        """Return every model's output at the same points: (b, N, d) to (M, b, N, d)."""
-        many = x.expand(len(self.members), *x.shape)
-        return bank_forward(self.bank, self.config, many, self.loops, compiled=self.compiled)
-
     def _validate(self) -> np.ndarray:
         """Return the L^p validation error of every model."""
         estimates = errors_of(
-            self.predict,
+            lambda x: predictions(self.result(), x, loops=self.loops, compiled=self.compiled),
             lambda x: torch.stack([f(x).to(x) for f in self.targets])[self.of_target],
             tokens=self.tokens,
             dim=self.config.dim,

@@ -1,0 +1,228 @@
+"""The command ``looprate``: its options, and one line with exit code 2 for bad input."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+__all__ = ["main", "run"]
+
+ABOUT = """\
+Check the approximation theory of looped Transformers against reality.
+
+A TARGET is a function on [0,1]^(N x d): a name with parameters such as token-power:alpha=0.5 (see
+looprate targets), a sum such as "mean-field + 0.5*context-max", or a function of your own,
+path/file.py:name or module:name, that maps an array of shape (B, N, d) to the same shape; it may be
+written for NumPy, for torch, or for both.
+
+Theorem numbers are those of Xu & Sato, arXiv 2410.01405v7."""
+
+USER_ERRORS = (ValueError, TypeError, OSError)
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message} (see {self.prog} --help)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command."""
+    parser = _command(None, "looprate", ABOUT)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    targets = _command(
+        commands,
+        "targets",
+        "List the built-in targets with their parameters.\n\n"
+        "JSON: a list of {name, summary, parameters: [{name, default, doc}]}.",
+    )
+    _json(targets)
+
+    moduli = _command(
+        commands,
+        "moduli",
+        "Moduli of continuity of TARGET: lower bounds that a pair of inputs attains, next to the\n"
+        "closed forms.\n\n"
+        "JSON: a list of {kind, delta, lower, exact, upper, side}; exact and upper are null where\n"
+        "no closed form is known; side is the best that is: exact, upper or lower.",
+        "looprate moduli token-power:alpha=0.5 --tokens 3 --dim 2 --p 1 --delta 0.05 0.1",
+    )
+    moduli.add_argument("target", metavar="TARGET")
+    _shape(moduli, p=2.0)
+    moduli.add_argument(
+        "--delta", type=float, nargs="+", help="radii, Frobenius norm (default: 0.01 to 1)"
+    )
+    moduli.add_argument("--kind", nargs="+", help="sequence, token, contextual (default: all)")
+    moduli.add_argument("--budget", type=float, default=1.0, help="scales the work (default: 1)")
+    moduli.add_argument("--seed", type=int, default=0, help="of the search (default: 0)")
+    _json(moduli)
+
+    bound = _command(
+        commands,
+        "bound",
+        "Evaluate the bound term by term and say where it is vacuous.\n\n"
+        "vacuous: not below the error of the best constant. holds: the hypotheses are met and the\n"
+        "bound is below it, so the statement says something. The O-constants, which the paper\n"
+        "leaves open, are those of the explicit inequality.\n\n"
+        "JSON: a list of {loops, delta, terms, total, trivial, verdict, ...}; terms has the keys\n"
+        "token, context, sequence, memoriser, collisions, strips.",
+        "looprate bound token-sine --tokens 2 --loops 100 10000 1000000000",
+    )
+    bound.add_argument("target", metavar="TARGET")
+    _shape(bound, p=1.0)
+    bound.add_argument(
+        "--loops", type=int, nargs="+", help="loop counts r > N (default: powers of ten)"
+    )
+    bound.add_argument(
+        "--version",
+        default="theorem-3.6",
+        metavar="V",
+        help="theorem-3.6 (default); theorem-3.6-stages, its own stage counts; or the explicit "
+        "inequality of a memoriser: increments, digits, timestep",
+    )
+    bound.add_argument(
+        "--placement",
+        default="default",
+        choices=["default", "all"],
+        help="all: (Nd)^(1/p) multiplies w too, the weaker reading of the theorem",
+    )
+    bound.add_argument(
+        "--slope", type=float, default=math.inf, help="M, the quantiser's slope (default: inf)"
+    )
+    _json(bound)
+    _verify(commands)
+
+    figures = _command(
+        commands,
+        "figures",
+        "Redraw every figure of DIR from its stored rows alone: no torch, no training.\n\n"
+        "JSON: a list of the files drawn.",
+        "looprate figures runs/verify-quick --style slides",
+    )
+    figures.add_argument("directory", metavar="DIR", type=Path)
+    _style(figures)
+    figures.add_argument(
+        "--format", nargs="+", default=["png", "pdf"], choices=["png", "pdf", "svg"]
+    )
+    _json(figures)
+    return parser
+
+
+def _verify(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """Add the main job."""
+    verify = _command(
+        commands,
+        "verify",
+        "The main job: moduli, bounds, fits and the rate figure, with verdicts in words.\n\n"
+        "Estimates the moduli of every target, evaluates the bounds, trains LT and TMLT over loop\n"
+        "counts and seeds, and writes rows, figures, report.md and report.json to one folder.\n"
+        "Killed at any moment and run again it resumes and ends with the same numbers.\n\n"
+        "JSON: the content of report.json.",
+        "looprate verify --preset smoke --target mean-field --loops 1 2 4 --out runs/mine",
+    )
+    verify.add_argument(
+        "--preset",
+        default="quick",
+        choices=["smoke", "quick", "full"],
+        help="smoke (under 40 s), quick (under 4 minutes on 2 cores, the default), full (hours)",
+    )
+    verify.add_argument("--target", nargs="+", metavar="TARGET", help="instead of the preset's")
+    verify.add_argument("-N", "--tokens", type=int, help="N, the sequence length")
+    verify.add_argument("-d", "--dim", type=int, help="d, coordinates per token")
+    verify.add_argument("--p", type=float, help="exponent of the error and of the loss")
+    verify.add_argument("--loops", type=int, nargs="+", help="loop counts to train")
+    verify.add_argument("--seeds", type=int, help="number of seeds")
+    verify.add_argument("--families", nargs="+", choices=["lt", "tmlt", "untied"])
+    verify.add_argument("--rates", type=float, nargs="+", help="peak learning rates to try")
+    verify.add_argument("--steps", type=int, help="training steps")
+    verify.add_argument("--out", type=Path, help="folder (default: runs/verify-PRESET)")
+    verify.add_argument("--processes", type=int, help="workers (default: one per core)")
+    _style(verify)
+    _json(verify)
+
+
+def _command(
+    commands: argparse._SubParsersAction[_Parser] | None,
+    name: str,
+    about: str,
+    example: str | None = None,
+) -> _Parser:
+    """Return a parser whose help keeps its line breaks and ends with an example."""
+    settings: dict[str, Any] = {
+        "description": about,
+        "epilog": f"example:\n  {example}" if example else None,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
+    if commands is None:
+        return _Parser(prog=name, **settings)
+    summary = about.split("\n\n")[0].replace("\n", " ")
+    return commands.add_parser(name, help=summary, **settings)
+
+
+def _shape(parser: argparse.ArgumentParser, *, p: float) -> None:
+    """Add N, d and p."""
+    parser.add_argument("-N", "--tokens", type=int, default=2, help="N (default: 2)")
+    parser.add_argument("-d", "--dim", type=int, default=1, help="d (default: 1)")
+    parser.add_argument(
+        "--p", type=float, default=p, help=f"exponent of the norm, 1 to inf (default: {p:g})"
+    )
+
+
+def _style(parser: argparse.ArgumentParser) -> None:
+    """Add the figure style."""
+    parser.add_argument("--style", default="paper", choices=["paper", "slides"])
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    """Add --json."""
+    parser.add_argument("--json", action="store_true", help="print JSON for scripts")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code: 2 for bad input, after one line on stderr.
+
+    Set LOOPRATE_DEBUG=1 to see the traceback instead.
+    """
+    from experiments import commands
+    from experiments.engine import TaskFailed
+
+    try:
+        options = _parser().parse_args(arguments)
+        return int(getattr(commands, options.command)(options))
+    except SystemExit as stop:  # --help
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        return _fail("interrupted; run the same command again to resume", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left
+        return 0
+    except (*USER_ERRORS, TaskFailed) as error:
+        if os.environ.get("LOOPRATE_DEBUG"):
+            raise
+        kept = "; finished work is kept" if isinstance(error, TaskFailed) else ""
+        return _fail(_one_line(error) + kept, 2)
+
+
+def _one_line(error: Exception) -> str:
+    """Return an error's message on one line."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"cannot use {error.filename}: {error.strerror}; check the path and its permissions"
+    return " ".join(str(error).split())
+
+
+def _fail(message: str, code: int) -> int:
+    """Print one line on stderr and return the exit code."""
+    print(f"looprate: {message}", file=sys.stderr)
+    return code
+
+
+def run() -> None:
+    """Entry point of the installed command."""
+    sys.exit(main())

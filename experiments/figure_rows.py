@@ -1,0 +1,191 @@
+"""The tidy rows each figure is drawn from, written beside the figures as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.records import write_atomically
+from theory import rates
+from theory.bounds import TERM_NAMES, BoundRow
+from theory.verdict import Verdict
+
+__all__ = ["BOUND_LABELS", "slug", "write_figure_rows"]
+
+Row = dict[str, Any]
+COLUMNS = {
+    "error-against-loops": (
+        "curve family label loops seed value stderr status target latex tokens dim p"
+    ),
+    "moduli": "kind delta lower exact upper target latex tokens dim p",
+    "bound-terms": "version loops term value trivial total status target latex tokens dim p",
+    "training-curves": "family loops seed step value chosen target latex tokens dim p",
+}
+BOUND_LABELS = {
+    "increments": ("lt", "explicit inequality, increments"),
+    "digits": ("lt", "explicit inequality, digits"),
+    "timestep": ("tmlt", "explicit inequality, timestep"),
+}
+MARGIN = 300.0  # the loop axis ends this factor beyond where the last bound starts to speak
+FARTHEST = 10**12
+POINTS_A_DECADE = 12
+
+
+def slug(target: str, tokens: int, dim: int) -> str:
+    """Return a file-name form of a target and shape."""
+    return re.sub(r"[^A-Za-z0-9.=+-]+", "_", f"{target}-N{tokens}-d{dim}").strip("_")
+
+
+def write_figure_rows(
+    folder: Path,
+    theory: Row,
+    group: Sequence[Row],
+    bounds: dict[str, Callable[[int], BoundRow]],
+    first: dict[str, int | None],
+) -> list[Path]:
+    """Write the four CSV files of one target and shape into ``folder`` and return their paths."""
+    tokens, dim = theory["tokens"], theory["dim"]
+    common = {name: theory[name] for name in ("target", "latex", "tokens", "dim", "p")}
+    starts = [value for value in first.values() if value]
+    trained = max((cell["loops"] for cell in group), default=tokens + 1)
+    last = min(FARTHEST, max([trained * 10, *(int(MARGIN * s) for s in starts)]))
+    grid = _loop_grid(tokens, last)
+    tables = {
+        "error-against-loops": _error_rows(theory, group, bounds, grid),
+        "moduli": [dict(row) for row in theory["moduli"]],
+        "bound-terms": _term_rows(theory, bounds, grid),
+        "training-curves": _curve_rows(group),
+    }
+    name = slug(theory["target"], tokens, dim)
+    paths = []
+    for kind, rows in tables.items():
+        path = folder / f"{kind}__{name}.csv"
+        _write(path, COLUMNS[kind].split(), [{**row, **common} for row in rows])
+        paths.append(path)
+    return paths
+
+
+def _loop_grid(tokens: int, last: int) -> list[int]:
+    """Return loop counts r > N on a log grid up to ``last``."""
+    count = max(2, int(POINTS_A_DECADE * math.log10(last / (tokens + 1))))
+    return sorted({round(r) for r in np.geomspace(tokens + 1, last, count)})
+
+
+def _error_rows(
+    theory: Row,
+    group: Sequence[Row],
+    bounds: dict[str, Callable[[int], BoundRow]],
+    grid: Sequence[int],
+) -> list[Row]:
+    """Rows of the main figure: trained, bounds, rates up to a constant, best constant."""
+    rows: list[Row] = [
+        {"curve": "trivial", "value": theory["trivial"], "stderr": theory["trivial_stderr"]}
+    ]
+    for cell in group:
+        rows += [
+            {
+                "curve": "trained",
+                "family": cell["family"],
+                "loops": cell["loops"],
+                "seed": fit["seed"],
+                "value": fit["error"],
+                "stderr": fit["error_stderr"],
+                "status": "estimate",
+            }
+            for fit in cell["rows"]
+        ]
+    for version, (family, label) in BOUND_LABELS.items():
+        for r in grid:
+            row = bounds[version](r)
+            status = "holds" if row.verdict is Verdict.HOLDS else "vacuous"
+            rows.append(
+                {"curve": "bound", "family": family, "label": label, "loops": r}
+                | {"value": row.total, "status": status}
+            )
+    return rows + _rate_rows(theory, grid)
+
+
+def _rate_rows(theory: Row, grid: Sequence[int]) -> list[Row]:
+    """Rows of the asymptotic slopes, each put through the trivial error at the left end."""
+    tokens, dim, p = theory["tokens"], theory["dim"], theory["p"]
+    s = min(1.0, theory["smoothness"]["exponent"])
+    printed = rates.holder_exponent(tokens=tokens, dim=dim, holder=s, p=p)
+    curves = {
+        f"Theorem 3.6 (v7), slope −{printed:.3g}": (lambda r: ((r - tokens) / 1.0) ** -printed),
+        f"Zhang et al. 2023, slope −{s / (tokens * dim):.3g}": (
+            lambda r: rates.zhang_lu_zhao_rate(r, tokens=tokens, dim=dim, modulus=lambda t: t**s)
+        ),
+        "Tian & Shen 2026": (lambda r: rates.tian_shen_rate(r, tokens=tokens, dim=dim, holder=s)),
+    }
+    rows = []
+    for label, rate in curves.items():
+        at = [r for r in grid if r > max(tokens, 3)]
+        scale = theory["trivial"] / rate(at[0])
+        rows += [
+            {"curve": "rate", "label": label, "loops": r, "value": scale * rate(r)} for r in at
+        ]
+    return rows
+
+
+def _term_rows(
+    theory: Row, bounds: dict[str, Callable[[int], BoundRow]], grid: Sequence[int]
+) -> list[Row]:
+    """Rows of the stacked terms, the printed theorem first."""
+    rows = []
+    for version in ("theorem-3.6", "increments"):
+        for r in grid:
+            bound = bounds[version](r)
+            rows += [
+                {
+                    "version": version,
+                    "loops": r,
+                    "term": term,
+                    "value": bound.terms[term],
+                    "trivial": theory["trivial"],
+                    "total": bound.total,
+                    "status": str(bound.verdict),
+                }
+                for term in TERM_NAMES
+            ]
+    return rows
+
+
+def _curve_rows(group: Sequence[Row]) -> list[Row]:
+    """Rows of the training curves at the chosen recipes."""
+    return [
+        {
+            "family": cell["family"],
+            "loops": cell["loops"],
+            "seed": fit["seed"],
+            "step": step,
+            "value": value,
+            "chosen": 1,
+        }
+        for cell in group
+        for fit in cell["rows"]
+        for step, value in zip(fit["curve_steps"], fit["curve"], strict=True)
+    ]
+
+
+def _write(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Write rows as CSV, missing and non-finite values empty."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_text(row.get(column)) for column in columns])
+    write_atomically(path, stream.getvalue())
+
+
+def _text(value: Any) -> str:
+    """Return a CSV cell that reads back as the same number."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    return repr(value) if isinstance(value, float) else str(value)

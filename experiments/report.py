@@ -1,0 +1,228 @@
+"""The report of a study: ``report.json``, ``report.md`` and the figures' rows, from stored rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments import evaluate
+from experiments.figure_rows import BOUND_LABELS, slug, write_figure_rows
+from experiments.records import write_atomically
+from experiments.study import Study
+from experiments.summary import NAMES, cells, findings, slope_of
+from experiments.tasks_study import versions
+from theory.bounds import BoundRow, first_informative_loops
+from theory.rates import theorem_exponent
+from theory.targets import resolve_target
+
+__all__ = ["write_report"]
+
+Row = dict[str, Any]
+SHOWN = ("theorem-3.6", *BOUND_LABELS)
+
+
+def write_report(study: Study) -> Row:
+    """Write report.md, report.json and figures/*.csv of a finished study; return the report."""
+    theory = study.theory()
+    every = cells(study.rows())
+    parts = []
+    for facts in theory:
+        group = [cell for cell in every if _same(cell, facts)]
+        parts.append(_part(study.folder, facts, group))
+    report = {
+        "schema": 1,
+        "config": study.config.as_dict(),
+        "versions": versions(),
+        "parts": parts,
+    }
+    text = json.dumps(report, indent=1, allow_nan=False)
+    write_atomically(study.folder / "report.json", text + "\n")
+    write_atomically(study.folder / "report.md", _markdown(report))
+    return report
+
+
+def _same(cell: Row, facts: Row) -> bool:
+    """Whether a cell belongs to the target and shape of a theory row."""
+    return all(cell[name] == facts[name] for name in ("target", "tokens", "dim", "p"))
+
+
+def _part(folder: Path, facts: Row, group: Sequence[Row]) -> Row:
+    """Assemble one target and shape."""
+    shape = {name: facts[name] for name in ("tokens", "dim", "p")}
+    target = resolve_target(facts["target"])
+    moduli = evaluate.moduli_of(target, facts["moduli"], **shape)
+    bounds = {
+        version: evaluate.bound_function(
+            version,
+            moduli,
+            **shape,
+            oscillation=facts["oscillation"],
+            trivial=facts["trivial"],
+            trivial_stderr=facts["trivial_stderr"],
+        )
+        for version in SHOWN
+    }
+    first = {
+        version: first_informative_loops(bound, tokens=facts["tokens"])
+        for version, bound in bounds.items()
+    }
+    write_figure_rows(folder / "figures", facts, group, bounds, first)
+    slopes = {}
+    for family in NAMES:
+        own = sorted((c for c in group if c["family"] == family), key=lambda cell: cell["loops"])
+        fitted = slope_of(own, tokens=facts["tokens"]) if own else None
+        if fitted is not None:
+            slopes[family] = fitted.as_dict()
+    return {
+        "target": facts["target"],
+        "latex": facts["latex"],
+        **shape,
+        "trivial": facts["trivial"],
+        "trivial_stderr": facts["trivial_stderr"],
+        "oscillation": facts["oscillation"],
+        "moduli": facts["moduli"],
+        "bounds": _bounds_at(bounds, group, facts["tokens"]),
+        "first_informative_loops": first,
+        "printed_exponent": theorem_exponent(tokens=facts["tokens"], dim=facts["dim"]),
+        "fits": [{k: v for k, v in cell.items() if k != "rows"} for cell in group],
+        "slopes": slopes,
+        "findings": [finding.as_dict() for finding in findings(facts, group, bounds)],
+    }
+
+
+def _bounds_at(
+    bounds: dict[str, Callable[[int], BoundRow]], group: Sequence[Row], tokens: int
+) -> list[Row]:
+    """Return every bound at the trained loop counts above N."""
+    trained = sorted({cell["loops"] for cell in group if cell["loops"] > tokens})
+    return [
+        {"bound": name, **bound(r).as_dict()} for name, bound in bounds.items() for r in trained
+    ]
+
+
+# -- words -----------------------------------------------------------------------------------------
+def _markdown(report: Row) -> str:
+    """Return the report as Markdown."""
+    config = report["config"]
+    lines = [
+        "# Error against loop count, next to the theory",
+        "",
+        "Theorem numbers: Xu & Sato, arXiv 2410.01405v7. Moduli: *lower* values are guaranteed (a "
+        "pair attains them), *closed* ones are proven. Trained errors are sampled on held-out "
+        "points; they are approximation plus optimisation error and neither confirm nor refute an "
+        "existence bound.",
+        "",
+        f"{config['seeds']} seeds; peak learning rates tried "
+        f"{', '.join(f'{rate:g}' for rate in config['learning_rates'])}, the best by median "
+        f"validation error reported for every family alike; {config['recipe']['steps']} steps of "
+        f"{config['recipe']['batch']} fresh points; residual gates 1/r.",
+        "",
+    ]
+    for part in report["parts"]:
+        lines += _part_lines(part)
+    lines += ["## Versions", "", ", ".join(f"{k} {v}" for k, v in report["versions"].items()), ""]
+    return "\n".join(lines)
+
+
+def _part_lines(part: Row) -> list[str]:
+    """Return the Markdown of one target and shape."""
+    name = slug(part["target"], part["tokens"], part["dim"])
+    return [
+        f"## `{part['target']}`, N = {part['tokens']}, d = {part['dim']}, p = {part['p']:g}",
+        "",
+        f"${part['latex']}$",
+        "",
+        f"![error against loops](figures/error-against-loops__{name}.png)",
+        "",
+        "### Verdicts",
+        "",
+        "| verdict | claim | why |",
+        "|---|---|---|",
+        *(
+            f"| **{f['verdict']}** | {_cell(f['claim'])} | {_cell(f['reason'])} |"
+            for f in part["findings"]
+        ),
+        "",
+        "### Where each bound starts to say something",
+        "",
+        f"Best constant: {part['trivial']:.4g}. Loops from which a bound is below it:",
+        "",
+        "| bound | loops |",
+        "|---|---|",
+        *(
+            f"| {BOUND_LABELS[version][1] if version in BOUND_LABELS else version} | "
+            f"{'never below 1e18' if first is None else f'{first:.3g}'} |"
+            for version, first in part["first_informative_loops"].items()
+        ),
+        "",
+        "### Trained networks (best recipe by validation)",
+        "",
+        "| family | loops | parameters | rate | error: median (range over seeds) | diverged "
+        "| converged fits |",
+        "|---|---|---|---|---|---|---|",
+        *(_fit_line(cell) for cell in part["fits"]),
+        "",
+        "A fit counts as converged when its validation error improved by less than 5 % over the "
+        "last quarter of training.",
+        "",
+        *_slope_lines(part),
+        "### Moduli",
+        "",
+        f"![moduli](figures/moduli__{name}.png)",
+        "",
+        "| kind | delta | lower | closed form | |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {row['kind']} | {row['delta']:g} | {row['lower']:.5g} | "
+            + ("" if row["upper"] is None else f"{row['upper']:.5g}")
+            + f" | {row['side']} |"
+            for row in part["moduli"]
+        ),
+        "",
+    ]
+
+
+def _fit_line(cell: Row) -> str:
+    """Return one table line of trained networks."""
+    if cell["median"] is None:
+        error = "all diverged"
+    else:
+        error = f"{cell['median']:.3g} ({cell['low']:.3g} to {cell['high']:.3g})"
+    return (
+        f"| {NAMES[cell['family']]} | {cell['loops']} | {cell['parameters']} | "
+        f"{cell['learning_rate']:g} | {error} | {cell['diverged']} | {cell['converged']:.0%} |"
+    )
+
+
+def _slope_lines(part: Row) -> list[str]:
+    """Return the slopes of the trained errors in words."""
+    lines = ["### Slopes of trained errors in log r", ""]
+    for family, fit in part["slopes"].items():
+        interval = fit["interval"]
+        words = f"- {NAMES[family]}: {fit['slope']:.3f}"
+        if interval:
+            words += f" (95 % over seeds {interval[0]:.3f} to {interval[1]:.3f})"
+        words += f", {fit['status']}"
+        if fit["offset_slope"] is not None:
+            words += (
+                f"; with a floor, E + A r^b: E = {fit['offset_floor']:.3g}, "
+                f"b = {fit['offset_slope']:.3f}"
+            )
+            if fit["offset_interval"]:
+                low, high = fit["offset_interval"]
+                words += f" ({low:.3f} to {high:.3f})"
+        lines.append(words)
+    lines += [
+        "",
+        f"For comparison, δ of Theorem 3.6 falls like r^-{part['printed_exponent']:.3g}; no "
+        "theorem says that trained networks follow it.",
+        "",
+    ]
+    return lines
+
+
+def _cell(text: str) -> str:
+    """Escape a Markdown table cell."""
+    return text.replace("|", "\\|").replace("\n", " ")

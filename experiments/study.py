@@ -1,0 +1,139 @@
+"""The main job: theory and fits of a study, resumable at any moment, then its report.
+
+Tasks are planned from the configuration alone.  A task whose rows are stored under the digest of
+everything that decides them is not run again; a changed configuration has other digests, so stale
+rows are never used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from experiments.config import StudyConfig, model_for
+from experiments.engine import Task, run_tasks
+from experiments.records import RowStore, digest
+from experiments.tasks_study import fit_rows, source_digest, theory_rows, versions
+from theory.targets import resolve_target
+
+__all__ = ["Study", "plan", "run_study"]
+
+SCHEMA = 1  # raise it when code changes what a row's numbers mean
+BANK = 32  # models trained as one bank, at most, while one target fits
+Row = dict[str, Any]
+
+
+class Study:
+    """A planned study in its folder: tasks, stored rows, and which are missing.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    folder : Path
+    """
+
+    def __init__(self, config: StudyConfig, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        self.store = RowStore(folder / "rows.jsonl")
+        self.theory_store = RowStore(folder / "theory.jsonl")
+        self.theory_tasks, self.fit_tasks = plan(config, folder)
+
+    def missing(self) -> list[Task]:
+        """Return the tasks without stored rows."""
+        theory = [task for task in self.theory_tasks if self.theory_store.task(task.key) is None]
+        return theory + [task for task in self.fit_tasks if self.store.task(task.key) is None]
+
+    def keep(self, task: Task, rows: Sequence[Row]) -> None:
+        """Store the rows of a finished task."""
+        store = self.theory_store if task in self.theory_tasks else self.store
+        store.append(task.key, rows)
+
+    def rows(self) -> list[Row]:
+        """Return the stored fit rows of this configuration."""
+        return [row for task in self.fit_tasks for row in self.store.task(task.key) or []]
+
+    def theory(self) -> list[Row]:
+        """Return the stored theory rows of this configuration."""
+        return [row for task in self.theory_tasks for row in self.theory_store.task(task.key) or []]
+
+
+def plan(config: StudyConfig, folder: Path) -> tuple[list[Task], list[Task]]:
+    """Return the theory tasks and the fit tasks of a configuration."""
+    sources = {name: source_digest(resolve_target(name)) for name in config.targets}
+    base = {"schema": SCHEMA, "versions": versions()}
+    theory, fits = [], []
+    for tokens, dim in config.shapes:
+        for name in config.targets:
+            arguments: dict[str, Any] = {
+                "target": name,
+                "tokens": tokens,
+                "dim": dim,
+                "p": config.p,
+                "budget": 1.0,
+            }
+            key = digest({**base, **arguments, "source": sources[name]})
+            label = f"theory of {name} N={tokens} d={dim}"
+            cost = 25_000.0 * (1 + tokens * dim)
+            theory.append(Task(key, label, theory_rows, arguments, cost, "theory"))
+        for family in config.families:
+            for loops in config.loops:
+                fits += _fit_tasks(config, folder, base, sources, tokens, dim, family, loops)
+    return theory, fits
+
+
+def _fit_tasks(
+    config: StudyConfig,
+    folder: Path,
+    base: dict[str, Any],
+    sources: dict[str, str | None],
+    tokens: int,
+    dim: int,
+    family: Any,
+    loops: int,
+) -> list[Task]:
+    """Return the banks of one shape, family and loop count: as many targets as fill one."""
+    each = config.seeds * len(config.learning_rates)
+    size = max(1, BANK // each)
+    tasks = []
+    for start in range(0, len(config.targets), size):
+        names = list(config.targets[start : start + size])
+        model = model_for(config, family, loops=loops, dim=dim)
+        arguments: dict[str, Any] = {
+            "targets": names,
+            "family": family,
+            "loops": loops,
+            "tokens": tokens,
+            "dim": dim,
+            "p": config.p,
+            "seeds": list(range(config.seeds)),
+            "learning_rates": list(config.learning_rates),
+            "model": model.as_dict(),
+            "recipe": asdict(config.recipe),
+            "points": config.points,
+            "replicates": config.replicates,
+        }
+        key = digest({**base, **arguments, "sources": [sources[name] for name in names]})
+        arguments |= {"key": key, "folder": str(folder)}
+        label = f"{family} r={loops} N={tokens} d={dim}"
+        cost = (loops + 1.0) * len(names) * each * config.recipe.steps * tokens * dim
+        kin = f"{family}/{tokens}/{dim}/{len(names)}/{model.blocks}"
+        tasks.append(Task(key, label, fit_rows, arguments, cost, kin))
+    return tasks
+
+
+def run_study(study: Study, *, processes: int, report: Callable[[Task, float], None]) -> None:
+    """Run what is missing and store it as it comes.
+
+    Parameters
+    ----------
+    study : Study
+    processes : int
+        Worker processes, one thread each.
+    report : callable
+        Called with (task, finished fraction).
+    """
+    for task, rows in run_tasks(study.missing(), processes=processes, report=report):
+        study.keep(task, rows)
+        report(task, 1.0)

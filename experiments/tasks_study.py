@@ -1,0 +1,173 @@
+"""What the workers of a study do: the theory of one target, the fits of one bank.
+
+Both functions take plain values only, so that they travel to a spawned process, and return plain
+rows.
+"""
+
+from __future__ import annotations
+
+import inspect
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments import evaluate
+from theory.targets import OwnFunction, Target, resolve_target
+
+__all__ = ["fit_rows", "source_digest", "theory_rows", "versions"]
+
+Report = Callable[[float], None]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that decide numbers."""
+    import scipy
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "torch": torch.__version__,
+    }
+
+
+def source_digest(target: Target) -> str | None:
+    """Return a digest of the file an own function was read from, None for a built-in target."""
+    from experiments.records import digest
+
+    if not isinstance(target, OwnFunction):
+        return None
+    try:
+        file = inspect.getsourcefile(target.function)
+        return digest(Path(file).read_text(encoding="utf-8")) if file else None
+    except (OSError, TypeError, UnicodeDecodeError):
+        return None
+
+
+def theory_rows(
+    report: Report, *, target: str, tokens: int, dim: int, p: float, budget: float
+) -> list[dict[str, Any]]:
+    """Return one row: hypotheses, moduli, oscillation and trivial error of a target."""
+    f = resolve_target(target)
+    shape: dict[str, Any] = {"tokens": tokens, "dim": dim, "p": p}
+    findings = evaluate.hypotheses(f, **shape, budget=budget)
+    report(0.25)
+    curves = evaluate.lower_curves(
+        f, evaluate.DELTAS, **shape, budget=budget, report=lambda part: report(0.25 + part / 2)
+    )
+    trivial, stderr = evaluate.trivial_error(f, **shape)
+    return [
+        {
+            "target": target,
+            "latex": f.latex,
+            **shape,
+            "hypotheses": [finding.as_dict() for finding in findings],
+            "moduli": evaluate.moduli_rows(f, curves, **shape),
+            "oscillation": evaluate.oscillation_of(f, tokens=tokens, dim=dim),
+            "smoothness": asdict(f.smoothness),
+            "trivial": trivial,
+            "trivial_stderr": stderr,
+        }
+    ]
+
+
+def fit_rows(
+    report: Report,
+    *,
+    targets: list[str],
+    family: str,
+    loops: int,
+    tokens: int,
+    dim: int,
+    p: float,
+    seeds: list[int],
+    learning_rates: list[float],
+    model: dict[str, Any],
+    recipe: dict[str, Any],
+    points: int,
+    replicates: int,
+    key: str,
+    folder: str,
+) -> list[dict[str, Any]]:
+    """Fit one bank and return one row per model, with its held-out error and training curve.
+
+    The trained weights stay in ``folder/models/KEY.npz``; a checkpoint lies there meanwhile.
+    """
+    import torch
+
+    from approx.error import errors_of
+    from approx.fit import Recipe, fit, predictions
+    from approx.looped import ModelConfig, parameter_count
+    from experiments.records import write_npz
+
+    started = time.monotonic()
+    config, plan = ModelConfig(**model), Recipe(**recipe)
+    functions = [resolve_target(name) for name in targets]
+    checkpoint = Path(folder) / "models" / f"{key}.checkpoint.npz"
+    result = fit(
+        functions,
+        config,
+        tokens=tokens,
+        loops=loops,
+        seeds=seeds,
+        learning_rates=learning_rates,
+        p=p,
+        recipe=plan,
+        checkpoint=checkpoint,
+        progress=lambda step: report(0.95 * step / plan.steps),
+    )
+    of_target = torch.tensor([member.target for member in result.members])
+    estimates = errors_of(
+        lambda x: predictions(result, x, loops=loops),
+        lambda x: torch.stack([f(x).to(x) for f in functions])[of_target],
+        tokens=tokens,
+        dim=dim,
+        p=p,
+        points=points,
+        replicates=replicates,
+        batch=plan.batch,
+    )
+    late = result.late_gain()
+    write_npz(
+        Path(folder) / "models" / f"{key}.npz",
+        {name: value.numpy() for name, value in result.bank.items()},
+    )
+    checkpoint.unlink(missing_ok=True)
+    shared = {
+        "family": family,
+        "loops": loops,
+        "tokens": tokens,
+        "dim": dim,
+        "p": p,
+        "parameters": parameter_count(config),
+        "config": {"model": model, "recipe": recipe, "points": points, "replicates": replicates},
+        "curve_steps": result.steps.tolist(),
+        "device": "cpu",
+        "versions": versions(),
+    }
+    seconds = (time.monotonic() - started) / len(result.members)
+    rows = []
+    for index, (member, estimate) in enumerate(zip(result.members, estimates, strict=True)):
+        diverged = int(result.diverged_at[index])
+        rows.append(
+            {
+                "target": targets[member.target],
+                "seed": member.seed,
+                "learning_rate": member.learning_rate,
+                **shared,
+                "diverged_at": diverged if diverged >= 0 else None,
+                "error": None if diverged >= 0 else estimate.value,
+                "error_stderr": None if diverged >= 0 else estimate.stderr,
+                "validation_error": None if diverged >= 0 else float(result.curve[-1, index]),
+                "late_gain": float(late[index]),
+                "curve": result.curve[:, index].tolist(),
+                "seconds": round(seconds, 3),
+            }
+        )
+    return rows
