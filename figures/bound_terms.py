@@ -1,0 +1,145 @@
+"""What a bound consists of: its terms, stacked, against the loop count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from figures.common import SETTING_COLUMNS, plain_text, setting_title, shade_vacuous
+from figures.rows import Row, column, distinct, where
+from figures.style import TERM_STYLE, points
+from theory.verdict import Verdict
+
+__all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]
+
+SIZE = (3.3, 3.3)  # inches a panel, at the size of a page
+MARGIN = 1.4  # inches to the right of the panels, for the legend
+COLUMNS = {
+    "version": "which bound",
+    "loops": "loop count r",
+    "term": "token, context, sequence, memoriser, collisions or strips",
+    "value": "the term, an L^p error; empty where a hypothesis fails",
+    "trivial": "L^p error of the best constant",
+    "total": "sum of the terms",
+    "status": "verdict on the bound at this loop count",
+    **SETTING_COLUMNS,
+}
+CHOICES = {"term": tuple(TERM_STYLE), "status": tuple(str(word) for word in Verdict)}
+TOP = 3.0  # times the best constant: what lies above says nothing
+VEIL = {"facecolor": "white", "edgecolor": "0.6", "alpha": 0.6, "zorder": 4}
+
+
+def panels(rows: Sequence[Row]) -> list[str]:
+    """Return the versions in the rows, one panel each."""
+    return [str(version) for version in distinct(rows, "version")]
+
+
+def draw(ax: Axes, rows: Sequence[Row]) -> None:
+    """Draw the terms of the first version in the rows.
+
+    Parameters
+    ----------
+    ax : Axes
+        Empty; gets a logarithmic x axis and a linear y axis, on which stacked heights add up.
+    rows : sequence of rows
+        With the columns :data:`COLUMNS`.
+
+    Notes
+    -----
+    Terms are steps that carry each value to the right.  Loop counts at which a term is missing stay
+    empty; terms that are 0 everywhere are left out.
+    """
+    version = panels(rows)[0] if panels(rows) else None
+    handles = _draw_version(ax, where(rows, version=version))
+    ax.set_title(setting_title(rows))
+    _legend(ax, handles)
+
+
+def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
+    """Draw one panel a version, all on one y axis."""
+    versions: list[str | None] = [*panels(rows)] or [None]
+    grid = figure.subplots(1, len(versions), sharey=True, squeeze=False)[0]
+    handles: dict[str, Artist] = {}
+    for ax, version in zip(grid, versions, strict=True):
+        handles |= _draw_version(ax, where(rows, version=version))
+        ax.set_title(plain_text(version or ""), fontsize="medium")
+        ax.label_outer()
+    figure.suptitle(setting_title(rows), fontsize="large")
+    _legend(grid[-1], handles)
+
+
+def _draw_version(ax: Axes, rows: Sequence[Row]) -> dict[str, Artist]:
+    """Stack, best constant and veil of one version; return what to name in the legend."""
+    ax.set_xscale("log")
+    loops = np.unique(column(rows, "loops"))
+    terms = {name: _term(rows, name, loops) for name in TERM_STYLE}
+    handles = _stack(ax, loops, terms)
+    trivial = column(rows, "trivial")
+    trivial = trivial[np.isfinite(trivial)]
+    if trivial.size:
+        line = ax.axhline(trivial[0], color="black", linewidth=points(1.0), zorder=5)
+        line.set_label("best constant")
+        handles["best constant"] = line
+        ax.set_ylim(0.0, TOP * trivial[0])
+    left, right = (loops.min(), loops.max()) if loops.size > 1 else (1.0, 10.0)
+    ax.set_xlim(left, right)
+    span = shade_vacuous(ax, rows, left=float(left), right=float(right))
+    if span is not None:
+        span.set(label="vacuous", **VEIL)
+        handles["span"] = span
+    ax.set_xlabel("loops $r$")
+    ax.set_ylabel("$L^p$ error: terms of the bound, stacked")
+    return handles
+
+
+def _term(rows: Sequence[Row], name: str, loops: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of one term on the grid of loop counts, 0 if the term does not occur at all."""
+    own = where(rows, term=name)
+    if not own:
+        return np.zeros_like(loops)
+    values = np.full_like(loops, np.nan)
+    values[np.searchsorted(loops, column(own, "loops"))] = column(own, "value")
+    return values
+
+
+def _stack(
+    ax: Axes, loops: NDArray[np.float64], terms: Mapping[str, NDArray[np.float64]]
+) -> dict[str, Artist]:
+    """Fill the terms on top of each other."""
+    handles: dict[str, Artist] = {}
+    below = np.zeros_like(loops)
+    for name, values in terms.items():
+        above = below + values
+        if np.nansum(values) > 0:
+            style = TERM_STYLE[name]
+            handles[name] = ax.fill_between(
+                loops,
+                below,
+                above,
+                step="post",
+                facecolor=style.colour,
+                edgecolor="0.15",
+                hatch=style.hatch,
+                linewidth=points(0.25),
+                label=style.name,
+                zorder=2,
+            )
+        below = above
+    ax.plot(
+        loops, below, color="0.15", drawstyle="steps-post", linewidth=points(0.6), label="_total"
+    )
+    return handles
+
+
+def _legend(ax: Axes, handles: Mapping[str, Artist]) -> None:
+    """Right of the axes, in the order of the stack from its top."""
+    names = [name for name in reversed(TERM_STYLE) if name in handles]
+    names += [name for name in handles if name not in TERM_STYLE]
+    ax.legend(
+        handles=[handles[name] for name in names], loc="upper left", bbox_to_anchor=(1.0, 1.0)
+    )

@@ -1,0 +1,180 @@
+"""What figures share: the title, the band over seeds, the region where bounds are vacuous."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.mathtext import MathTextParser
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from numpy.typing import NDArray
+
+from figures.rows import Row, column, distinct, where
+from figures.style import SHADE
+from theory.verdict import Verdict
+
+__all__ = [
+    "SETTING_COLUMNS",
+    "Band",
+    "band_over_seeds",
+    "blank",
+    "informative_from",
+    "plain_log_ticks",
+    "plain_text",
+    "setting_title",
+    "shade_vacuous",
+]
+
+#: Columns every figure has: one value a file, or empty cells.
+SETTING_COLUMNS = {
+    "target": "name of the target",
+    "latex": "its formula in LaTeX, without dollar signs",
+    "tokens": "sequence length N",
+    "dim": "coordinates per token d",
+    "p": "exponent of the error norm",
+}
+
+
+@dataclass(frozen=True)
+class Band:
+    """Median, least and largest value over seeds at each x, all arrays of shape (L,)."""
+
+    x: NDArray[np.float64]
+    median: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    seeds: int
+    missing: int
+
+
+def band_over_seeds(rows: Sequence[Row], *, x: str, y: str = "value") -> Band:
+    """Group rows by ``x`` and take median, minimum and maximum of ``y`` over the rest.
+
+    Parameters
+    ----------
+    rows : sequence of rows
+        One per x and seed.
+    x, y : str
+        Columns.
+
+    Returns
+    -------
+    Band
+        x ascending; rows without a finite ``y`` are left out and counted in ``missing``; an x where
+        none is left is left out.
+    """
+    places, values = column(rows, x), column(rows, y)
+    there = np.isfinite(places) & np.isfinite(values)
+    grid = np.unique(places[there])
+    groups = [values[there & (places == at)] for at in grid]
+    return Band(
+        x=grid,
+        median=np.array([np.median(group) for group in groups]),
+        low=np.array([group.min() for group in groups]),
+        high=np.array([group.max() for group in groups]),
+        seeds=len(distinct(rows, "seed")),
+        missing=int((~there).sum()),
+    )
+
+
+def setting_title(rows: Sequence[Row]) -> str:
+    """Return the formula of the target with N, d and p, for a title.
+
+    Raises
+    ------
+    ValueError
+        If the rows mix several targets or settings.
+    """
+    only = {name: _only(rows, name) for name in SETTING_COLUMNS}
+    target, latex = str(only["target"] or ""), str(only["latex"] or "")
+    formula = f"${latex}$" if latex and _is_mathtext(f"${latex}$") else plain_text(target)
+    names = {"tokens": "N", "dim": "d", "p": "p"}
+    numbers = ", ".join(
+        rf"${letter} = {_number(float(only[name] or 0))}$"
+        for name, letter in names.items()
+        if only[name] is not None
+    )
+    return ",   ".join(part for part in (formula, numbers) if part)
+
+
+def plain_text(text: str) -> str:
+    """Return ``text`` so that no part of it is read as mathematics."""
+    return text.replace("$", r"\$")
+
+
+def informative_from(rows: Sequence[Row]) -> float | None:
+    """Return the first loop count at which a bound holds and says something, or None."""
+    holding = column(where(rows, status=str(Verdict.HOLDS)), "loops")
+    return float(np.nanmin(holding)) if np.isfinite(holding).any() else None
+
+
+def shade_vacuous(ax: Axes, rows: Sequence[Row], *, left: float, right: float) -> Patch | None:
+    """Shade the loop counts at which no bound says anything.
+
+    Parameters
+    ----------
+    ax : Axes
+        With a logarithmic x axis of loop counts.
+    rows : sequence of rows
+        Rows of bounds, with ``loops`` and ``status``.
+    left, right : float
+        Limits of the x axis.
+
+    Returns
+    -------
+    Patch or None
+        The shaded span, from ``left`` to the first loop count where a bound holds and is below the
+        best constant, to ``right`` if there is none; None if nothing is to be shaded.
+    """
+    first = informative_from(rows)
+    end = right if first is None else min(first, right)
+    if not rows or end <= left:
+        return None
+    return ax.axvspan(left, end, zorder=0, **SHADE)
+
+
+def plain_log_ticks(ax: Axes) -> None:
+    """Label a logarithmic y axis of few decades with plain numbers at 1, 2 and 5."""
+    low, high = ax.get_ylim()
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    if len(decades) > 5:
+        return
+    ticks = [k * 10.0**e for e in decades for k in (1, 2, 5) if low <= k * 10.0**e <= high]
+    ax.yaxis.set_major_locator(FixedLocator(ticks))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def blank() -> Artist:
+    """Return a legend handle that draws nothing, to fill a column."""
+    return Patch(visible=False)
+
+
+def _only(rows: Sequence[Row], name: str) -> float | str | bool | None:
+    """Return the one value of a column, None if it is empty."""
+    found = distinct(rows, name)
+    if len(found) > 1:
+        raise ValueError(
+            f"column `{name}` must hold one value a file, got {found[0]} and {found[1]}; "
+            "write one file for each"
+        )
+    return found[0] if found else None
+
+
+def _number(value: float) -> str:
+    """Return a number as mathtext."""
+    return r"\infty" if math.isinf(value) else f"{value:g}"
+
+
+def _is_mathtext(text: str) -> bool:
+    """Say whether the formula can be set."""
+    try:
+        MathTextParser("path").parse(text)
+    except ValueError:
+        return False
+    return True

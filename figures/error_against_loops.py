@@ -1,0 +1,254 @@
+"""The main figure: trained errors, proven bounds and rates against the loop count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+from matplotlib.transforms import blended_transform_factory
+from numpy.typing import NDArray
+
+from figures.common import (
+    SETTING_COLUMNS,
+    band_over_seeds,
+    blank,
+    plain_log_ticks,
+    plain_text,
+    setting_title,
+    shade_vacuous,
+)
+from figures.rows import Row, column, distinct, where
+from figures.style import FAMILY_STYLE, GREY, points
+from theory.verdict import Verdict
+
+__all__ = ["CHOICES", "COLUMNS", "SIZE", "draw"]
+
+SIZE = (6.75, 4.1)  # inches, at the size of a page
+COLUMNS = {
+    "curve": "trained, bound, rate or trivial",
+    "family": "lt, tmlt or untied",
+    "label": "which bound or rate",
+    "loops": "loop count r",
+    "seed": "seed of a trained network",
+    "value": "L^p error, bound or rate; empty if the run diverged",
+    "stderr": "standard error of the value",
+    "status": "verdict on a bound at this loop count",
+    **SETTING_COLUMNS,
+}
+CHOICES = {
+    "curve": ("trained", "bound", "rate", "trivial"),
+    "family": tuple(FAMILY_STYLE),
+    "status": tuple(str(word) for word in Verdict),
+}
+NOTE = "trained = approximation + optimisation error; bounds are existence statements"
+DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+BOUND_MARKS = ("", "D", "P", "X", "v")  # tell several bounds of one family apart
+SMALLEST_MARGIN = 5e-4  # relative, below which three digits do not show a standard error
+ROOM_ABOVE = 2.7  # of the best constant, as a factor
+ROOM_BELOW = 1.5  # of the smallest trained error
+GROWTH_OF_AXES = 1.15  # by the layout, which comes after the words are placed
+WORDS_EVERYWHERE = ("vacuous on this whole range: no proven bound is below the best constant",)
+WORDS_HERE = (
+    "vacuous: no proven bound here is below the best constant",
+    "vacuous: no proven bound here\nis below the best constant",
+    "vacuous: no proven\nbound here is below\nthe best constant",
+)
+WORDS_FOR_LEGEND = "vacuous: no proven bound below best constant"
+
+
+def draw(ax: Axes, rows: Sequence[Row]) -> None:
+    """Draw trained errors, bounds where they say something, rates and the best constant.
+
+    Parameters
+    ----------
+    ax : Axes
+        Empty; gets logarithmic axes.
+    rows : sequence of rows
+        With the columns :data:`COLUMNS`.
+
+    Notes
+    -----
+    A trained family is the median over seeds with the band from the smallest to the largest; runs
+    without a value are left out and counted in the legend.  A bound is drawn where its status is
+    "holds" only, as steps that carry each value to the right, which never understates it between
+    two stored loop counts.  Rates hold up to a constant: their level means nothing.
+    """
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    measured = _draw_trained(ax, where(rows, curve="trained"))
+    measured += _draw_trivial(ax, where(rows, curve="trivial"))
+    bounds = where(rows, curve="bound")
+    theory = _draw_bounds(ax, bounds) + _draw_rates(ax, where(rows, curve="rate"))
+    left, right = _set_limits(ax, rows)
+    span = shade_vacuous(ax, bounds, left=left, right=right)
+    if span is not None:
+        theory += _name_the_span(ax, span, left, right)
+    ax.set_title(setting_title(rows))
+    ax.set_xlabel("loops $r$")
+    ax.set_ylabel("$L^p$ error on the cube")
+    plain_log_ticks(ax)
+    _legend(ax, measured, theory)
+
+
+def _draw_trained(ax: Axes, rows: Sequence[Row]) -> list[Artist]:
+    """Median with markers and the band over all seeds, per family."""
+    handles: list[Artist] = []
+    for family in (name for name in FAMILY_STYLE if where(rows, family=name)):
+        style, band = FAMILY_STYLE[family], band_over_seeds(where(rows, family=family), x="loops")
+        seeds = "1 seed" if band.seeds == 1 else f"median, band: all {band.seeds} seeds"
+        lost = f", {band.missing} diverged" if band.missing else ""
+        (line,) = ax.plot(
+            band.x,
+            band.median,
+            color=style.colour,
+            marker=style.marker,
+            linewidth=points(style.width),
+            label=f"{style.name} trained ({seeds}{lost})",
+            zorder=4,
+        )
+        ax.fill_between(
+            band.x,
+            band.low,
+            band.high,
+            color=style.colour,
+            alpha=0.25,
+            linewidth=0.0,
+            label=f"_{family} band",
+            zorder=3,
+        )
+        handles.append(line)
+    return handles
+
+
+def _draw_bounds(ax: Axes, rows: Sequence[Row]) -> list[Artist]:
+    """Solid line per bound where it holds; nothing elsewhere."""
+    handles: list[Artist] = []
+    for family in (name for name in FAMILY_STYLE if where(rows, family=name)):
+        style, drawn = FAMILY_STYLE[family], 0
+        for label in distinct(where(rows, family=family), "label"):
+            loops, value = _holding(where(rows, family=family, label=label))
+            if not np.isfinite(value).any():
+                continue
+            (line,) = ax.plot(
+                loops,
+                value,
+                color=style.colour,
+                linestyle="solid",
+                drawstyle="steps-post",
+                marker=BOUND_MARKS[drawn % len(BOUND_MARKS)],
+                markerfacecolor="white",
+                markevery=(0.07 * (1 + drawn % 2), 0.14),
+                linewidth=points(1.0),
+                label=plain_text(f"{style.name} proven: {label}"),
+                zorder=3.5,
+            )
+            handles.append(line)
+            drawn += 1
+    return handles
+
+
+def _holding(rows: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Loop counts, ascending, and values, nan where the bound does not hold."""
+    loops, value = column(rows, "loops"), column(rows, "value")
+    holds = np.array([row.get("status") == Verdict.HOLDS for row in rows], dtype=bool)
+    order = np.argsort(loops, kind="stable")
+    return loops[order], np.where(holds & np.isfinite(value), value, np.nan)[order]
+
+
+def _draw_rates(ax: Axes, rows: Sequence[Row]) -> list[Artist]:
+    """Grey broken line per rate, named as what it is."""
+    handles: list[Artist] = []
+    for index, label in enumerate(distinct(rows, "label")):
+        band = band_over_seeds(where(rows, label=label), x="loops")
+        (line,) = ax.plot(
+            band.x,
+            band.median,
+            color=GREY,
+            linestyle=DASHES[index % len(DASHES)],
+            linewidth=points(0.8),
+            label=plain_text(f"{label} (up to a constant)"),
+            zorder=2,
+        )
+        handles.append(line)
+    return handles
+
+
+def _draw_trivial(ax: Axes, rows: Sequence[Row]) -> list[Artist]:
+    """Thin horizontal line at the error of the best constant."""
+    handles: list[Artist] = []
+    for row in rows[:1]:
+        value, stderr = column([row], "value")[0], column([row], "stderr")[0]
+        margin = f" ± {stderr:.1g}" if stderr > SMALLEST_MARGIN * value else ""
+        if np.isfinite(value):
+            name = f"best constant ({value:.3g}{margin})"
+            handles.append(ax.axhline(value, color=GREY, linewidth=points(0.6), label=name))
+    return handles
+
+
+def _set_limits(ax: Axes, rows: Sequence[Row]) -> tuple[float, float]:
+    """Limits that show every trained error and the best constant; return those of x."""
+    loops = column(rows, "loops")
+    loops = loops[np.isfinite(loops)]
+    left, right = (loops.min() / 1.3, loops.max() * 1.3) if loops.size else (1.0, 10.0)
+    ax.set_xlim(left, right)
+    trained = _positive(where(rows, curve="trained"))
+    trivial = _positive(where(rows, curve="trivial"))
+    seen = np.concatenate([trained, trivial])
+    if not trained.size:
+        seen = np.concatenate([trivial, _positive(where(rows, status=str(Verdict.HOLDS)))])
+    if seen.size:
+        top = trivial.max() if trivial.size else seen.max()
+        ax.set_ylim(seen.min() / ROOM_BELOW, max(ROOM_ABOVE * top, 1.2 * seen.max()))
+    return float(left), float(right)
+
+
+def _positive(rows: Sequence[Row]) -> NDArray[np.float64]:
+    """Return the values that a logarithmic axis can show."""
+    values = column(rows, "value")
+    return values[np.isfinite(values) & (values > 0)]
+
+
+def _name_the_span(ax: Axes, span: Patch, left: float, right: float) -> list[Artist]:
+    """Write into the shaded region what it is, or return it for the legend if it is too narrow."""
+    end = float(span.get_extents().transformed(ax.transData.inverted()).x1)
+    share = float(np.log(end / left) / np.log(right / left))
+    texts = WORDS_EVERYWHERE if np.isclose(share, 1.0) else WORDS_HERE
+    for text in texts:
+        note = ax.text(
+            float(np.sqrt(left * end)),
+            0.975,
+            text,
+            transform=blended_transform_factory(ax.transData, ax.transAxes),
+            ha="center",
+            va="top",
+            fontsize="small",
+            color="0.2",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
+            zorder=6,
+        )
+        width = ax.get_window_extent().width * GROWTH_OF_AXES
+        if note.get_window_extent().width < share * width:
+            return []
+        note.remove()
+    span.set_label(WORDS_FOR_LEGEND)
+    return [span]
+
+
+def _legend(ax: Axes, measured: list[Artist], theory: list[Artist]) -> None:
+    """Below the axes, measured things on the left and theory on the right."""
+    fill = [blank() for _ in range(abs(len(measured) - len(theory)))]
+    short, long = sorted((measured, theory), key=len)
+    short.extend(fill)
+    handles = [*measured, *theory]
+    if handles:
+        ax.legend(
+            handles=handles,
+            labels=[str(handle.get_label()) for handle in handles],
+            ncols=2 if long and theory else 1,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.16),
+            title=NOTE,
+        )

@@ -1,0 +1,127 @@
+"""How figures look: rcParams as functions, and one table per meaning a colour can have.
+
+Nothing here is global: a style is a dictionary that the drawing applies for its own time only.
+Colours are from the palette of Okabe and Ito; within a table they also differ in greyscale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+
+__all__ = [
+    "FAMILY_STYLE",
+    "GREY",
+    "KIND_STYLE",
+    "SHADE",
+    "STYLES",
+    "TERM_STYLE",
+    "LineStyle",
+    "RcParams",
+    "TermStyle",
+    "paper",
+    "points",
+    "slides",
+]
+
+RcParams = dict[Any, Any]  # str -> value; the stubs of matplotlib want literal keys
+
+GREY = "0.35"  # rates and the best constant: context, not a claim
+SHADE: dict[str, Any] = {"facecolor": "0.95", "edgecolor": "0.86", "hatch": "///", "linewidth": 0.0}
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """How one meaning is drawn; ``width`` is a factor of the style's line width."""
+
+    colour: str
+    marker: str
+    width: float
+    name: str
+
+
+@dataclass(frozen=True)
+class TermStyle:
+    """How one term of a bound is filled."""
+
+    colour: str
+    hatch: str
+    name: str
+
+
+FAMILY_STYLE = {
+    "lt": LineStyle("#0072B2", "o", 1.3, "LT"),
+    "tmlt": LineStyle("#E69F00", "s", 1.3, "TMLT"),
+    "untied": LineStyle("#000000", "^", 0.8, "untied"),
+}
+KIND_STYLE = {
+    "sequence": LineStyle("#000000", "o", 1.0, r"sequence $w$"),
+    "token": LineStyle("#009E73", "s", 1.0, r"token $w_{\mathrm{tok}}$"),
+    "contextual": LineStyle("#CC79A7", "^", 1.0, r"contextual $w_{\mathrm{cont}}$"),
+}
+TERM_STYLE = {
+    "token": TermStyle("#009E73", "", "token"),
+    "context": TermStyle("#CC79A7", "...", "context"),
+    "sequence": TermStyle("0.25", "", "sequence"),
+    "memoriser": TermStyle("#F0E442", "xxx", "memoriser"),
+    "collisions": TermStyle("#56B4E9", "\\\\\\", "collisions"),
+    "strips": TermStyle("#D55E00", "---", "strips"),
+}
+
+
+def paper() -> RcParams:
+    """Return the rcParams of a figure across a page of text (fonts of 6 to 9 points)."""
+    return _base(font=8.0, line=1.3) | {"savefig.dpi": 200}
+
+
+def slides() -> RcParams:
+    """Return the rcParams of a figure on a wall: the same, larger and heavier."""
+    return _base(font=15.0, line=2.6) | {
+        "savefig.dpi": 150,
+        "axes.linewidth": 1.4,
+        "hatch.linewidth": 1.0,
+        "xtick.major.size": 6.0,
+        "ytick.major.size": 6.0,
+        "xtick.minor.size": 3.5,
+        "ytick.minor.size": 3.5,
+    }
+
+
+#: Name of a style -> its rcParams and the factor by which its figures are larger than the paper's.
+STYLES: dict[str, tuple[Callable[[], RcParams], float]] = {
+    "paper": (paper, 1.0),
+    "slides": (slides, 1.8),
+}
+
+
+def points(factor: float) -> float:
+    """Return a line width in points: ``factor`` times that of the style in force."""
+    return factor * float(matplotlib.rcParams["lines.linewidth"])
+
+
+def _base(*, font: float, line: float) -> RcParams:
+    """What both styles share: fonts every installation has, text kept as text."""
+    return {
+        "font.family": "DejaVu Sans",
+        "mathtext.fontset": "dejavusans",
+        "font.size": font,
+        "axes.titlesize": 1.1 * font,
+        "axes.labelsize": font,
+        "legend.fontsize": 0.85 * font,
+        "legend.title_fontsize": 0.85 * font,
+        "legend.frameon": False,
+        "xtick.labelsize": 0.9 * font,
+        "ytick.labelsize": 0.9 * font,
+        "lines.linewidth": line,
+        "lines.markersize": 3.2 * line,
+        "axes.linewidth": 0.7,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "hatch.linewidth": 0.5,
+        "pdf.fonttype": 42,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "looprate",
+    }
