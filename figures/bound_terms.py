@@ -10,7 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.common import SETTING_COLUMNS, plain_text, setting_title, shade_vacuous
+from figures.common import (
+    SETTING_COLUMNS,
+    fit_width,
+    informative_from,
+    plain_text,
+    setting_title,
+    shade_vacuous,
+)
 from figures.rows import Row, column, distinct, where
 from figures.style import TERM_STYLE, points
 from theory.verdict import Verdict
@@ -23,15 +30,16 @@ COLUMNS = {
     "version": "which bound",
     "loops": "loop count r",
     "term": "token, context, sequence, memoriser, collisions or strips",
-    "value": "the term, an L^p error; empty where a hypothesis fails",
+    "value": "the term, an L^p error",
     "trivial": "L^p error of the best constant",
-    "total": "sum of the terms",
+    "total": "sum of the terms; empty where a hypothesis fails",
     "status": "verdict on the bound at this loop count",
     **SETTING_COLUMNS,
 }
 CHOICES = {"term": tuple(TERM_STYLE), "status": tuple(str(word) for word in Verdict)}
+VEIL = 0.55  # how much of the colours it hides
+SUM_RTOL = 1e-6  # sums of six numbers, printed and read
 TOP = 3.0  # times the best constant: what lies above says nothing
-VEIL = {"facecolor": "white", "edgecolor": "0.6", "alpha": 0.6, "zorder": 4}
 
 
 def panels(rows: Sequence[Row]) -> list[str]:
@@ -49,14 +57,19 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     rows : sequence of rows
         With the columns :data:`COLUMNS`.
 
+    Raises
+    ------
+    ValueError
+        If a total is not the sum of its terms.
+
     Notes
     -----
-    Terms are steps that carry each value to the right.  Loop counts at which a term is missing stay
+    Terms are steps that carry each value to the right.  Loop counts without a finite total stay
     empty; terms that are 0 everywhere are left out.
     """
     version = panels(rows)[0] if panels(rows) else None
     handles = _draw_version(ax, where(rows, version=version))
-    ax.set_title(setting_title(rows))
+    fit_width(ax.set_title(setting_title(rows)))
     _legend(ax, handles)
 
 
@@ -69,15 +82,21 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
         handles |= _draw_version(ax, where(rows, version=version))
         ax.set_title(plain_text(version or ""), fontsize="medium")
         ax.label_outer()
-    figure.suptitle(setting_title(rows), fontsize="large")
+    fit_width(figure.suptitle(setting_title(rows), fontsize="large"))
     _legend(grid[-1], handles)
 
 
 def _draw_version(ax: Axes, rows: Sequence[Row]) -> dict[str, Artist]:
     """Stack, best constant and veil of one version; return what to name in the legend."""
     ax.set_xscale("log")
+    rows = [row for row in rows if row.get("loops") is not None]
     loops = np.unique(column(rows, "loops"))
-    terms = {name: _term(rows, name, loops) for name in TERM_STYLE}
+    total = _placed(rows, "total", loops, absent=np.nan)
+    terms = {
+        name: np.where(np.isfinite(total), _placed(where(rows, term=name), "value", loops), np.nan)
+        for name in TERM_STYLE
+    }
+    _check_sum(loops, terms, total)
     handles = _stack(ax, loops, terms)
     trivial = column(rows, "trivial")
     trivial = trivial[np.isfinite(trivial)]
@@ -90,21 +109,53 @@ def _draw_version(ax: Axes, rows: Sequence[Row]) -> dict[str, Artist]:
     ax.set_xlim(left, right)
     span = shade_vacuous(ax, rows, left=float(left), right=float(right))
     if span is not None:
-        span.set(label="vacuous", **VEIL)
+        _veil(ax, loops, total, end=informative_from(rows))
+        span.set_label("vacuous: stack paler")
         handles["span"] = span
     ax.set_xlabel("loops $r$")
     ax.set_ylabel("$L^p$ error: terms of the bound, stacked")
     return handles
 
 
-def _term(rows: Sequence[Row], name: str, loops: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values of one term on the grid of loop counts, 0 if the term does not occur at all."""
-    own = where(rows, term=name)
-    if not own:
-        return np.zeros_like(loops)
-    values = np.full_like(loops, np.nan)
-    values[np.searchsorted(loops, column(own, "loops"))] = column(own, "value")
+def _veil(
+    ax: Axes, loops: NDArray[np.float64], total: NDArray[np.float64], *, end: float | None
+) -> None:
+    """Make the stack paler up to ``end``, everywhere if it is None."""
+    under = loops <= (np.inf if end is None else end)
+    ax.fill_between(
+        loops[under],
+        0.0,
+        total[under],
+        step="post",
+        color="white",
+        alpha=VEIL,
+        linewidth=0.0,
+        label="_veil",
+        zorder=3,
+    )
+
+
+def _placed(
+    rows: Sequence[Row], name: str, loops: NDArray[np.float64], *, absent: float = 0.0
+) -> NDArray[np.float64]:
+    """Values of a column on the grid of loop counts, ``absent`` where there is no row."""
+    values = np.full_like(loops, absent)
+    values[np.searchsorted(loops, column(rows, "loops"))] = column(rows, name)
     return values
+
+
+def _check_sum(
+    loops: NDArray[np.float64],
+    terms: Mapping[str, NDArray[np.float64]],
+    total: NDArray[np.float64],
+) -> None:
+    """Raise where the stack would not have the height of the bound."""
+    height = np.sum(list(terms.values()), axis=0)
+    for at in np.flatnonzero(np.abs(height - total) > SUM_RTOL * total)[:1]:
+        raise ValueError(
+            f"column `total` must be the sum of the terms, got {total[at]:g} for terms that sum "
+            f"to {height[at]:g} at loops={loops[at]:g}; write the rows of every term"
+        )
 
 
 def _stack(

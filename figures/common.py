@@ -11,6 +11,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.mathtext import MathTextParser
 from matplotlib.patches import Patch
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
@@ -23,6 +24,7 @@ __all__ = [
     "Band",
     "band_over_seeds",
     "blank",
+    "fit_width",
     "informative_from",
     "plain_log_ticks",
     "plain_text",
@@ -38,6 +40,9 @@ SETTING_COLUMNS = {
     "dim": "coordinates per token d",
     "p": "exponent of the error norm",
 }
+
+
+LARGEST_SHARE = 0.82  # of the width of a figure, for a title above axes left of its middle
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,16 @@ def setting_title(rows: Sequence[Row]) -> str:
         if only[name] is not None
     )
     return ",   ".join(part for part in (formula, numbers) if part)
+
+
+def fit_width(text: Text) -> None:
+    """Make the letters of a centred title smaller until it is no wider than its figure."""
+    figure = text.get_figure()
+    if figure is None:
+        return
+    share = text.get_window_extent().width / (LARGEST_SHARE * figure.bbox.width)
+    if share > 1.0:
+        text.set_fontsize(float(text.get_fontsize()) / share)
 
 
 def plain_text(text: str) -> str:

@@ -15,6 +15,7 @@ from figures.common import (
     SETTING_COLUMNS,
     band_over_seeds,
     blank,
+    fit_width,
     plain_log_ticks,
     plain_text,
     setting_title,
@@ -86,7 +87,7 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     span = shade_vacuous(ax, bounds, left=left, right=right)
     if span is not None:
         theory += _name_the_span(ax, span, left, right)
-    ax.set_title(setting_title(rows))
+    fit_width(ax.set_title(setting_title(rows)))
     ax.set_xlabel("loops $r$")
     ax.set_ylabel("$L^p$ error on the cube")
     plain_log_ticks(ax)

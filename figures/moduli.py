@@ -11,14 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from figures.common import SETTING_COLUMNS, plain_log_ticks, setting_title
+from figures.common import SETTING_COLUMNS, blank, fit_width, plain_log_ticks, setting_title
 from figures.rows import Row, column, where
 from figures.style import KIND_STYLE, LineStyle, points
 from theory.notation import KINDS
 
 __all__ = ["CHOICES", "COLUMNS", "SIZE", "draw"]
 
-SIZE = (4.6, 3.6)  # inches, at the size of a page
+SIZE = (3.6, 4.1)  # inches, at the size of a page
 COLUMNS = {
     "kind": "sequence, token or contextual",
     "delta": "radius, Frobenius norm of the input difference",
@@ -59,12 +59,13 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
         for side in SIDES:
             _draw_side(ax, own, kind, side)
         handles.append(_kind_handle(KIND_STYLE[kind], own))
-    handles += [_side_handle(side) for side in SIDES if np.isfinite(column(rows, side)).any()]
-    ax.set_title(setting_title(rows))
-    ax.set_xlabel(r"radius $\delta$ (Frobenius norm of the input difference)")
+    shown = [_side_handle(side) for side in SIDES if np.isfinite(column(rows, side)).any()]
+    handles += [blank() for _ in range(len(shown) - len(handles))] + shown  # a column of its own
+    fit_width(ax.set_title(setting_title(rows)))
+    ax.set_xlabel(r"radius $\delta$ of the input (Frobenius norm)")
     ax.set_ylabel("modulus of continuity ($p$-norm)")
     plain_log_ticks(ax)
-    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    ax.legend(handles=handles, ncols=2, loc="upper center", bbox_to_anchor=(0.45, -0.17))
 
 
 def _draw_side(ax: Axes, rows: Sequence[Row], kind: str, side: str) -> None:

@@ -57,10 +57,10 @@ FAMILY_STYLE = {
     "tmlt": LineStyle("#E69F00", "s", 1.3, "TMLT"),
     "untied": LineStyle("#000000", "^", 0.8, "untied"),
 }
-KIND_STYLE = {
+KIND_STYLE = {  # widths differ: two moduli may coincide
     "sequence": LineStyle("#000000", "o", 1.0, r"sequence $w$"),
-    "token": LineStyle("#009E73", "s", 1.0, r"token $w_{\mathrm{tok}}$"),
-    "contextual": LineStyle("#CC79A7", "^", 1.0, r"contextual $w_{\mathrm{cont}}$"),
+    "token": LineStyle("#009E73", "s", 1.5, r"token $w_{\mathrm{tok}}$"),
+    "contextual": LineStyle("#CC79A7", "^", 0.8, r"contextual $w_{\mathrm{cont}}$"),
 }
 TERM_STYLE = {
     "token": TermStyle("#009E73", "", "token"),

@@ -9,7 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from figures.common import SETTING_COLUMNS, band_over_seeds, plain_log_ticks, setting_title
+from figures.common import (
+    SETTING_COLUMNS,
+    band_over_seeds,
+    fit_width,
+    plain_log_ticks,
+    setting_title,
+)
 from figures.rows import Cell, Row, distinct, where
 from figures.style import FAMILY_STYLE, points
 
@@ -52,7 +58,7 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     """
     family = panels(rows)[0] if panels(rows) else None
     _draw_family(ax, where(rows, family=family, chosen=True), _loop_counts(rows))
-    ax.set_title(setting_title(rows))
+    fit_width(ax.set_title(setting_title(rows)))
     plain_log_ticks(ax)
     _legend(ax, rows)
 
@@ -66,7 +72,7 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
         ax.set_title(FAMILY_STYLE[family].name if family else "", fontsize="medium")
         ax.label_outer()
     plain_log_ticks(grid[0])
-    figure.suptitle(setting_title(rows), fontsize="large")
+    fit_width(figure.suptitle(setting_title(rows), fontsize="large"))
     _legend(grid[-1], rows)
 
 
