@@ -16,6 +16,7 @@ from theory.targets import (
     TARGETS,
     ClosedForm,
     MeanField,
+    SmoothField,
     TokenSine,
     equivariance_gap,
     load_function,
@@ -161,6 +162,24 @@ def test_token_wise_targets_have_no_contextual_modulus_and_others_mean_no_token_
     for name in ("token-power", "token-sine"):
         assert closed(parse_target(name), 0.5, "contextual", 3, 2, 2.0).value == 0
     assert closed(parse_target("others-mean"), 0.5, "token", 3, 2, 2.0).value == 0
+
+
+def test_mixes_say_upper_where_the_largest_eigenvalue_may_not_be_attained():
+    centred = MeanField(1.0, -1.0)  # x_n minus the mean
+    assert closed(centred, 0.3, "sequence", 4, 1, 1.0).side == "exact"
+    odd = closed(centred, 0.3, "sequence", 3, 1, 1.0)
+    x, y = random_pairs(np.random.default_rng(11), "sequence", 3, 1, 0.3, count=20000)
+    assert odd.side == "upper"
+    assert moved(centred, x, y, "sequence", 1.0).max() < 0.99 * odd.value
+
+
+def test_smooth_field_is_the_mean_over_pairs_it_is_defined_as():
+    field = SmoothField(features=5, seed=3)
+    own, other, phase, weight = field._features(2)
+    x = np.random.default_rng(12).random((1, 3, 2))
+    for n in range(3):
+        pairs = [np.cos(x[0, n] @ own + x[0, m] @ other + phase) @ weight for m in range(3)]
+        np.testing.assert_allclose(field(x)[0, n], np.mean(pairs, axis=0), atol=1e-12)
 
 
 def test_dial_keeps_the_sequence_modulus_whatever_the_split():

@@ -11,7 +11,7 @@ EXAMPLES = (
     "token-power:alpha=0.3,center=0.37",
     "token-power:alpha=2.5,center=0.3,scale=-2",
     "token-sine:periods=3",
-    "mean-field:a=1,b=-3",
+    "mean-field:a=1,b=-1",  # the largest eigenvalue is not that of equal spread
     "dial:token=0.2,context=0.8,sequence=1.5,alpha=1,center=0",
     "dial:token=0.7,context=0.3,alpha=0.5,center=0.37",
     "softmax-attention:beta=0,scale=2",
