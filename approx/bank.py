@@ -38,13 +38,13 @@ def bank_of(models: Sequence[LoopedTransformer]) -> Bank:
 
 def model_of(bank: Bank, config: ModelConfig, index: int) -> LoopedTransformer:
     """Return model ``index`` of a bank as a module of its own."""
-    model = LoopedTransformer(config, seed=0)
+    model = LoopedTransformer(config, seed=0).to(next(iter(bank.values())))
     state = {
         name: (value[:, index] if name in PER_BLOCK else value[index]).clone()
         for name, value in bank.items()
     }
     model.load_state_dict(state)
-    return model.to(next(iter(bank.values())))
+    return model
 
 
 def bank_eta(bank: Bank, config: ModelConfig, loops: int) -> Tensor:

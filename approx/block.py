@@ -23,7 +23,7 @@ from torch import Tensor
 
 from approx.looped import EPS, ModelConfig
 
-__all__ = ["BLOCK_WEIGHTS", "BlockShape", "block_functions", "compiler_works", "looped_block"]
+__all__ = ["BLOCK_WEIGHTS", "BlockShape", "block_functions", "looped_block"]
 
 BLOCK_WEIGHTS = ("qkv", "out", "up", "up_bias", "down", "down_bias")
 
@@ -186,7 +186,7 @@ def block_functions(shape: BlockShape, *, compiled: bool = True) -> tuple[Block,
     """
     forward = functools.partial(_forward, shape)
     backward = functools.partial(_backward, shape)
-    if not compiled or not compiler_works(shape.device):
+    if not compiled:
         return forward, backward
     like: dict[str, Any] = {"device": shape.device, "dtype": getattr(torch, shape.dtype)}
     D, H, K = shape.width, shape.hidden, shape.tokens * shape.batch
@@ -194,10 +194,19 @@ def block_functions(shape: BlockShape, *, compiled: bool = True) -> tuple[Block,
     weights = [torch.zeros(shape.models, *size, **like) for size in sizes]
     state, qkv, hidden = (torch.zeros(shape.models, n, K, **like) for n in (D, 3 * D, H))
     eta = torch.zeros(shape.models, 4, D, **like)
-    return (
-        _compile(forward, [state, eta, *weights]),
-        _compile(backward, [state, state, qkv, state, hidden, eta, *weights, *weights]),
-    )
+    try:
+        return (
+            _compile(forward, [state, eta, *weights]),
+            _compile(backward, [state, state, qkv, state, hidden, eta, *weights, *weights]),
+        )
+    except Exception as error:  # whatever a missing compiler raises, eager code still works
+        warnings.warn(
+            f"no working compiler for {shape.device} ({type(error).__name__}): fits run "
+            "uncompiled, about half as fast; install g++ to speed them up",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return forward, backward
 
 
 def _compile(function: Block, example: list[Tensor]) -> Block:
@@ -206,25 +215,10 @@ def _compile(function: Block, example: list[Tensor]) -> Block:
     from torch.fx.experimental.proxy_tensor import make_fx
 
     example = [tensor.clone() for tensor in example]  # no aliases
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own deprecations
         graph = make_fx(function, tracing_mode="fake")(*example)
         return torch._inductor.compile(graph, [*example])
-
-
-@functools.cache
-def compiler_works(device: str = "cpu") -> bool:
-    """Whether torch can compile a kernel here; warns once, with the cure, where it cannot."""
-    try:
-        probe = _compile(lambda x: (torch.relu(x) + 1,), [torch.ones(8, device=device)])
-        return bool((probe(torch.ones(8, device=device))[0] == 2).all())
-    except Exception as error:  # whatever a missing compiler raises, eager code still works
-        warnings.warn(
-            f"no working compiler for {device} ({type(error).__name__}): fits run uncompiled, "
-            "about half as fast; install g++ (Debian: apt-get install g++) to speed them up",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return False
 
 
 class _Looped(torch.autograd.Function):

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -397,12 +398,12 @@ class _Run:
     def load(self, path: Path, stamp: str) -> None:
         """Continue from a checkpoint of the same fit; any other file is ignored."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 if str(stored["stamp"]) != stamp:
                     return
                 values = [stored[name] for name in ("flat", "mean", "square", "diverged")]
                 step, curve = int(stored["step"]), stored["curve"]
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return  # torn by a kill: start this fit again
         for tensor, value in zip(self._state(), values, strict=True):
             tensor.copy_(torch.from_numpy(value))

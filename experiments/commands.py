@@ -309,7 +309,5 @@ def _print_bound(rows: list[Any]) -> int:
     print(f"r = {rows[-1].loops}: {rows[-1].reason}")
     if rows[-1].up_to_constant:
         terms = " and ".join(rows[-1].up_to_constant)
-        print(
-            f"The paper leaves the constants of {terms} open; the explicit inequality's are used."
-        )
+        print(f"The paper leaves the constants of {terms} open: ours are used, see --help")
     return 0

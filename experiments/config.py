@@ -36,6 +36,8 @@ class StudyConfig:
     recipe : Recipe
     points, replicates : int
         Held-out Sobol points per scramble and number of scrambles.
+    compiled : bool
+        Compile the block where a compiler works; not worth its 15 s for a few hundred steps.
     """
 
     targets: tuple[str, ...]
@@ -51,6 +53,7 @@ class StudyConfig:
     recipe: Recipe = field(default_factory=Recipe)
     points: int = 512
     replicates: int = 8
+    compiled: bool = True
 
     def __post_init__(self) -> None:
         check_p(self.p)
@@ -104,6 +107,7 @@ PRESETS: dict[str, StudyConfig] = {
         recipe=Recipe(steps=150, evaluations=5),
         points=256,
         replicates=4,
+        compiled=False,
     ),
     "quick": _QUICK,
     "full": replace(

@@ -97,7 +97,6 @@ def _error_rows(
                 "seed": fit["seed"],
                 "value": fit["error"],
                 "stderr": fit["error_stderr"],
-                "status": "estimate",
             }
             for fit in cell["rows"]
         ]

@@ -20,8 +20,11 @@ class Progress:
     """
 
     def __init__(self, total: float, label: str) -> None:
+        import threading
+
         from tqdm import tqdm
 
+        tqdm.set_lock(threading.RLock())  # its default lock leaks a semaphore at exit
         self.total = max(total, 1e-300)
         self.bar = tqdm(
             total=100.0,

@@ -113,6 +113,7 @@ def _fit_tasks(
             "recipe": asdict(config.recipe),
             "points": config.points,
             "replicates": config.replicates,
+            "compiled": config.compiled,
         }
         key = digest({**base, **arguments, "sources": [sources[name] for name in names]})
         arguments |= {"key": key, "folder": str(folder)}

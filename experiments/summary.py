@@ -25,6 +25,7 @@ Row = dict[str, Any]
 NAMES = {"lt": "LT", "tmlt": "TMLT", "untied": "untied Transformer"}
 CONVERGED = 0.05  # relative gain over the last quarter of training below which a fit has converged
 RESAMPLES = 2000
+MIN_SEEDS = 4  # fewer cannot carry a verdict about seeds
 REACH = 0.99  # a lower bound should come this close to an exact modulus
 
 
@@ -198,10 +199,9 @@ def _loops_finding(family: str, own: Sequence[Row]) -> Finding:
     claim = f"more loops lower the trained error of the {NAMES[family]}"
     first, last = own[0], own[-1]
     gain = paired_gain(first["errors"], last["errors"]) if first is not last else None
-    if gain is None:
-        return Finding(
-            claim, Verdict.NOT_TESTABLE, "needs two loop counts and two seeds that did not diverge"
-        )
+    if gain is None or gain["seeds"] < MIN_SEEDS:
+        reason = f"needs two loop counts and {MIN_SEEDS} seeds that did not diverge"
+        return Finding(claim, Verdict.NOT_TESTABLE, reason, {"gain": gain})
     low, high = gain["interval"]
     best = min((c for c in own if c["median"] is not None), key=lambda cell: cell["median"])
     rises = [
@@ -231,8 +231,14 @@ def _clock_finding(group: Sequence[Row]) -> Finding:
         if lt and tmlt and (gain := paired_gain(lt["errors"], tmlt["errors"])):
             ratios[loops] = gain
     several = {loops: gain for loops, gain in ratios.items() if loops > 1}
-    if not several:
-        return Finding(claim, Verdict.NOT_TESTABLE, "needs r > 1 and two seeds of both families")
+    if not several or min(gain["seeds"] for gain in several.values()) < MIN_SEEDS:
+        reason = f"needs r > 1 and {MIN_SEEDS} seeds of both families that did not diverge"
+        return Finding(
+            claim,
+            Verdict.NOT_TESTABLE,
+            reason,
+            {"ratios": {str(r): gain for r, gain in several.items()}},
+        )
     better = [r for r, gain in several.items() if gain["interval"][1] < 1]
     worse = [r for r, gain in several.items() if gain["interval"][0] > 1]
     listed = ", ".join(f"r={r}: {gain['ratio']:.2f}" for r, gain in several.items())

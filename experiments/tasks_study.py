@@ -92,6 +92,7 @@ def fit_rows(
     recipe: dict[str, Any],
     points: int,
     replicates: int,
+    compiled: bool,
     key: str,
     folder: str,
 ) -> list[dict[str, Any]]:
@@ -119,12 +120,13 @@ def fit_rows(
         learning_rates=learning_rates,
         p=p,
         recipe=plan,
+        compiled=compiled,
         checkpoint=checkpoint,
         progress=lambda step: report(0.95 * step / plan.steps),
     )
     of_target = torch.tensor([member.target for member in result.members])
     estimates = errors_of(
-        lambda x: predictions(result, x, loops=loops),
+        lambda x: predictions(result, x, loops=loops, compiled=compiled),
         lambda x: torch.stack([f(x).to(x) for f in functions])[of_target],
         tokens=tokens,
         dim=dim,

@@ -1,0 +1,6 @@
+"""One thread a process: tiny tensors lose to OpenMP's spinning, badly so beside a busy neighbour."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"

@@ -1,0 +1,185 @@
+"""Fits: they learn, repeat, resume, survive a diverging neighbour; errors have honest bars."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from approx.bank import model_of
+from approx.error import HELD_OUT, error, sobol_points
+from approx.fit import VALIDATION, Recipe, fit, predictions
+from approx.looped import ModelConfig
+
+SMALL = ModelConfig(width=8, hidden=16, gate=0.5)
+RECIPE = Recipe(steps=120, batch=16, evaluations=4, validation_points=64)
+
+
+def mean(x):
+    return 0.5 * x + 0.5 * x.mean(1, keepdim=True)
+
+
+def square(x):
+    return x * x
+
+
+def run(**changes):
+    settings = {
+        "tokens": 2,
+        "loops": 2,
+        "seeds": [0, 1],
+        "learning_rates": [1e-2, 3e-2],
+        "recipe": RECIPE,
+        "compiled": False,
+    }
+    return fit([mean, square], SMALL, **{**settings, **changes})
+
+
+def test_fitting_lowers_the_error_of_every_model():
+    result = run()
+    assert result.curve.shape == (4, 8)
+    assert (result.curve[-1] < 0.5 * result.curve[0]).all() or (result.curve[-1] < 0.1).all()
+    assert [m.target for m in result.members] == [0] * 4 + [1] * 4
+
+
+def test_a_fit_repeats_bit_for_bit():
+    np.testing.assert_array_equal(run().curve, run().curve)
+
+
+def test_models_do_not_depend_on_their_neighbours():
+    alone = fit(
+        [square],
+        SMALL,
+        tokens=2,
+        loops=2,
+        seeds=[1],
+        learning_rates=[3e-2],
+        recipe=RECIPE,
+        compiled=False,
+    )
+    together = run()
+    index = [(m.target, m.seed, m.learning_rate) for m in together.members].index((1, 1, 3e-2))
+    # A bank's matmuls may round differently from one model's; training amplifies a little.
+    np.testing.assert_allclose(together.curve[0, index], alone.curve[0, 0], rtol=1e-2)
+
+
+def test_a_diverging_model_is_reported_and_the_others_go_on():
+    sane = run()
+    result = run(learning_rates=[1e-2, 1e30])
+    wild = np.array([m.learning_rate > 1 for m in result.members])
+    assert (result.diverged_at[wild] >= 0).all()
+    assert (result.diverged_at[~wild] == -1).all()
+    assert np.isinf(result.validation_error[wild]).all()
+    np.testing.assert_allclose(result.curve[:, ~wild], sane.curve[:, ~wild], rtol=1e-5)
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_stopped_fit_resumes_to_the_same_numbers(tmp_path):
+    path = tmp_path / "fit.npz"
+
+    def stop(step):
+        if step >= 60:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run(checkpoint=path, checkpoint_seconds=0.0, progress=stop)
+    assert path.exists()
+    seen = []
+    resumed = run(checkpoint=path, progress=seen.append)
+    assert min(seen) > 30  # it did not start again
+    np.testing.assert_array_equal(resumed.curve, run().curve)
+
+
+def test_a_checkpoint_of_another_fit_or_a_torn_one_is_not_used(tmp_path):
+    path = tmp_path / "fit.npz"
+
+    def stop(step):
+        if step >= 60:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run(checkpoint=path, checkpoint_seconds=0.0, progress=stop)
+    seen = []
+    run(checkpoint=path, loops=3, progress=seen.append)
+    assert min(seen) <= 30
+    path.write_bytes(path.read_bytes()[:100])
+    np.testing.assert_array_equal(run(checkpoint=path).curve, run().curve)
+
+
+def test_predictions_are_those_of_the_modules():
+    result = run()
+    x = torch.rand(7, 2, 1)
+    out = predictions(result, x, loops=2, compiled=False)
+    for index in (0, 5):
+        expected = model_of(result.bank, SMALL, index)(x, 2)
+        torch.testing.assert_close(out[index], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, 3.0])
+def test_error_of_a_known_gap_is_within_its_bars(p):
+    # |x - 0| integrates to 1/(p+1) per entry, and there are N d = 6 entries.
+    truth = (6 / (p + 1)) ** (1 / p)
+    estimate = error(lambda x: x, lambda x: 0 * x, tokens=3, dim=2, p=p, dtype=torch.float64)
+    assert abs(estimate.value - truth) < 5 * estimate.stderr + 1e-4
+    assert estimate.stderr < 1e-2
+
+
+def test_error_bars_are_not_too_small():
+    def f(x):
+        return torch.sin(9 * x) * x.mean(1, keepdim=True)
+
+    truth = error(f, torch.zeros_like, tokens=2, dim=1, p=1.0, points=2**14, seed=1).value
+    inside = 0
+    for seed in range(0, 400, 20):
+        found = error(f, torch.zeros_like, tokens=2, dim=1, p=1.0, points=64, seed=seed)
+        inside += abs(found.value - truth) < 3 * found.stderr
+    assert inside >= 17  # of 20; three standard errors from 8 scrambles cover about 98 %
+
+
+def test_training_validation_and_test_points_are_disjoint():
+    draws = [
+        sobol_points(256, tokens=2, dim=1, seed=seed).view(-1) for seed in (0, VALIDATION, HELD_OUT)
+    ]
+    for i in range(3):
+        for j in range(i):
+            assert not np.intersect1d(draws[i].numpy(), draws[j].numpy()).size > 4
+
+
+def test_rate_schedule_rises_then_falls_to_zero():
+    recipe = Recipe(steps=100, warmup=0.1, evaluations=1)
+    rates = [recipe.rate(step) for step in range(100)]
+    assert math.isclose(max(rates), 1.0)
+    assert rates.index(max(rates)) in (9, 10)
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[-1] < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"p": math.inf}, "`p` must be finite"),
+        ({"p": 0.5}, "`p`"),
+        ({"loops": 0}, "`loops`"),
+        ({"seeds": []}, "must each hold at least one"),
+    ],
+)
+def test_bad_fits_are_refused(changes, match):
+    with pytest.raises(ValueError, match=match):
+        run(**changes)
+
+
+def test_bad_recipes_are_refused():
+    with pytest.raises(ValueError, match="`evaluations` must not exceed steps=5"):
+        Recipe(steps=5, evaluations=6)
+    with pytest.raises(ValueError, match="`validation_points` must be a multiple"):
+        Recipe(batch=33)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_captured_gpu_fit_agrees_with_the_cpu():
+    cpu, gpu = run(), run(device="cuda")
+    np.testing.assert_allclose(gpu.curve[0], cpu.curve[0], rtol=0.05)
