@@ -59,7 +59,8 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
         for side in SIDES:
             _draw_side(ax, own, kind, side)
         handles.append(_kind_handle(KIND_STYLE[kind], own))
-    shown = [_side_handle(side) for side in SIDES if np.isfinite(column(rows, side)).any()]
+    labels = [str(line.get_label()) for line in ax.get_lines()]
+    shown = [_side_handle(side) for side in SIDES if any(SIDES[side][1] in s for s in labels)]
     handles += [blank() for _ in range(len(shown) - len(handles))] + shown  # a column of its own
     fit_width(ax.set_title(setting_title(rows)))
     ax.set_xlabel(r"radius $\delta$ of the input (Frobenius norm)")
@@ -89,10 +90,15 @@ def _draw_side(ax: Axes, rows: Sequence[Row], kind: str, side: str) -> None:
 
 
 def _sorted(rows: Sequence[Row], side: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Radii, ascending, and the values there."""
+    """Radii, ascending, and the values to be drawn there, nan for none."""
     radius, value = column(rows, "delta"), column(rows, side)
     order = np.argsort(radius, kind="stable")
-    return radius[order], value[order]
+    radius, value = radius[order], value[order]
+    if side == "upper":  # where the closed form is exact it says more; a neighbour joins the two
+        inexact = np.isnan(column(rows, "exact")[order])
+        near = inexact | np.append(inexact[1:], False) | np.insert(inexact[:-1], 0, False)
+        value = np.where(near, value, np.nan)
+    return radius, value
 
 
 def _kind_handle(style: LineStyle, rows: Sequence[Row]) -> Artist:

@@ -29,7 +29,7 @@ SETTING = {
     "p": 2,
 }
 TRIVIAL = 0.5
-TRAINED = {1: (0.3, 0.4, 0.2), 8: (0.05, None, 0.09), 32: (0.02, 0.04, 0.03)}  # per seed
+TRAINED = {1: (0.3, 0.45, 0.2), 8: (0.05, None, 0.09), 32: (0.02, 0.04, 0.03)}  # per seed
 BOUND = {10: 4.0, 10**4: 0.6, 10**6: 0.4, 10**8: 0.2}
 LEAST_GREY_GAP = 0.12  # of black to white: two colours side by side can be told apart
 
@@ -227,6 +227,14 @@ def test_every_trained_error_and_the_best_constant_are_in_view():
     assert constant.get_label() == "best constant (0.5 ± 0.01)"
 
 
+def test_measured_and_proven_have_a_column_of_the_legend_each():
+    names = legend(drawn("error-against-loops", main_rows())[0])
+    assert len(names) % 2 == 0
+    half = len(names) // 2
+    assert all("proven" not in name and "constant)" not in name for name in names[:half])
+    assert all("trained" not in name for name in names[half:])
+
+
 def test_the_note_says_what_the_two_sides_are():
     (ax,) = drawn("error-against-loops", main_rows())
     assert "bounds are existence statements" in ax.get_legend().get_title().get_text()
@@ -251,6 +259,16 @@ def test_titles_show_formula_and_setting_or_the_name_if_the_formula_cannot_be_se
     assert setting_title(rows) == r"$f(X)_n = \frac{x_n}{2}$,   $N = 2$, $d = 1$, $p = 2$"
     broken = [SETTING | {"latex": r"\nosuch{", "target": "cost$", "p": math.inf}]
     assert setting_title(broken) == r"cost\$,   $N = 2$, $d = 1$, $p = \infty$"
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_a_long_title_stays_inside_its_figure(kind):
+    rows = [row | {"latex": " + ".join(["x_n"] * 40)} for row in CASES[kind]()]
+    figure = make_figure(kind, rows)
+    figure.draw_without_rendering()
+    box = (figure._suptitle or figure.axes[0].title).get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
 
 
 def test_files_that_mix_targets_are_refused():
@@ -296,6 +314,15 @@ def test_a_modulus_that_is_zero_at_one_radius_says_so():
     assert any("(0 at 1 radii, not drawn)" in text for text in legend(drawn("moduli", rows)[0]))
 
 
+def test_an_upper_bound_is_drawn_only_where_the_closed_form_is_not_exact():
+    rows = [row | {"exact": row["delta"], "upper": row["delta"]} for row in moduli_rows()]
+    assert "proven upper bound" not in legend(drawn("moduli", rows)[0])
+    rows = [row | {"exact": None} if row["delta"] == 1.0 else row for row in rows]
+    (ax,) = drawn("moduli", rows)
+    assert points(line(ax, "sequence: proven")) == [(0.1, 0.1), (1.0, 1.0)]
+    assert points(line(ax, "sequence: closed")) == [(0.01, 0.01), (0.1, 0.1)]
+
+
 def test_terms_are_stacked_to_the_total_and_zero_terms_left_out():
     for ax in drawn("bound-terms", terms_rows()):
         assert points(line(ax, "_total")) == list(BOUND.items())
@@ -303,6 +330,7 @@ def test_terms_are_stacked_to_the_total_and_zero_terms_left_out():
         assert ax.get_ylim() == (0.0, 3 * TRIVIAL)
         (span,) = ax.patches
         assert span.get_x() + span.get_width() == pytest.approx(10**6)
+        assert band(ax, "_veil")[:, 0].max() == 10**6
     assert legend(ax) == ["collisions", "token", "best constant", "vacuous: stack paler"]
     assert [ax.get_title() for ax in drawn("bound-terms", terms_rows())] == [
         "theorem-3.6",
@@ -355,6 +383,11 @@ def test_rows_read_back_as_they_were_written_and_draw_the_same(kind, tmp_path):
     want = [points(one) for ax in drawn(kind, rows) for one in ax.get_lines()]
     got = [points(one) for ax in drawn(kind, read_rows(tmp_path / "b.csv")) for one in ax.lines]
     assert got == want
+
+
+def test_a_cell_with_nan_is_a_missing_value(tmp_path):
+    (tmp_path / "a.csv").write_text("loops,value,p\n1,nan,inf\n")
+    assert read_rows(tmp_path / "a.csv") == [{"loops": 1.0, "value": None, "p": math.inf}]
 
 
 def test_redrawing_writes_the_same_bytes(study):
