@@ -2,8 +2,9 @@
 
 Each row is one line of JSON.  Rows of one task share the digest ``task`` of everything that decides
 their numbers, carry their number ``of`` that task, and are appended in one write; a task counts as
-done when all its rows are there.  A line torn by a kill (the last one, without its newline) is
-dropped on the next opening; any other unreadable line is an error and nothing is touched.
+done when all its rows are there.  A last task torn by a kill (its last line without a newline, or
+fewer rows than ``of``) is dropped when the next rows are appended; any other unreadable line is an
+error and nothing is touched.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 Row = dict[str, Any]
+FRAME = {"task", "index", "of"}  # what the store adds to every row
 
 
 class CorruptRows(ValueError):
@@ -75,31 +77,35 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
 def read_rows(path: Path) -> tuple[list[Row], int]:
     """Return the rows of a file and the length in bytes of its sound part.
 
+    A last task that is torn belongs to neither.
+
     Raises
     ------
     CorruptRows
-        If any line but a torn last one is not a JSON object.
+        If any line but a torn last one is not a row.
     """
     if not path.exists():
         return [], 0
     rows: list[Row] = []
-    sound = 0
+    sizes: list[int] = []
     data = path.read_bytes()
     for number, line in enumerate(data.splitlines(keepends=True), start=1):
+        if not line.endswith(b"\n"):
+            break  # torn by a kill in the middle of a write, even if it can be read
         try:
             row = json.loads(line.decode("utf-8"))
-            if not isinstance(row, dict) or "task" not in row:
+            if not isinstance(row, dict) or not row.keys() >= FRAME:
                 raise ValueError("not a row")
         except ValueError:
-            if not line.endswith(b"\n"):
-                break  # torn by a kill in the middle of a write
             raise CorruptRows(
                 f"`{path.name}` must hold one JSON row a line, line {number} of {path} is not one "
                 f"({line[:40]!r}); nothing was changed: move the file away or take another --out"
             ) from None
         rows.append(row)
-        sound += len(line)
-    return rows, sound
+        sizes.append(len(line))
+    while rows and rows[-1]["index"] + 1 < rows[-1]["of"]:
+        rows.pop(), sizes.pop()
+    return rows, sum(sizes)
 
 
 class RowStore:
@@ -131,7 +137,7 @@ class RowStore:
         text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in stored)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as stream:
-            stream.truncate(self._sound)  # drops a torn last line, nothing else
+            stream.truncate(self._sound)  # drops a torn last task, nothing else
             stream.write(text.encode())
             stream.flush()
             os.fsync(stream.fileno())
