@@ -71,12 +71,16 @@ def run_tasks(
     Raises
     ------
     TaskFailed
-        If a task raises (with the worker's message) or loses its worker three times.  Results
-        yielded before stay valid.
+        At once if a task raises (with its message); after all other tasks if one lost its worker
+        three times.  Results yielded before stay valid.
     """
     if processes <= 1 or len(tasks) <= 1:
         for task in tasks:
-            yield task, task.function(lambda part, t=task: report(t, part), **task.arguments)
+            try:
+                rows = task.function(lambda part, t=task: report(t, part), **task.arguments)
+            except Exception as error:
+                raise TaskFailed(f"{task.label}: {_message(error)}") from error
+            yield task, rows
         return
     yield from _Pool(tasks, min(processes, len(tasks)), report).run()
 
@@ -94,6 +98,7 @@ class _Pool:
         self.workers: dict[Connection, Any] = {}
         self.kin: dict[Connection, set[str]] = {}
         self.deaths: dict[str, int] = {}
+        self.lost: list[str] = []  # messages of the tasks given up
 
     def run(self) -> Iterator[tuple[Task, list[dict[str, Any]]]]:
         try:
@@ -102,6 +107,8 @@ class _Pool:
                     self._feed()
                 for ready in multiprocessing.connection.wait(list(self.busy)):
                     yield from self._listen(ready)  # type: ignore[arg-type]
+            if self.lost:
+                raise TaskFailed("; ".join(self.lost))
         finally:
             for connection, worker in self.workers.items():
                 connection.close()
@@ -159,18 +166,27 @@ class _Pool:
         yield task, content
 
     def _bury(self, connection: Connection, task: Task) -> None:
-        """Forget a dead worker and queue its task again."""
+        """Forget a dead worker and queue its task again, or give the task up."""
         worker = self.workers.pop(connection)
         worker.join()
         del self.busy[connection], self.kin[connection]
         connection.close()
         self.deaths[task.key] = self.deaths.get(task.key, 0) + 1
         if self.deaths[task.key] >= ATTEMPTS:
-            raise TaskFailed(
+            self.lost.append(
                 f"{task.label}: its worker died {ATTEMPTS} times (exit code {worker.exitcode}; "
                 "-9 usually means too little memory: try --processes 1)"
             )
-        self.waiting.insert(0, task)
+        else:
+            self.waiting.append(task)
+
+
+def _message(error: Exception) -> str:
+    """Return what a task's error says; of one that is not a refusal also its type and place."""
+    if isinstance(error, ValueError):
+        return str(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({place.name}, line {place.lineno})"
 
 
 def _serve(connection: Connection) -> None:
@@ -192,9 +208,7 @@ def _serve(connection: Connection) -> None:
         except (BrokenPipeError, ConnectionResetError):
             return  # the parent is gone
         except Exception as error:
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            text = f"{type(error).__name__}: {error} ({place.name}, line {place.lineno})"
-            message = ("failed", str(error) if isinstance(error, ValueError) else text)
+            message = ("failed", _message(error))
         try:
             connection.send(message)
         except (BrokenPipeError, ConnectionResetError):
