@@ -6,7 +6,7 @@ rows.
 
 from __future__ import annotations
 
-import inspect
+import importlib
 import platform
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from experiments import evaluate
-from theory.targets import OwnFunction, Target, resolve_target
+from theory.targets import OwnFunction, Scaled, Sum, Target, resolve_target
 
 __all__ = ["fit_rows", "source_digest", "theory_rows", "versions"]
 
@@ -38,16 +38,19 @@ def versions() -> dict[str, str]:
 
 
 def source_digest(target: Target) -> str | None:
-    """Return a digest of the file an own function was read from, None for a built-in target."""
+    """Return a digest of the files own functions were read from, None for a built-in target."""
     from experiments.records import digest
 
+    if isinstance(target, Scaled):
+        return source_digest(target.inner)
+    if isinstance(target, Sum):
+        parts = [source_digest(term) for term in target.terms]
+        return digest(parts) if any(parts) else None
     if not isinstance(target, OwnFunction):
         return None
-    try:
-        file = inspect.getsourcefile(target.function)
-        return digest(Path(file).read_text(encoding="utf-8")) if file else None
-    except (OSError, TypeError, UnicodeDecodeError):
-        return None
+    where = target.source.rpartition(":")[0]
+    file = where if where.endswith(".py") else importlib.import_module(where).__file__
+    return digest(Path(file).read_bytes().hex()) if file else None
 
 
 def theory_rows(
