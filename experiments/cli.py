@@ -6,6 +6,8 @@ import argparse
 import math
 import os
 import sys
+import sysconfig
+import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command."""
-    parser = _command(None, "looprate", ABOUT)
+    parser = _command(None, "looprate", ABOUT, "looprate verify --preset smoke")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     targets = _command(
@@ -41,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         "targets",
         "List the built-in targets with their parameters.\n\n"
         "JSON: a list of {name, summary, parameters: [{name, default, doc}]}.",
+        "looprate targets --json",
     )
     _json(targets)
 
@@ -194,10 +197,11 @@ def main(arguments: list[str] | None = None) -> int:
     from experiments.engine import TaskFailed
 
     try:
-        options = _parser().parse_args(arguments)
+        try:
+            options = _parser().parse_args(arguments)
+        except SystemExit:  # --help; errors raise
+            return 0
         return int(getattr(commands, options.command)(options))
-    except SystemExit as stop:  # --help
-        return int(stop.code or 0)
     except KeyboardInterrupt:
         return _fail("interrupted; run the same command again to resume", 130)
     except BrokenPipeError:
@@ -208,6 +212,25 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         kept = "; finished work is kept" if isinstance(error, TaskFailed) else ""
         return _fail(_one_line(error) + kept, 2)
+    except (Exception, SystemExit) as error:
+        place = _place_in_own_code(error)
+        if place is None or os.environ.get("LOOPRATE_DEBUG"):
+            raise
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        return _fail(f"`target` failed at {place} with {said}; correct the function", 2)
+
+
+def _place_in_own_code(error: BaseException) -> str | None:
+    """Return where in the user's own code an error arose, None if it did not."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
+    root = Path(__file__).resolve().parent.parent
+    ours = [str(root / name) for name in ("theory", "approx", "experiments", "figures")]
+    known = ("<", *ours, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith(known):
+            return f"{frame.filename}, line {frame.lineno}"
+    return None
 
 
 def _one_line(error: Exception) -> str:

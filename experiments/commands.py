@@ -56,6 +56,8 @@ def moduli(options: Namespace) -> int:
     from experiments import evaluate
     from theory.notation import KINDS, check_kind
 
+    if options.seed < 0:
+        raise ValueError(f"`seed` must be an integer >= 0, got {options.seed}")
     f = _target(options.target)
     deltas = options.delta or evaluate.DELTAS
     kinds = [check_kind(kind) for kind in options.kind or KINDS]
