@@ -71,9 +71,10 @@ class StudyConfig:
                 raise ValueError(f"`{name}` must not repeat a value, got {list(values)}")
         if self.seeds < 1:
             raise ValueError(f"`seeds` must be an integer >= 1, got {self.seeds}")
-        if any(rate <= 0 for rate in self.learning_rates):
+        if not all(0 < rate < float("inf") for rate in self.learning_rates):
             raise ValueError(
-                f"`learning_rates` must be > 0, got {list(self.learning_rates)}; try 0.01"
+                f"`learning_rates` must be finite and > 0, got {list(self.learning_rates)}; "
+                "try 0.01"
             )
         for family in self.families:
             if family not in FAMILIES:
