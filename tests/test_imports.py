@@ -1,0 +1,209 @@
+"""Imports point left only, and importing does nothing: checked on the syntax of every file."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+USES = {  # package -> packages of ours it may import
+    "theory": {"theory"},
+    "approx": {"theory", "approx"},
+    "experiments": {"theory", "approx", "experiments"},
+    "figures": {"theory", "figures"},  # stored rows it reads as files
+}
+NEVER = {  # package -> libraries it imports nowhere
+    "theory": {"matplotlib"},
+    "approx": {"matplotlib"},
+    "experiments": {"matplotlib"},
+    "figures": {"torch"},
+}
+LATE = {"theory": {"torch"}}  # ... only inside functions
+UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
+UNSAFE_METHODS = {"torch.load", "pandas.read_pickle", "pd.read_pickle"}
+GLOBAL_STATE = {  # last part of a dotted call -> changes the state of a whole process
+    *("seterr", "seterrcall", "set_num_threads", "set_num_interop_threads", "set_default_dtype"),
+    *("set_default_device", "set_default_tensor_type", "use_deterministic_algorithms"),
+    *("manual_seed", "set_float32_matmul_precision", "set_printoptions", "simplefilter"),
+    *("filterwarnings", "basicConfig", "chdir", "setrecursionlimit", "set_start_method", "putenv"),
+}
+FILES = sorted(path for name in USES for path in (ROOT / name).rglob("*.py"))
+
+
+def dotted(node):
+    """Return a.b.c of a name or attribute, "" of anything else."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}".lstrip(".")
+    return ""
+
+
+def is_guard(node):
+    """Whether a node is ``if TYPE_CHECKING:`` or ``if __name__ == "__main__":``."""
+    return isinstance(node, ast.If) and (
+        dotted(node.test) == "TYPE_CHECKING" or ast.unparse(node.test) == "__name__ == '__main__'"
+    )
+
+
+def on_import(tree):
+    """Yield the nodes that run when a module is imported, bodies of functions left out."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if is_guard(node):
+            continue
+        yield node
+        late = []
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            late = node.body
+        elif isinstance(node, ast.Lambda):
+            late = [node.body]
+        waiting += [child for child in ast.iter_child_nodes(node) if child not in late]
+
+
+def imported(nodes, package):
+    """Yield (line, dotted module) of every import, of ``import_module("name")`` too."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            inside = [package] if node.level else []
+            yield node.lineno, ".".join([*inside, *filter(None, [node.module])])
+        elif isinstance(node, ast.Call) and dotted(node.func).endswith("import_module"):
+            (name, *_) = node.args
+            if isinstance(name, ast.Constant):
+                yield node.lineno, str(name.value)
+
+
+def faults(text, package, *, script=False):
+    """Return what a source file of a package does that it must not, as "line: what"."""
+    tree = ast.parse(text)
+    everywhere, early = list(ast.walk(tree)), list(on_import(tree))
+    found = []
+    for line, module in imported(everywhere, package):
+        top = module.partition(".")[0]
+        if top in USES and top not in USES[package]:
+            found.append(f"{line}: {package} imports {top}")
+        if top in NEVER[package]:
+            found.append(f"{line}: {package} imports {top}")
+        if top in UNSAFE_MODULES:
+            found.append(f"{line}: imports {top}")
+    for line, module in imported(early, package):
+        if module.partition(".")[0] in LATE.get(package, ()):
+            found.append(f"{line}: imports {module} when imported")
+    found += [f"{node.lineno}: {what}" for node in everywhere if (what := unsafe(node))]
+    if not script:
+        found += [f"{node.lineno}: {what}" for node in early if (what := side_effect(node))]
+    return found
+
+
+def unsafe(node):
+    """Say what makes a node unsafe, if anything."""
+    if not isinstance(node, ast.Call):
+        return None
+    name = dotted(node.func)
+    if name in UNSAFE_CALLS or name in UNSAFE_METHODS:
+        return f"calls {name}"
+    for keyword in node.keywords:
+        if keyword.arg == "allow_pickle" and ast.unparse(keyword.value) != "False":
+            return "allows pickled objects"
+    return None
+
+
+def side_effect(node):
+    """Say what a node that runs on import changes, if anything."""
+    if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant):
+        return f"runs {ast.unparse(node.value)}"
+    if isinstance(node, ast.Assign | ast.AugAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if any(isinstance(target, ast.Attribute | ast.Subscript) for target in targets):
+            return f"changes {ast.unparse(targets[0])}"
+    if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in GLOBAL_STATE:
+        return f"calls {dotted(node.func)}"
+    if isinstance(node, ast.For | ast.While | ast.With):
+        return f"runs a {type(node).__name__.lower()}"
+    return None
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_left_and_do_nothing(path):
+    package = path.relative_to(ROOT).parts[0]
+    script = path.name == "__main__.py"
+    assert faults(path.read_text(encoding="utf-8"), package, script=script) == []
+
+
+def test_every_package_was_walked():
+    walked = {path.relative_to(ROOT).parts[0] for path in FILES}
+    assert walked == set(USES)
+    assert len(FILES) > 40
+
+
+@pytest.mark.parametrize(
+    ("package", "text", "fault"),
+    [
+        ("theory", "from approx.fit import fit", "theory imports approx"),
+        ("theory", "def f():\n    import experiments.cli", "theory imports experiments"),
+        ("theory", "import matplotlib.pyplot as plt", "theory imports matplotlib"),
+        ("theory", "import torch", "imports torch when imported"),
+        ("theory", "class A:\n    import torch", "imports torch when imported"),
+        (
+            "theory",
+            "try:\n    from torch import nn\nexcept ImportError:\n    pass",
+            "imports torch when",
+        ),
+        ("theory", "t = importlib.import_module('torch')", "imports torch when imported"),
+        ("approx", "from experiments import records", "approx imports experiments"),
+        ("experiments", "from figures.rows import read_rows", "experiments imports figures"),
+        ("figures", "def f():\n    import torch", "figures imports torch"),
+        ("figures", "from experiments.records import read_rows", "figures imports experiments"),
+        ("figures", "from approx import fit", "figures imports approx"),
+        ("approx", "import pickle", "imports pickle"),
+        ("approx", "def f():\n    from joblib import load", "imports joblib"),
+        ("theory", "def f(s):\n    return eval(s)", "calls eval"),
+        ("theory", "def f(s):\n    exec(s)", "calls exec"),
+        ("approx", "def f(p):\n    return torch.load(p)", "calls torch.load"),
+        ("approx", "def f(p):\n    return np.load(p, allow_pickle=True)", "pickled"),
+        ("theory", "import numpy as np\nnp.seterr(all='ignore')", "np.seterr"),
+        ("theory", "OLD = np.seterr(all='ignore')", "calls np.seterr"),
+        ("figures", "plt.rcParams['font.size'] = 9", "changes plt.rcParams"),
+        ("figures", "plt.rcParams.update({})", "runs plt.rcParams.update"),
+        ("approx", "torch.set_num_threads(1)", "torch.set_num_threads"),
+        ("approx", "if True:\n    torch.manual_seed(0)", "torch.manual_seed"),
+        ("approx", "torch.backends.cudnn.benchmark = True", "changes torch.backends"),
+        ("experiments", "os.environ['A'] = '1'", "changes os.environ"),
+        ("experiments", "print('hello')", "runs print"),
+        ("experiments", "def f(x=np.seterr(all='ignore')):\n    pass", "calls np.seterr"),
+        ("experiments", "for k in range(3):\n    pass", "runs a for"),
+    ],
+)
+def test_a_violation_is_caught(package, text, fault):
+    assert any(fault in found for found in faults(text, package))
+
+
+@pytest.mark.parametrize(
+    ("package", "text"),
+    [
+        ("theory", '"""Words."""\nimport numpy as np\n\nX = np.arange(3)'),
+        ("theory", "def f():\n    import torch\n    torch.set_num_threads(1)"),
+        ("theory", "if TYPE_CHECKING:\n    import torch"),
+        ("approx", "class A:\n    x: int = 1\n\n    def f(self):\n        self.x = 2"),
+        ("figures", "from theory.verdict import Verdict\nimport matplotlib"),
+        ("experiments", "if __name__ == '__main__':\n    main()"),
+        ("experiments", "X = lambda p: np.load(p, allow_pickle=False)"),
+    ],
+)
+def test_what_is_allowed_is_not_reported(package, text):
+    assert faults(text, package) == []
+
+
+def test_importing_theory_and_the_command_line_loads_no_torch():
+    text = (
+        "import sys, theory.bounds, theory.continuity, theory.targets, theory.symbolic\n"
+        "import experiments.cli, experiments.commands, experiments.evaluate, figures.drawing\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", text], check=True, cwd=ROOT)

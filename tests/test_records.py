@@ -1,0 +1,259 @@
+"""Rows on disk: they come back as stored, heal after a kill, and are never silently changed."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from experiments import records
+from experiments.records import (
+    CorruptRows,
+    RowStore,
+    digest,
+    exclusive,
+    read_rows,
+    write_atomically,
+    write_npz,
+)
+
+ROWS = [{"seed": 0, "error": 0.1, "curve": [0.3, 1 / 3]}, {"seed": 1, "error": 2e-9, "word": "é\n"}]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "study" / "rows.jsonl"
+
+
+def stored(path, key="a"):
+    return RowStore(path).task(key)
+
+
+def framed(key="a", rows=ROWS):
+    return [{"task": key, "index": k, "of": len(rows), **row} for k, row in enumerate(rows)]
+
+
+# -- rows ------------------------------------------------------------------------------------------
+def test_rows_come_back_as_stored_by_task_and_in_order(path):
+    store = RowStore(path)
+    assert store.task("a") is None
+    assert store.append("a", ROWS) == framed()
+    store.append("b", ROWS[:1])
+    for again in (store, RowStore(path)):
+        assert again.task("a") == framed()
+        assert again.task("b") == framed("b", ROWS[:1])
+        assert again.task("c") is None
+
+
+def test_numbers_json_cannot_hold_become_null(path):
+    wild = {
+        "nan": math.nan,
+        "deep": {"inf": [math.inf, 1.0, (-math.inf,)]},
+        "np": np.float64("nan"),
+    }
+    RowStore(path).append("a", [wild])
+    (row,) = [json.loads(line) for line in path.read_text().splitlines()]
+    assert (row["nan"], row["np"]) == (None, None)
+    assert row["deep"] == {"inf": [None, 1.0, [None]]}
+    assert stored(path) == [row]
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+def test_a_torn_last_line_is_dropped_and_the_file_healed(path, cut):
+    RowStore(path).append("a", ROWS)
+    whole = path.read_bytes()
+    torn = json.dumps(framed("b", ROWS[:1])[0]).encode()  # cut=1 below: all but its newline
+    path.write_bytes(whole + torn[: len(torn) + 1 - cut])
+    store = RowStore(path)
+    assert store.task("a") == framed()
+    assert store.task("b") is None
+    assert path.read_bytes().startswith(whole)  # reading changes nothing
+    store.append("b", ROWS[:1])
+    assert path.read_bytes() == whole + torn + b"\n"
+    assert stored(path, "b") == framed("b", ROWS[:1])
+
+
+def test_a_task_with_rows_missing_is_not_done_and_comes_back_as_one_set(path):
+    RowStore(path).append("a", ROWS)
+    whole = path.read_bytes()
+    RowStore(path).append("b", [*ROWS, *ROWS])
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]))
+    store = RowStore(path)
+    assert store.task("b") is None
+    store.append("b", [*ROWS, *ROWS])
+    assert path.read_bytes() == b"".join(lines)
+    assert path.read_bytes().startswith(whole)
+    assert stored(path, "b") == framed("b", [*ROWS, *ROWS])
+
+
+def test_a_half_written_task_in_the_middle_is_not_done_either(path):
+    RowStore(path).append("a", ROWS)
+    first, _ = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first)
+    with path.open("ab") as stream:  # as if another program had gone on
+        stream.write(json.dumps(framed("b", ROWS[:1])[0]).encode() + b"\n")
+    store = RowStore(path)
+    assert store.task("a") is None
+    store.append("a", ROWS)
+    assert stored(path) == framed()
+    assert stored(path, "b") == framed("b", ROWS[:1])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"{not json}\n", b"[1, 2]\n", b'{"seed": 3}\n', b"\xff\xfe\n", b"\n", b'{"task": "a"}\n'],
+)
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_an_unreadable_line_is_named_and_nothing_is_touched(path, line, place):
+    RowStore(path).append("a", ROWS)
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines.insert(place - 1, line)
+    path.write_bytes(b"".join(lines))
+    before = path.read_bytes()
+    with pytest.raises(CorruptRows, match=rf"`rows.jsonl` must hold .* line {place} of .*--out"):
+        RowStore(path)
+    assert path.read_bytes() == before
+
+
+def test_no_file_and_an_empty_file_hold_no_rows(path):
+    assert read_rows(path) == ([], 0)
+    path.parent.mkdir()
+    path.touch()
+    assert read_rows(path) == ([], 0)
+
+
+# -- digest ----------------------------------------------------------------------------------------
+def test_digest_is_stable_ignores_order_of_keys_and_sees_every_change():
+    facts = {"target": "mean-field", "loops": 3, "rates": [0.01, 0.03], "recipe": {"a": 1, "b": 2}}
+    turned = {"recipe": {"b": 2, "a": 1}, **dict(reversed(facts.items()))}
+    assert digest(facts) == digest(turned)
+    assert digest({"a": 1}) == "f9d86028c6e0d64e2251"  # as sha256sum of {"a": 1} says
+    changed = [
+        {**facts, "loops": 4},
+        {**facts, "rates": [0.03, 0.01]},
+        {**facts, "recipe": {"a": 1, "b": 3}},
+        {**facts, "more": None},
+    ]
+    assert len({digest(f) for f in [facts, *changed]}) == 5
+    with pytest.raises(ValueError, match="JSON compliant"):
+        digest({"a": math.nan})
+
+
+# -- whole files -----------------------------------------------------------------------------------
+WRITER = """
+import sys
+from pathlib import Path
+from experiments.records import write_atomically
+path = Path(sys.argv[1])
+write = write_atomically if sys.argv[2] == "atomic" else Path.write_text
+while True:
+    for letter in "ab":
+        write(path, letter * 4_000_000)
+"""
+
+
+def seen_while_writing(path, how):
+    """Return the contents a reader meets while a process writes the file, and after its kill."""
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path), how])
+    try:
+        end = time.monotonic() + 30
+        while not path.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        seen = []
+        for _ in range(60):
+            seen.append(path.read_bytes())
+            time.sleep(0.001)
+    finally:
+        writer.kill()
+        writer.wait()
+    return [*seen, path.read_bytes()]
+
+
+def is_whole(content):
+    return content in (b"a" * 4_000_000, b"b" * 4_000_000)
+
+
+def test_an_atomic_write_never_shows_a_part(tmp_path):
+    assert all(map(is_whole, seen_while_writing(tmp_path / "deep" / "file", "atomic")))
+
+
+def test_a_plain_write_does_show_a_part(tmp_path):  # the check above can fail
+    assert not all(map(is_whole, seen_while_writing(tmp_path / "file", "plain")))
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(records.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+
+
+def test_arrays_come_back_and_objects_are_refused(tmp_path):
+    arrays = {"flat": np.arange(6.0).reshape(2, 3), "steps": np.array([1, 2])}
+    write_npz(tmp_path / "a.npz", arrays)
+    with np.load(tmp_path / "a.npz") as found:
+        for name, value in arrays.items():
+            np.testing.assert_array_equal(found[name], value)
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        write_npz(tmp_path / "b.npz", {"bad": np.array([{}, None], dtype=object)})
+    assert not (tmp_path / "b.npz").exists()
+
+
+# -- the lock --------------------------------------------------------------------------------------
+HOLDER = """
+import sys, time
+from pathlib import Path
+from experiments.records import exclusive
+with exclusive(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_has_one_holder_and_is_free_again_after(tmp_path):
+    folder = tmp_path / "new" / "folder"
+    with exclusive(folder):
+        with pytest.raises(ValueError, match=r"`--out` must not be in use.*another folder"):
+            exclusive(folder).__enter__()
+        with exclusive(tmp_path / "other"):
+            pass
+    with exclusive(folder):
+        pass
+
+
+def test_an_error_inside_frees_the_folder(tmp_path):
+    with pytest.raises(KeyError), exclusive(tmp_path):
+        raise KeyError
+    with exclusive(tmp_path):
+        pass
+
+
+def test_the_lock_of_a_killed_process_is_gone(tmp_path):
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout.readline() == "held\n"
+            with pytest.raises(ValueError, match="must not be in use"), exclusive(tmp_path):
+                pass
+        finally:
+            os.kill(holder.pid, signal.SIGKILL)
+    with exclusive(tmp_path):
+        pass
+
+
+def test_a_folder_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="Not a directory"), exclusive(tmp_path / "file" / "out"):
+        pass
