@@ -16,7 +16,7 @@ from theory import bounds, rates
 from theory.bounds import BoundRow, Moduli
 from theory.continuity import ModulusLowerCurve, modulus_lower_bound
 from theory.notation import KINDS, Kind, check_delta, check_loops
-from theory.targets import OwnFunction, Target, equivariance_gap
+from theory.targets import OwnFunction, Scaled, Sum, Target, equivariance_gap
 from theory.trivial import best_constant_error
 from theory.verdict import Finding, Verdict
 
@@ -29,12 +29,16 @@ __all__ = [
     "moduli_of",
     "moduli_rows",
     "oscillation_of",
+    "own_functions",
     "trivial_error",
 ]
 
 DELTAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 SMALL = 1e-6  # a continuous target's modulus must have shrunk at this radius
 SHRUNK = 0.25  # ... to this share of its value at radius 1 (Hölder exponents below 0.1 fail)
+TINY = 1e-12  # ... and from SMALL to here to at most half, or it is a jump
+JUMP = 1e-4  # of the range: lower jumps may be rounding in single precision
+SEGMENTS = 512  # random segments bisected in search of a jump
 ROUNDING = 1e-9  # relative slack when a lower bound meets a closed form
 VERSIONS = ("theorem-3.6", "theorem-3.6-stages", "increments", "digits", "timestep")
 _TRIVIAL_POINTS = 2**12
@@ -207,17 +211,20 @@ def hypotheses(
         target, np.array([SMALL, 1.0]), kind="sequence", tokens=tokens, dim=dim, p=p, budget=budget
     )
     small, large = (float(v) for v in curve.direct)
-    continuous = small <= SHRUNK * large or large == 0
+    jump = _jump(target, tokens=tokens, dim=dim, p=p, least=JUMP * max(scale, large))
+    small = max(small, jump.pop("height", 0.0))
+    continuous = not jump and (small <= SHRUNK * large or large == 0)
     pair = curve.pairs[0]
-    witness = {} if continuous else {"x": pair.x.tolist(), "y": pair.y.tolist()}
-    proven = "" if isinstance(target, OwnFunction) else " (and true by construction)"
+    moved = {} if equivariant else _moved_unlike_its_input(target, tokens=tokens, dim=dim)
+    witness = {} if continuous else jump or {"x": pair.x.tolist(), "y": pair.y.tolist()}
+    proven = "" if own_functions(target) else " (and true by construction)"
     return [
         Finding(
             "the target is permutation-equivariant",
             Verdict.HOLDS if equivariant else Verdict.NOT_TESTABLE,
             f"largest violation {gap:.2g} on 64 random inputs, range {scale:.3g}"
             + (proven if equivariant else ": the theorem does not apply"),
-            {"gap": gap, "scale": scale},
+            {"gap": gap, "scale": scale, **moved},
         ),
         Finding(
             "the target is continuous",
@@ -227,3 +234,59 @@ def hypotheses(
             {"at_small_radius": small, "at_radius_1": large, **witness},
         ),
     ]
+
+
+def own_functions(target: Target) -> list[OwnFunction]:
+    """Return the functions the user wrote in a target, terms of sums included."""
+    if isinstance(target, Sum):
+        return [own for term in target.terms for own in own_functions(term)]
+    if isinstance(target, Scaled):
+        return own_functions(target.inner)
+    return [target] if isinstance(target, OwnFunction) else []
+
+
+def _jump(target: Target, *, tokens: int, dim: int, p: float, least: float) -> dict[str, Any]:
+    """Return the highest jump found by bisecting random segments, empty if there is none.
+
+    Each bisection keeps the half across which f changes more.  Across a jump the change stays as
+    the segment shrinks from SMALL to TINY; a Hölder continuous f loses most of it.
+    """
+    ends = np.random.default_rng(0).random((2, SEGMENTS, tokens, dim))
+    halvings = [math.ceil(math.log2(math.sqrt(tokens * dim) / size)) for size in (SMALL, TINY)]
+    changes = []
+    for count in (halvings[0], halvings[1] - halvings[0]):
+        for _ in range(count):
+            ends = _steeper_half(target, ends, p)
+        changes.append(_change(target, ends, p))
+    before, after = changes
+    height = np.where((after > 0.5 * before) & (after > least), after, 0.0)
+    best = int(height.argmax())
+    if not height[best]:
+        return {}
+    x, y = ends[:, best]
+    return {"height": float(height[best]), "x": x.tolist(), "y": y.tolist()}
+
+
+def _steeper_half(target: Target, ends: np.ndarray, p: float) -> np.ndarray:
+    """Halve segments, ends of shape (2, S, N, d), keeping the half across which f changes more."""
+    middle = ends.mean(0)
+    first, second = np.stack([ends[0], middle]), np.stack([middle, ends[1]])
+    left = _change(target, first, p) >= _change(target, second, p)
+    return np.where(left[:, None, None], first, second)
+
+
+def _change(target: Target, ends: np.ndarray, p: float) -> np.ndarray:
+    """Return the p-norm of f's change across each segment, shape (S,)."""
+    gap = np.asarray(target(ends[0])) - np.asarray(target(ends[1]))
+    return np.linalg.norm(gap.reshape(len(gap), -1), ord=p, axis=1)
+
+
+def _moved_unlike_its_input(target: Target, *, tokens: int, dim: int) -> dict[str, Any]:
+    """Return the input and order of tokens with the largest |f(PX) - P f(X)| found."""
+    rng = np.random.default_rng(0)
+    x = rng.random((64, tokens, dim))
+    order = rng.permuted(np.tile(np.arange(tokens), (64, 1)), axis=1)
+    rows = np.arange(64)[:, None]
+    gaps = np.abs(np.asarray(target(x[rows, order])) - np.asarray(target(x))[rows, order])
+    worst = int(gaps.max((1, 2)).argmax())
+    return {"x": x[worst].tolist(), "order": order[worst].tolist()}
