@@ -3,8 +3,8 @@
 A state has shape (M, D, K): M models, width D, and K = N * B columns with the batch last, so that
 every matmul is one batched product with a long last axis and attention over a handful of tokens is
 elementwise.  One application of the block is compiled once (never the unrolled loop) and its
-gradient recomputes what is cheap (norms, attention weights, activation) from what is not
-(projections).  :func:`looped_block` chains the loops as one autograd function.
+gradient recomputes what is cheap (norms, activation) from what is not (projections, attention).
+:func:`looped_block` chains the loops as one autograd function.
 
 Both functions return the numbers of :class:`approx.looped.LoopedTransformer` up to rounding.
 """
@@ -78,15 +78,11 @@ def _inverse_rms(x: Tensor, norm: str) -> Tensor:
     return torch.rsqrt((x * x).mean(1, keepdim=True) + EPS)
 
 
-def _norm_vjp(x: Tensor, scale: Tensor, grad: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Pull ``grad`` back through y = scale * norm(x): (grad of x, grad of scale, y)."""
-    inverse = _inverse_rms(x, norm)
-    unit = x * inverse
-    grad_unit = grad * scale[:, :, None]
-    grad_x = grad_unit
-    if norm == "rms":
-        grad_x = inverse * (grad_unit - unit * (grad_unit * unit).mean(1, keepdim=True))
-    return grad_x, (grad * unit).sum(2), unit * scale[:, :, None]
+def _norm_vjp(unit: Tensor, inverse: Tensor, grad: Tensor, norm: str) -> Tensor:
+    """Pull ``grad`` back through unit = x * inverse."""
+    if norm == "none":
+        return grad
+    return inverse * (grad - unit * (grad * unit).mean(1, keepdim=True))
 
 
 def _heads(s: BlockShape, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -99,28 +95,24 @@ def _attend(s: BlockShape, qkv: Tensor) -> tuple[Tensor, Tensor]:
     """Return softmax weights (M, h, N, N, B) and the mixed values (M, D, K)."""
     q, k, v = _heads(s, qkv)
     scores = (q[:, :, :, :, None] * k[:, :, :, None]).sum(2) * (s.width // s.heads) ** -0.5
-    weights = torch.softmax(scores, 3)
+    grown = torch.exp(scores - scores.amax(3, keepdim=True))  # leaner code than torch.softmax's
+    weights = grown / grown.sum(3, keepdim=True)
     mixed = (weights[:, :, None] * v[:, :, :, None]).sum(4)
     return weights, mixed.reshape(-1, s.width, s.tokens * s.batch)
 
 
 def _forward(s: BlockShape, x: Tensor, eta: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-    """Apply the block: (new state, and what the gradient needs: qkv, middle state, hidden)."""
+    """Apply the block: (new state, and what the gradient needs beside the old one)."""
     w_qkv, w_out, w_up, b_up, w_down, b_down = weights
     y = x * _inverse_rms(x, s.norm) * eta[:, 0, :, None]
     qkv = torch.bmm(w_qkv, y)
-    middle = x + eta[:, 1, :, None] * torch.bmm(w_out, _attend(s, qkv)[1])
+    attention, mixed = _attend(s, qkv)
+    middle = x + eta[:, 1, :, None] * torch.bmm(w_out, mixed)
     y = middle * _inverse_rms(middle, s.norm) * eta[:, 2, :, None]
     hidden = torch.bmm(w_up, y) + b_up[:, :, None]
     z = _activation(s.activation, hidden)[0]
-    return middle + eta[:, 3, :, None] * (torch.bmm(w_down, z) + b_down[:, :, None]), *_keep(
-        qkv, middle, hidden
-    )
-
-
-def _keep(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Name the tensors kept for the gradient."""
-    return tensors
+    state = middle + eta[:, 3, :, None] * (torch.bmm(w_down, z) + b_down[:, :, None])
+    return state, qkv, attention, mixed, middle, z if s.activation == "relu" else hidden
 
 
 def _backward(
@@ -128,6 +120,8 @@ def _backward(
     grad: Tensor,
     x: Tensor,
     qkv: Tensor,
+    attention: Tensor,
+    mixed: Tensor,
     middle: Tensor,
     hidden: Tensor,
     eta: Tensor,
@@ -135,43 +129,53 @@ def _backward(
 ) -> tuple[Tensor, ...]:
     """Pull ``grad`` back through one block: (grad of x, grad of eta, the six sums with it added).
 
-    A gate's gradient is read off the weight's own: sum_K grad * (W z) = rowsum(W * (grad z^T)).
+    Scales and gates act on the small weights rather than on the states, and their gradients are
+    read off the weights' own: sum_K grad * (W z) = rowsum(W * (grad z^T)).
     """
     w_qkv, w_out, w_up, _, w_down, b_down = weights_and_sums[:6]
     sum_qkv, sum_out, sum_up, sum_b_up, sum_down, sum_b_down = weights_and_sums[6:]
-    z, slope = _activation(s.activation, hidden)
-    gate = eta[:, 3]
-    raw_down, raw_b_down = torch.bmm(grad, z.mT), grad.sum(2)
-    grad_eta3 = (w_down * raw_down).sum(2) + b_down * raw_b_down
-    grad_hidden = torch.bmm(w_down.mT, gate[:, :, None] * grad) * slope
-    grad_middle, grad_eta2, y = _norm_vjp(
-        middle, eta[:, 2], torch.bmm(w_up.mT, grad_hidden), s.norm
-    )
-    raw_up = torch.bmm(grad_hidden, y.mT)
-    grad_middle = grad + grad_middle
+    scale_attn, gate_attn, scale_ff, gate_ff = eta.unbind(1)  # (M, D) each
 
-    weights, mixed = _attend(s, qkv)
+    z, slope = _activation(s.activation, hidden)
+    z = hidden if s.activation == "relu" else z  # relu keeps z itself
+    raw_down, raw_b_down = torch.bmm(grad, z.mT), grad.sum(2)
+    grad_gate_ff = (w_down * raw_down).sum(2) + b_down * raw_b_down
+    grad_hidden = torch.bmm((gate_ff[:, :, None] * w_down).mT, grad) * slope
+    inverse = _inverse_rms(middle, s.norm)
+    unit = middle * inverse
+    raw_up = torch.bmm(grad_hidden, unit.mT)
+    grad_unit = torch.bmm((w_up * scale_ff[:, None, :]).mT, grad_hidden)
+    grad_middle = grad + _norm_vjp(unit, inverse, grad_unit, s.norm)
+
     q, k, v = _heads(s, qkv)
-    raw_out, gate_out = torch.bmm(grad_middle, mixed.mT), eta[:, 1]
-    grad_eta1 = (w_out * raw_out).sum(2)
-    grad_mixed = torch.bmm(w_out.mT, gate_out[:, :, None] * grad_middle).view(v.shape)
+    raw_out = torch.bmm(grad_middle, mixed.mT)
+    grad_mixed = torch.bmm((gate_attn[:, :, None] * w_out).mT, grad_middle).view(v.shape)
     grad_weights = (grad_mixed[:, :, :, :, None] * v[:, :, :, None]).sum(2)
-    scores = weights * (grad_weights - (weights * grad_weights).sum(3, keepdim=True))
+    scores = attention * (grad_weights - (attention * grad_weights).sum(3, keepdim=True))
     scores = scores * (s.width // s.heads) ** -0.5
     grad_q = (scores[:, :, None] * k[:, :, :, None]).sum(4)
     grad_k = (scores[:, :, None] * q[:, :, :, :, None]).sum(3)
-    grad_v = (weights[:, :, None] * grad_mixed[:, :, :, :, None]).sum(3)
+    grad_v = (attention[:, :, None] * grad_mixed[:, :, :, :, None]).sum(3)
     grad_qkv = torch.stack([grad_q, grad_k, grad_v], 1).reshape(qkv.shape)
-    grad_x, grad_eta0, y = _norm_vjp(x, eta[:, 0], torch.bmm(w_qkv.mT, grad_qkv), s.norm)
+    inverse = _inverse_rms(x, s.norm)
+    unit = x * inverse
+    raw_qkv = torch.bmm(grad_qkv, unit.mT)
+    grad_unit = torch.bmm((w_qkv * scale_attn[:, None, :]).mT, grad_qkv)
+    grad_eta = [
+        (w_qkv * raw_qkv).sum(1),
+        (w_out * raw_out).sum(2),
+        (w_up * raw_up).sum(1),
+        grad_gate_ff,
+    ]
     return (
-        grad_middle + grad_x,
-        torch.stack([grad_eta0, grad_eta1, grad_eta2, grad_eta3], 1),
-        sum_qkv + torch.bmm(grad_qkv, y.mT),
-        sum_out + gate_out[:, :, None] * raw_out,
-        sum_up + raw_up,
+        grad_middle + _norm_vjp(unit, inverse, grad_unit, s.norm),
+        torch.stack(grad_eta, 1),
+        sum_qkv + raw_qkv * scale_attn[:, None, :],
+        sum_out + gate_attn[:, :, None] * raw_out,
+        sum_up + raw_up * scale_ff[:, None, :],
         sum_b_up + grad_hidden.sum(2),
-        sum_down + gate[:, :, None] * raw_down,
-        sum_b_down + gate * raw_b_down,
+        sum_down + gate_ff[:, :, None] * raw_down,
+        sum_b_down + gate_ff * raw_b_down,
     )
 
 
@@ -193,11 +197,14 @@ def block_functions(shape: BlockShape, *, compiled: bool = True) -> tuple[Block,
     sizes = [(3 * D, D), (D, D), (H, D), (H,), (D, H), (D,)]
     weights = [torch.zeros(shape.models, *size, **like) for size in sizes]
     state, qkv, hidden = (torch.zeros(shape.models, n, K, **like) for n in (D, 3 * D, H))
+    N = shape.tokens
+    attention = torch.zeros(shape.models, shape.heads, N, N, shape.batch, **like)
+    kept = [state, qkv, attention, state, state, hidden]
     eta = torch.zeros(shape.models, 4, D, **like)
     try:
         return (
             _compile(forward, [state, eta, *weights]),
-            _compile(backward, [state, state, qkv, state, hidden, eta, *weights, *weights]),
+            _compile(backward, [state, *kept, eta, *weights, *weights]),
         )
     except Exception as error:  # whatever a missing compiler raises, eager code still works
         warnings.warn(
@@ -234,30 +241,30 @@ class _Looped(torch.autograd.Function):
         *weights: Tensor,
     ) -> Tensor:
         start, kept = state, []
-        blocks = weights[0].shape[0]
-        for t, modulation in enumerate(eta.unbind(0)):
+        blocks = list(zip(*(w.unbind(0) for w in weights), strict=True))
+        rows = eta.unbind(0)
+        for t, row in enumerate(rows):
             if injection and t:
                 state = state + start
-            new, *saved = functions[0](state, modulation, *(w[min(t, blocks - 1)] for w in weights))
+            new, *saved = functions[0](state, row, *blocks[min(t, len(blocks) - 1)])
             kept.append((state, *saved))
             state = new
         ctx.functions, ctx.injection, ctx.kept = functions, injection, kept
-        ctx.eta, ctx.weights = eta, weights
+        ctx.rows, ctx.blocks = rows, blocks
         return state
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         grad = grads[0].contiguous()
-        weights: Sequence[Tensor] = ctx.weights
-        blocks = weights[0].shape[0]
-        sums = [[torch.zeros_like(w[0]) for w in weights] for _ in range(blocks)]
+        blocks = ctx.blocks
+        sums = [[torch.zeros_like(w) for w in block] for block in blocks]
         grad_eta, grad_start = [], None
         for t in range(len(ctx.kept) - 1, -1, -1):
-            index = min(t, blocks - 1)
-            grad, modulation, *sums[index] = ctx.functions[1](
-                grad, *ctx.kept.pop(), ctx.eta[t], *(w[index] for w in weights), *sums[index]
+            index = min(t, len(blocks) - 1)
+            grad, grad_row, *sums[index] = ctx.functions[1](
+                grad, *ctx.kept.pop(), ctx.rows[t], *blocks[index], *sums[index]
             )
-            grad_eta.append(modulation)
+            grad_eta.append(grad_row)
             if ctx.injection and t:
                 grad_start = grad if grad_start is None else grad_start + grad
         if grad_start is not None:

@@ -29,7 +29,7 @@ from approx.error import HELD_OUT, errors_of, sobol_points
 from approx.looped import LoopedTransformer, ModelConfig
 from theory.notation import check_loops, check_p, check_tokens
 
-__all__ = ["FitResult", "Member", "Recipe", "fit", "predictions"]
+__all__ = ["FitResult", "Member", "Recipe", "TrainingRun", "fit", "predictions"]
 
 Function = Callable[[Any], Any]
 VALIDATION = HELD_OUT - 1_000  # seed of the validation scramble: neither training nor test
@@ -177,7 +177,9 @@ def fit(
         raise ValueError("`p` must be finite to train on the L^p error, got inf")
     if not targets or not seeds or not learning_rates:
         raise ValueError("`targets`, `seeds` and `learning_rates` must each hold at least one")
-    run = _Run(targets, config, tokens, loops, seeds, learning_rates, p, recipe, device, compiled)
+    run = TrainingRun(
+        targets, config, tokens, loops, seeds, learning_rates, p, recipe, device, compiled
+    )
     stamp = run.stamp()
     if checkpoint is not None and checkpoint.exists():
         run.load(checkpoint, stamp)
@@ -193,7 +195,7 @@ def fit(
     return run.result()
 
 
-class _Run:
+class TrainingRun:
     """State of one fit: parameters, Adam's averages, the curve so far."""
 
     def __init__(
@@ -229,7 +231,7 @@ class _Run:
             round(recipe.steps * (k + 1) / recipe.evaluations) for k in range(recipe.evaluations)
         ]
         self.curve: list[np.ndarray] = []
-        self._step = self._captured() if self.device.type == "cuda" else self._train
+        self._step = self._captured() if self.device.type == "cuda" else self.train_step
 
     # -- training -------------------------------------------------------------------------------
     def advance(self) -> None:
@@ -239,7 +241,7 @@ class _Run:
         xs, ys = self._points(count)
         for k in range(count):
             rate = self.recipe.rate(self.step)
-            self._step(xs[k], ys[k], self._scalars(rate))
+            self._step(xs[k], ys[k], self.scalars(rate))
             self.step += 1
         if self.step == mark:
             self.curve.append(self._validate())
@@ -262,13 +264,13 @@ class _Run:
         y = torch.stack([f(x.flatten(0, 1)).to(x).view(shape) for f in self.targets])
         return x.view(shape).transpose(0, 1), y.movedim(2, 0)
 
-    def _scalars(self, rate: float) -> Tensor:
+    def scalars(self, rate: float) -> Tensor:
         """Return (learning-rate fraction, bias corrections, step) as one small tensor."""
         k, r = self.step + 1, self.recipe
         values = [rate, 1 - r.beta1**k, 1 - r.beta2**k, self.step]
         return torch.tensor(values, dtype=torch.float32, device=self.device)
 
-    def _train(self, x: Tensor, y: Tensor, scalars: Tensor) -> None:
+    def train_step(self, x: Tensor, y: Tensor, scalars: Tensor) -> None:
         """One step of every model: x (S, B, N, d), y (T, S, B, N, d)."""
         inputs, truth = x[self.of_seed], y[self.of_target, self.of_seed]
         output = bank_forward(self.bank, self.config, inputs, self.loops, compiled=self.compiled)
@@ -287,12 +289,13 @@ class _Run:
         fresh = broken & (self.diverged_at < 0)
         self.diverged_at.copy_(torch.where(fresh, scalars[3].long(), self.diverged_at))
         frozen = (self.diverged_at >= 0)[:, None]
-        grad = torch.where(frozen, 0.0, grad * (r.clip / (norm + 1e-12)).clamp(max=1.0))
+        share = torch.where(frozen, 0.0, r.clip / (norm + 1e-12)).clamp(max=1.0)
+        grad = torch.where(frozen, 0.0, grad).mul_(share)
         self.mean.lerp_(grad, 1 - r.beta1)
         self.square.mul_(r.beta2).addcmul_(grad, grad, value=1 - r.beta2)
-        root = (self.square / scalars[2]).sqrt_().add_(1e-8)
-        change = (self.mean / root).mul_(self.rates * (scalars[0] / scalars[1]))
-        self.flat.sub_(torch.where(frozen, 0.0, change))
+        root = self.square.sqrt().mul_(scalars[2].rsqrt()).add_(1e-8)
+        rates = torch.where(frozen, 0.0, self.rates * (scalars[0] / scalars[1]))
+        self.flat.sub_(root.reciprocal_().mul_(self.mean).mul_(rates))
         self._unflatten()
 
     def _flatten(self, tensors: Sequence[Tensor]) -> Tensor:
@@ -315,7 +318,7 @@ class _Run:
             start += size
 
     def _captured(self) -> Callable[[Tensor, Tensor, Tensor], None]:
-        """Return ``_train`` replayed from a CUDA graph, captured on its first call."""
+        """Return ``train_step`` replayed from a CUDA graph, captured on its first call."""
         holder: dict[str, Any] = {}
 
         def step(x: Tensor, y: Tensor, scalars: Tensor) -> None:
@@ -326,11 +329,11 @@ class _Run:
                 side.wait_stream(torch.cuda.current_stream())
                 with torch.cuda.stream(side):
                     for _ in range(3):
-                        self._train(*holder["inputs"])
+                        self.train_step(*holder["inputs"])
                 torch.cuda.current_stream().wait_stream(side)
                 holder["graph"] = torch.cuda.CUDAGraph()
                 with torch.cuda.graph(holder["graph"]):
-                    self._train(*holder["inputs"])
+                    self.train_step(*holder["inputs"])
                 for tensor, value in zip(self._state(), state, strict=True):
                     tensor.copy_(value)  # forget the warm-up steps
                 self._unflatten()

@@ -145,6 +145,7 @@ def _verify(commands: argparse._SubParsersAction[_Parser]) -> None:
     verify.add_argument("--rates", type=float, nargs="+", help="peak learning rates to try")
     verify.add_argument("--steps", type=int, help="training steps")
     verify.add_argument("--out", type=Path, help="folder (default: runs/verify-PRESET)")
+    verify.add_argument("--device", choices=["cpu", "cuda"], help="where to train (default: cpu)")
     verify.add_argument("--processes", type=int, help="workers (default: one per core)")
     _style(verify)
     _json(verify)

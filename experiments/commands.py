@@ -181,7 +181,7 @@ def _study_config(options: Namespace) -> StudyConfig:
     changes |= {name: tuple(values) for name, values in lists.items() if values}
     changes |= {
         name: getattr(options, name)
-        for name in ("p", "seeds")
+        for name in ("p", "seeds", "device")
         if getattr(options, name) is not None
     }
     if options.steps is not None:
@@ -209,6 +209,12 @@ def _run_study(config: StudyConfig, folder: Path, processes: int | None) -> dict
 
     if processes is not None and processes < 1:
         raise ValueError(f"`processes` must be an integer >= 1, got {processes}")
+    if config.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ValueError("`device` is cuda but torch sees no GPU; take --device cpu")
+        processes = 1
     for name in config.targets:  # a broken own function fails before any work
         for tokens, dim in config.shapes:
             _target(name)(np.random.default_rng(0).random((4, tokens, dim)))

@@ -38,6 +38,8 @@ class StudyConfig:
         Held-out Sobol points per scramble and number of scrambles.
     compiled : bool
         Compile the block where a compiler works; not worth its 15 s for a few hundred steps.
+    device : {"cpu", "cuda"}
+        Where networks are trained; a GPU runs one bank at a time.
     """
 
     targets: tuple[str, ...]
@@ -54,6 +56,7 @@ class StudyConfig:
     points: int = 512
     replicates: int = 8
     compiled: bool = True
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         check_p(self.p)
@@ -69,6 +72,8 @@ class StudyConfig:
                 raise ValueError(f"`{name}` must hold at least one value, got none")
             if len(set(values)) != len(values):
                 raise ValueError(f"`{name}` must not repeat a value, got {list(values)}")
+        if self.device not in ("cpu", "cuda"):
+            raise ValueError(f"`device` must be cpu or cuda, got {self.device!r}")
         if self.seeds < 1:
             raise ValueError(f"`seeds` must be an integer >= 1, got {self.seeds}")
         if not all(0 < rate < float("inf") for rate in self.learning_rates):

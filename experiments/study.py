@@ -114,6 +114,7 @@ def _fit_tasks(
             "points": config.points,
             "replicates": config.replicates,
             "compiled": config.compiled,
+            "device": config.device,
         }
         key = digest({**base, **arguments, "sources": [sources[name] for name in names]})
         arguments |= {"key": key, "folder": str(folder)}

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from experiments import evaluate
-from theory.targets import OwnFunction, Scaled, Sum, Target, resolve_target
+from theory.targets import Target, resolve_target
 
 __all__ = ["fit_rows", "source_digest", "theory_rows", "versions"]
 
@@ -41,16 +41,12 @@ def source_digest(target: Target) -> str | None:
     """Return a digest of the files own functions were read from, None for a built-in target."""
     from experiments.records import digest
 
-    if isinstance(target, Scaled):
-        return source_digest(target.inner)
-    if isinstance(target, Sum):
-        parts = [source_digest(term) for term in target.terms]
-        return digest(parts) if any(parts) else None
-    if not isinstance(target, OwnFunction):
-        return None
-    where = target.source.rpartition(":")[0]
-    file = where if where.endswith(".py") else importlib.import_module(where).__file__
-    return digest(Path(file).read_bytes().hex()) if file else None
+    sources = []
+    for own in evaluate.own_functions(target):
+        where = own.source.rpartition(":")[0]
+        file = where if where.endswith(".py") else importlib.import_module(where).__file__
+        sources.append(Path(file).read_bytes().hex() if file else "")
+    return digest(sources) if sources else None
 
 
 def theory_rows(
@@ -96,6 +92,7 @@ def fit_rows(
     points: int,
     replicates: int,
     compiled: bool,
+    device: str,
     key: str,
     folder: str,
 ) -> list[dict[str, Any]]:
@@ -124,10 +121,11 @@ def fit_rows(
         p=p,
         recipe=plan,
         compiled=compiled,
+        device=device,
         checkpoint=checkpoint,
         progress=lambda step: report(0.95 * step / plan.steps),
     )
-    of_target = torch.tensor([member.target for member in result.members])
+    of_target = torch.tensor([member.target for member in result.members], device=device)
     estimates = errors_of(
         lambda x: predictions(result, x, loops=loops, compiled=compiled),
         lambda x: torch.stack([f(x).to(x) for f in functions])[of_target],
@@ -137,11 +135,12 @@ def fit_rows(
         points=points,
         replicates=replicates,
         batch=plan.batch,
+        device=device,
     )
     late = result.late_gain()
     write_npz(
         Path(folder) / "models" / f"{key}.npz",
-        {name: value.numpy() for name, value in result.bank.items()},
+        {name: value.cpu().numpy() for name, value in result.bank.items()},
     )
     checkpoint.unlink(missing_ok=True)
     shared = {
@@ -153,7 +152,7 @@ def fit_rows(
         "parameters": parameter_count(config),
         "config": {"model": model, "recipe": recipe, "points": points, "replicates": replicates},
         "curve_steps": result.steps.tolist(),
-        "device": "cpu",
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "versions": versions(),
     }
     seconds = (time.monotonic() - started) / len(result.members)

@@ -1,4 +1,4 @@
-"""One thread a process: tiny tensors lose to OpenMP's spinning, badly so beside a busy neighbour."""
+"""One thread a process: tiny tensors lose to OpenMP's spinning, most beside a busy neighbour."""
 
 import os
 

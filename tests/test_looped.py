@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from approx.bank import PER_BLOCK, bank_forward, bank_of, model_of
-from approx.block import BlockShape, block_functions
+from approx.bank import PER_BLOCK, bank_eta, bank_forward, bank_of, model_of
+from approx.block import BLOCK_WEIGHTS, BlockShape, block_functions, looped_block
 from approx.looped import LoopedTransformer, ModelConfig, matched_config, parameter_count
 
 FLOAT64 = 1e-12  # accumulated rounding of a few hundred float64 operations
@@ -55,13 +55,9 @@ def test_bank_and_modules_agree_in_value_and_gradient(config):
 
 def test_a_wrong_gradient_would_be_seen():
     config = CONFIGS[0]
-    made, x = models(config), inputs(config)
-    bank = {name: value.requires_grad_() for name, value in bank_of(made).items()}
+    bank = {name: value.requires_grad_() for name, value in bank_of(models(config)).items()}
     shape = BlockShape.of(config, tokens=3, batch=5, like=bank["embed"])
     forward, backward = block_functions(shape, compiled=False)
-    from approx.bank import BLOCK_WEIGHTS, bank_eta
-    from approx.block import looped_block
-
     def broken(*arguments):
         grad, eta, *sums = backward(*arguments)
         return grad, eta, 1.01 * sums[0], *sums[1:]
