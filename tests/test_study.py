@@ -1,0 +1,329 @@
+"""A study: complete, never recomputed, never stale, and the same numbers however often it dies."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from approx.fit import Recipe
+from experiments import commands
+from experiments.cli import main
+from experiments.config import StudyConfig
+from experiments.study import Study, run_study
+
+ROOT = Path(__file__).resolve().parent.parent
+OPTIONS = ["--preset", "smoke", "--target", "mean-field", "--loops", "1", "3", "--seeds", "2"]
+TINY = [*OPTIONS, "--steps", "20", "--processes", "1"]
+KINDS = ("error-against-loops", "moduli", "bound-terms", "training-curves")
+PATIENCE = 60.0  # seconds a killed run may take to get where it is killed
+
+
+def lines(folder, name="rows.jsonl"):
+    """Return the rows of a file as parsed, [] where there is none."""
+    path = folder / name
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def numbers(rows):
+    """Return everything but the time it took, by task and index, each row once."""
+    found = {}
+    for row in rows:
+        place = (row["task"], row["index"])
+        assert place not in found
+        found[place] = {name: value for name, value in row.items() if name != "seconds"}
+    return found
+
+
+def contents(folder, *kinds):
+    """Return the bytes of a study's figures of some kinds by name."""
+    return {p.name: p.read_bytes() for p in (folder / "figures").iterdir() if p.suffix in kinds}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A finished tiny study, made by the command; not to be changed."""
+    folder = tmp_path_factory.mktemp("first") / "study"
+    assert main(["verify", *TINY, "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def study(first, tmp_path):
+    """A copy of the finished study, to change."""
+    return shutil.copytree(first, tmp_path / "study")
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are not drawn: another test looks at them."""
+    monkeypatch.setattr(commands, "_draw", lambda *_: (0, ""))
+
+
+# -- what a study leaves ---------------------------------------------------------------------------
+def test_a_study_leaves_rows_for_every_family_loop_count_and_seed(first):
+    rows = lines(first)
+    assert {(row["family"], row["loops"], row["seed"]) for row in rows} == {
+        (family, loops, seed) for family in ("lt", "tmlt") for loops in (1, 3) for seed in (0, 1)
+    }
+    assert len(rows) == 8
+    for row in rows:
+        assert row["target"] == "mean-field:a=1,b=1"
+        assert 0 < row["error"] < 10
+        assert 0 < row["error_stderr"] < row["error"]
+        assert row["curve_steps"][-1] == 20
+        assert row["curve"][-1] == row["validation_error"]
+    sizes = {row["family"]: row["parameters"] for row in rows}
+    assert sizes["lt"] == pytest.approx(sizes["tmlt"], rel=0.02)
+    (theory,) = lines(first, "theory.jsonl")
+    assert [finding["verdict"] for finding in theory["hypotheses"]] == ["holds", "holds"]
+
+
+def test_a_study_leaves_a_report_whose_numbers_are_those_of_the_rows(first):
+    report = json.loads((first / "report.json").read_text())
+    (part,) = report["parts"]
+    errors = {(row["family"], row["loops"], row["seed"]): row["error"] for row in lines(first)}
+    for fit in part["fits"]:
+        assert fit["errors"] == [errors[fit["family"], fit["loops"], seed] for seed in (0, 1)]
+    verdicts = {finding["claim"]: finding["verdict"] for finding in part["findings"]}
+    assert set(verdicts.values()) <= {"holds", "violated", "vacuous", "not testable"}
+    assert all(v == "not testable" for c, v in verdicts.items() if "trained error" in c)
+    words = (first / "report.md").read_text()
+    assert all(claim in words for claim in verdicts)
+    assert "(figures/error-against-loops__mean-field_a=1_b=1-N2-d1.png)" in words
+    assert report["config"] == json.loads((first / "config.json").read_text())
+
+
+def test_a_study_leaves_rows_and_files_of_every_figure(first):
+    for kind in KINDS:
+        stem = f"{kind}__mean-field_a=1_b=1-N2-d1"
+        with (first / "figures" / f"{stem}.csv").open(newline="") as stream:
+            assert len(list(csv.DictReader(stream))) > 3
+        assert (first / "figures" / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
+        assert (first / "figures" / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
+    assert len(list((first / "models").glob("*.npz"))) == 4
+    assert not list((first / "models").glob("*checkpoint*"))
+    assert not list(first.rglob("*.tmp"))
+
+
+# -- again, and changed ----------------------------------------------------------------------------
+def test_running_again_computes_nothing_and_reports_the_same(study, undrawn, capsys):
+    before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
+    assert main(["verify", *TINY, "--out", str(study)]) == 0
+    assert "5 of 5 tasks are done" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
+
+
+def test_another_recipe_uses_no_old_row_and_keeps_them(study, undrawn):
+    before = (study / "rows.jsonl").read_bytes()
+    changed = [*OPTIONS, "--steps", "24", "--processes", "1", "--out", str(study)]
+    assert main(["verify", *changed]) == 0
+    after = (study / "rows.jsonl").read_bytes()
+    assert after.startswith(before)
+    old, new = lines(study)[:8], lines(study)[8:]
+    assert len(new) == 8
+    assert not {row["task"] for row in old} & {row["task"] for row in new}
+    assert {row["curve_steps"][-1] for row in new} == {24}
+    assert len(lines(study, "theory.jsonl")) == 1  # the target has not changed
+    report = json.loads((study / "report.json").read_text())
+    assert {e for fit in report["parts"][0]["fits"] for e in fit["errors"]} == {
+        row["error"] for row in new
+    }
+
+
+def pretend(config, folder):
+    """Store something for every missing task; return how many were missing."""
+    found = Study(config, folder)
+    missing = found.missing()
+    for task in missing:
+        found.keep(task, [{"made": "up"}])
+    return len(missing)
+
+
+@pytest.mark.parametrize("text", ["{}:f", "0.5*{}:f + mean-field", "-2*{}:g + {}:f"])
+def test_rows_of_an_own_function_are_stale_once_its_file_changes(tmp_path, text):
+    path, other = tmp_path / "own.py", tmp_path / "other.py"
+    path.write_text("def f(x):\n    return x * x\n\ndef g(x):\n    return x\n")
+    other.write_text("")
+    config = StudyConfig(targets=(text.format(path, path),), loops=(3,))
+    assert pretend(config, tmp_path / "out") == 3  # theory, LT, TMLT
+    assert pretend(config, tmp_path / "out") == 0
+    other.write_text("changed = True\n")
+    assert pretend(config, tmp_path / "out") == 0
+    path.write_text(path.read_text().replace("x * x", "x * x * x"))
+    assert pretend(config, tmp_path / "out") == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        ({}, 0),
+        ({"seeds": 3}, 4),
+        ({"learning_rates": (1e-2,)}, 4),
+        ({"p": 2.0}, 5),
+        ({"shapes": ((2, 2),)}, 5),
+        ({"loops": (1, 3, 6)}, 2),
+        ({"families": ("lt",)}, 0),
+        ({"width": 24}, 4),
+        ({"recipe": Recipe(batch=64)}, 4),
+        ({"points": 1024}, 4),
+        ({"targets": ("mean-field:a=1,b=2",)}, 5),
+    ],
+)
+def test_whatever_decides_the_numbers_decides_what_is_missing(tmp_path, changes, missing):
+    config = StudyConfig(targets=("mean-field",), loops=(1, 3), seeds=2)
+    assert pretend(config, tmp_path) == 5
+    assert pretend(replace(config, **changes), tmp_path) == missing
+
+
+# -- the same numbers ------------------------------------------------------------------------------
+def run_here(config, folder, *, processes=1):
+    """Run a study in this process; return its fit rows and the reported parts by label."""
+    found, parts = Study(config, folder), {}
+    run_study(
+        found,
+        processes=processes,
+        report=lambda task, part: parts.setdefault(task.label, []).append(part),
+    )
+    assert found.missing() == []
+    return found.rows(), parts
+
+
+def config_of(folder, **recipe):
+    """Return the configuration a study folder was made with."""
+    stored = json.loads((folder / "config.json").read_text())
+    for name in ("targets", "loops", "families", "learning_rates"):
+        stored[name] = tuple(stored[name])
+    stored["shapes"] = tuple(map(tuple, stored["shapes"]))
+    return StudyConfig(**{**stored, "recipe": Recipe(**{**stored["recipe"], **recipe})})
+
+
+def test_one_process_two_processes_and_two_threads_give_the_same_numbers(first, tmp_path):
+    expected = numbers(lines(first))
+    config = config_of(first)
+    rows, parts = run_here(config, tmp_path / "two", processes=2)
+    assert numbers(rows) == expected
+    assert len(parts) == 5
+    assert lines(tmp_path / "two", "theory.jsonl") == lines(first, "theory.jsonl")
+    shutil.copytree(first, tmp_path / "threads")
+    (tmp_path / "threads" / "rows.jsonl").unlink()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert numbers(run_here(config, tmp_path / "threads")[0]) == expected
+    finally:
+        torch.set_num_threads(threads)
+
+
+#: The command with checkpoints ten times a second, so that a kill of a short fit can follow one.
+OFTEN = """
+import sys
+import approx.fit
+approx.fit.fit.__kwdefaults__["checkpoint_seconds"] = 0.1
+from experiments.cli import main
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+def kill_when(script, arguments, condition):
+    """Start the command, SIGKILL it as soon as the condition holds."""
+    run = subprocess.Popen(
+        [sys.executable, str(script), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert run.poll() is None, "the run ended before it could be killed"
+            assert time.monotonic() < end, "the run never got where it was to be killed"
+            time.sleep(0.01)
+    finally:
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+
+
+def test_a_study_killed_twice_ends_with_the_numbers_of_an_unbroken_one(first, tmp_path):
+    steps = 500
+    config, folder = config_of(first, steps=steps), tmp_path / "killed"
+    unbroken, _ = run_here(config, tmp_path / "unbroken")
+    script = tmp_path / "often.py"
+    script.write_text(OFTEN)
+    command = [*OPTIONS, "--steps", str(steps), "--processes", "1", "--out", str(folder)]
+
+    def checkpoints():
+        return {path.name for path in (folder / "models").glob("*.checkpoint.npz")}
+
+    kill_when(script, ["verify", *command], lambda: len(lines(folder)) >= 2)
+    finished = (folder / "rows.jsonl").read_bytes()
+    assert 2 <= len(lines(folder)) < 8
+    old = checkpoints()  # the first kill may have left one, which the next run may use
+    stamps = {name: (folder / "models" / name).stat().st_mtime_ns for name in old}
+
+    def another():
+        return any(
+            stamps.get(name) != (folder / "models" / name).stat().st_mtime_ns
+            for name in checkpoints()
+        )
+
+    kill_when(script, ["verify", *command], another)
+    assert (folder / "rows.jsonl").read_bytes().startswith(finished)
+    (left,) = checkpoints()
+
+    rows, parts = run_here(config, folder)
+    assert numbers(rows) == numbers(unbroken)
+    assert numbers(lines(folder)) == numbers(unbroken)
+    assert (folder / "rows.jsonl").read_bytes().startswith(finished)
+    assert checkpoints() == set()
+    resumed = next(t for t in Study(config, folder).fit_tasks if left.startswith(t.key))
+    assert parts[resumed.label][0] > 1.5 * 0.95 * 100 / steps  # it did not start again
+
+
+def test_numbers_that_differ_are_seen(first):  # the comparisons above can fail
+    rows = lines(first)
+    assert numbers(rows) != numbers(
+        [{**rows[0], "error": rows[0]["error"] * (1 + 1e-15)}, *rows[1:]]
+    )
+    with pytest.raises(AssertionError):
+        numbers([*rows, rows[0]])
+
+
+# -- figures alone ---------------------------------------------------------------------------------
+def test_figures_are_redrawn_alike_from_rows_without_torch(first, study, tmp_path):
+    stub = tmp_path / "stub"
+    stub.mkdir()
+    (stub / "torch.py").write_text("raise ImportError('no torch here')\n")
+    for path in (study / "figures").iterdir():
+        if path.suffix != ".csv":
+            path.unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments", "figures", str(study), "--json"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(stub)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(json.loads(done.stdout)) == 2 * len(KINDS)
+    assert contents(study, ".png", ".pdf", ".csv") == contents(first, ".png", ".pdf", ".csv")
+    blocked = subprocess.run(
+        [sys.executable, "-c", "import torch"],
+        env={**os.environ, "PYTHONPATH": str(stub)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "no torch here" in blocked.stderr  # the stub does block
