@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from experiments.config import StudyConfig, model_for
 from experiments.engine import Task, run_tasks
 from experiments.records import RowStore, digest
@@ -132,10 +134,15 @@ def run_study(study: Study, *, processes: int, report: Callable[[Task, float], N
     ----------
     study : Study
     processes : int
-        Worker processes, one thread each.
+        Worker processes, one thread each; 1 runs in this one, on one thread meanwhile.
     report : callable
         Called with (task, finished fraction).
     """
-    for task, rows in run_tasks(study.missing(), processes=processes, report=report):
-        study.keep(task, rows)
-        report(task, 1.0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more only spin on tensors this small, several times slower
+    try:
+        for task, rows in run_tasks(study.missing(), processes=processes, report=report):
+            study.keep(task, rows)
+            report(task, 1.0)
+    finally:
+        torch.set_num_threads(threads)
