@@ -37,7 +37,7 @@ DELTAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 SMALL = 1e-6  # a continuous target's modulus must have shrunk at this radius
 SHRUNK = 0.25  # ... to this share of its value at radius 1 (Hölder exponents below 0.1 fail)
 TINY = 1e-12  # ... and from SMALL to here to at most half, or it is a jump
-JUMP = 1e-4  # of the range: lower jumps may be rounding in single precision
+JUMP = 1e-4  # of the largest |f|: lower jumps may be rounding in single precision
 SEGMENTS = 512  # random segments bisected in search of a jump
 ROUNDING = 1e-9  # relative slack when a lower bound meets a closed form
 VERSIONS = ("theorem-3.6", "theorem-3.6-stages", "increments", "digits", "timestep")
@@ -211,7 +211,7 @@ def hypotheses(
         target, np.array([SMALL, 1.0]), kind="sequence", tokens=tokens, dim=dim, p=p, budget=budget
     )
     small, large = (float(v) for v in curve.direct)
-    jump = _jump(target, tokens=tokens, dim=dim, p=p, least=JUMP * max(scale, large))
+    jump = _jump(target, tokens=tokens, dim=dim, p=p)
     small = max(small, jump.pop("height", 0.0))
     continuous = not jump and (small <= SHRUNK * large or large == 0)
     pair = curve.pairs[0]
@@ -245,13 +245,14 @@ def own_functions(target: Target) -> list[OwnFunction]:
     return [target] if isinstance(target, OwnFunction) else []
 
 
-def _jump(target: Target, *, tokens: int, dim: int, p: float, least: float) -> dict[str, Any]:
+def _jump(target: Target, *, tokens: int, dim: int, p: float) -> dict[str, Any]:
     """Return the highest jump found by bisecting random segments, empty if there is none.
 
     Each bisection keeps the half across which f changes more.  Across a jump the change stays as
     the segment shrinks from SMALL to TINY; a Hölder continuous f loses most of it.
     """
     ends = np.random.default_rng(0).random((2, SEGMENTS, tokens, dim))
+    least = JUMP * float(np.abs(np.asarray(target(ends[0]))).max())
     halvings = [math.ceil(math.log2(math.sqrt(tokens * dim) / size)) for size in (SMALL, TINY)]
     changes = []
     for count in (halvings[0], halvings[1] - halvings[0]):
