@@ -73,9 +73,11 @@ def test_a_task_that_kills_its_worker_once_is_run_again(tmp_path):
     assert len(rows) == len(tasks)
 
 
-def test_a_task_that_always_kills_its_worker_is_given_up_and_costs_no_other():
-    rows, _, failure = collect([lone(engine_tasks.dies), *SQUARES], processes=2)
+def test_a_task_that_always_kills_its_worker_is_given_up_and_costs_no_other(tmp_path):
+    log = tmp_path / "log"
+    rows, _, failure = collect([lone(engine_tasks.dies, log=str(log)), *SQUARES], processes=2)
     assert failure is not None
+    assert len(log.read_text().splitlines()) == ATTEMPTS == 3
     assert failure.startswith(f"the task dies: its worker died {ATTEMPTS} times (exit code -9")
     assert "--processes 1" in failure
     assert sorted(rows) == sorted(task.key for task in SQUARES)

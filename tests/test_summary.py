@@ -9,7 +9,7 @@ from experiments import evaluate
 from experiments.summary import MIN_SEEDS, cells, findings, paired_gain, slope_of
 from experiments.tasks_study import theory_rows
 from theory.rates import theorem_exponent
-from theory.targets import OwnFunction, resolve_target
+from theory.targets import OwnFunction, Scaled, Sum, resolve_target
 from theory.verdict import Finding, Verdict
 
 SHAPE = {"tokens": 2, "dim": 1, "p": 1.0}
@@ -328,9 +328,37 @@ def test_a_jump_is_found_and_a_witness_shows_it():
     assert np.abs(step(x) - step(y)).max() > 0.9
 
 
-@pytest.mark.parametrize("function", [np.sqrt, lambda x: x * x.mean(1, keepdims=True)])
+@pytest.mark.parametrize("height", [1.0, 0.01, 0.001])
+def test_a_jump_far_below_the_range_is_found(height):
+    _, continuous = hypotheses_of(lambda x: x + height * (x > 0.61))
+    assert continuous.verdict is Verdict.NOT_TESTABLE
+    assert "a jump" in continuous.reason
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        np.sqrt,
+        lambda x: x * x.mean(1, keepdims=True),
+        lambda x: np.sign(x - 0.5) * np.abs(x - 0.5) ** 0.15,  # steep, yet no jump
+        lambda x: np.sin(40 * x),
+        lambda x: (1 + 1e-3 * x).astype(np.float32).astype(float),  # rounding is no jump
+        np.zeros_like,
+    ],
+)
 def test_a_good_function_passes_both(function):
     found = hypotheses_of(function)
     assert [f.verdict for f in found] == [Verdict.HOLDS] * 2
     assert all(math.isfinite(f.evidence.get("gap", 0)) for f in found)
     assert all("construction" not in f.reason for f in found)  # nothing is proven of it
+
+
+def test_a_sum_is_proven_only_where_no_term_is_the_users():
+    own = OwnFunction("own.py:f", np.sqrt)
+    for target, proven in [
+        (resolve_target("mean-field + context-max"), True),
+        (Sum((Scaled(2.0, own), resolve_target("mean-field"))), False),
+    ]:
+        found = evaluate.hypotheses(target, tokens=2, dim=1, p=1.0, budget=0.1)
+        assert [f.verdict for f in found] == [Verdict.HOLDS] * 2
+        assert all(("construction" in f.reason) is proven for f in found)

@@ -18,15 +18,15 @@ def threads(report):
     return [{"omp": os.environ["OMP_NUM_THREADS"], "torch": sys.modules["torch"].threads}]
 
 
-def dies(report):
+def dies(report, *, log):
+    with Path(log).open("a") as stream:
+        stream.write("once more\n")
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def dies_once(report, *, marker):
-    path = Path(marker)
-    if not path.exists():
-        path.touch()
-        dies(report)
+    if not Path(marker).exists():
+        dies(report, log=marker)
     return [{"square": -1}]
 
 
