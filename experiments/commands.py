@@ -128,6 +128,8 @@ def bound(options: Namespace) -> int:
 
 def verify(options: Namespace) -> int:
     """Run the main job, resume it if need be, and write its report and figures."""
+    from experiments.figure_rows import slug
+
     config = _study_config(options)
     folder = options.out or Path("runs") / f"verify-{options.preset}"
     report = _run_study(config, folder, options.processes)
@@ -141,8 +143,9 @@ def verify(options: Namespace) -> int:
         rows = [[f["verdict"], f["claim"], f["reason"]] for f in part["findings"]]
         _print_table(["verdict", "claim", "why"], rows)
     print(f"report:  {folder / 'report.md'}")
-    for path in sorted((folder / "figures").glob("error-against-loops__*.png")):
-        print(f"figure:  {path}")
+    for part in report["parts"]:
+        name = slug(part["target"], part["tokens"], part["dim"])
+        print(f"figure:  {folder / 'figures' / f'error-against-loops__{name}.png'}")
     return 0
 
 

@@ -48,7 +48,7 @@ class StudyConfig:
     seeds: int = 5
     p: float = 1.0
     families: tuple[Family, ...] = ("lt", "tmlt")
-    learning_rates: tuple[float, ...] = (1e-2, 3e-2)
+    learning_rates: tuple[float, ...] = (1e-2, 2.5e-2)
     width: int = 16
     heads: int = 2
     hidden: int = 32
@@ -99,7 +99,7 @@ def model_for(config: StudyConfig, family: Family, *, loops: int, dim: int) -> M
 
 
 _QUICK = StudyConfig(
-    targets=("token-sine:periods=3", "dial:token=0.5,context=0.5,periods=3"),
+    targets=("token-sine:periods=3", "dial:token=0.5,context=0.5,periods=2"),
     recipe=Recipe(steps=1500),
 )
 
@@ -120,7 +120,7 @@ PRESETS: dict[str, StudyConfig] = {
         _QUICK,
         targets=(
             "token-sine:periods=3",
-            "dial:token=0.5,context=0.5,periods=3",
+            "dial:token=0.5,context=0.5,periods=2",
             "token-power:alpha=0.5",
             "others-mean",
             "context-max",
@@ -130,7 +130,7 @@ PRESETS: dict[str, StudyConfig] = {
         loops=(1, 2, 4, 8, 16, 32, 64),
         seeds=10,
         families=("lt", "tmlt", "untied"),
-        learning_rates=(1e-2, 3e-2),
+        learning_rates=(5e-3, 1e-2, 2.5e-2),
         recipe=Recipe(steps=4000, evaluations=20),
     ),
 }

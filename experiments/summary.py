@@ -128,6 +128,7 @@ def findings(
         result.append(_loops_finding(family, own))
     if {"lt", "tmlt"} <= set(families):
         result.append(_clock_finding(group))
+    result.append(_convergence_finding(group))
     result.append(
         Finding(
             "trained networks confirm or refute Theorem 3.6",
@@ -246,6 +247,24 @@ def _clock_finding(group: Sequence[Row]) -> Finding:
     if worse and not better and 2 * len(worse) > len(several):
         return Finding(claim, Verdict.VIOLATED, reason, evidence)
     return Finding(claim, Verdict.NOT_TESTABLE, reason + "; no clear sign", evidence)
+
+
+def _convergence_finding(group: Sequence[Row]) -> Finding:
+    """Had the reported fits converged, so that the figure shows models and not the recipe?"""
+    fits = [fit for cell in group for fit in cell["rows"]]
+    done = sum(fit["late_gain"] < CONVERGED and fit["diverged_at"] is None for fit in fits)
+    diverged = sum(fit["diverged_at"] is not None for fit in fits)
+    gain = float(np.median([fit["late_gain"] for fit in fits]))
+    reason = (
+        f"{done} of {len(fits)} reported fits gained less than {CONVERGED:.0%} over the last "
+        f"quarter of training, {diverged} diverged, median gain {gain:.0%}"
+    )
+    evidence = {"fits": len(fits), "converged": done, "diverged": diverged, "median_gain": gain}
+    claim = "the reported fits have converged"
+    if 2 * done > len(fits):
+        return Finding(claim, Verdict.HOLDS, reason, evidence)
+    reason += ": trained errors are upper estimates of what longer training reaches"
+    return Finding(claim, Verdict.VIOLATED, reason, evidence)
 
 
 def _number(value: float) -> float | None:

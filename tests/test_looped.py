@@ -58,6 +58,7 @@ def test_a_wrong_gradient_would_be_seen():
     bank = {name: value.requires_grad_() for name, value in bank_of(models(config)).items()}
     shape = BlockShape.of(config, tokens=3, batch=5, like=bank["embed"])
     forward, backward = block_functions(shape, compiled=False)
+
     def broken(*arguments):
         grad, eta, *sums = backward(*arguments)
         return grad, eta, 1.01 * sums[0], *sums[1:]

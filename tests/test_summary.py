@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from experiments import evaluate
+from experiments import evaluate, summary
 from experiments.summary import MIN_SEEDS, cells, findings, paired_gain, slope_of
 from experiments.tasks_study import theory_rows
 from theory.rates import theorem_exponent
@@ -362,3 +362,11 @@ def test_a_sum_is_proven_only_where_no_term_is_the_users():
         found = evaluate.hypotheses(target, tokens=2, dim=1, p=1.0, budget=0.1)
         assert [f.verdict for f in found] == [Verdict.HOLDS] * 2
         assert all(("construction" in f.reason) is proven for f in found)
+
+
+@pytest.mark.parametrize(("gain", "verdict"), [(0.01, "holds"), (0.4, "violated")])
+def test_unconverged_fits_are_said_to_be_so(gain, verdict):
+    group = cells([row(seed, 0.1, late_gain=gain) for seed in range(4)])
+    finding = summary._convergence_finding(group)
+    assert finding.verdict == verdict
+    assert finding.evidence["converged"] == (4 if verdict == "holds" else 0)

@@ -20,6 +20,7 @@ from theory.notation import check_dim, check_p, check_tokens
 __all__ = ["best_constant_error"]
 
 Array = NDArray[np.float64]
+MOST_ENTRIES = qmc.Sobol.MAXDIM  # coordinates a Sobol sequence can have
 CONSTANT_TOLERANCE = 1e-10  # of the range; errors are flat to second order at the best constant
 
 
@@ -71,6 +72,11 @@ def best_constant_error(
     with which a bound is rather called vacuous than informative.
     """
     n, d, exponent = check_tokens(tokens), check_dim(dim), check_p(p)
+    if n * d > MOST_ENTRIES:
+        raise ValueError(
+            f"`tokens` times `dim` must be at most {MOST_ENTRIES} to sample the cube, got "
+            f"{n} * {d} = {n * d}; take fewer tokens"
+        )
     if points < 2 or points & (points - 1):
         raise ValueError(f"`points` must be a power of two >= 2, got {points}")
     if replicates < 2:
