@@ -252,8 +252,8 @@ def _clock_finding(group: Sequence[Row]) -> Finding:
 def _convergence_finding(group: Sequence[Row]) -> Finding:
     """Had the reported fits converged, so that the figure shows models and not the recipe?"""
     fits = [fit for cell in group for fit in cell["rows"]]
-    done = sum(fit["late_gain"] < CONVERGED and fit["diverged_at"] is None for fit in fits)
-    diverged = sum(fit["diverged_at"] is not None for fit in fits)
+    done = sum(fit["late_gain"] < CONVERGED and fit["error"] is not None for fit in fits)
+    diverged = sum(fit["error"] is None for fit in fits)
     gain = float(np.median([fit["late_gain"] for fit in fits]))
     reason = (
         f"{done} of {len(fits)} reported fits gained less than {CONVERGED:.0%} over the last "
