@@ -160,12 +160,12 @@ def _part_lines(part: Row) -> list[str]:
         "### Trained networks (best recipe by validation)",
         "",
         "| family | loops | parameters | rate | error: median (range over seeds) | diverged "
-        "| converged fits |",
+        "| stopped improving |",
         "|---|---|---|---|---|---|---|",
         *(_fit_line(cell) for cell in part["fits"]),
         "",
-        "A fit counts as converged when its validation error improved by less than 5 % over the "
-        "last quarter of training.",
+        "A fit counts as no longer improving when its validation error fell by less than 5 % over "
+        "the last quarter of training.",
         "",
         *_slope_lines(part),
         "### Moduli",

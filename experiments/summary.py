@@ -118,8 +118,9 @@ def findings(
     bounds : version -> (loops -> BoundRow)
     """
     result = [_stored(finding) for finding in theory["hypotheses"]]
-    result.append(_moduli_finding(theory["moduli"]))
     sound = all(finding.verdict is Verdict.HOLDS for finding in result)
+    result.append(_moduli_finding(theory["moduli"]))
+    sound = sound and result[-1].verdict is not Verdict.VIOLATED
     trained = sorted({cell["loops"] for cell in group})
     result.append(_bound_finding(theory, bounds["theorem-3.6"], trained, sound=sound))
     families = [family for family in NAMES if any(cell["family"] == family for cell in group)]
@@ -250,7 +251,7 @@ def _clock_finding(group: Sequence[Row]) -> Finding:
 
 
 def _convergence_finding(group: Sequence[Row]) -> Finding:
-    """Had the reported fits converged, so that the figure shows models and not the recipe?"""
+    """Had the reported fits stopped improving, or would the figure move with more steps?"""
     fits = [fit for cell in group for fit in cell["rows"]]
     done = sum(fit["late_gain"] < CONVERGED and fit["error"] is not None for fit in fits)
     diverged = sum(fit["error"] is None for fit in fits)
@@ -260,7 +261,7 @@ def _convergence_finding(group: Sequence[Row]) -> Finding:
         f"quarter of training, {diverged} diverged, median gain {gain:.0%}"
     )
     evidence = {"fits": len(fits), "converged": done, "diverged": diverged, "median_gain": gain}
-    claim = "the reported fits have converged"
+    claim = "the reported fits had stopped improving by the end of training"
     if 2 * done > len(fits):
         return Finding(claim, Verdict.HOLDS, reason, evidence)
     reason += ": trained errors are upper estimates of what longer training reaches"

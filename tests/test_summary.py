@@ -266,8 +266,11 @@ def test_one_wrong_modulus_is_caught_and_the_bound_not_judged(theory, factors, m
 
 def test_moduli_without_a_closed_form_are_not_judged(theory):
     rows = [{**r, "exact": None, "upper": None, "side": "lower"} for r in theory["moduli"]]
-    found = finding_about(MODULI, {**theory, "moduli": rows}, trained(GROUP))
-    assert found.verdict is Verdict.NOT_TESTABLE
+    unknown = {**theory, "moduli": rows}
+    assert finding_about(MODULI, unknown, trained(GROUP)).verdict is Verdict.NOT_TESTABLE
+    # ... but the bound still is: with lower bounds of the moduli it is vacuous all the more.
+    at_three = finding_about("says something", unknown, trained({("lt", 3): 0.1}))
+    assert at_three.verdict is Verdict.VACUOUS
 
 
 @pytest.mark.parametrize(
