@@ -3,5 +3,6 @@
 ``looped``  the model, plain (LT) and timestep-modulated (TMLT) in one forward, and its untied twin;
 ``block``   the same block for many models at once, with its gradient, compiled where possible;
 ``bank``    many models as one set of stacked parameters;
-``fit``     trains a bank; ``error`` measures L^p errors on the cube.
+``training``  the state of one fit and its step; ``fit`` runs it, with checkpoints;
+``error``   L^p errors on the cube.
 """

@@ -28,8 +28,8 @@ import torch
 from torch import Tensor
 
 from approx.bank import bank_forward
-from approx.fit import Recipe, TrainingRun
 from approx.looped import LoopedTransformer, ModelConfig
+from approx.training import Recipe, TrainingRun
 
 ROUNDING = 1e-4  # relative, of a loss after a few float32 steps
 RATE = 1e-3

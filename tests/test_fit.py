@@ -8,8 +8,9 @@ import torch
 
 from approx.bank import model_of
 from approx.error import HELD_OUT, error, sobol_points
-from approx.fit import VALIDATION, Recipe, fit, predictions
+from approx.fit import Recipe, fit, predictions
 from approx.looped import ModelConfig
+from approx.training import VALIDATION
 
 SMALL = ModelConfig(width=8, hidden=16, gate=0.5)
 RECIPE = Recipe(steps=120, batch=16, evaluations=4, validation_points=64)
