@@ -72,7 +72,16 @@ def fit(
     if not targets or not seeds or not learning_rates:
         raise ValueError("`targets`, `seeds` and `learning_rates` must each hold at least one")
     run = TrainingRun(
-        targets, config, tokens, loops, seeds, learning_rates, p, recipe, device, compiled
+        targets,
+        config,
+        tokens=tokens,
+        loops=loops,
+        seeds=seeds,
+        learning_rates=learning_rates,
+        p=p,
+        recipe=recipe,
+        device=device,
+        compiled=compiled,
     )
     stamp = run.stamp()
     if checkpoint is not None and checkpoint.exists():

@@ -136,6 +136,7 @@ class TrainingRun:
         self,
         targets: Sequence[Function],
         config: ModelConfig,
+        *,
         tokens: int,
         loops: int,
         seeds: Sequence[int],

@@ -93,14 +93,14 @@ def bank_stepper(setting: Setting, *, losses: bool = False) -> Callable[[int], l
     bank = TrainingRun(
         [target],
         setting.config,
-        setting.tokens,
-        setting.loops,
-        [0] * setting.models,
-        [RATE],
-        1.0,
-        recipe,
-        "cpu",
-        True,
+        tokens=setting.tokens,
+        loops=setting.loops,
+        seeds=[0] * setting.models,
+        learning_rates=[RATE],
+        p=1.0,
+        recipe=recipe,
+        device="cpu",
+        compiled=True,
     )
     bank.of_seed.zero_()  # every model sees the same points
 

@@ -133,7 +133,7 @@ def verify(options: Namespace) -> int:
     config = _study_config(options)
     folder = options.out or Path("runs") / f"verify-{options.preset}"
     report = _run_study(config, folder, options.processes)
-    code, _ = _draw(folder, options.style, ["png", "pdf"], "--quiet")
+    code, _ = _draw(folder, options.style, ["png", "pdf"])
     if code:
         return code
     if options.json:
@@ -151,8 +151,7 @@ def verify(options: Namespace) -> int:
 
 def figures(options: Namespace) -> int:
     """Redraw a folder's figures from its rows."""
-    extra = ["--quiet"] if options.json else []
-    code, text = _draw(options.directory, options.style, options.format, *extra)
+    code, text = _draw(options.directory, options.style, options.format)
     if code:
         return code
     if options.json:
@@ -240,19 +239,26 @@ def _run_study(config: StudyConfig, folder: Path, processes: int | None) -> dict
         return write_report(study)
 
 
-def _draw(folder: Path, style: str, formats: list[str], *extra: str) -> tuple[int, str]:
+def _draw(folder: Path, style: str, formats: list[str]) -> tuple[int, str]:
     """Draw a folder's figures in a process that sees nothing but its rows."""
-    command = [sys.executable, "-P", "-m", "figures", str(folder), "--style", style, *extra]
+    command = [sys.executable, "-u", "-P", "-m", "figures", str(folder), "--style", style]
     root = str(Path(__file__).resolve().parent.parent)  # a checkout need not be installed
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    result = subprocess.run(
-        [*command, "--format", *formats],
-        env={**os.environ, "PYTHONPATH": path},
-        check=False,
-        text=True,
-        stdout=subprocess.PIPE,
-    )
-    return result.returncode, result.stdout
+    known = len(list((folder / "figures").glob("*__*.csv")))
+    lines = []
+    with (
+        Progress(known, "figures") as bar,
+        subprocess.Popen(
+            [*command, "--format", *formats],
+            env={**os.environ, "PYTHONPATH": path},
+            text=True,
+            stdout=subprocess.PIPE,
+        ) as child,
+    ):
+        for line in child.stdout or ():  # one line a figure
+            lines.append(line)
+            bar.to(len(lines))
+    return child.returncode, "".join(lines)
 
 
 # -- printing --------------------------------------------------------------------------------------

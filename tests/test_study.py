@@ -322,7 +322,8 @@ def test_figures_are_redrawn_alike_from_rows_without_torch(first, study, tmp_pat
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert "rror" not in done.stderr  # a progress bar may be there
     assert len(json.loads(done.stdout)) == 2 * len(KINDS)
     assert contents(study, ".png", ".pdf", ".csv") == contents(first, ".png", ".pdf", ".csv")
     blocked = subprocess.run(
