@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from theory import bounds, rates
-from theory.bounds import BoundRow, Moduli
+from theory.bounds import BoundRow, Moduli, Side
 from theory.continuity import ModulusLowerCurve, modulus_lower_bound
+from theory.explicit import explicit_bound
+from theory.loop_counts import Memoriser
 from theory.notation import KINDS, Kind, check_delta, check_loops
 from theory.targets import OwnFunction, Scaled, Sum, Target, equivariance_gap
+from theory.theorem import Placement, theorem_3_6_bound
 from theory.trivial import best_constant_error
 from theory.verdict import Finding, Verdict
 
@@ -109,7 +111,7 @@ def moduli_of(
     stays one.
     """
 
-    def modulus(kind: Kind, delta: float) -> tuple[float, bounds.Side]:
+    def modulus(kind: Kind, delta: float) -> tuple[float, Side]:
         form = target.closed_form(delta, kind=kind, tokens=tokens, dim=dim, p=p)
         if form is not None:
             return form.value, form.side
@@ -152,7 +154,7 @@ def bound_function(
     oscillation: float,
     trivial: float,
     trivial_stderr: float,
-    placement: bounds.Placement = "default",
+    placement: Placement = "default",
     slope: float = math.inf,
 ) -> Callable[[int], BoundRow]:
     """Return ``loops -> BoundRow`` for one of :data:`VERSIONS`.
@@ -167,7 +169,7 @@ def bound_function(
     def at(loops: int) -> BoundRow:
         r = check_loops(loops, tokens=tokens)
         if version.startswith("theorem"):
-            return bounds.theorem_3_6_bound(
+            return theorem_3_6_bound(
                 moduli,
                 r,
                 tokens=tokens,
@@ -180,8 +182,8 @@ def bound_function(
                 trivial=trivial,
                 trivial_stderr=trivial_stderr,
             )
-        memoriser: rates.Memoriser = version  # type: ignore[assignment]
-        return bounds.explicit_bound(
+        memoriser: Memoriser = version  # type: ignore[assignment]
+        return explicit_bound(
             moduli,
             r,
             tokens=tokens,

@@ -9,14 +9,10 @@ import math
 import numpy as np
 import pytest
 
-from theory import rates
-from theory.bounds import (
-    TERM_NAMES,
-    explicit_bound,
-    first_informative_loops,
-    theorem_3_6_bound,
-    theorem_constants_are_proved,
-)
+from theory import cell_width, loop_counts
+from theory.bounds import TERM_NAMES, first_informative_loops
+from theory.explicit import explicit_bound
+from theory.theorem import theorem_3_6_bound, theorem_constants_are_proved
 from theory.trivial import best_constant_error
 from theory.verdict import Verdict
 
@@ -64,7 +60,7 @@ def test_theorem_bound_is_the_formula(n, d, p, slope, rule, placement):
             holder, loops, tokens=n, dim=d, p=p, oscillation=span,
             slope=slope, placement=placement, delta_rule=rule,
         )  # fmt: skip
-        width = {"printed": rates.delta_of_loops, "stages": rates.delta_of_stages}[rule]
+        width = {"printed": cell_width.delta_of_loops, "stages": cell_width.delta_of_stages}[rule]
         delta, root = width(loops, tokens=n, dim=d), (n * d) ** (1 / p)
         expected = {
             "token": root * 0.4 * delta * d**0.5,
@@ -88,7 +84,7 @@ def test_theorem_bound_is_the_formula(n, d, p, slope, rule, placement):
 def test_explicit_bound_is_the_inequality(n, d, p, slope, memoriser, coding, bits):
     root = (n * d) ** (1 / p)
     for grid, span in itertools.product((4, 9), (1.7, 0.1)):  # the moduli exceed the smaller D
-        loops = 1 + rates.construction_loops(
+        loops = 1 + loop_counts.construction_loops(
             grid, tokens=n, dim=d, memoriser=memoriser, coding=coding, bits=bits
         )
         row = explicit_bound(
@@ -120,7 +116,9 @@ def test_error_of_the_exact_table_never_exceeds_the_bound(n, d, grid, p):
     collided = np.any([(cells[:, i] == cells[:, j]).all(axis=1) for i, j in pairs], axis=0)
     answer = np.where(collided[:, None, None], np.round(1 - x), (cells + 0.5) / grid)
     error = (np.abs(answer - x) ** p).sum(axis=(1, 2)).mean() ** (1 / p)
-    loops = rates.construction_loops(grid, tokens=n, dim=d, memoriser="timestep", coding="rank")
+    loops = loop_counts.construction_loops(
+        grid, tokens=n, dim=d, memoriser="timestep", coding="rank"
+    )
     row = explicit_bound(
         identity(p, n, d), loops, tokens=n, dim=d, p=p, oscillation=1.0,
         memoriser="timestep", coding="rank",
@@ -165,14 +163,16 @@ def test_theorem_bound_follows_from_the_explicit_one_where_it_says_so(n, d, p, s
         if not theorem_constants_are_proved(loops, tokens=n, dim=d, delta_rule=rule):
             continue
         proved += 1
-        delta_of = {"printed": rates.delta_of_loops, "stages": rates.delta_of_stages}[rule]
+        delta_of = {"printed": cell_width.delta_of_loops, "stages": cell_width.delta_of_stages}[
+            rule
+        ]
         grid = math.ceil(1 / delta_of(loops, tokens=n, dim=d) - 1e-9)
         setting = {"tokens": n, "dim": d, "p": p, "oscillation": 1.7, "slope": slope}
         claimed = theorem_3_6_bound(holder, loops, delta_rule=rule, **setting).total
         if grid**d < n:
             assert claimed >= (n * d) ** (1 / p) * 1.7
             continue
-        needed = rates.construction_loops(
+        needed = loop_counts.construction_loops(
             grid, tokens=n, dim=d, memoriser="increments", coding="sum"
         )
         assert needed <= loops
@@ -220,7 +220,9 @@ def test_a_smaller_grid_may_be_taken_and_a_larger_one_not():
     grids = {m: explicit_bound(holder, 10**5, grid=m, **setting) for m in (5, 20, 100)}
     assert [row.grid for row in grids.values()] == list(grids)
     assert min(grids.values(), key=lambda row: row.total).grid == 20  # strips grow with the grid
-    needed = rates.construction_loops(100, tokens=2, dim=1, memoriser="timestep", coding="rank")
+    needed = loop_counts.construction_loops(
+        100, tokens=2, dim=1, memoriser="timestep", coding="rank"
+    )
     explicit_bound(holder, needed, grid=100, **setting)
     with pytest.raises(ValueError, match=f"`grid`=100 needs {needed} loops"):
         explicit_bound(holder, needed - 1, grid=100, **setting)
@@ -229,13 +231,13 @@ def test_a_smaller_grid_may_be_taken_and_a_larger_one_not():
 def test_a_chosen_grid_takes_as_many_digits_as_fit():
     how = {"tokens": 2, "dim": 1, "memoriser": "digits", "coding": "rank"}
     for bits in (1, 7):
-        loops = rates.construction_loops(6, bits=bits, **how)
+        loops = loop_counts.construction_loops(6, bits=bits, **how)
         row = explicit_bound(holder, loops, grid=6, p=1.0, oscillation=1.0, **how)
         assert row.bits == bits
         below = explicit_bound(holder, loops + 20, grid=6, p=1.0, oscillation=1.0, **how)
         assert below.bits == bits  # one more digit costs a pass over all labels
-    label = rates.last_label(6, tokens=2, dim=1, coding="rank")
-    short = rates.construction_loops(6, bits=7, **how) - 1
+    label = loop_counts.last_label(6, tokens=2, dim=1, coding="rank")
+    short = loop_counts.construction_loops(6, bits=7, **how) - 1
     assert label > 20
     assert explicit_bound(holder, short, grid=6, p=1.0, oscillation=1.0, **how).bits == 6
     assert explicit_bound(holder, 10**400, grid=6, p=1.0, oscillation=1.0, **how).bits == 64
@@ -262,7 +264,7 @@ def test_increments_on_the_rank_code_say_nothing_at_any_loop_count():
 
 
 SETTING = {"tokens": 2, "dim": 1, "p": 1.0, "oscillation": 1.0}
-LARGE = rates.printed_loops(10**4, tokens=2, dim=1)
+LARGE = loop_counts.printed_loops(10**4, tokens=2, dim=1)
 
 
 def test_verdicts_of_the_theorem():
@@ -283,7 +285,7 @@ def test_verdicts_of_the_theorem():
 
 
 def test_a_row_whose_constants_are_unproved_does_not_hold():
-    between = rates.paper_stage_loops(10**4, tokens=2, dim=1) + 1
+    between = loop_counts.paper_stage_loops(10**4, tokens=2, dim=1) + 1
     assert not theorem_constants_are_proved(between, tokens=2, dim=1, delta_rule="stages")
     row = theorem_3_6_bound(holder, between, delta_rule="stages", trivial=0.5, **SETTING)
     assert row.verdict is Verdict.NOT_TESTABLE

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from theory.rates import delta_of_loops, stage_exponent, theorem_exponent
+from theory.cell_width import delta_of_loops
+from theory.rates import stage_exponent, theorem_exponent
 from theory.slopes import fit_slope, slope_finding
 from theory.verdict import Verdict
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from theory import rates, symbolic
-from theory.bounds import explicit_bound, theorem_3_6_bound
+from theory import cell_width, loop_counts, rates, symbolic
+from theory.explicit import explicit_bound
+from theory.theorem import theorem_3_6_bound
 
 RELATIVE = 1e-12  # a few roundings
 SLOPE_TOLERANCE = 1e-3
@@ -37,14 +38,16 @@ def random_cases(count=20):
 def test_cell_width_and_loops_agree_with_the_float_code():
     for n, d, loops, _ in random_cases():
         width = evaluate(symbolic.delta_of_loops_expr(), r=loops, N=n, d=d)
-        assert width == pytest.approx(rates.delta_of_loops(loops, tokens=n, dim=d), rel=RELATIVE)
+        assert width == pytest.approx(
+            cell_width.delta_of_loops(loops, tokens=n, dim=d), rel=RELATIVE
+        )
         back = evaluate(symbolic.loops_of_delta_expr(), delta=width, N=n, d=d)
         assert back == pytest.approx(
-            rates.loops_of_delta(width, tokens=n, dim=d), rel=RELATIVE
+            cell_width.loops_of_delta(width, tokens=n, dim=d), rel=RELATIVE
         )  # fmt: skip
     grid = sp.Symbol("grid", positive=True, integer=True)
     stages = symbolic.stage_loops_expr().subs(S["delta"], 1 / grid)
-    assert stages.subs({grid: 7, S["N"]: 3, S["d"]: 2}) == rates.paper_stage_loops(
+    assert stages.subs({grid: 7, S["N"]: 3, S["d"]: 2}) == loop_counts.paper_stage_loops(
         7, tokens=3, dim=2
     )
 

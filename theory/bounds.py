@@ -1,27 +1,7 @@
-"""Error bounds of looped Transformers, evaluated term by term, with what each row is worth.
+"""Rows of error bounds, term by term, with what each row is worth.
 
-Two bounds on the L^p error of a network with r loops on the cube [0,1]^{N x d}:
-
-* :func:`theorem_3_6_bound`: the right-hand side of Theorem 3.6 (v7).  The paper leaves the
-  constants of its two O-terms open; here they are those of the explicit inequality below.
-* :func:`explicit_bound`: an inequality without open constants for one of this project's
-  constructions, at the largest grid whose loops fit.
-
-The explicit inequality
------------------------
-Let a construction with grid m = 1/δ answer every collision-free cell within e_mem of f at the
-cell's centre, in every entry, and let every output lie between the smallest and the largest value
-of f in that entry.  Let D bound the oscillation of every entry and
-μ = min(1, C(N,2) δ^d + dN(m-1)/M).  Then
-
-    ‖net - f‖_{L^p} <= w(δ√(Nd)/2) + (Nd)^{1/p} e_mem + (Nd)^{1/p} D μ^{1/p}
-
-Proof.  Off a set of measure μ no two tokens share a cell (each of C(N,2) pairs does with
-probability δ^d) and no coordinate lies in one of the m-1 transition strips of width 1/M.  There the
-output is within e_mem per entry of f at the centre, which is at most δ√(Nd)/2 away.  On the rest
-both output and f lie in intervals of length D.  Minkowski's inequality adds the two.  For the
-increments of Lemma 4.1 (v7) on the sum code e_mem <= w_tok(δ√d) + w_cont(δ√(Nd)): two labels in
-use that are g apart stem from cells at most g δ√d (token) and g δ√(Nd) (its context) apart.
+Two bounds of the L^p error of a network with r loops on the cube [0,1]^{N x d} end in such rows:
+Theorem 3.6 (v7) in :mod:`theory.theorem`, the explicit inequality in :mod:`theory.explicit`.
 
 Terms of a row, each >= 0, absent ones 0.0, their sum is the total: ``token`` and ``context`` (the
 two moduli of the increments), ``sequence`` (w), ``memoriser`` (any other error of the memoriser),
@@ -33,37 +13,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, Literal, get_args
 
-from theory import rates
-from theory.notation import Kind, check_dim, check_loops, check_p, check_tokens
-from theory.rates import Coding, DeltaRule, Memoriser
+from theory.notation import Kind, check_dim, check_p, check_tokens
 from theory.verdict import Verdict
 
 __all__ = [
     "TERM_NAMES",
+    "BoundProblem",
     "BoundRow",
     "Moduli",
+    "ModuliRecorder",
     "Side",
-    "explicit_bound",
+    "all_terms",
     "first_informative_loops",
-    "theorem_3_6_bound",
-    "theorem_constants_are_proved",
+    "judged_row",
 ]
 
 Side = Literal["exact", "upper", "lower"]
 SIDES: tuple[Side, ...] = get_args(Side)
 Moduli = Callable[[Kind, float], tuple[float, Side]]
-Placement = Literal["default", "all"]
-PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
-
 TERM_NAMES = ("token", "context", "sequence", "memoriser", "collisions", "strips")
 STDERR_MARGIN = 3.0  # a bound must be this many standard errors below the trivial one to count
-UNPROVED = (
-    "the O-constants are this project's and not proved at this r: the grid ceil(1/delta) needs "
-    "more loops"
-)
-MOST_BITS = 64  # digits per label that a free choice of q looks at
 
 
 @dataclass(frozen=True)
@@ -124,7 +95,7 @@ class BoundRow:
 
 
 @dataclass(frozen=True)
-class _Problem:
+class BoundProblem:
     """The setting both bounds share, checked once."""
 
     tokens: int
@@ -169,16 +140,7 @@ class _Problem:
         return math.comb(self.tokens, 2) * delta**self.dim
 
 
-class _Construction(TypedDict):
-    """The keywords that name a construction in :mod:`theory.rates`."""
-
-    tokens: int
-    dim: int
-    memoriser: Memoriser
-    coding: Coding
-
-
-class _Recorder:
+class ModuliRecorder:
     """Evaluates moduli and remembers the worst side seen."""
 
     def __init__(self, moduli: Moduli) -> None:
@@ -200,210 +162,6 @@ class _Recorder:
         if "lower" in self.sides:
             return "lower"
         return "upper" if "upper" in self.sides else "exact"
-
-
-def theorem_3_6_bound(
-    moduli: Moduli,
-    loops: int,
-    *,
-    tokens: int,
-    dim: int,
-    p: float,
-    oscillation: float,
-    slope: float = math.inf,
-    placement: Placement = "default",
-    delta_rule: DeltaRule = "printed",
-    trivial: float | None = None,
-    trivial_stderr: float | None = None,
-) -> BoundRow:
-    """Right-hand side of Theorem 3.6 (v7) at r loops, with explicit constants.
-
-    (Nd)^{1/p} [w_tok(δ√d) + w_cont(δ√(Nd))] + w(δ√(Nd))
-    + (Nd)^{1/p} D min(1, C(N,2) δ^d)^{1/p} + (Nd)^{1/p} D min(1, dN/(Mδ))^{1/p}
-
-    Parameters
-    ----------
-    moduli : callable
-        ``(kind, delta) -> (value, side)``: a modulus of f at a Euclidean radius, in the p-norm of
-        the output, and whether it is exact, an upper or a lower bound.
-    loops : int
-        Loop count r >= 1.
-    tokens, dim : int
-        Sequence length N and coordinates per token d.
-    p : float
-        Exponent of the error norm, 1 <= p <= inf.
-    oscillation : float
-        D, an upper bound of max - min over the cube of every entry of f.
-    slope : float, optional
-        Slope M of the quantiser, a free weight; inf by default, where the strips vanish.
-    placement : {"default", "all"}
-        Sources disagree whether (Nd)^{1/p} also multiplies w: ``"all"`` is that weaker variant.
-    delta_rule : {"printed", "stages"}
-        δ of the theorem's statement or the smaller one of the paper's own stage counts.
-    trivial, trivial_stderr : float, optional
-        L^p error of the best constant and its standard error.
-
-    Returns
-    -------
-    BoundRow
-        For r <= N the theorem says nothing: the total is inf and the verdict ``NOT_TESTABLE``.
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of range or an option unknown.
-
-    Notes
-    -----
-    Source: Theorem 3.6 (v7).  ``collisions`` and ``strips`` are O(N^{2/p} δ^{d/p}) and
-    O(((Mδ)^{-1} dN)^{1/p}) there; their constants here are this project's, the paper's factor
-    (Nd)^{1/p} D hidden in O as a bound on the p-norm of an output difference.  The whole is proved
-    with these constants wherever :func:`theorem_constants_are_proved`; a row elsewhere that would
-    say something is ``NOT_TESTABLE``.
-    """
-    problem = _Problem(tokens, dim, p, oscillation, slope, trivial, trivial_stderr)
-    r, recorder = check_loops(loops), _Recorder(moduli)
-    _check_option(placement, "placement", PLACEMENTS)
-    _check_option(delta_rule, "delta_rule", rates.DELTA_RULES)
-    version = f"Theorem 3.6 (v7), {delta_rule} delta, {placement} placement of (Nd)^(1/p)"
-    if r <= tokens:
-        return _hypothesis_fails(problem, r, version)
-    delta_of = rates.delta_of_loops if delta_rule == "printed" else rates.delta_of_stages
-    delta = delta_of(r, tokens=tokens, dim=dim)
-    terms = _theorem_terms(problem, recorder, delta, placement)
-    proved = theorem_constants_are_proved(r, tokens=tokens, dim=dim, delta_rule=delta_rule)
-    open_point = None if proved else UNPROVED
-    return _row(
-        problem,
-        r,
-        terms,
-        delta=delta,
-        grid=None,
-        side=recorder.side,
-        version=version,
-        open_point=open_point,
-        up_to_constant=("collisions", "strips"),
-    )
-
-
-def theorem_constants_are_proved(
-    loops: int, *, tokens: int, dim: int, delta_rule: DeltaRule = "printed"
-) -> bool:
-    """Say whether Theorem 3.6's bound with this project's constants is proved at r loops.
-
-    Parameters
-    ----------
-    loops : int
-        Loop count r > N.
-    tokens, dim : int
-        Sequence length N and coordinates per token d.
-    delta_rule : {"printed", "stages"}
-        Which cell width δ.
-
-    Returns
-    -------
-    bool
-        True if the increments on the sum code with grid ceil(1/δ) fit into r loops: each of that
-        grid's terms in the explicit inequality is at most the theorem's at δ, and so follows it.
-        True also where ceil(1/δ)^d < N: the collision term is then the whole range of f.
-
-    Raises
-    ------
-    ValueError
-        If r <= N.
-    """
-    n = check_tokens(tokens)
-    r = check_loops(loops, tokens=n)
-    count = rates.printed_loops if delta_rule == "printed" else rates.paper_stage_loops
-    grid = _smallest_at_least(lambda m: count(m, tokens=n, dim=dim), r)  # ceil(1/δ), exactly
-    if grid < rates.smallest_grid(tokens=n, dim=dim):
-        return True
-    needed = rates.construction_loops(grid, tokens=n, dim=dim, memoriser="increments", coding="sum")
-    return needed <= r
-
-
-def explicit_bound(
-    moduli: Moduli,
-    loops: int,
-    *,
-    tokens: int,
-    dim: int,
-    p: float,
-    oscillation: float,
-    memoriser: Memoriser,
-    coding: Coding,
-    bits: int | None = None,
-    grid: int | None = None,
-    slope: float = math.inf,
-    trivial: float | None = None,
-    trivial_stderr: float | None = None,
-) -> BoundRow:
-    """Explicit inequality at the largest grid of a construction that fits into r loops.
-
-    w(δ√(Nd)/2) + (Nd)^{1/p} e_mem + (Nd)^{1/p} D μ^{1/p}, μ = min(1, C(N,2) δ^d + dN(m-1)/M)
-
-    Parameters
-    ----------
-    moduli, loops, tokens, dim, p, oscillation, slope, trivial, trivial_stderr
-        As in :func:`theorem_3_6_bound`; r may be at most N.
-    memoriser : {"increments", "timestep", "digits"}
-        e_mem is min(D, w_tok(δ√d) + w_cont(δ√(Nd))), 0 and 2^{-q} D.
-    coding : {"sum", "rank"}
-        Increments need the sum code: on the rank code neighbouring labels are unrelated and e_mem
-        is D.
-    bits : int, optional
-        Digits per label q of ``"digits"``; left out, the q <= 64 of the smallest total, or
-        with a chosen ``grid`` the largest that fits.
-    grid : int, optional
-        Cells a side m whose loops fit into r (further loops change nothing); left out, the largest
-        such m, which at a finite slope M need not be the best: strips grow with m.
-
-    Returns
-    -------
-    BoundRow
-        ``strips`` holds what the strips add to the collisions in μ^{1/p}.  Where no grid fits, a
-        constant network in f's range still has error at most (Nd)^{1/p} D; that is the total, as
-        ``collisions``, with ``grid=None`` and δ = 1.
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of range or an option unknown.
-
-    Notes
-    -----
-    Source: this project; proof in the module's docstring.
-    """
-    problem = _Problem(tokens, dim, p, oscillation, slope, trivial, trivial_stderr)
-    r, recorder = check_loops(loops), _Recorder(moduli)
-    version = f"explicit inequality, {memoriser} on the {coding} code"
-    how = _Construction(tokens=tokens, dim=dim, memoriser=memoriser, coding=coding)
-
-    def row(q: int | None) -> BoundRow:
-        side = grid if grid is not None else rates.largest_grid(r, bits=q, **how)
-        if side is None:
-            terms = _all_terms(collisions=problem.ceiling)
-        else:
-            _check_fits(rates.construction_loops(side, bits=q, **how), r, side)
-            terms = _explicit_terms(problem, recorder, side, memoriser, coding, q)
-        return _row(
-            problem,
-            r,
-            terms,
-            delta=1.0 if side is None else 1.0 / side,
-            grid=side,
-            side=recorder.side,
-            version=version,
-            bits=q,
-        )
-
-    if memoriser != "digits" or bits is not None:
-        return row(bits)
-    if grid is None:
-        return _best_bits(row)
-    label = rates.last_label(grid, tokens=tokens, dim=dim, coding=coding)
-    fitting = (r - (grid - 1) - tokens - 1) // (label + 1)
-    return row(min(MOST_BITS, max(1, fitting)))
 
 
 def first_informative_loops(
@@ -452,71 +210,8 @@ def first_informative_loops(
     return high
 
 
-def _theorem_terms(
-    problem: _Problem, modulus: _Recorder, delta: float, placement: Placement
-) -> dict[str, float]:
-    """Terms of Theorem 3.6 at cell width δ."""
-    n, d = problem.tokens, problem.dim
-    far = delta * math.sqrt(n * d)
-    return _all_terms(
-        token=problem.root * modulus("token", delta * math.sqrt(d)),
-        context=problem.root * modulus("contextual", far),
-        sequence=(problem.root if placement == "all" else 1.0) * modulus("sequence", far),
-        collisions=problem.on_measure(problem.collision_measure(delta)),
-        strips=problem.on_measure(d * n / (problem.slope * delta)),
-    )
-
-
-def _explicit_terms(
-    problem: _Problem,
-    modulus: _Recorder,
-    grid: int,
-    memoriser: Memoriser,
-    coding: Coding,
-    bits: int | None,
-) -> dict[str, float]:
-    """Terms of the explicit inequality on a grid of m cells a side."""
-    n, d, delta = problem.tokens, problem.dim, 1.0 / grid
-    far = delta * math.sqrt(n * d)
-    token = context = other = 0.0
-    if memoriser == "increments" and coding == "sum":
-        token = problem.root * modulus("token", delta * math.sqrt(d))
-        context = problem.root * modulus("contextual", far)
-        if token + context > problem.ceiling:  # e_mem never exceeds D; keep the shares
-            share = problem.ceiling / (token + context)
-            token, context = token * share, context * share
-    elif memoriser == "increments":
-        other = problem.ceiling
-    elif memoriser == "digits" and bits is not None:
-        other = problem.ceiling * 2.0**-bits
-    colliding = problem.collision_measure(delta)
-    collisions = problem.on_measure(colliding)
-    bad = problem.on_measure(colliding + d * n * (grid - 1) / problem.slope)
-    return _all_terms(
-        token=token,
-        context=context,
-        sequence=modulus("sequence", far / 2.0),
-        memoriser=other,
-        collisions=collisions,
-        strips=bad - collisions,
-    )
-
-
-def _best_bits(row: Callable[[int], BoundRow]) -> BoundRow:
-    """Row of the smallest total over q; stops once the terms beside the memoriser's exceed it."""
-    best = row(1)
-    for q in range(2, MOST_BITS + 1):
-        candidate = row(q)
-        if candidate.total < best.total:
-            best = candidate
-        strips = candidate.terms["strips"]  # the only term that may shrink with a coarser grid
-        if candidate.total - candidate.terms["memoriser"] - strips >= best.total:
-            break
-    return best
-
-
-def _row(
-    problem: _Problem,
+def judged_row(
+    problem: BoundProblem,
     loops: int,
     terms: dict[str, float],
     *,
@@ -553,7 +248,7 @@ def _row(
 
 
 def _judge(
-    problem: _Problem, total: float, side: Side, open_point: str | None
+    problem: BoundProblem, total: float, side: Side, open_point: str | None
 ) -> tuple[Verdict, str]:
     """Verdict and reason of a total; the trivial error never exceeds (Nd)^{1/p} D/2."""
     if total >= problem.ceiling / 2.0:
@@ -581,24 +276,6 @@ def _judge(
     )
 
 
-def _hypothesis_fails(problem: _Problem, loops: int, version: str) -> BoundRow:
-    """Row for r <= N, where Theorem 3.6 is silent."""
-    return BoundRow(
-        loops=loops,
-        delta=math.inf,
-        grid=None,
-        terms=dict.fromkeys(TERM_NAMES, math.inf),
-        total=math.inf,
-        trivial=problem.trivial,
-        trivial_stderr=problem.trivial_stderr,
-        verdict=Verdict.NOT_TESTABLE,
-        reason=f"Theorem 3.6 needs loops > tokens={problem.tokens}, got {loops}",
-        version=version,
-        moduli_side="exact",
-        up_to_constant=("collisions", "strips"),
-    )
-
-
 def _threshold(trivial: float, stderr: float | None) -> float:
     """Trivial error less the margin for its own uncertainty."""
     return trivial - STDERR_MARGIN * (stderr or 0.0)
@@ -613,33 +290,9 @@ def _is_informative(row: BoundRow) -> bool:
     )
 
 
-def _smallest_at_least(count: Callable[[int], int], value: int) -> int:
-    """Smallest m >= 1 with count(m) >= value, for an increasing count."""
-    high = 1
-    while count(high) < value:
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if count(middle) >= value else (middle, high)
-    return high
-
-
-def _all_terms(**given: float) -> dict[str, float]:
+def all_terms(**given: float) -> dict[str, float]:
     """The full set of terms, absent ones 0.0."""
     return {name: given.get(name, 0.0) for name in TERM_NAMES}
-
-
-def _check_fits(needed: int, loops: int, grid: int) -> None:
-    """Raise unless a chosen grid's loops fit."""
-    if needed > loops:
-        raise ValueError(f"`grid`={grid} needs {needed} loops, got loops={loops}")
-
-
-def _check_option(value: str, name: str, choices: tuple[str, ...]) -> None:
-    """Raise unless ``value`` is one of ``choices``."""
-    if value not in choices:
-        raise ValueError(f"`{name}` must be one of {', '.join(choices)}, got {value!r}")
 
 
 def _finite(value: float) -> float | None:

@@ -20,11 +20,12 @@ Theorem numbers are those of Xu & Sato, arXiv 2410.01405v7.
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 __all__ = [
     "KINDS",
     "Kind",
+    "check_choice",
     "check_delta",
     "check_dim",
     "check_kind",
@@ -35,6 +36,7 @@ __all__ = [
 
 Kind = Literal["sequence", "token", "contextual"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+T = TypeVar("T", bound=str)
 
 
 def _positive_int(value: object, name: str, meaning: str) -> int:
@@ -100,3 +102,10 @@ def check_kind(kind: object) -> Kind:
     if kind not in KINDS:
         raise ValueError(f"`kind` must be one of {', '.join(KINDS)}, got {kind!r}")
     return kind
+
+
+def check_choice(value: T, name: str, choices: tuple[T, ...]) -> T:
+    """Return ``value``; raise unless it is one of ``choices``."""
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {', '.join(choices)}, got {value!r}")
+    return value

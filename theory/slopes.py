@@ -3,50 +3,33 @@
 Two models of an error against the loop count, both fitted to the logarithm of the error:
 
 * pure power, log error = a + b log x: the slope b with an interval from resampling the seeds;
-* offset, error = E + A x^b with E >= 0: what is left of the slope once a floor E (optimisation
-  error, collisions at p = inf, noise) is taken out.
+* offset, error = E + A x^b with E >= 0, see :mod:`theory.offset_model`.
 
 x is r - N ("excess", the variable of Theorem 3.6 (v7)) or r ("loops").  A slope means something
-only where the points lie on a line.  A quadratic in log x is fitted beside it: if the slope it
-describes changes along the tail by more than a tolerance and more than noise explains, the fit is
-"not in the asymptotic range".
+only where the points lie on a line.  How far they do not, :mod:`theory.drift` says.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
-from scipy.stats import norm, t
 
+from theory.drift import Status, is_drifting, slope_drift, tail_status
 from theory.notation import check_tokens
+from theory.offset_model import OFFSET_POINTS, fit_offset, offset_slope_interval, offset_starts
+from theory.seed_intervals import Array, Interval, linear_interval
 from theory.verdict import Finding, Verdict
 
-__all__ = ["Interval", "SlopeFit", "fit_slope", "slope_finding"]
+__all__ = ["SlopeFit", "fit_slope", "slope_finding"]
 
-Array = NDArray[np.float64]
-Interval = tuple[float, float]
 Variable = Literal["excess", "loops"]
 VARIABLES: tuple[Variable, ...] = get_args(Variable)
-Status = Literal["asymptotic", "not in the asymptotic range", "undecided"]
 Relation = Literal["equal", "at_least"]
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
-
-DRIFT_TOLERANCE = 0.2  # change of the local slope along the tail, as a share of the slope
-ROUNDING = 1e-9  # slopes closer than this to each other differ by rounding
-STATUS_POINTS = 4  # fewer points cannot show a curvature beside noise
-OFFSET_POINTS = 4  # three parameters and one degree of freedom
-SEARCHES = 4  # of the starts, those nearest to the data are followed to the end
-TINY = 1e-300  # keeps the logarithm of E = 0 finite
-LARGEST_LOG = 100.0  # bound on log A and log E in units of the mean error
-STEEPEST = 50.0  # bound on -b of the offset model; no exponent here comes near
-FLOOR_STARTS = (0.0, 0.5, 0.9)  # E at the start of a search, as a share of the smallest error
-SLOPE_STARTS = (0.25, 0.5, 1.0, 2.0, 4.0)  # -b at the start of a search, beside the pure slope
 
 
 @dataclass(frozen=True)
@@ -253,12 +236,12 @@ def _fit(
     seeds, mean = len(y), y.mean(axis=0)
     slope, intercept = (float(v) for v in np.polyfit(x, mean, 1))
     picks = rng.integers(seeds, size=(resamples, seeds)) if seeds > 1 else None
-    drift, drift_interval = _drift(x, y, picks, confidence)
-    drifting = _is_drifting(drift, drift_interval, slope)
+    drift, drift_interval = slope_drift(x, y, picks, confidence)
+    drifting = is_drifting(drift, drift_interval, slope)
     offset = offset_interval = None
     if offset_resamples is not None and len(x) >= OFFSET_POINTS:
-        offset = _fit_offset(x, mean, _offset_starts(mean, slope))
-        offset_interval = _offset_interval(x, y, picks, offset, offset_resamples, confidence)
+        offset = fit_offset(x, mean, offset_starts(mean, slope))
+        offset_interval = offset_slope_interval(x, y, picks, offset, offset_resamples, confidence)
     return SlopeFit(
         variable=variable,
         loops=loops,
@@ -266,129 +249,18 @@ def _fit(
         seeds=seeds,
         slope=slope,
         intercept=intercept,
-        interval=_linear_interval(np.polyfit(x, y.T, 1)[0], picks, confidence),
+        interval=linear_interval(np.polyfit(x, y.T, 1)[0], picks, confidence),
         confidence=confidence,
         local_slopes=tuple(float(v) for v in np.diff(mean) / np.diff(x)),
         drift=drift,
         drift_interval=drift_interval,
         drifting=drifting,
-        status=_status(len(x), drifting, drift_interval, slope),
+        status=tail_status(len(x), drifting, drift_interval, slope),
         offset_floor=None if offset is None else offset[0],
         offset_scale=None if offset is None else offset[1],
         offset_slope=None if offset is None else offset[2],
         offset_interval=offset_interval,
     )
-
-
-def _linear_interval(
-    per_seed: Array, picks: NDArray[np.int64] | None, confidence: float
-) -> Interval | None:
-    """Bootstrap interval of a statistic that is linear in the data: the mean over the seeds."""
-    if picks is None:
-        return None
-    return _expanded_percentiles(per_seed[picks].mean(axis=1), len(per_seed), confidence)
-
-
-def _expanded_percentiles(values: Array, seeds: int, confidence: float) -> Interval:
-    """Percentile interval whose levels are widened to Student's t for few seeds."""
-    quantile = t.ppf((1.0 - confidence) / 2.0, seeds - 1) * math.sqrt(seeds / (seeds - 1))
-    level = float(norm.cdf(quantile))
-    low, high = np.quantile(values, [level, 1.0 - level])
-    return float(low), float(high)
-
-
-def _drift(
-    x: Array, y: Array, picks: NDArray[np.int64] | None, confidence: float
-) -> tuple[float | None, Interval | None]:
-    """Change of the slope from the first to the last point by a quadratic, with an interval."""
-    if len(x) < 3:
-        return None, None
-    span = float(x[-1] - x[0])
-    per_seed = 2.0 * span * np.polyfit(x, y.T, 2)[0]  # (S,)
-    drift = float(per_seed.mean())
-    if picks is not None:
-        return drift, _linear_interval(per_seed, picks, confidence)
-    freedom = len(x) - 3
-    if freedom == 0:
-        return drift, None
-    design = np.vander(x - x.mean(), 3)
-    residual = y[0] - design @ np.linalg.lstsq(design, y[0], rcond=None)[0]
-    variance = float(residual @ residual) / freedom * float(np.linalg.inv(design.T @ design)[0, 0])
-    half = float(t.ppf((1.0 + confidence) / 2.0, freedom)) * 2.0 * span * math.sqrt(variance)
-    return drift, (drift - half, drift + half)
-
-
-def _is_drifting(drift: float | None, interval: Interval | None, slope: float) -> bool:
-    """Whether the slope changes by more than the tolerance, and by more than noise explains."""
-    if drift is None or abs(drift) <= max(DRIFT_TOLERANCE * abs(slope), ROUNDING):
-        return False
-    return interval is None or not interval[0] <= 0.0 <= interval[1]
-
-
-def _status(points: int, drifting: bool, interval: Interval | None, slope: float) -> Status:
-    """One of the three statuses of :class:`SlopeFit`."""
-    if drifting:
-        return "not in the asymptotic range"
-    reach = 0.0 if interval is None else max(abs(interval[0]), abs(interval[1]))
-    if points < STATUS_POINTS or reach > max(abs(slope), ROUNDING):
-        return "undecided"
-    return "asymptotic"
-
-
-def _offset_starts(mean: Array, slope: float) -> list[Array]:
-    """Starting points (E, log A, -b) of the offset search, in relative units, x centred."""
-    smallest = math.exp(float((mean - mean.mean()).min()))
-    steepness = (max(-slope, 0.01), *SLOPE_STARTS)
-    return [np.array([share * smallest, 0.0, b]) for share in FLOOR_STARTS for b in steepness]
-
-
-def _fit_offset(x: Array, mean: Array, starts: list[Array]) -> tuple[float, float, float] | None:
-    """Least squares of log(E + A x^b) against log errors; the best of the starts, or None."""
-    centre, scale = float(x.mean()), float(mean.mean())
-    u, v = x - centre, mean - scale
-
-    def residuals(theta: Array) -> Array:
-        return np.logaddexp(np.log(theta[0] + TINY), theta[1] - theta[2] * u) - v
-
-    def jacobian(theta: Array) -> Array:
-        power = np.exp(theta[1] - theta[2] * u)
-        total = theta[0] + TINY + power
-        return np.stack([1.0 / total, power / total, -u * power / total], axis=1)
-
-    bounds = ([0.0, -LARGEST_LOG, 0.0], [math.exp(LARGEST_LOG), LARGEST_LOG, STEEPEST])
-    nearest = sorted(starts, key=lambda start: float((residuals(start) ** 2).sum()))[:SEARCHES]
-    runs = [least_squares(residuals, s, jac=jacobian, bounds=bounds) for s in nearest]
-    runs = [run for run in runs if run.success]
-    if not runs:
-        return None
-    floor, log_scale, steepness = (float(v) for v in min(runs, key=lambda run: run.cost).x)
-    unit = math.exp(scale)
-    return floor * unit, math.exp(log_scale + steepness * centre) * unit, -steepness
-
-
-def _offset_interval(
-    x: Array,
-    y: Array,
-    picks: NDArray[np.int64] | None,
-    offset: tuple[float, float, float] | None,
-    resamples: int,
-    confidence: float,
-) -> Interval | None:
-    """Bootstrap interval of the offset model's slope, each refit started from the whole fit."""
-    if picks is None or offset is None or resamples < 1:
-        return None
-    slopes = []
-    for pick in picks[:resamples]:
-        mean = y[pick].mean(axis=0)
-        unit = math.exp(float(mean.mean()))
-        start = np.array([offset[0] / unit, 0.0, -offset[2]])
-        start[1] = math.log(offset[1] / unit) + offset[2] * float(x.mean())
-        refit = _fit_offset(x, mean, [start])
-        if refit is not None:
-            slopes.append(refit[2])
-    if len(slopes) < 2:
-        return None
-    return _expanded_percentiles(np.array(slopes), len(y), confidence)
 
 
 def _check_options(variable: Variable, confidence: float, resamples: int) -> None:

@@ -1,7 +1,8 @@
 """The statements as SymPy expressions: exponents, limits and LaTeX from one source.
 
-Everything here is the same mathematics as :mod:`theory.rates` and :mod:`theory.bounds`, written
-independently of it, so that each checks the other.  Symbols are positive: r, N, d, p, δ, m = 1/δ,
+Everything here is the same mathematics as :mod:`theory.rates`, :mod:`theory.cell_width`,
+:mod:`theory.theorem` and :mod:`theory.explicit`, written independently of it, so that each checks
+the other.  Symbols are positive: r, N, d, p, δ, m = 1/δ,
 the quantiser slope M, the oscillation D, the Hölder exponent s; w_tok, w_cont and w are unknown
 functions of a Euclidean distance.
 """
@@ -73,7 +74,7 @@ def theorem_3_6_terms(
     Parameters
     ----------
     placement : {"default", "all"}
-        Whether (Nd)^{1/p} multiplies w as well, see :func:`theory.bounds.theorem_3_6_bound`.
+        Whether (Nd)^{1/p} multiplies w as well, see :func:`theory.theorem.theorem_3_6_bound`.
     constants : bool
         True for this project's constants in the collision and strip terms; False for the paper's
         O-terms with constant 1, which fix their order only.
@@ -116,7 +117,7 @@ def theorem_3_6_expr(
 
 
 def explicit_inequality_expr() -> Expr:
-    """Right-hand side of the explicit inequality of :mod:`theory.bounds`, in m = 1/δ.
+    """Right-hand side of the explicit inequality of :mod:`theory.explicit`, in m = 1/δ.
 
     w(√(Nd)/(2m)) + (Nd)^{1/p} e_mem + (Nd)^{1/p} D min(1, C(N,2) m^{-d} + dN(m-1)/M)^{1/p}
     """
