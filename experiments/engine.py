@@ -19,6 +19,7 @@ from typing import Any
 __all__ = ["Task", "TaskFailed", "run_tasks"]
 
 Report = Callable[[float], None]
+PATIENCE = 5.0  # seconds an idle worker gets to end by itself
 ATTEMPTS = 3  # a task whose worker dies this often is given up
 
 
@@ -111,9 +112,12 @@ class _Pool:
                 raise TaskFailed("; ".join(self.lost))
         finally:
             for connection, worker in self.workers.items():
-                connection.close()
-                worker.terminate()
+                connection.close()  # an idle worker ends by itself
+                if connection in self.busy:
+                    worker.terminate()
             for worker in self.workers.values():
+                worker.join(PATIENCE)
+                worker.terminate()
                 worker.join()
 
     def _feed(self) -> None:
