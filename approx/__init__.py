@@ -3,6 +3,7 @@
 ``looped``  the model, plain (LT) and timestep-modulated (TMLT) in one forward, and its untied twin;
 ``block``   the same block for many models at once, with its gradient, compiled where possible;
 ``bank``    many models as one set of stacked parameters;
+``adam``    one update of a bank's parameters;
 ``training``  the state of one fit and its step; ``fit`` runs it, with checkpoints;
 ``error``   L^p errors on the cube.
 """

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from approx.looped import EPS, ModelConfig
 
-__all__ = ["BLOCK_WEIGHTS", "BlockShape", "block_functions", "looped_block"]
+__all__ = ["BLOCK_WEIGHTS", "BlockShape", "block_functions", "compile_for", "looped_block"]
 
 BLOCK_WEIGHTS = ("qkv", "out", "up", "up_bias", "down", "down_bias")
 
@@ -203,8 +203,8 @@ def block_functions(shape: BlockShape, *, compiled: bool = True) -> tuple[Block,
     eta = torch.zeros(shape.models, 4, D, **like)
     try:
         return (
-            _compile(forward, [state, eta, *weights]),
-            _compile(backward, [state, *kept, eta, *weights, *weights]),
+            compile_for(forward, [state, eta, *weights]),
+            compile_for(backward, [state, *kept, eta, *weights, *weights]),
         )
     except Exception as error:  # whatever a missing compiler raises, eager code still works
         warnings.warn(
@@ -216,7 +216,7 @@ def block_functions(shape: BlockShape, *, compiled: bool = True) -> tuple[Block,
         return forward, backward
 
 
-def _compile(function: Block, example: list[Tensor]) -> Block:
+def compile_for(function: Block, example: list[Tensor]) -> Block:
     """Compile for exactly these shapes, without the per-call guards of ``torch.compile``."""
     import torch._inductor
     from torch.fx.experimental.proxy_tensor import make_fx

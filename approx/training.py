@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from approx.adam import adam_function
 from approx.bank import PER_BLOCK, Bank, bank_forward, bank_of
 from approx.error import HELD_OUT, errors_of, sobol_points
 from approx.looped import LoopedTransformer, ModelConfig
@@ -166,6 +167,13 @@ class TrainingRun:
             round(recipe.steps * (k + 1) / recipe.evaluations) for k in range(recipe.evaluations)
         ]
         self.curve: list[np.ndarray] = []
+        self._update = adam_function(
+            *self.flat.shape,
+            beta1=recipe.beta1,
+            beta2=recipe.beta2,
+            device=self.device.type,
+            compiled=compiled,
+        )
         self._step = self._captured() if self.device.type == "cuda" else self.train_step
 
     # -- training -------------------------------------------------------------------------------
@@ -225,12 +233,8 @@ class TrainingRun:
         self.diverged_at.copy_(torch.where(fresh, scalars[3].long(), self.diverged_at))
         frozen = (self.diverged_at >= 0)[:, None]
         share = torch.where(frozen, 0.0, r.clip / (norm + 1e-12)).clamp(max=1.0)
-        grad = torch.where(frozen, 0.0, grad).mul_(share)
-        self.mean.lerp_(grad, 1 - r.beta1)
-        self.square.mul_(r.beta2).addcmul_(grad, grad, value=1 - r.beta2)
-        root = self.square.sqrt().mul_(scalars[2].rsqrt()).add_(1e-8)
-        rates = torch.where(frozen, 0.0, self.rates * (scalars[0] / scalars[1]))
-        self.flat.sub_(root.reciprocal_().mul_(self.mean).mul_(rates))
+        rates = self.rates * (scalars[0] / scalars[1])
+        self._update(self.flat, self.mean, self.square, grad, share, rates, scalars[2].sqrt())
         self._unflatten()
 
     def _flatten(self, tensors: Sequence[Tensor]) -> Tensor:

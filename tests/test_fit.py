@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from approx.adam import adam_function
 from approx.bank import model_of
 from approx.error import HELD_OUT, error, sobol_points
 from approx.fit import Recipe, fit, predictions
@@ -184,3 +185,25 @@ def test_bad_recipes_are_refused():
 def test_a_captured_gpu_fit_agrees_with_the_cpu():
     cpu, gpu = run(), run(device="cuda")
     np.testing.assert_allclose(gpu.curve[0], cpu.curve[0], rtol=0.05)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_adam_of_a_bank_is_torch_s_adam_model_by_model(compiled):
+    generator = torch.Generator().manual_seed(0)
+    start, rates = torch.randn(3, 7, generator=generator), torch.tensor([[1e-2], [3e-2], [1e-3]])
+    grads = torch.randn(5, 3, 7, generator=generator)
+    update = adam_function(3, 7, beta1=0.9, beta2=0.99, device="cpu", compiled=compiled)
+    flat, mean, square = start.clone(), torch.zeros(3, 7), torch.zeros(3, 7)
+    share = torch.tensor([[1.0], [1.0], [0.0]])  # the last model is frozen
+    for k, grad in enumerate(grads, start=1):
+        grad = torch.where(share > 0, grad, torch.nan)
+        rate = rates / (1 - 0.9**k)
+        update(flat, mean, square, grad, share, rate, torch.tensor(1 - 0.99**k).sqrt())
+    for model in range(2):
+        parameter = torch.nn.Parameter(start[model].clone())
+        adam = torch.optim.Adam([parameter], lr=float(rates[model]), betas=(0.9, 0.99), eps=1e-8)
+        for grad in grads:
+            parameter.grad = grad[model].clone()
+            adam.step()
+        torch.testing.assert_close(flat[model], parameter.detach(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(flat[2], start[2], rtol=0, atol=0)
