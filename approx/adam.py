@@ -7,18 +7,15 @@ keeps its parameters whatever its gradient holds.
 from __future__ import annotations
 
 import functools
-import warnings
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from approx.block import compile_for
+from approx.block import Block, compile_for
 
 __all__ = ["adam_function"]
 
 EPSILON = 1e-8
-Update = Callable[..., object]
 
 
 def _update(
@@ -48,15 +45,11 @@ def _update(
 @functools.lru_cache(maxsize=64)
 def adam_function(
     models: int, parameters: int, *, beta1: float, beta2: float, device: str, compiled: bool
-) -> Update:
+) -> Block:
     """Return the update for (M, P) float32 parameters, compiled where a compiler works."""
     update = functools.partial(_update, beta1, beta2)
     if not compiled:
         return update
     wide = [torch.zeros(models, parameters, device=device) for _ in range(4)]
     narrow = [torch.ones(models, 1, device=device) for _ in range(2)]
-    try:
-        return compile_for(update, [*wide, *narrow, torch.ones((), device=device)])
-    except Exception:  # the block's own fallback has said what is missing
-        warnings.warn("Adam runs uncompiled", RuntimeWarning, stacklevel=2)
-        return update
+    return compile_for(update, [*wide, *narrow, torch.ones((), device=device)])

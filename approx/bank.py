@@ -7,6 +7,7 @@ serves them all.  A bank is a plain dictionary of tensors; :func:`bank_of` stack
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -47,16 +48,28 @@ def model_of(bank: Bank, config: ModelConfig, index: int) -> LoopedTransformer:
     return model
 
 
+@functools.lru_cache(maxsize=64)
+def _constants(
+    loops: int, frequencies: int, gate: float, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return the sinusoids (frequencies, r) and the factors of eta's rows (4, 1).
+
+    Kept between steps: a copy to a GPU is not allowed while a graph is captured.
+    """
+    wave = sinusoids(loops, frequencies).to(device=device, dtype=dtype).mT
+    return wave, torch.tensor([[1.0], [gate], [1.0], [gate]], dtype=dtype, device=device)
+
+
 def bank_eta(bank: Bank, config: ModelConfig, loops: int) -> Tensor:
     """Return every model's modulation, shape (r, M, 4, D)."""
     row = bank["eta_row"]
+    wave, factors = _constants(loops, config.frequencies, config.gate, row.dtype, row.device)
     eta = row.expand(loops, *row.shape[1:])
     if config.family == "tmlt":
-        wave = sinusoids(loops, config.frequencies).to(row).mT  # (frequencies, r)
         hidden = F.silu(bank["clock_in"] @ wave + bank["clock_bias"][:, :, None])
         change = bank["clock_out"] @ hidden  # (M, 4D, r)
         eta = eta + change.movedim(2, 0).reshape(eta.shape)
-    return (eta * eta.new_tensor([1.0, config.gate, 1.0, config.gate])[:, None]).contiguous()
+    return (eta * factors).contiguous()
 
 
 def bank_forward(

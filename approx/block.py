@@ -23,7 +23,14 @@ from torch import Tensor
 
 from approx.looped import EPS, ModelConfig
 
-__all__ = ["BLOCK_WEIGHTS", "BlockShape", "block_functions", "compile_for", "looped_block"]
+__all__ = [
+    "BLOCK_WEIGHTS",
+    "Block",
+    "BlockShape",
+    "block_functions",
+    "compile_for",
+    "looped_block",
+]
 
 BLOCK_WEIGHTS = ("qkv", "out", "up", "up_bias", "down", "down_bias")
 
@@ -201,23 +208,28 @@ def block_functions(shape: BlockShape, *, compiled: bool = True) -> tuple[Block,
     attention = torch.zeros(shape.models, shape.heads, N, N, shape.batch, **like)
     kept = [state, qkv, attention, state, state, hidden]
     eta = torch.zeros(shape.models, 4, D, **like)
-    try:
-        return (
-            compile_for(forward, [state, eta, *weights]),
-            compile_for(backward, [state, *kept, eta, *weights, *weights]),
-        )
-    except Exception as error:  # whatever a missing compiler raises, eager code still works
-        warnings.warn(
-            f"no working compiler for {shape.device} ({type(error).__name__}): fits run "
-            "uncompiled, about half as fast; install g++ to speed them up",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return forward, backward
+    return (
+        compile_for(forward, [state, eta, *weights]),
+        compile_for(backward, [state, *kept, eta, *weights, *weights]),
+    )
 
 
 def compile_for(function: Block, example: list[Tensor]) -> Block:
-    """Compile for exactly these shapes, without the per-call guards of ``torch.compile``."""
+    """Compile for exactly these shapes; where no compiler works, warn and return the function."""
+    try:
+        return _compile(function, example)
+    except Exception as error:  # whatever a missing compiler raises, eager code still works
+        warnings.warn(
+            f"no working compiler for {example[0].device.type} ({type(error).__name__}): fits run "
+            "uncompiled, about half as fast; install g++ to speed them up",
+            RuntimeWarning,
+            stacklevel=1,  # always from here, so that it is shown once
+        )
+        return function
+
+
+def _compile(function: Block, example: list[Tensor]) -> Block:
+    """Compile without the per-call guards of ``torch.compile``."""
     import torch._inductor
     from torch.fx.experimental.proxy_tensor import make_fx
 

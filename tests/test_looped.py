@@ -95,7 +95,7 @@ def test_no_compiler_falls_back_with_one_warning(monkeypatch):
     def no_compiler(*_):
         raise RuntimeError("g++ not found")
 
-    monkeypatch.setattr(block, "compile_for", no_compiler)
+    monkeypatch.setattr(block, "_compile", no_compiler)
     shape = BlockShape(2, 4, 1, 4, 2, 3, "rms", "relu", "cpu", "float32")
     with pytest.warns(RuntimeWarning, match="install g\\+\\+"):
         forward, _ = block_functions(shape)
