@@ -24,10 +24,10 @@ from torch import Tensor
 
 from approx.adam import adam_function
 from approx.bank import PER_BLOCK, Bank, bank_forward, bank_of
-from approx.error import HELD_OUT, errors_of, sobol_points
+from approx.error import HELD_OUT, ErrorEstimate, errors_of, sobol_points
 from approx.looped import LoopedTransformer, ModelConfig
 
-__all__ = ["FitResult", "Member", "Recipe", "TrainingRun", "predictions"]
+__all__ = ["FitResult", "Member", "Recipe", "TrainingRun", "member_errors", "predictions"]
 
 Function = Callable[[Any], Any]
 VALIDATION = HELD_OUT - 1_000  # seed of the validation scramble: neither training nor test
@@ -128,6 +128,36 @@ def predictions(result: FitResult, x: Tensor, *, loops: int, compiled: bool = Tr
     """Return every model's output at the same points: (b, N, d) to (M, b, N, d)."""
     many = x.expand(len(result.members), *x.shape)
     return bank_forward(result.bank, result.config, many, loops, compiled=compiled)
+
+
+def member_errors(
+    result: FitResult,
+    targets: Sequence[Function],
+    *,
+    tokens: int,
+    loops: int,
+    p: float,
+    points: int,
+    replicates: int,
+    batch: int,
+    seed: int = HELD_OUT,
+    compiled: bool = True,
+    device: str | torch.device = "cpu",
+) -> list[ErrorEstimate]:
+    """Return the L^p error of every model against its own target, in the members' order."""
+    of_target = torch.tensor([member.target for member in result.members], device=device)
+    return errors_of(
+        lambda x: predictions(result, x, loops=loops, compiled=compiled),
+        lambda x: torch.stack([f(x).to(x) for f in targets])[of_target],
+        tokens=tokens,
+        dim=result.config.dim,
+        p=p,
+        points=points,
+        replicates=replicates,
+        batch=batch,
+        seed=seed,
+        device=device,
+    )
 
 
 class TrainingRun:
@@ -285,16 +315,17 @@ class TrainingRun:
     # -- measuring and storing --------------------------------------------------------------------
     def _validate(self) -> np.ndarray:
         """Return the L^p validation error of every model."""
-        estimates = errors_of(
-            lambda x: predictions(self.result(), x, loops=self.loops, compiled=self.compiled),
-            lambda x: torch.stack([f(x).to(x) for f in self.targets])[self.of_target],
+        estimates = member_errors(
+            self.result(),
+            self.targets,
             tokens=self.tokens,
-            dim=self.config.dim,
+            loops=self.loops,
             p=self.p,
             points=self.recipe.validation_points,
             replicates=2,
             batch=self.recipe.batch,
             seed=VALIDATION,
+            compiled=self.compiled,
             device=self.device,
         )
         return np.array([estimate.value for estimate in estimates])

@@ -217,9 +217,9 @@ def _run_study(config: StudyConfig, folder: Path, processes: int | None) -> dict
         if not torch.cuda.is_available():
             raise ValueError("`device` is cuda but torch sees no GPU; take --device cpu")
         processes = 1
-    for name in config.targets:  # a broken own function fails before any work
+    for f in map(_target, config.targets):  # a broken own function fails before any work
         for tokens, dim in config.shapes:
-            _target(name)(np.random.default_rng(0).random((4, tokens, dim)))
+            f(np.random.default_rng(0).random((4, tokens, dim)))
     with exclusive(folder):
         study = Study(config, folder)
         write_atomically(folder / "config.json", json.dumps(config.as_dict(), indent=1) + "\n")

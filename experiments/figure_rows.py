@@ -117,7 +117,7 @@ def _rate_rows(theory: Row, grid: Sequence[int]) -> list[Row]:
     s = min(1.0, theory["smoothness"]["exponent"])
     printed = rates.holder_exponent(tokens=tokens, dim=dim, holder=s, p=p)
     curves = {
-        f"Theorem 3.6 (v7), slope −{printed:.3g}": (lambda r: ((r - tokens) / 1.0) ** -printed),
+        f"Theorem 3.6 (v7), slope −{printed:.3g}": (lambda r: (r - tokens) ** -printed),
         f"Zhang et al. 2023, slope −{s / (tokens * dim):.3g}": (
             lambda r: rates.zhang_lu_zhao_rate(r, tokens=tokens, dim=dim, modulus=lambda t: t**s)
         ),

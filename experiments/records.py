@@ -119,11 +119,18 @@ class RowStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._rows, self._sound = read_rows(path)
+        rows, self._sound = read_rows(path)
+        self._tasks: dict[str, dict[int, Row]] = {}
+        self._remember(rows)
+
+    def _remember(self, rows: Sequence[Row]) -> None:
+        """File rows under their task and index."""
+        for row in rows:
+            self._tasks.setdefault(row["task"], {})[row["index"]] = row
 
     def task(self, key: str) -> list[Row] | None:
         """Return the rows of a finished task in order, or None."""
-        found = {row["index"]: row for row in self._rows if row["task"] == key}
+        found = self._tasks.get(key, {})
         if not found or len(found) < next(iter(found.values()))["of"]:
             return None
         return [found[index] for index in sorted(found)]
@@ -142,7 +149,7 @@ class RowStore:
             stream.flush()
             os.fsync(stream.fileno())
         self._sound += len(text.encode())
-        self._rows.extend(stored)
+        self._remember(stored)
         return stored
 
 

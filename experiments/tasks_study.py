@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from experiments import evaluate
+from experiments.records import digest, write_npz
 from theory.targets import Target, resolve_target
 
 __all__ = ["fit_rows", "source_digest", "theory_rows", "versions"]
@@ -39,8 +40,6 @@ def versions() -> dict[str, str]:
 
 def source_digest(target: Target) -> str | None:
     """Return a digest of the files own functions were read from, None for a built-in target."""
-    from experiments.records import digest
-
     sources = []
     for own in evaluate.own_functions(target):
         where = own.source.rpartition(":")[0]
@@ -102,10 +101,9 @@ def fit_rows(
     """
     import torch
 
-    from approx.error import errors_of
-    from approx.fit import Recipe, fit, predictions
+    from approx.fit import Recipe, fit
     from approx.looped import ModelConfig, parameter_count
-    from experiments.records import write_npz
+    from approx.training import member_errors
 
     started = time.monotonic()
     config, plan = ModelConfig(**model), Recipe(**recipe)
@@ -125,16 +123,16 @@ def fit_rows(
         checkpoint=checkpoint,
         progress=lambda step: report(0.95 * step / plan.steps),
     )
-    of_target = torch.tensor([member.target for member in result.members], device=device)
-    estimates = errors_of(
-        lambda x: predictions(result, x, loops=loops, compiled=compiled),
-        lambda x: torch.stack([f(x).to(x) for f in functions])[of_target],
+    estimates = member_errors(
+        result,
+        functions,
         tokens=tokens,
-        dim=dim,
+        loops=loops,
         p=p,
         points=points,
         replicates=replicates,
         batch=plan.batch,
+        compiled=compiled,
         device=device,
     )
     late = result.late_gain()
