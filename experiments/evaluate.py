@@ -17,7 +17,7 @@ from theory.continuity import ModulusLowerCurve, modulus_lower_bound
 from theory.explicit import explicit_bound
 from theory.loop_counts import Memoriser
 from theory.notation import KINDS, Kind, check_delta, check_loops
-from theory.targets import OwnFunction, Scaled, Sum, Target, equivariance_gap
+from theory.targets import Target, equivariance_gap, equivariance_witness, own_functions
 from theory.theorem import Placement, theorem_3_6_bound
 from theory.trivial import best_constant_error
 from theory.verdict import Finding, Verdict
@@ -31,7 +31,6 @@ __all__ = [
     "moduli_of",
     "moduli_rows",
     "oscillation_of",
-    "own_functions",
     "trivial_error",
 ]
 
@@ -207,7 +206,8 @@ def hypotheses(
 
     Both checks can refute a hypothesis, with a witness; neither can prove one.
     """
-    gap, scale = equivariance_gap(target, tokens=tokens, dim=dim, rng=np.random.default_rng(0))
+    shape = {"tokens": tokens, "dim": dim}
+    gap, scale = equivariance_gap(target, **shape, rng=np.random.default_rng(0))
     equivariant = gap <= 1e-5 * max(scale, 1e-30)
     curve = modulus_lower_bound(
         target, np.array([SMALL, 1.0]), kind="sequence", tokens=tokens, dim=dim, p=p, budget=budget
@@ -217,7 +217,10 @@ def hypotheses(
     small = max(small, jump.pop("height", 0.0))
     continuous = not jump and (small <= SHRUNK * large or large == 0)
     pair = curve.pairs[0]
-    moved = {} if equivariant else _moved_unlike_its_input(target, tokens=tokens, dim=dim)
+    moved = {}
+    if not equivariant:
+        x, order = equivariance_witness(target, **shape, rng=np.random.default_rng(0))
+        moved = {"x": x.tolist(), "order": order.tolist()}
     witness = {} if continuous else jump or {"x": pair.x.tolist(), "y": pair.y.tolist()}
     proven = "" if own_functions(target) else " (and true by construction)"
     return [
@@ -236,15 +239,6 @@ def hypotheses(
             {"at_small_radius": small, "at_radius_1": large, **witness},
         ),
     ]
-
-
-def own_functions(target: Target) -> list[OwnFunction]:
-    """Return the functions the user wrote in a target, terms of sums included."""
-    if isinstance(target, Sum):
-        return [own for term in target.terms for own in own_functions(term)]
-    if isinstance(target, Scaled):
-        return own_functions(target.inner)
-    return [target] if isinstance(target, OwnFunction) else []
 
 
 def _jump(target: Target, *, tokens: int, dim: int, p: float) -> dict[str, Any]:
@@ -282,14 +276,3 @@ def _change(target: Target, ends: np.ndarray, p: float) -> np.ndarray:
     """Return the p-norm of f's change across each segment, shape (S,)."""
     gap = np.asarray(target(ends[0])) - np.asarray(target(ends[1]))
     return np.linalg.norm(gap.reshape(len(gap), -1), ord=p, axis=1)
-
-
-def _moved_unlike_its_input(target: Target, *, tokens: int, dim: int) -> dict[str, Any]:
-    """Return the input and order of tokens with the largest |f(PX) - P f(X)| found."""
-    rng = np.random.default_rng(0)
-    x = rng.random((64, tokens, dim))
-    order = rng.permuted(np.tile(np.arange(tokens), (64, 1)), axis=1)
-    rows = np.arange(64)[:, None]
-    gaps = np.abs(np.asarray(target(x[rows, order])) - np.asarray(target(x))[rows, order])
-    worst = int(gaps.max((1, 2)).argmax())
-    return {"x": x[worst].tolist(), "order": order[worst].tolist()}

@@ -18,7 +18,7 @@ import numpy as np
 
 from experiments import evaluate
 from experiments.records import digest, write_npz
-from theory.targets import Target, resolve_target
+from theory.targets import Target, own_functions, resolve_target
 
 __all__ = ["fit_rows", "source_digest", "theory_rows", "versions"]
 
@@ -41,7 +41,7 @@ def versions() -> dict[str, str]:
 def source_digest(target: Target) -> str | None:
     """Return a digest of the files own functions were read from, None for a built-in target."""
     sources = []
-    for own in evaluate.own_functions(target):
+    for own in own_functions(target):
         where = own.source.rpartition(":")[0]
         file = where if where.endswith(".py") else importlib.import_module(where).__file__
         sources.append(Path(file).read_bytes().hex() if file else "")

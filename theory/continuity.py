@@ -22,7 +22,7 @@ from theory.notation import Kind, check_delta, check_dim, check_kind, check_p, c
 from theory.search import Array, Effort, Problem, moving_tokens, search_pairs
 from theory.search.objective import checked_output, gradient_ascent, objective
 from theory.targets.base import Target
-from theory.targets.own import OwnFunction
+from theory.targets.own import OwnFunction, own_functions
 
 __all__ = [
     "ModulusLowerBound",
@@ -261,8 +261,8 @@ def _nearer(x: Array, y: Array, delta: float) -> Array:
 
 
 def _is_equivariant(f: object) -> bool:
-    """Tell whether f is known to be equivariant: a built-in target."""
-    return isinstance(f, Target) and not isinstance(f, OwnFunction)
+    """Tell whether f is known to be equivariant: a target without a function of the user's."""
+    return isinstance(f, Target) and not own_functions(f)
 
 
 @overload

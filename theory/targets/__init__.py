@@ -6,9 +6,10 @@ takes a function of your own.  Importing this package does not import torch.
 
 from theory.targets.base import ClosedForm, Scaled, Smoothness, Sum, Target
 from theory.targets.context import ContextMax, SoftmaxAttention, TokenTimesMean
+from theory.targets.equivariance import equivariance_gap, equivariance_witness
 from theory.targets.field import SmoothField
 from theory.targets.mixes import Dial, MeanField, OthersMean, TokenPower, TokenSine
-from theory.targets.own import OwnFunction, equivariance_gap, load_function, resolve_target
+from theory.targets.own import OwnFunction, load_function, own_functions, resolve_target
 from theory.targets.registry import TARGETS, parse_target, target_parameters
 
 __all__ = [
@@ -29,7 +30,9 @@ __all__ = [
     "TokenSine",
     "TokenTimesMean",
     "equivariance_gap",
+    "equivariance_witness",
     "load_function",
+    "own_functions",
     "parse_target",
     "resolve_target",
     "target_parameters",

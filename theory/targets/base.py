@@ -54,6 +54,12 @@ class ClosedForm:
     side: Side
     note: str
 
+    def times(self, factor: float) -> ClosedForm:
+        """Return the closed form of ``factor`` times the function; a factor 0 is exact."""
+        if factor == 0:
+            return ClosedForm(0.0, "exact", "no dependence")
+        return ClosedForm(abs(factor) * self.value, self.side, self.note)
+
 
 @dataclass(frozen=True)
 class Smoothness:
@@ -277,9 +283,7 @@ class Scaled(Target):
         self, delta: float, kind: Kind, tokens: int, dim: int, p: float
     ) -> ClosedForm | None:
         found = self.inner.closed_form(delta, kind=kind, tokens=tokens, dim=dim, p=p)
-        if found is None:
-            return None
-        return ClosedForm(abs(self.factor) * found.value, found.side, found.note)
+        return None if found is None else found.times(self.factor)
 
     def _oscillation(self, tokens: int, dim: int) -> float | None:
         span = self.inner.oscillation(tokens=tokens, dim=dim)

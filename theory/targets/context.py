@@ -24,11 +24,6 @@ IDENTITY_MODULUS = PowerModulus(1.0)
 LIPSCHITZ = Smoothness(1.0, "Lipschitz", "bounded slope")
 
 
-def _times(factor: float, found: ClosedForm) -> ClosedForm:
-    """Return ``found`` times a factor >= 0."""
-    return ClosedForm(factor * found.value, found.side, found.note)
-
-
 @final
 @dataclass(frozen=True)
 class ContextMax(Target):
@@ -45,7 +40,7 @@ class ContextMax(Target):
         """One token carries the maximum: S(min(u,1), d), times N^{1/p} for all output tokens."""
         one = separable_supremum(IDENTITY_MODULUS, dim, delta, p)
         copies = tokens ** (1 / p) if kind == "sequence" else 1.0
-        return _times(abs(self.scale) * copies, one)
+        return one.times(abs(self.scale) * copies)
 
     def _oscillation(self, tokens: int, dim: int) -> float:
         return abs(self.scale)
@@ -97,10 +92,10 @@ class TokenTimesMean(Target):
         size = abs(self.scale)
         if kind == "token":
             g = ConcaveModulus(lambda u: u * (tokens + 1 - u) / tokens, 1.0)
-            return _times(size, separable_supremum(g, dim, delta, p))
+            return separable_supremum(g, dim, delta, p).times(size)
         if kind == "contextual":
             pooled = PowerModulus(1.0, math.sqrt(tokens - 1), math.sqrt(tokens - 1) / tokens)
-            return _times(size, separable_supremum(pooled, dim, delta, p))
+            return separable_supremum(pooled, dim, delta, p).times(size)
         count = tokens * dim
         w = min(delta / math.sqrt(count), 1.0)
         spread = size * count ** (1 / min(p, 2.0)) * w * (2 - w)
@@ -176,7 +171,7 @@ class SoftmaxAttention(Target):
             plain = mix_closed_form(
                 a, b, IDENTITY_MODULUS, delta, kind=kind, tokens=tokens, dim=dim, p=p
             )
-            return _times(size, plain)
+            return plain.times(size)
         constants = attention_constants(self.beta, tokens, dim)
         entry = constants["row"] if kind == "sequence" else constants[kind]
         count = entry_count(kind, tokens, dim)

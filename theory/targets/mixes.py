@@ -29,13 +29,6 @@ __all__ = ["Dial", "MeanField", "Mix", "OthersMean", "TokenPower", "TokenSine", 
 IDENTITY = PowerMap(1.0, 0.0)
 
 
-def _scaled_form(factor: float, found: ClosedForm) -> ClosedForm:
-    """Return ``found`` times |factor|; a factor 0 is exact."""
-    if factor == 0:
-        return ClosedForm(0.0, "exact", "no dependence")
-    return ClosedForm(abs(factor) * found.value, found.side, found.note)
-
-
 def _row_supremum(a: float, b: float, g: ScalarModulus, tokens: int, t: float) -> float:
     """Return the p = inf sequence modulus of a mix with N >= 2, exactly.
 
@@ -52,7 +45,7 @@ def _mix_sequence(
     """Return the sequence modulus of a mix."""
     width = tokens * dim
     if tokens == 1 or b == 0:
-        return _scaled_form(a, separable_supremum(g, width, t, p))
+        return separable_supremum(g, width, t, p).times(a)
     along, across = abs(a + b), abs(a - b / (tokens - 1))
     gain = max(along, across)
     attained = along >= across or tokens % 2 == 0
@@ -98,11 +91,11 @@ def mix_closed_form(
     if kind == "sequence":
         return _mix_sequence(a, b, g, tokens, dim, delta, p)
     if kind == "token":
-        return _scaled_form(a, separable_supremum(g, dim, delta, p))
+        return separable_supremum(g, dim, delta, p).times(a)
     if tokens == 1:
         return ClosedForm(0.0, "exact", "one token has no context")
     pooled = g.stretched(math.sqrt(tokens - 1), 1.0)
-    return _scaled_form(b, separable_supremum(pooled, dim, delta, p))
+    return separable_supremum(pooled, dim, delta, p).times(b)
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from typing import Any, final
 
 import numpy as np
 
-from theory.notation import Kind, check_dim, check_tokens
-from theory.targets.base import ClosedForm, Smoothness, Target, namespace
+from theory.notation import Kind
+from theory.targets.base import ClosedForm, Scaled, Smoothness, Sum, Target, namespace
 from theory.targets.registry import TARGETS, parse_target, parse_terms
 
-__all__ = ["OwnFunction", "equivariance_gap", "load_function", "resolve_target"]
+__all__ = ["OwnFunction", "load_function", "own_functions", "resolve_target"]
 
 PROBE_SHAPES = ((5, 2, 1), (5, 3, 2))  # (B, N, d); a function may insist on one N or d
 PROBE_SEED = 0
@@ -231,32 +231,10 @@ def resolve_target(text: str) -> Target:
     return load_function(text) if whole else parse_terms(text, one)
 
 
-def equivariance_gap(
-    f: Callable[[Any], Any], *, tokens: int, dim: int, rng: np.random.Generator, samples: int = 64
-) -> tuple[float, float]:
-    """Return how far f is from permutation equivariance, on random inputs and permutations.
-
-    Parameters
-    ----------
-    f : callable
-        (B, N, d) NumPy arrays to the same shape.
-    tokens, dim : int
-        N and d.
-    rng : numpy.random.Generator
-    samples : int
-        How many inputs, each with its own permutation.
-
-    Returns
-    -------
-    gap : float
-        max |f(PX) - P f(X)| over samples and entries; 0 up to rounding for equivariant f.
-    scale : float
-        max f - min f over the same samples, to compare with.
-    """
-    tokens, dim = check_tokens(tokens), check_dim(dim)
-    x = rng.random((samples, tokens, dim))
-    order = rng.permuted(np.tile(np.arange(tokens), (samples, 1)), axis=1)
-    rows = np.arange(samples)[:, None]
-    straight = np.asarray(f(x))
-    gap = np.abs(np.asarray(f(x[rows, order])) - straight[rows, order]).max()
-    return float(gap), float(straight.max() - straight.min())
+def own_functions(target: Target) -> list[OwnFunction]:
+    """Return the functions the user wrote in a target, terms of sums included."""
+    if isinstance(target, Sum):
+        return [own for term in target.terms for own in own_functions(term)]
+    if isinstance(target, Scaled):
+        return own_functions(target.inner)
+    return [target] if isinstance(target, OwnFunction) else []
