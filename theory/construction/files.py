@@ -1,0 +1,398 @@
+"""Networks on disk: one JSON file, whole and checked, or refused in one line.
+
+Integers are hexadecimal strings ("0x1f", "-0x1"), fractions two of them ("0x1/0x3"): exact at any
+size, and not subject to the limit that Python sets on decimal digits.  The file carries the SHA-256
+digest of its own content, so that damage is found before anything is built.  It is replaced in one
+step: a reader or a kill sees the old file or the new one.  Reading runs no code from the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import operator
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar
+
+from theory.construction.network import Affine, Block, Head, Network, Unit
+
+__all__ = [
+    "FORMAT",
+    "MAX_BYTES",
+    "MAX_FRACTION_DIGITS",
+    "VERSION",
+    "LoadedNetwork",
+    "load_network",
+    "save_network",
+]
+
+FORMAT = "looprate-network"
+VERSION = 1
+MAX_BYTES = 256 * 2**20  # 256 MiB; a larger file is not read
+MAX_FRACTION_DIGITS = 2**16  # hexadecimal digits on each side: reducing longer ones is slow
+INTEGER = re.compile(r"0x0|-?0x[1-9a-f][0-9a-f]*")
+COORDINATE = re.compile(r"0|[1-9][0-9]{0,8}")
+CURE = "save the network again"
+PathLike = str | os.PathLike[str]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A network read from a file.
+
+    Attributes
+    ----------
+    network : Network
+    construction : dict or None
+        What it was compiled from, as it was given to :func:`save_network`.
+    """
+
+    network: Network
+    construction: dict[str, Any] | None
+
+
+def save_network(
+    path: PathLike, network: Network, *, construction: Mapping[str, Any] | None = None
+) -> None:
+    """Write a network to a file, which is replaced in one step or left as it was.
+
+    Parameters
+    ----------
+    path : path
+        Created with its folder.
+    network : Network
+    construction : mapping, optional
+        What it was compiled from: JSON values only (strings as keys, lists, no NaN).
+
+    Raises
+    ------
+    TypeError
+        If a weight is not an integer, or a weight of the decoder not a fraction.
+    ValueError
+        If ``construction`` would not come back equal, or the file would not be read again.
+    OSError
+        If the file cannot be written.
+    """
+    payload = {
+        "format": FORMAT,
+        "version": VERSION,
+        "digest": "",
+        **_facts(network),
+        "construction": _json_values(construction),
+    }
+    payload["digest"] = _digest(payload)
+    try:
+        _network(payload)
+    except ValueError as error:
+        raise ValueError(f"`network` must be one that can be read again: {error}") from None
+    content = (json.dumps(payload, allow_nan=False) + "\n").encode()
+    if len(content) > MAX_BYTES:
+        raise ValueError(
+            f"`network` must fit a file of {MAX_BYTES} bytes, got {len(content)}; take fewer loops"
+        )
+    _write_atomically(Path(path), content)
+
+
+def load_network(path: PathLike) -> LoadedNetwork:
+    """Return the network of a file written by :func:`save_network`.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    LoadedNetwork
+        Its network equals the one that was saved.
+
+    Raises
+    ------
+    ValueError
+        In one line, if the file is not exactly what :func:`save_network` writes: damaged, of a
+        newer version, longer than ``MAX_BYTES``, or wrong in any part.
+    OSError
+        If it cannot be opened.
+    """
+    try:
+        payload = _payload(_content(Path(path)))
+        return LoadedNetwork(_network(payload), payload["construction"])
+    except (ValueError, RecursionError) as error:
+        reason = "its brackets nest too deep" if isinstance(error, RecursionError) else str(error)
+        raise ValueError(
+            f"`path` must be a file written by save_network, got {os.fspath(path)!r}: "
+            f"{' '.join(reason.split())[:300]}; {CURE}"
+        ) from None
+
+
+# -- writing ---------------------------------------------------------------------------------------
+def _facts(network: Network) -> dict[str, Any]:
+    """Return the part of the file that describes the network."""
+    block = network.block
+    return {
+        "loops": operator.index(network.loops),
+        "rows": list(block.rows),
+        "heads": [
+            {part: _write_form(getattr(head, part)) for part in ("query", "key", "value", "output")}
+            for head in block.heads
+        ],
+        "units": [
+            {
+                "name": unit.name,
+                "reads": _write_form(unit.reads),
+                "bias": _write_integer(unit.bias),
+                "writes": _write_form(unit.writes),
+            }
+            for unit in block.units
+        ],
+        "drift": _write_form(block.drift),
+        "encoder": {
+            row: {"weights": _write_form(affine.weights), "bias": _write_integer(affine.bias)}
+            for row, affine in network.encoder.items()
+        },
+        "decoder": [
+            [{row: _write_fraction(w) for row, w in form.items()}, _write_fraction(bias)]
+            for form, bias in network.decoder
+        ],
+        "eta": {row: [_write_integer(v) for v in entry] for row, entry in network.eta.items()},
+    }
+
+
+def _write_form(form: Mapping[Any, int]) -> dict[str, str]:
+    """A form with its weights as strings."""
+    return {str(name): _write_integer(weight) for name, weight in form.items()}
+
+
+def _write_integer(value: Any) -> str:
+    """An integer as a hexadecimal string."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"`network` must have integer weights, got {value!r}; write it as an int")
+    return hex(value)
+
+
+def _write_fraction(value: Any) -> str:
+    """A fraction as two hexadecimal strings."""
+    if isinstance(value, bool) or not isinstance(value, int | Fraction):
+        raise TypeError(f"`decoder` must hold fractions, got {value!r}; write it as a Fraction")
+    return f"{hex(value.numerator)}/{hex(value.denominator)}"
+
+
+def _json_values(construction: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return a mapping as it will come back from the file, or raise."""
+    if construction is None:
+        return None
+    given = dict(construction)
+    try:
+        back = json.loads(json.dumps(given, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = str(error)[:200]
+    else:
+        if back == given:
+            return back
+        reason = "it would come back changed"
+    raise ValueError(
+        f"`construction` must hold JSON values only, strings as keys and no NaN: {reason}; write "
+        "lists for tuples and hex strings for large integers"
+    )
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file in one step; nothing is left behind when that fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+# -- reading ---------------------------------------------------------------------------------------
+def _content(path: Path) -> bytes:
+    """Return the bytes of a regular file that is not too long."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is not a regular file")
+    with path.open("rb") as stream:
+        content = stream.read(MAX_BYTES + 1) if found.st_size <= MAX_BYTES else b""
+    if found.st_size > MAX_BYTES or len(content) > MAX_BYTES:
+        raise ValueError(f"it has {found.st_size} bytes, more than the {MAX_BYTES} allowed")
+    return content
+
+
+def _payload(content: bytes) -> dict[str, Any]:
+    """Return the JSON object of a file whose format, version and digest are right."""
+    if not content:
+        raise ValueError("it is empty")
+    try:
+        payload = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise ValueError(f"it is not JSON, or cut short ({str(error)[:100]})") from None
+    if not isinstance(payload, dict) or payload.get("format") != FORMAT:
+        raise ValueError(f'it does not say "format": "{FORMAT}"')
+    version = payload.get("version")
+    if type(version) is int and version > VERSION:
+        raise ValueError(
+            f"its version {_short(version)} is newer than {VERSION}, the newest this looprate "
+            "reads; update looprate"
+        )
+    if type(version) is not int or version != VERSION:
+        raise ValueError(f"its version must be {VERSION}, got {_short(version)}")
+    if payload.get("digest") != _digest(payload):
+        raise ValueError("its digest does not match its content: the file was damaged or edited")
+    return payload
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and infinities, which are not JSON."""
+    raise ValueError(f"{name} is not JSON")
+
+
+def _digest(payload: Mapping[str, Any]) -> str:
+    """Return the SHA-256 digest of a file's content, in whatever order it is written."""
+    content = {key: value for key, value in payload.items() if key != "digest"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _network(payload: Mapping[str, Any]) -> Network:
+    """Build the network of a file, checking every part."""
+    parts = _keys(
+        payload,
+        "the file",
+        *("format", "version", "digest", "loops", "rows", "heads", "units", "drift"),
+        *("encoder", "decoder", "eta", "construction"),
+    )
+    if parts["construction"] is not None:
+        _typed(parts["construction"], "construction", dict)
+    block = Block(
+        rows=tuple(_list(parts["rows"], "rows", _name)),
+        heads=tuple(_list(parts["heads"], "heads", _head)),
+        units=tuple(_list(parts["units"], "units", _unit)),
+        drift=_form(parts["drift"], "drift"),
+    )
+    decoder = tuple(_list(parts["decoder"], "decoder", _output))
+    if not decoder:
+        raise ValueError("`decoder` must hold at least one coordinate, got none")
+    encoder = _mapping(parts["encoder"], "encoder", _affine)
+    beyond = {i for affine in encoder.values() for i in affine.weights if i >= len(decoder)}
+    if beyond:
+        raise ValueError(
+            f"`encoder` must read coordinates below d = {len(decoder)}, got {min(beyond)}"
+        )
+    eta = _mapping(parts["eta"], "eta", lambda value, place: tuple(_list(value, place, _integer)))
+    return Network(block, encoder, decoder, eta, _typed(parts["loops"], "loops", int))
+
+
+def _head(value: Any, place: str) -> Head:
+    """Read one head."""
+    parts = _keys(value, place, "query", "key", "value", "output")
+    return Head(**{part: _form(form, f"{place}.{part}") for part, form in parts.items()})
+
+
+def _unit(value: Any, place: str) -> Unit:
+    """Read one hidden unit."""
+    parts = _keys(value, place, "name", "reads", "bias", "writes")
+    return Unit(
+        name=_name(parts["name"], f"{place}.name"),
+        reads=_form(parts["reads"], f"{place}.reads"),
+        bias=_integer(parts["bias"], f"{place}.bias"),
+        writes=_form(parts["writes"], f"{place}.writes"),
+    )
+
+
+def _affine(value: Any, place: str) -> Affine:
+    """Read one row of L1."""
+    parts = _keys(value, place, "weights", "bias")
+    weights = _form(parts["weights"], f"{place}.weights")
+    for coordinate in weights:
+        if not COORDINATE.fullmatch(coordinate):
+            raise ValueError(
+                f"`{place}.weights` must have coordinates 0, 1, ..., got {_short(coordinate)}"
+            )
+    return Affine({int(i): w for i, w in weights.items()}, _integer(parts["bias"], f"{place}.bias"))
+
+
+def _output(value: Any, place: str) -> tuple[Mapping[str, Fraction], Fraction]:
+    """Read one coordinate of L2."""
+    pair = _typed(value, place, list)
+    if len(pair) != 2:
+        raise ValueError(f"`{place}` must be [weights, bias], got {len(pair)} entries")
+    return _mapping(pair[0], place, _fraction), _fraction(pair[1], place)
+
+
+def _form(value: Any, place: str) -> dict[str, int]:
+    """Read a linear form."""
+    return _mapping(value, place, _integer)
+
+
+def _integer(value: Any, place: str) -> int:
+    """Read an integer."""
+    if not isinstance(value, str) or not INTEGER.fullmatch(value):
+        raise ValueError(f'`{place}` must be an integer like "-0x1f", got {_short(value)}')
+    return int(value, 16)
+
+
+def _fraction(value: Any, place: str) -> Fraction:
+    """Read a fraction in lowest terms."""
+    above, _, below = _typed(value, place, str).partition("/")
+    if max(len(above), len(below)) > MAX_FRACTION_DIGITS:
+        raise ValueError(f"`{place}` must have at most {MAX_FRACTION_DIGITS} digits on each side")
+    numerator, denominator = _integer(above, place), _integer(below, place)
+    fraction = Fraction(numerator, max(denominator, 1))
+    if (fraction.numerator, fraction.denominator) != (numerator, denominator):
+        raise ValueError(f'`{place}` must be in lowest terms like "0x1/0x3", got {_short(value)}')
+    return fraction
+
+
+def _name(value: Any, place: str) -> str:
+    """Read the name of a row or unit."""
+    return _typed(value, place, str)
+
+
+def _typed(value: Any, place: str, kind: type[T]) -> T:
+    """Return a value of exactly this type; a bool is not an int."""
+    if type(value) is not kind:
+        raise ValueError(f"`{place}` must be {kind.__name__} in JSON, got {_short(value)}")
+    return value
+
+
+def _list(value: Any, place: str, read: Callable[[Any, str], T]) -> list[T]:
+    """Read a list entry by entry."""
+    entries = _typed(value, place, list)
+    return [read(entry, f"{place}[{index}]") for index, entry in enumerate(entries)]
+
+
+def _mapping(value: Any, place: str, read: Callable[[Any, str], T]) -> dict[str, T]:
+    """Read a mapping entry by entry."""
+    entries = _typed(value, place, dict)
+    return {name: read(entry, f"{place}[{_short(name)}]") for name, entry in entries.items()}
+
+
+def _keys(value: Any, place: str, *names: str) -> dict[str, Any]:
+    """Return an object that has exactly these keys."""
+    found = _typed(value, place, dict)
+    if found.keys() != set(names):
+        missing = ", ".join(name for name in names if name not in found) or None
+        unknown = _short(", ".join(sorted(found.keys() - set(names))))
+        raise ValueError(
+            f"`{place}` must have the keys {', '.join(names)}: missing {missing}, unknown {unknown}"
+        )
+    return found
+
+
+def _short(value: Any) -> str:
+    """Show a value in an error message, cut to a few characters."""
+    if isinstance(value, list | dict):
+        return f"a {type(value).__name__} of {len(value)} entries"
+    return repr(value[:40] + "..." if isinstance(value, str) and len(value) > 40 else value)
