@@ -12,9 +12,12 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+import figures.arithmetic as arithmetic
 import figures.bound_terms as bound_terms
 import figures.error_against_loops as error_against_loops
+import figures.memorisers as memorisers
 import figures.moduli as moduli
+import figures.stages as stages
 import figures.training_curves as training_curves
 from figures.rows import Row, check_columns, read_rows
 from figures.style import STYLES
@@ -77,6 +80,9 @@ KINDS: dict[str, FigureKind] = {
     "moduli": _single(moduli),
     "bound-terms": _panelled(bound_terms),
     "training-curves": _panelled(training_curves),
+    "memorisers": _single(memorisers),
+    "arithmetic": _panelled(arithmetic),
+    "stages": FigureKind(stages.COLUMNS, stages.CHOICES, lambda rows: stages.SIZE, stages.draw_all),
 }
 
 

@@ -1,4 +1,4 @@
-"""The main figure: trained errors, proven bounds and rates against the loop count."""
+"""The main figure: trained and constructed errors, proven bounds and rates against loops."""
 
 from __future__ import annotations
 
@@ -21,35 +21,42 @@ from figures.common import (
     setting_title,
     shade_vacuous,
 )
+from figures.constructed_curves import draw_constructed
 from figures.rows import Row, column, distinct, where
 from figures.style import FAMILY_STYLE, GREY, points
 from theory.verdict import Verdict
 
-__all__ = ["CHOICES", "COLUMNS", "SIZE", "draw"]
+__all__ = ["CHOICES", "COLUMNS", "OPTIONAL", "SIZE", "draw"]
 
-SIZE = (6.75, 4.1)  # inches, at the size of a page
+SIZE = (6.75, 4.5)  # inches, at the size of a page
 COLUMNS = {
-    "curve": "trained, bound, rate or trivial",
+    "curve": "trained, constructed, bound, rate or trivial",
     "family": "lt, tmlt or untied",
-    "label": "which bound or rate",
+    "label": "which construction, bound or rate",
     "loops": "loop count r",
     "seed": "seed of a trained network",
-    "value": "L^p error, bound or rate; empty if the run diverged",
+    "value": "L^p error (constructed: its certified upper end), bound or rate; empty if diverged",
     "stderr": "standard error of the value",
     "status": "verdict on a bound at this loop count",
     **SETTING_COLUMNS,
 }
+OPTIONAL = {"lower": "certified lower end of the error of a constructed network"}
 CHOICES = {
-    "curve": ("trained", "bound", "rate", "trivial"),
+    "curve": ("trained", "constructed", "bound", "rate", "trivial"),
     "family": tuple(FAMILY_STYLE),
     "status": tuple(str(word) for word in Verdict),
 }
-NOTE = "trained = approximation + optimisation error; bounds are existence statements"
+NOTES = {  # what a reader must not mix up, said of the curves that are there
+    "trained": "trained = approximation + optimisation error",
+    "constructed": "constructed = exact weights, certified error",
+    "bound": "bounds are existence statements",
+}
+NOTES_A_LINE = 2
 DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 BOUND_MARKS = ("", "D", "P", "X", "v")  # tell several bounds of one family apart
 SMALLEST_MARGIN = 5e-4  # relative, below which three digits do not show a standard error
-ROOM_ABOVE = 2.7  # of the best constant, as a factor
-ROOM_BELOW = 1.5  # of the smallest trained error
+ROOM_ABOVE = 2.7  # of the best constant and of constructed errors, as a factor
+ROOM_BELOW = 1.5  # of the smallest trained or constructed error
 GROWTH_OF_AXES = 1.15  # by the layout, which comes after the words are placed
 WORDS_EVERYWHERE = ("vacuous on this whole range: no proven bound is below the best constant",)
 WORDS_HERE = (
@@ -61,25 +68,28 @@ WORDS_FOR_LEGEND = "vacuous: no proven bound below best constant"
 
 
 def draw(ax: Axes, rows: Sequence[Row]) -> None:
-    """Draw trained errors, bounds where they say something, rates and the best constant.
+    """Draw trained and constructed errors, bounds where they say something, rates.
 
     Parameters
     ----------
     ax : Axes
         Empty; gets logarithmic axes.
     rows : sequence of rows
-        With the columns :data:`COLUMNS`.
+        With the columns :data:`COLUMNS`; a file without constructed networks needs none of
+        :data:`OPTIONAL`.
 
     Notes
     -----
     A trained family is the median over seeds with the band from the smallest to the largest; runs
-    without a value are left out and counted in the legend.  A bound is drawn where its status is
-    "holds" only, as steps that carry each value to the right, which never understates it between
-    two stored loop counts.  Rates hold up to a constant: their level means nothing.
+    without a value are left out and counted in the legend.  A constructed network is a marker at
+    its certified error, with a bar down to the lower end where it is seen.  A bound is drawn where
+    its status is "holds" only, as steps that carry each value to the right, which never understates
+    it between two stored loop counts.  Rates hold up to a constant: their level means nothing.
     """
     ax.set_xscale("log")
     ax.set_yscale("log")
     measured = _draw_trained(ax, where(rows, curve="trained"))
+    measured += draw_constructed(ax, where(rows, curve="constructed"))
     measured += _draw_trivial(ax, where(rows, curve="trivial"))
     bounds = where(rows, curve="bound")
     theory = _draw_bounds(ax, bounds) + _draw_rates(ax, where(rows, curve="rate"))
@@ -91,7 +101,7 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     ax.set_xlabel("loops $r$")
     ax.set_ylabel("$L^p$ error on the cube")
     plain_log_ticks(ax)
-    _legend(ax, measured, theory)
+    _legend(ax, measured, theory, note=_note(rows))
 
 
 def _draw_trained(ax: Axes, rows: Sequence[Row]) -> list[Artist]:
@@ -190,18 +200,19 @@ def _draw_trivial(ax: Axes, rows: Sequence[Row]) -> list[Artist]:
 
 
 def _set_limits(ax: Axes, rows: Sequence[Row]) -> tuple[float, float]:
-    """Limits that show every trained error and the best constant; return those of x."""
+    """Limits that show every error of a network and the best constant; return those of x."""
     loops = column(rows, "loops")
     loops = loops[np.isfinite(loops)]
     left, right = (loops.min() / 1.3, loops.max() * 1.3) if loops.size else (1.0, 10.0)
     ax.set_xlim(left, right)
     trained = _positive(where(rows, curve="trained"))
+    constructed = _positive(where(rows, curve="constructed"))
     trivial = _positive(where(rows, curve="trivial"))
-    seen = np.concatenate([trained, trivial])
-    if not trained.size:
+    seen = np.concatenate([trained, constructed, trivial])
+    if not trained.size and not constructed.size:
         seen = np.concatenate([trivial, _positive(where(rows, status=str(Verdict.HOLDS)))])
     if seen.size:
-        top = trivial.max() if trivial.size else seen.max()
+        top = np.max([*trivial, *constructed] or seen)
         ax.set_ylim(seen.min() / ROOM_BELOW, max(ROOM_ABOVE * top, 1.2 * seen.max()))
     return float(left), float(right)
 
@@ -238,18 +249,27 @@ def _name_the_span(ax: Axes, span: Patch, left: float, right: float) -> list[Art
     return [span]
 
 
-def _legend(ax: Axes, measured: list[Artist], theory: list[Artist]) -> None:
+def _note(rows: Sequence[Row]) -> str:
+    """What the curves in the rows are, for the legend; a trained one is always compared."""
+    there = {"trained", "bound", *distinct(rows, "curve")}
+    parts = [words for name, words in NOTES.items() if name in there]
+    lines = [parts[at : at + NOTES_A_LINE] for at in range(0, len(parts), NOTES_A_LINE)]
+    return ";\n".join("; ".join(line) for line in lines)
+
+
+def _legend(ax: Axes, measured: list[Artist], theory: list[Artist], *, note: str) -> None:
     """Below the axes, measured things on the left and theory on the right."""
     fill = [blank() for _ in range(abs(len(measured) - len(theory)))]
     short, long = sorted((measured, theory), key=len)
     short.extend(fill)
     handles = [*measured, *theory]
     if handles:
-        ax.legend(
+        legend = ax.legend(
             handles=handles,
             labels=[str(handle.get_label()) for handle in handles],
             ncols=2 if long and theory else 1,
             loc="upper center",
             bbox_to_anchor=(0.5, -0.16),
-            title=NOTE,
+            title=note,
         )
+        legend.get_title().set_multialignment("center")

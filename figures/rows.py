@@ -32,6 +32,17 @@ Row = Mapping[str, Cell]
 
 #: Columns that hold numbers, in every figure, and the least value that makes sense in each.
 NUMBERS = {
+    "position": -math.inf,
+    "height": -math.inf,
+    "token": 1.0,
+    "loop": 0.0,
+    "grid": 1.0,
+    "periods": 0.0,
+    "gap": 0.0,
+    "residual": 0.0,
+    "bound": 0.0,
+    "bits": 1.0,
+    "labels": 1.0,
     "loops": 1.0,
     "seed": 0.0,
     "step": 0.0,
@@ -47,7 +58,7 @@ NUMBERS = {
     "dim": 1.0,
     "p": 1.0,
 }
-FLAGS = frozenset({"chosen"})
+FLAGS = frozenset({"chosen", "used", "refused"})
 TRUE, FALSE = ("1", "true", "yes"), ("0", "false", "no")
 
 
@@ -192,16 +203,22 @@ def _cell(text: str, name: str, place: str) -> Cell:
         )
     if name not in NUMBERS:
         return text
-    try:
-        number = float(text)
-    except ValueError:
-        number = -math.inf
-    if number < NUMBERS[name]:
+    number, least = _number(text), NUMBERS[name]
+    if number is None or number < least:
+        wanted = "a number" if math.isinf(least) else f"a number >= {least:g}"
         raise ValueError(
-            f"{place}: column `{name}` must be a number >= {NUMBERS[name]:g}, got {text!r}; "
+            f"{place}: column `{name}` must be {wanted}, got {text!r}; "
             "correct the cell or leave it empty"
         )
     return None if math.isnan(number) else number
+
+
+def _number(text: str) -> float | None:
+    """Return the number a text stands for, None if it is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _cell_text(value: Cell) -> str:

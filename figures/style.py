@@ -16,9 +16,11 @@ __all__ = [
     "FAMILY_STYLE",
     "GREY",
     "KIND_STYLE",
+    "MEMORISER_STYLE",
     "SHADE",
     "STYLES",
     "TERM_STYLE",
+    "TOKEN_STYLE",
     "LineStyle",
     "RcParams",
     "TermStyle",
@@ -61,6 +63,15 @@ KIND_STYLE = {  # widths differ: two moduli may coincide
     "sequence": LineStyle("#000000", "o", 1.0, r"sequence $w$"),
     "token": LineStyle("#009E73", "s", 1.5, r"token $w_{\mathrm{tok}}$"),
     "contextual": LineStyle("#CC79A7", "^", 0.8, r"contextual $w_{\mathrm{cont}}$"),
+}
+MEMORISER_STYLE = {  # orange is what needs eta(t), as in FAMILY_STYLE; all three may meet at 0
+    "increments": LineStyle("#0072B2", "o", 1.5, "increments"),
+    "timestep": LineStyle("#E69F00", "s", 1.1, "timestep"),
+    "digits": LineStyle("#D55E00", "^", 0.8, "digits"),
+}
+TOKEN_STYLE = {
+    1: LineStyle("#009E73", "o", 1.2, "token 1"),
+    2: LineStyle("#CC79A7", "s", 1.2, "token 2"),
 }
 TERM_STYLE = {
     "token": TermStyle("#009E73", "", "token"),

@@ -14,12 +14,13 @@ from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_rgb
 
 import figures
+from cases.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
 from figures import bound_terms, error_against_loops, moduli, training_curves
 from figures.__main__ import main
 from figures.common import setting_title
 from figures.drawing import KINDS, make_figure, redraw_each
 from figures.rows import read_rows, write_rows
-from figures.style import FAMILY_STYLE, KIND_STYLE, TERM_STYLE
+from figures.style import FAMILY_STYLE, KIND_STYLE, MEMORISER_STYLE, TERM_STYLE, TOKEN_STYLE
 
 SETTING = {
     "target": "mean-field",
@@ -95,6 +96,9 @@ CASES = {
     "moduli": moduli_rows,
     "bound-terms": terms_rows,
     "training-curves": curves_rows,
+    "memorisers": memoriser_rows,
+    "arithmetic": arithmetic_rows,
+    "stages": stage_rows,
 }
 
 
@@ -276,7 +280,11 @@ def test_files_that_mix_targets_are_refused():
         setting_title([SETTING, SETTING | {"tokens": 3}])
 
 
-@pytest.mark.parametrize("table", [FAMILY_STYLE, KIND_STYLE], ids=["family", "kind"])
+@pytest.mark.parametrize(
+    "table",
+    [FAMILY_STYLE, KIND_STYLE, MEMORISER_STYLE, TOKEN_STYLE],
+    ids=["family", "kind", "memoriser", "token"],
+)
 def test_colours_differ_in_greyscale(table):
     greys = sorted(np.dot((0.299, 0.587, 0.114), to_rgb(style.colour)) for style in table.values())
     assert min(np.diff(greys)) > LEAST_GREY_GAP

@@ -1,0 +1,203 @@
+"""Where arithmetic breaks: error of a constructed network in floating point and in integers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from numpy.typing import NDArray
+
+from figures.common import SETTING_COLUMNS, fit_width, setting_title
+from figures.rows import Row, column, where
+from figures.style import MEMORISER_STYLE, points
+
+__all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]
+
+SIZE = (2.0, 2.9)  # inches a panel, at the size of a page
+MARGIN = 1.35  # inches to the right of the panels, for the legend
+COLUMNS = {
+    "memoriser": "increments, timestep or digits",
+    "arithmetic": "float32, float64 or exact",
+    "labels": "number of labels the network holds",
+    "value": "largest error against the exact network, in units of the target; empty: not finite",
+    "refused": "1 where the exact module refuses: a weight leaves the significand",
+    **SETTING_COLUMNS,
+}
+ARITHMETIC = {"float32": "float32", "float64": "float64", "exact": "exact integers"}
+CHOICES = {"memoriser": tuple(MEMORISER_STYLE), "arithmetic": tuple(ARITHMETIC)}
+NEUTRAL = "Error of the arithmetic against the number of labels"
+BROKEN = 0.01  # error, in units of the target, that nobody would call rounding
+DECADES_BELOW, DECADES_ABOVE = 2, 1.5  # room for the level of 0, and for what is not finite
+
+
+def panels(rows: Sequence[Row]) -> list[str]:
+    """Return the arithmetics in the rows, one panel each."""
+    return [name for name in ARITHMETIC if where(rows, arithmetic=name)]
+
+
+def draw(ax: Axes, rows: Sequence[Row]) -> None:
+    """Draw the first arithmetic in the rows: one line per memoriser.
+
+    Parameters
+    ----------
+    ax : Axes
+        Empty; gets a logarithmic x axis, and a y axis that is logarithmic above its smallest
+        value, has 0 as a level of its own at the bottom and "not finite" as one at the top.
+    rows : sequence of rows
+        With the columns :data:`COLUMNS`.
+
+    Notes
+    -----
+    Hollow markers are what the exact module refuses.  A row without a value is drawn at the top:
+    it is not finite, or, hollow, it was refused before there was a number.
+    """
+    first = panels(rows)[0] if panels(rows) else None
+    _draw_panel(ax, where(rows, arithmetic=first), _levels(rows))
+    fit_width(ax.set_title(f"{_message(rows)}\n{setting_title(rows)}"))
+    _legend(ax, rows)
+
+
+def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
+    """Draw one panel an arithmetic, all on one y axis."""
+    names: list[str | None] = [*panels(rows)] or [None]
+    grid = figure.subplots(1, len(names), sharex=True, sharey=True, squeeze=False)[0]
+    for ax, name in zip(grid, names, strict=True):
+        _draw_panel(ax, where(rows, arithmetic=name), _levels(rows))
+        ax.set_title(ARITHMETIC.get(name or "", ""), fontsize="medium")
+        ax.label_outer()
+    fit_width(figure.suptitle(f"{_message(rows)}\n{setting_title(rows)}", fontsize="large"))
+    _legend(grid[-1], rows)
+
+
+def _levels(rows: Sequence[Row]) -> tuple[int, int]:
+    """Decades below and above all positive values."""
+    values = column(rows, "value")
+    values = values[np.isfinite(values) & (values > 0)]
+    if not values.size:
+        return -1, 0
+    return math.floor(math.log10(values.min())), math.ceil(math.log10(values.max()))
+
+
+def _draw_panel(ax: Axes, rows: Sequence[Row], levels: tuple[int, int]) -> None:
+    """Draw the lines of one arithmetic on axes with room for 0 and for what is not finite."""
+    low, high = levels
+    roof = 10.0 ** (high + DECADES_ABOVE)
+    ax.set_xscale("log")
+    ax.set_yscale("symlog", linthresh=10.0**low, linscale=DECADES_BELOW, subs=[])
+    for index, name in enumerate(name for name in MEMORISER_STYLE if where(rows, memoriser=name)):
+        _draw_line(ax, where(rows, memoriser=name), name, roof=roof, zorder=3 + index)
+    top = "no number" if where(rows, value=None, refused=True) else "not finite"
+    decades = [10.0**e for e in range(low, high + 1, max(1, (high - low) // 5))]
+    ax.yaxis.set_major_locator(FixedLocator([0.0, *decades, roof]))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, roof, top)))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_ylim(-(10.0**low) * 0.25, roof * 4.0)
+    ax.axhline(0.0, color="0.8", linewidth=points(0.5), zorder=1)
+    ax.axhline(roof, color="0.8", linewidth=points(0.5), linestyle="dotted", zorder=1)
+    ax.set_xlabel("number of labels")
+    ax.set_ylabel("largest error of the output")
+
+
+def _draw_line(ax: Axes, rows: Sequence[Row], name: str, *, roof: float, zorder: float) -> None:
+    """Draw one memoriser: filled markers, hollow where refused, at the top where not finite."""
+    style = MEMORISER_STYLE[name]
+    ordered = sorted(rows, key=lambda row: float(row.get("labels") or 0.0))
+    labels, value = column(ordered, "labels"), column(ordered, "value")
+    refused = _refused(ordered)
+    height = np.where(np.isfinite(value), value, roof)
+    look: dict[str, Any] = {
+        "color": style.colour,
+        "marker": style.marker,
+        "clip_on": False,
+        "zorder": zorder,
+    }
+    ax.plot(labels, height, linewidth=points(style.width), label=style.name, markevery=[], **look)
+    for chosen, fill, words in ((~refused, style.colour, "held"), (refused, "white", "refused")):
+        if not chosen.any():
+            continue
+        ax.plot(
+            labels[chosen],
+            height[chosen],
+            linestyle="none",
+            markersize=points(0.9 + 2.0 * style.width),
+            markerfacecolor=fill,
+            label=f"_{name} {words}",
+            **look,
+        )
+
+
+def _refused(rows: Sequence[Row]) -> NDArray[np.bool_]:
+    """Whether the exact module refuses each row."""
+    return np.array([row.get("refused") is True for row in rows], dtype=bool)
+
+
+def _tick(value: float, roof: float, top: str) -> str:
+    """Text of a tick: the two special levels in words."""
+    if value == 0.0:
+        return "exactly 0"
+    return top if value == roof else rf"$10^{{{math.log10(value):.0f}}}$"
+
+
+def _message(rows: Sequence[Row]) -> str:
+    """Title: which memoriser breaks first, and whether the exact one ever does."""
+    floating = [row for row in rows if row.get("arithmetic") != "exact"]
+    first: dict[float, list[str]] = {}
+    for name in (name for name in MEMORISER_STYLE if where(floating, memoriser=name)):
+        broken = _broken(where(floating, memoriser=name))
+        first.setdefault(broken[0] if broken else math.inf, []).append(MEMORISER_STYLE[name].name)
+    kept = " and ".join(first.pop(math.inf, []))
+    if not first:
+        return NEUTRAL
+    order = ", then ".join(" and ".join(first[at]) for at in sorted(first))
+    exact = column(where(rows, arithmetic="exact"), "value")
+    tail = "; exact integers never" if exact.size and not exact.any() else ""
+    return f"Floating point breaks {order}{f', not {kept}' if kept else ''}{tail}"
+
+
+def _broken(rows: Sequence[Row]) -> list[float]:
+    """Numbers of labels, ascending, at which the output is wrong or there is none."""
+    value = column(rows, "value")
+    bad = (value > BROKEN) | ~np.isfinite(value)
+    return sorted(float(at) for at in column(rows, "labels")[bad])
+
+
+def _legend(ax: Axes, rows: Sequence[Row]) -> None:
+    """Right of the axes: each memoriser with where it breaks, and what a hollow marker is."""
+    handles: list[Artist] = []
+    for name in (name for name in MEMORISER_STYLE if where(rows, memoriser=name)):
+        style = MEMORISER_STYLE[name]
+        words = [style.name]
+        for arithmetic in panels(rows):
+            broken = _broken(where(rows, memoriser=name, arithmetic=arithmetic))
+            words.append(
+                f"  {arithmetic}: " + (f"{broken[0]:g} labels" if broken else "holds here")
+            )
+        handles.append(
+            Line2D([], [], color=style.colour, marker=style.marker, label="\n".join(words))
+        )
+    if _refused(rows).any():
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color="0.4",
+                linestyle="none",
+                marker="o",
+                markerfacecolor="white",
+                label="hollow: refused by\nthe exact module",
+            )
+        )
+    ax.legend(
+        handles=handles,
+        title=f"breaks (error > {BROKEN:g}) at",
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+        labelspacing=0.9,
+    )
