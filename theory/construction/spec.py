@@ -58,6 +58,9 @@ class ConstructionSpec:
             raise TypeError(f"`sharpness` (Mδ) must be an integer >= 2, got {self.sharpness!r}")
         if self.sharpness < 2:
             raise ValueError(f"`sharpness` (Mδ) must be an integer >= 2, got {self.sharpness}")
+        for name in ("tokens", "dim", "grid", "bits"):  # NumPy integers overflow in powers
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else int(value))
 
     @property
     def _shape(self) -> dict[str, Any]:
