@@ -1,0 +1,83 @@
+"""Specs, exact inputs and label tables for the tests of constructed networks."""
+
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+
+from theory.construction.labels import LabelTable
+from theory.construction.spec import ConstructionSpec
+from theory.loop_counts import CODINGS, MEMORISERS
+
+__all__ = [
+    "SEQUENCES",
+    "SHAPES",
+    "VARIANTS",
+    "cell_point",
+    "cell_tuples",
+    "hand_table",
+    "make_spec",
+    "strip_point",
+]
+
+SHAPES = ((1, 1, 4), (2, 1, 3), (3, 1, 3), (1, 2, 2), (2, 2, 2), (3, 2, 2))  # (N, d, m)
+VARIANTS = tuple(product(MEMORISERS, CODINGS))
+UNIT = Fraction(1, 4)  # of values made by hand
+
+SEQUENCES = {  # hard sequences of label values, by their count
+    "constant": lambda count: [3] * count,
+    "monotone": lambda count: [k * k for k in range(count)],
+    "falling": lambda count: [-7 * k for k in range(count)],
+    "alternating": lambda count: [100 * (k % 2) for k in range(count)],
+    "uneven gaps": lambda count: [0, 10, 7, -4][: min(count, 4)] + [-4] * (count - 4),
+    "one spike": lambda count: [-5 if k == count // 2 else -1000 for k in range(count)],
+    "random": lambda count: np.random.default_rng(count).integers(-99, 99, count).tolist(),
+}
+
+
+def make_spec(tokens, dim, grid, memoriser="timestep", coding="rank", *, bits=3, **more):
+    """A spec in one line; bits are kept for digits alone."""
+    given = bits if memoriser == "digits" else None
+    return ConstructionSpec(tokens, dim, grid, memoriser, coding, given, **more)
+
+
+def hand_table(values, dim=1):
+    """A label table of integers: one sequence for all coordinates, or one for each."""
+    columns = np.asarray(values, dtype=np.int64).reshape(dim if np.ndim(values) > 1 else 1, -1)
+    values = np.ascontiguousarray(np.broadcast_to(columns, (dim, columns.shape[1])).T)
+    return LabelTable(values, np.ones(len(values), dtype=bool), UNIT)
+
+
+def cell_tuples(spec):
+    """Every choice of a cell for every token, collisions included."""
+    return product(range(spec.cells), repeat=spec.tokens)
+
+
+def cell_point(cells, spec, rng):
+    """An input off the strips with these cells; edges of the cells come up often."""
+    return [
+        [_inside(z // spec.grid**i % spec.grid, spec, rng) for i in range(spec.dim)] for z in cells
+    ]
+
+
+def strip_point(spec, rng):
+    """An input with about half of its coordinates inside strips, the others anywhere."""
+
+    def coordinate():
+        inside = spec.grid > 1 and rng.random() < 0.5
+        return _in_strip(spec, rng) if inside else Fraction(rng.randrange(33), 32)
+
+    return [[coordinate() for _ in range(spec.dim)] for _ in range(spec.tokens)]
+
+
+def _inside(b, spec, rng):
+    """A coordinate of cell b: its lowest point off the strip, its upper grid line, or between."""
+    low = Fraction(b, spec.grid) + (Fraction(1, spec.slope) if b else 0)
+    high = Fraction(b + 1, spec.grid)
+    return low + (high - low) * rng.choice([0, 1, Fraction(rng.randrange(9), 8)])
+
+
+def _in_strip(spec, rng):
+    """A coordinate inside a strip."""
+    line = rng.randrange(1, spec.grid)
+    return Fraction(line, spec.grid) + Fraction(rng.randrange(1, 8), 8 * spec.slope)
