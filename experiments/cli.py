@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         "--slope", type=float, default=math.inf, help="M, the quantiser's slope (default: inf)"
     )
     _json(bound)
+    _construct(commands)
     _verify(commands)
 
     figures = _command(
@@ -115,6 +116,69 @@ def _parser() -> argparse.ArgumentParser:
     )
     _json(figures)
     return parser
+
+
+def _construct(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """Add the compiler and its certificate."""
+    construct = _command(
+        commands,
+        "construct",
+        "Compile the proof of Theorem 3.6 into the weights of a looped Transformer for TARGET,\n"
+        "run it in exact arithmetic on every cell, and certify its error.\n\n"
+        "The error is enclosed rigorously and set against an explicit inequality, term by term.\n"
+        "holds: checked, and the bound is below the best constant's error. vacuous: checked, but\n"
+        "the bound is not. violated: an output is not the construction's, or the error exceeds\n"
+        "the bound. not testable: a hypothesis fails, or a weight is not the construction's.\n\n"
+        "JSON: {rows, width, heads, loops, paper_loops, labels, memoriser_error, error_lower,\n"
+        "error_upper, error_sampled, bound, trivial, terms, weight_bits, verdict, reason, checks,\n"
+        "...}; terms has {lower, upper, bound} for discretisation, memoriser, collisions, strips.",
+        "looprate construct mean-field --grid 16 --memoriser timestep --save net.json",
+    )
+    construct.add_argument(
+        "target", metavar="TARGET", nargs="?", help="may be left out with --load"
+    )
+    _shape(construct, p=1.0)
+    construct.add_argument(
+        "-m", "--grid", type=int, help="m, cells a side; cells are 1/m wide (default: 8)"
+    )
+    construct.add_argument(
+        "--memoriser",
+        choices=["increments", "timestep", "digits"],
+        help="increments (Lemma 4.1), timestep (Theorem 4.2, the default) or digits (this "
+        "project's, no eta(t))",
+    )
+    construct.add_argument(
+        "--bits", type=int, help="q, digits per label, for digits (default: 3 beyond the grid's)"
+    )
+    construct.add_argument(
+        "--coding",
+        choices=["sum", "rank"],
+        help="label of a token (default: sum for increments, rank for the others)",
+    )
+    construct.add_argument(
+        "--sharpness",
+        type=int,
+        help="M delta, cell width over strip width of the quantiser (default: 2^30)",
+    )
+    construct.add_argument(
+        "--tolerance",
+        type=float,
+        default=5e-3,
+        help="relative width of the error's enclosure to aim at (default: 0.005)",
+    )
+    construct.add_argument(
+        "--budget", type=float, default=120.0, help="seconds it may take (default: 120)"
+    )
+    construct.add_argument("--seed", type=int, default=0, help="of the cross-checks (default: 0)")
+    construct.add_argument("--save", type=Path, metavar="FILE", help="write the network as JSON")
+    construct.add_argument(
+        "--load", type=Path, metavar="FILE", help="certify a saved network instead of compiling"
+    )
+    construct.add_argument(
+        "--out", type=Path, metavar="DIR", help="draw the stages of the proof (N = 2, d = 1)"
+    )
+    _style(construct)
+    _json(construct)
 
 
 def _verify(commands: argparse._SubParsersAction[_Parser]) -> None:

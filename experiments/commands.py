@@ -7,21 +7,21 @@ own, which reads nothing but stored rows.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.drawing import draw_folder
+from experiments.printing import in_words, print_json, print_table
 from experiments.progress import Progress
 
 if TYPE_CHECKING:
     from experiments.config import StudyConfig
     from theory.targets import Target
 
-__all__ = ["bound", "figures", "moduli", "targets", "verify"]
+__all__ = ["bound", "construct", "figures", "moduli", "targets", "verify"]
 
 
 def targets(options: Namespace) -> int:
@@ -40,7 +40,7 @@ def targets(options: Namespace) -> int:
         for name, cls in TARGETS.items()
     ]
     if options.json:
-        return _print_json(found)
+        return print_json(found)
     rows = []
     for entry in found:
         parameters = [
@@ -48,7 +48,7 @@ def targets(options: Namespace) -> int:
             for q in entry["parameters"]
         ]
         rows.append([entry["name"], ", ".join(parameters), entry["summary"]])
-    return _print_table(["target", "parameters", "what it is"], rows)
+    return print_table(["target", "parameters", "what it is"], rows)
 
 
 def moduli(options: Namespace) -> int:
@@ -74,8 +74,8 @@ def moduli(options: Namespace) -> int:
         )
     rows = evaluate.moduli_rows(f, curves, **shape)
     if options.json:
-        return _print_json(rows)
-    print(f"{f}: {_words(shape)}; smoothness: {f.smoothness.note}")
+        return print_json(rows)
+    print(f"{f}: {in_words(shape)}; smoothness: {f.smoothness.note}")
     table = [
         [
             row["kind"],
@@ -86,7 +86,7 @@ def moduli(options: Namespace) -> int:
         ]
         for row in rows
     ]
-    _print_table(["modulus", "delta", "lower bound", "closed form", "side"], table)
+    print_table(["modulus", "delta", "lower bound", "closed form", "side"], table)
     print("Lower bounds are guaranteed: a pair of inputs attains each. A closed form is exact or a")
     print("proven upper bound, as its side says.")
     return 0
@@ -120,10 +120,17 @@ def bound(options: Namespace) -> int:
     )
     found = [at(loops) for loops in counts]
     if options.json:
-        return _print_json([row.as_dict() for row in found])
-    print(f"{f}: {_words(shape)}")
+        return print_json([row.as_dict() for row in found])
+    print(f"{f}: {in_words(shape)}")
     print(f"{found[0].version}; best constant: {trivial:.4g} (standard error {stderr:.1g})")
     return _print_bound(found)
+
+
+def construct(options: Namespace) -> int:
+    """Compile the proof for a target and certify it."""
+    from experiments.command_construct import run_construct
+
+    return run_construct(options)
 
 
 def verify(options: Namespace) -> int:
@@ -133,15 +140,15 @@ def verify(options: Namespace) -> int:
     config = _study_config(options)
     folder = options.out or Path("runs") / f"verify-{options.preset}"
     report = _run_study(config, folder, options.processes)
-    code, _ = _draw(folder, options.style, ["png", "pdf"])
+    code, _ = draw_folder(folder, options.style, ["png", "pdf"])
     if code:
         return code
     if options.json:
-        return _print_json(report)
+        return print_json(report)
     for part in report["parts"]:
-        print(f"\n{part['target']}: {_words(part)}")
+        print(f"\n{part['target']}: {in_words(part)}")
         rows = [[f["verdict"], f["claim"], f["reason"]] for f in part["findings"]]
-        _print_table(["verdict", "claim", "why"], rows)
+        print_table(["verdict", "claim", "why"], rows)
     print(f"report:  {folder / 'report.md'}")
     for part in report["parts"]:
         name = slug(part["target"], part["tokens"], part["dim"])
@@ -151,13 +158,13 @@ def verify(options: Namespace) -> int:
 
 def figures(options: Namespace) -> int:
     """Redraw a folder's figures from its rows."""
-    code, text = _draw(options.directory, options.style, options.format)
+    code, text = draw_folder(options.directory, options.style, options.format)
     if code:
         return code
     if options.json:
         drawn = sorted((options.directory / "figures").glob("*__*.*"))
         kinds = {f".{kind}" for kind in options.format}
-        return _print_json([str(path) for path in drawn if path.suffix in kinds])
+        return print_json([str(path) for path in drawn if path.suffix in kinds])
     print(text, end="")
     return 0
 
@@ -239,28 +246,6 @@ def _run_study(config: StudyConfig, folder: Path, processes: int | None) -> dict
         return write_report(study)
 
 
-def _draw(folder: Path, style: str, formats: list[str]) -> tuple[int, str]:
-    """Draw a folder's figures in a process that sees nothing but its rows."""
-    command = [sys.executable, "-u", "-P", "-m", "figures", str(folder), "--style", style]
-    root = str(Path(__file__).resolve().parent.parent)  # a checkout need not be installed
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    known = len(list((folder / "figures").glob("*__*.csv")))
-    lines = []
-    with (
-        Progress(known, "figures") as bar,
-        subprocess.Popen(
-            [*command, "--format", *formats],
-            env={**os.environ, "PYTHONPATH": path},
-            text=True,
-            stdout=subprocess.PIPE,
-        ) as child,
-    ):
-        for line in child.stdout or ():  # one line a figure
-            lines.append(line)
-            bar.to(len(lines))
-    return child.returncode, "".join(lines)
-
-
 # -- printing --------------------------------------------------------------------------------------
 def _target(text: str) -> Target:
     """Return the target a text names."""
@@ -280,33 +265,6 @@ def _shape(options: Namespace) -> dict[str, Any]:
     }
 
 
-def _words(shape: dict[str, Any]) -> str:
-    """Return a shape in words."""
-    return f"N = {shape['tokens']}, d = {shape['dim']}, p = {shape['p']:g}"
-
-
-def _print_json(value: Any) -> int:
-    """Print strict JSON."""
-    print(json.dumps(value, indent=1, allow_nan=False))
-    return 0
-
-
-def _print_table(head: list[str], rows: list[list[str]]) -> int:
-    """Print a table that fits the terminal, plain where it is not one."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in head:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-    return 0
-
-
 def _print_bound(rows: list[Any]) -> int:
     """Print the bound's table and what it means."""
     from theory.bounds import TERM_NAMES
@@ -322,7 +280,7 @@ def _print_bound(rows: list[Any]) -> int:
         ]
         for row in rows
     ]
-    _print_table(["loops", "delta", *names, "total", "verdict"], table)
+    print_table(["loops", "delta", *names, "total", "verdict"], table)
     print(f"r = {rows[-1].loops}: {rows[-1].reason}")
     if rows[-1].up_to_constant:
         terms = " and ".join(rows[-1].up_to_constant)

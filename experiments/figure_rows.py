@@ -17,16 +17,21 @@ from theory import rates
 from theory.bounds import TERM_NAMES, BoundRow
 from theory.verdict import Verdict
 
-__all__ = ["BOUND_LABELS", "slug", "write_figure_rows"]
+__all__ = ["BOUND_LABELS", "slug", "write_figure_rows", "write_rows"]
 
 Row = dict[str, Any]
 COLUMNS = {
     "error-against-loops": (
-        "curve family label loops seed value stderr status target latex tokens dim p"
+        "curve family label loops seed value lower stderr status target latex tokens dim p"
     ),
     "moduli": "kind delta lower exact upper target latex tokens dim p",
     "bound-terms": "version loops term value trivial total status target latex tokens dim p",
     "training-curves": "family loops seed step value chosen target latex tokens dim p",
+    "memorisers": (
+        "memoriser coding periods gap residual bound bits loops target latex tokens dim p"
+    ),
+    "arithmetic": "memoriser arithmetic labels value refused target latex tokens dim p",
+    "stages": ("panel name token loop position height used grid stage target latex tokens dim p"),
 }
 BOUND_LABELS = {
     "increments": ("lt", "explicit inequality, increments"),
@@ -64,12 +69,17 @@ def write_figure_rows(
         "training-curves": _curve_rows(group),
     }
     name = slug(theory["target"], tokens, dim)
-    paths = []
-    for kind, rows in tables.items():
-        path = folder / f"{kind}__{name}.csv"
-        _write(path, COLUMNS[kind].split(), [{**row, **common} for row in rows])
-        paths.append(path)
-    return paths
+    return [
+        write_rows(folder, kind, name, [{**row, **common} for row in rows])
+        for kind, rows in tables.items()
+    ]
+
+
+def write_rows(folder: Path, kind: str, name: str, rows: Sequence[Row]) -> Path:
+    """Write the CSV file of one figure and return its path."""
+    path = folder / f"{kind}__{name}.csv"
+    _write(path, COLUMNS[kind].split(), rows)
+    return path
 
 
 def _loop_grid(tokens: int, last: int) -> list[int]:

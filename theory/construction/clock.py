@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from theory.construction.network import Form, Network
 
-__all__ = ["Clock", "clock_rows", "dot", "nonzero"]
+__all__ = ["Clock", "Terms", "clock_rows", "dot", "nonzero"]
 
 Terms = tuple[tuple[str, int], ...]
 """A form without its zero weights, in a fixed order: equal forms are equal terms."""

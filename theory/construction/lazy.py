@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +35,7 @@ DIRECT_KINKS = 12
 """Up to so many kinks, passes over the batch cost less than a search in a table."""
 FAR = 2**32
 """An array further than this from 0, and than its range is wide, is moved to 0."""
+TOP = 2**63 - 1
 MOST_PARTS = 6
 """A row that is not read holds at most so many arrays."""
 
@@ -284,9 +284,8 @@ def _add_pieces(
         return table if out is None else np.add(out, table, out=out)
     for place, (start, slope) in enumerate(slopes):
         if slope:
-            piece: Any = np.maximum(u, start)
-            if place + 1 < len(slopes):
-                np.minimum(piece, slopes[place + 1][0], out=piece)
+            end = slopes[place + 1][0] if place + 1 < len(slopes) else TOP
+            piece = u.clip(np.int64(start), np.int64(end))  # one pass; np.maximum is slower
             if slope != 1 and (out is None or slope != -1):
                 piece *= _wrap(slope)
             if out is None:

@@ -1,0 +1,162 @@
+"""``looprate construct``: compile, certify, save, draw."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from experiments.construct import (
+    affordable,
+    certificate_of,
+    default_bits,
+    default_coding,
+    target_facts,
+)
+from experiments.printing import in_words, print_json, print_table
+from experiments.progress import Progress
+from theory.construction.certificate import Certificate
+from theory.construction.compile import Construction
+from theory.construction.files import load_network, save_network
+from theory.construction.network import Network
+from theory.construction.spec import SHARPNESS, ConstructionSpec
+from theory.loop_counts import Memoriser
+from theory.notation import check_p
+from theory.targets import Target, resolve_target
+
+__all__ = ["run_construct"]
+
+GRID = 8
+FIXED_BY_FILE = ("grid", "memoriser", "bits", "coding", "sharpness")
+
+
+def run_construct(options: Namespace) -> int:
+    """Compile or load a network, certify it and print what was found."""
+    p = check_p(options.p)
+    if options.seed < 0:
+        raise ValueError(f"`seed` must be an integer >= 0, got {options.seed}")
+    if not 0 < options.tolerance < 1:
+        raise ValueError(f"`tolerance` must be between 0 and 1, got {options.tolerance:g}")
+    target, spec, network = _loaded(options) if options.load else (*_asked(options), None)
+    cost = affordable(spec, options.budget)
+    print(
+        f"{cost.labels:,} labels, {cost.loops:,} loops, {cost.inputs:,} sets of cells: about "
+        f"{max(cost.seconds, 1):,.0f} s and the error's enclosure",
+        file=sys.stderr,
+    )
+    with Progress(1.0, "construct") as bar:
+        facts = target_facts(target, tokens=spec.tokens, dim=spec.dim, p=p)
+        construction, certificate = certificate_of(
+            target,
+            spec,
+            facts,
+            network=network,
+            tolerance=options.tolerance,
+            seed=options.seed,
+            report=bar.to,
+        )
+    if options.save:
+        origin = {"target": str(target), **spec.as_dict()}
+        save_network(options.save, construction.network, construction=origin)
+    if options.out:
+        _draw(options, construction, target)
+    if options.json:
+        return print_json(certificate.as_dict())
+    return _print(certificate, options)
+
+
+def _asked(options: Namespace) -> tuple[Target, ConstructionSpec]:
+    """Return the target and the specification the options ask for."""
+    if options.target is None:
+        raise ValueError("`TARGET` must be given unless --load is, got none; see looprate targets")
+    memoriser: Memoriser = options.memoriser or "timestep"
+    grid = GRID if options.grid is None else options.grid
+    bits = options.bits
+    if bits is None and grid > 0:
+        bits = default_bits(memoriser, grid)
+    spec = ConstructionSpec(
+        tokens=options.tokens,
+        dim=options.dim,
+        grid=grid,
+        memoriser=memoriser,
+        coding=options.coding or default_coding(memoriser),
+        bits=bits,
+        sharpness=SHARPNESS if options.sharpness is None else options.sharpness,
+    )
+    return resolve_target(options.target), spec
+
+
+def _loaded(options: Namespace) -> tuple[Target, ConstructionSpec, Network]:
+    """Return the target, the specification and the network of a file."""
+    found = load_network(options.load)
+    facts = dict(found.construction or {})
+    try:
+        name = str(facts.pop("target"))
+        spec = ConstructionSpec(**facts)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{options.load} must say what its network was compiled from, got {error}; save it "
+            "with looprate construct --save"
+        ) from None
+    for option in FIXED_BY_FILE:
+        asked = getattr(options, option)
+        if asked is not None and asked != getattr(spec, option):
+            raise ValueError(
+                f"`{option}` is {getattr(spec, option)} in {options.load}, got {asked}; leave it "
+                "out"
+            )
+    return resolve_target(options.target or name), spec, found.network
+
+
+def _draw(options: Namespace, construction: Construction, target: Target) -> None:
+    """Draw the stages of the proof into a folder."""
+    from experiments.construction_rows import write_stage_rows
+    from experiments.drawing import draw_folder
+
+    folder = Path(options.out)
+    write_stage_rows(folder / "figures", construction, target, p=float(options.p))
+    draw_folder(folder, options.style, ["png", "pdf"])
+
+
+def _print(certificate: Certificate, options: Namespace) -> int:
+    """Print a certificate as tables."""
+    facts: dict[str, Any] = certificate.as_dict()
+    q = f", q = {facts['bits']}" if facts["bits"] else ""
+    print(
+        f"{facts['target']}: {in_words({**facts, 'p': options.p})}, m = {facts['grid']}, "
+        f"{facts['memoriser']}{q}, {facts['coding']} code"
+    )
+    print(
+        f"{facts['rows']} rows, {facts['width']} hidden units, {facts['heads']} head of size 1, "
+        f"largest weight {facts['weight_bits']} bits; {facts['labels']:,} labels"
+    )
+    print(
+        f"{facts['loops']:,} loops; the paper's formula asks for {facts['paper_loops']:,} at the "
+        "same cell width"
+    )
+    rows = [
+        [name, _number(term["lower"]), _number(term["upper"]), _number(term["bound"])]
+        for name, term in facts["terms"].items()
+    ]
+    total = [facts["error_lower"], facts["error_upper"], facts["bound"]]
+    rows.append(["error", *map(_number, total)])
+    print_table(["L^p norm of", "at least", "at most", "explicit inequality"], rows)
+    sampled = facts["error_sampled"]
+    print(
+        f"Monte Carlo cross-check {sampled['value']:.6g} ({sampled['points']} points, not "
+        f"rigorous); best constant {facts['trivial']:.6g}"
+    )
+    checks = [[check["verdict"], check["claim"], check["reason"]] for check in facts["checks"]]
+    print_table(["verdict", "claim", "why"], checks)
+    print(f"{facts['verdict']}: {facts['reason']}")
+    if options.save:
+        print(f"network: {options.save}")
+    if options.out:
+        print(f"figure:  {Path(options.out) / 'figures'}")
+    return 0
+
+
+def _number(value: float | None) -> str:
+    """A number, or that there is none."""
+    return "unknown" if value is None else f"{value:.6g}"

@@ -1,0 +1,95 @@
+"""Where two networks differ, weight by weight and by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from theory.construction.network import Network, Unit
+
+__all__ = ["differences"]
+
+LONG = 10**12  # weights beyond are described, not printed
+
+
+def differences(network: Network, other: Network) -> list[str]:
+    """Return one line for every weight in which ``network`` differs from ``other``.
+
+    Parameters
+    ----------
+    network, other : Network
+
+    Returns
+    -------
+    list of str
+        Such as ``W_1[leave, z] is 2, expected 1``; empty if the networks are equal.
+    """
+    return list(_lines(network, other))
+
+
+def _lines(network: Network, other: Network) -> Iterator[str]:
+    mine, theirs = network.block, other.block
+    if network.loops != other.loops:
+        yield _line("loops", network.loops, other.loops)
+    if set(mine.rows) != set(theirs.rows):
+        yield f"rows are {sorted(mine.rows)}, expected {sorted(theirs.rows)}"
+    if len(mine.heads) != len(theirs.heads):
+        yield _line("number of heads", len(mine.heads), len(theirs.heads))
+    for place, (a, b) in enumerate(zip(mine.heads, theirs.heads, strict=False)):
+        for name, letter in (("query", "Q"), ("key", "K"), ("value", "V"), ("output", "O")):
+            yield from _form(f"W_{letter}[{place}", getattr(a, name), getattr(b, name))
+    yield from _units({u.name: u for u in mine.units}, {u.name: u for u in theirs.units})
+    yield from _form("b_2[", mine.drift, theirs.drift)
+    for row in sorted({*network.encoder, *other.encoder}):
+        if network.encoder.get(row) != other.encoder.get(row):
+            yield f"L1 of row {row} differs"
+    for i, (reads, wanted) in enumerate(zip(network.decoder, other.decoder, strict=False)):
+        if (dict(reads[0]), reads[1]) != (dict(wanted[0]), wanted[1]):
+            yield f"L2 of coordinate {i} differs"
+    if network.dim != other.dim:
+        yield _line("output coordinates", network.dim, other.dim)
+    yield from _eta(network, other)
+
+
+def _units(mine: Mapping[str, Unit], theirs: Mapping[str, Unit]) -> Iterator[str]:
+    """Differences of hidden units of the same name."""
+    for name in sorted({*mine, *theirs}):
+        if name not in mine or name not in theirs:
+            yield f"hidden unit {name} is {'missing' if name in theirs else 'not expected'}"
+            continue
+        a, b = mine[name], theirs[name]
+        yield from _form(f"W_1[{name}", a.reads, b.reads)
+        yield from _form(f"W_2[{name}", a.writes, b.writes)
+        if a.bias != b.bias:
+            yield _line(f"b_1[{name}]", a.bias, b.bias)
+
+
+def _form(where: str, mine: Mapping[str, int], theirs: Mapping[str, int]) -> Iterator[str]:
+    """Differences of two forms."""
+    comma = "" if where.endswith("[") else ", "
+    for row in sorted({*mine, *theirs}):
+        if mine.get(row, 0) != theirs.get(row, 0):
+            yield _line(f"{where}{comma}{row}]", mine.get(row, 0), theirs.get(row, 0))
+
+
+def _eta(network: Network, other: Network) -> Iterator[str]:
+    """First loop of each row in which the schedules differ."""
+    for row in sorted({*network.eta, *other.eta}):
+        length = max(len(network.eta.get(row, ())), len(other.eta.get(row, ()))) + 1
+        for loop in range(length):
+            mine, theirs = network.eta_at(row, loop), other.eta_at(row, loop)
+            if mine != theirs:
+                yield _line(f"eta({loop})[{row}]", mine, theirs)
+                break
+
+
+def _line(what: str, mine: Any, theirs: Any) -> str:
+    """One difference."""
+    return f"{what} is {_short(mine)}, expected {_short(theirs)}"
+
+
+def _short(value: Any) -> str:
+    """A number, or how long it is."""
+    if isinstance(value, int) and abs(value) > LONG:
+        return f"an integer of {value.bit_length()} bits"
+    return str(value)
