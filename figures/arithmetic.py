@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,37 @@ BROKEN = 0.01  # error, in units of the target, that nobody would call rounding
 DECADES_BELOW, DECADES_ABOVE = 2, 1.5  # room for the level of 0, and for what is not finite
 
 
+@dataclass(frozen=True)
+class _Levels:
+    """The y axis all panels share: decades of the positive values, and the level above them."""
+
+    low: int
+    high: int
+    roof: float
+    words: str
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> _Levels:
+        """Return the levels of all rows."""
+        values = column(rows, "value")
+        values = values[np.isfinite(values) & (values > 0)]
+        low = math.floor(math.log10(values.min(initial=0.1)))
+        high = math.ceil(math.log10(values.max(initial=1.0)))
+        words = "no number" if where(rows, value=None, refused=True) else "not finite"
+        return cls(low, high, 10.0 ** (high + DECADES_ABOVE), words)
+
+    def ticks(self) -> list[float]:
+        """Return 0, some decades and the roof."""
+        step = max(1, (self.high - self.low) // 5)
+        return [0.0, *(10.0**e for e in range(self.low, self.high + 1, step)), self.roof]
+
+    def tick(self, value: float) -> str:
+        """Return the text of a tick: the two special levels in words."""
+        if value == 0.0:
+            return "exactly 0"
+        return self.words if value == self.roof else rf"$10^{{{math.log10(value):.0f}}}$"
+
+
 def panels(rows: Sequence[Row]) -> list[str]:
     """Return the arithmetics in the rows, one panel each."""
     return [name for name in ARITHMETIC if where(rows, arithmetic=name)]
@@ -59,7 +91,7 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     it is not finite, or, hollow, it was refused before there was a number.
     """
     first = panels(rows)[0] if panels(rows) else None
-    _draw_panel(ax, where(rows, arithmetic=first), _levels(rows))
+    _draw_panel(ax, where(rows, arithmetic=first), _Levels.of(rows))
     fit_width(ax.set_title(f"{_message(rows)}\n{setting_title(rows)}"))
     _legend(ax, rows)
 
@@ -69,34 +101,22 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     names: list[str | None] = [*panels(rows)] or [None]
     grid = figure.subplots(1, len(names), sharex=True, sharey=True, squeeze=False)[0]
     for ax, name in zip(grid, names, strict=True):
-        _draw_panel(ax, where(rows, arithmetic=name), _levels(rows))
+        _draw_panel(ax, where(rows, arithmetic=name), _Levels.of(rows))
         ax.set_title(ARITHMETIC.get(name or "", ""), fontsize="medium")
         ax.label_outer()
     fit_width(figure.suptitle(f"{_message(rows)}\n{setting_title(rows)}", fontsize="large"))
     _legend(grid[-1], rows)
 
 
-def _levels(rows: Sequence[Row]) -> tuple[int, int]:
-    """Decades below and above all positive values."""
-    values = column(rows, "value")
-    values = values[np.isfinite(values) & (values > 0)]
-    if not values.size:
-        return -1, 0
-    return math.floor(math.log10(values.min())), math.ceil(math.log10(values.max()))
-
-
-def _draw_panel(ax: Axes, rows: Sequence[Row], levels: tuple[int, int]) -> None:
+def _draw_panel(ax: Axes, rows: Sequence[Row], levels: _Levels) -> None:
     """Draw the lines of one arithmetic on axes with room for 0 and for what is not finite."""
-    low, high = levels
-    roof = 10.0 ** (high + DECADES_ABOVE)
+    low, roof = levels.low, levels.roof
     ax.set_xscale("log")
     ax.set_yscale("symlog", linthresh=10.0**low, linscale=DECADES_BELOW, subs=[])
     for index, name in enumerate(name for name in MEMORISER_STYLE if where(rows, memoriser=name)):
         _draw_line(ax, where(rows, memoriser=name), name, roof=roof, zorder=3 + index)
-    top = "no number" if where(rows, value=None, refused=True) else "not finite"
-    decades = [10.0**e for e in range(low, high + 1, max(1, (high - low) // 5))]
-    ax.yaxis.set_major_locator(FixedLocator([0.0, *decades, roof]))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, roof, top)))
+    ax.yaxis.set_major_locator(FixedLocator(levels.ticks()))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: levels.tick(value)))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.set_ylim(-(10.0**low) * 0.25, roof * 4.0)
     ax.axhline(0.0, color="0.8", linewidth=points(0.5), zorder=1)
@@ -136,13 +156,6 @@ def _draw_line(ax: Axes, rows: Sequence[Row], name: str, *, roof: float, zorder:
 def _refused(rows: Sequence[Row]) -> NDArray[np.bool_]:
     """Whether the exact module refuses each row."""
     return np.array([row.get("refused") is True for row in rows], dtype=bool)
-
-
-def _tick(value: float, roof: float, top: str) -> str:
-    """Text of a tick: the two special levels in words."""
-    if value == 0.0:
-        return "exactly 0"
-    return top if value == roof else rf"$10^{{{math.log10(value):.0f}}}$"
 
 
 def _message(rows: Sequence[Row]) -> str:

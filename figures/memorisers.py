@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from figures.common import SETTING_COLUMNS, fit_width, setting_title
@@ -41,6 +40,7 @@ CLAIMS = {  # memoriser -> its statement, and how it counts time
 }
 BOUND_WORDS = "Lemma 4.1's bound:\nthe gap of\nadjacent labels"
 ROOM_ABOVE, ROOM_BELOW = 1.12, 0.05  # of the largest value; 0 must be seen
+ROOM_RIGHT = 0.06  # of the width, for the numbers of bits
 FLAT = 1e-9  # relative, above the rounding of a value printed and read
 
 
@@ -75,15 +75,20 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     """
     series = _series(rows)
     handles: list[Artist] = []
+    seen: list[str] = []
     for index, each in enumerate(series):
-        handles.append(_draw_series(ax, each, zorder=4.0 - 0.1 * index))
+        again = each.bits is None and each.memoriser in seen
+        handles.append(_draw_series(ax, each, zorder=4.0 - 0.1 * index, again=again))
+        seen.append(each.memoriser)
     handles.append(Line2D([], [], color="0.4", linestyle="dashed", label="proven bound"))
     heights = np.array([v for each in series for v in (*each.residual, *each.bound)])
     top = float(np.max(heights[np.isfinite(heights)], initial=0.0)) or 1.0
     ax.set_ylim(-ROOM_BELOW * top, ROOM_ABOVE * top)
     ax.axhline(0.0, color="0.7", linewidth=points(0.5), zorder=1)
     ax.margins(x=0.08)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left, right = ax.get_xlim()
+    ax.set_xlim(left, right + ROOM_RIGHT * (right - left))
+    ax.set_xticks(sorted({float(at) for each in series for at in each.periods if np.isfinite(at)}))
     ax.set_xlabel("periods of the target: rougher to the right")
     ax.set_ylabel("largest error of the table")
     message = MESSAGE if _only_increments_pay(series) else NEUTRAL
@@ -119,8 +124,8 @@ def _each_or_none(rows: Sequence[Row], name: str) -> list[Cell]:
     return distinct(rows, name) or [None]
 
 
-def _draw_series(ax: Axes, series: Series, *, zorder: float) -> Artist:
-    """Draw one series and its bound; return what to name in the legend."""
+def _draw_series(ax: Axes, series: Series, *, zorder: float, again: bool) -> Artist:
+    """Draw one series and its bound, hollow for another coding; return it for the legend."""
     style = MEMORISER_STYLE[series.memoriser]
     if np.nanmax(series.bound, initial=0.0) > 0:
         ax.plot(
@@ -132,12 +137,14 @@ def _draw_series(ax: Axes, series: Series, *, zorder: float) -> Artist:
             label=f"_bound {series.memoriser}",
             zorder=2,
         )
-        _name_in_place(ax, series)
+        if not again:
+            _name_in_place(ax, series)
     (line,) = ax.plot(
         series.periods,
         series.residual,
         color=style.colour,
         marker=style.marker,
+        markerfacecolor="white" if again else style.colour,
         markersize=points(0.9 + 2.0 * style.width),
         linewidth=points(style.width),
         label=_name(series),
@@ -151,7 +158,7 @@ def _name_in_place(ax: Axes, series: Series) -> None:
     """Write beside the curves which bound it is, or how many bits."""
     colour = MEMORISER_STYLE[series.memoriser].colour
     if series.bits is not None:
-        ends, words, offset, anchor = -1, f"$q = {series.bits:g}$", (0.6, 0.4), "left"
+        ends, words, offset, anchor = -1, f"$q = {series.bits:g}$", (0.7, 0.0), "left"
     else:
         ends, words, offset, anchor = len(series.bound) // 2, BOUND_WORDS, (-0.4, 0.0), "right"
     size = float(matplotlib.rcParams["font.size"])
@@ -163,7 +170,8 @@ def _name_in_place(ax: Axes, series: Series) -> None:
         color=colour,
         fontsize="small",
         ha=anchor,
-        va="bottom",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},
+        va="bottom" if series.bits is None else "center",
     )
 
 

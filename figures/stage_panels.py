@@ -95,6 +95,7 @@ def draw_order(ax: Axes, rows: Sequence[Row]) -> None:
             fontweight="bold",
         )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     ax.margins(x=0.12, y=0.22)
     ax.set_xlabel("loop")
     ax.set_ylabel("key of the token")

@@ -43,6 +43,7 @@ from figures.stage_panels import (
     draw_step,
 )
 from figures.stage_state import STAGES, draw_state
+from figures.style import TOKEN_STYLE
 
 __all__ = ["CHOICES", "COLUMNS", "PANELS", "SIZE", "draw_all"]
 
@@ -85,8 +86,8 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     Raises
     ------
     ValueError
-        If the rows are not of two tokens of one coordinate, mix grids, or a panel has a name that
-        is none of its own or lacks one of them.
+        If the rows are not of two tokens of one coordinate, mix grids, a panel has a name that
+        is none of its own or lacks one of them, or a row has no token or no place.
     """
     _check_shape(rows)
     grid = figure.add_gridspec(3, 3, height_ratios=HEIGHTS)
@@ -100,6 +101,7 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     for panel, place in places.items():
         own = where(rows, panel=panel)
         _check_names(own, panel)
+        _check_places(own, panel)
         ax = figure.add_subplot(place)
         _draw(ax, panel, own)
         room = STAGE_NAMES * float(matplotlib.rcParams["font.size"]) if panel == "state" else None
@@ -144,3 +146,21 @@ def _check_names(rows: Sequence[Row], panel: str) -> None:
             f"column `name` of the panel {panel} must hold {', '.join(wanted or ('row names',))}, "
             f"got {', '.join(str(one) for one in found) or 'nothing'}; write these rows"
         )
+
+
+def _check_places(rows: Sequence[Row], panel: str) -> None:
+    """Raise unless every row has the token and the place that its panel needs."""
+    x = "loop" if panel in ("order", "state") else "position"
+    for row in rows:
+        needs_token = panel == "order" or row.get("name") == "chosen"
+        token = row.get("token")
+        if token not in TOKEN_STYLE and (needs_token or token is not None):
+            raise ValueError(
+                f"column `token` of the panel {panel} must hold 1 or 2, got {token}; write whose "
+                f"the row {row.get('name')} is"
+            )
+        if row.get(x) is None:
+            raise ValueError(
+                f"column `{x}` of the panel {panel} must hold a number, got none in the row "
+                f"{row.get('name')}; write where it is"
+            )

@@ -10,11 +10,11 @@ import sys
 import matplotlib
 import numpy as np
 import pytest
+from cases.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_rgb
 
 import figures
-from cases.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
 from figures import bound_terms, error_against_loops, moduli, training_curves
 from figures.__main__ import main
 from figures.common import setting_title
