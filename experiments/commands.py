@@ -231,7 +231,7 @@ def _run_study(config: StudyConfig, folder: Path, processes: int | None) -> dict
         study = Study(config, folder)
         write_atomically(folder / "config.json", json.dumps(config.as_dict(), indent=1) + "\n")
         missing = study.missing()
-        planned = len(study.theory_tasks) + len(study.fit_tasks)
+        planned = len(study.tasks())
         if len(missing) < planned:
             done = planned - len(missing)
             print(f"resuming {folder}: {done} of {planned} tasks are done", file=sys.stderr)

@@ -40,6 +40,12 @@ class StudyConfig:
         Compile the block where a compiler works; not worth its 15 s for a few hundred steps.
     device : {"cpu", "cuda"}
         Where networks are trained; a GPU runs one bank at a time.
+    grids : tuple of int
+        Cells a side of the constructed networks that are certified, for every memoriser.
+    construct_seconds : float
+        Certificates estimated to take longer are left out.
+    lesson_grid : int
+        Largest grid in the figures on memorisers and on arithmetic.
     """
 
     targets: tuple[str, ...]
@@ -57,6 +63,9 @@ class StudyConfig:
     replicates: int = 8
     compiled: bool = True
     device: str = "cpu"
+    grids: tuple[int, ...] = (2, 3, 4, 6, 8, 12, 16)
+    construct_seconds: float = 3.0
+    lesson_grid: int = 8
 
     def __post_init__(self) -> None:
         check_p(self.p)
@@ -66,7 +75,7 @@ class StudyConfig:
             check_tokens(tokens), check_dim(dim)
         for loops in self.loops:
             check_loops(loops)
-        for name in ("targets", "shapes", "loops", "families", "learning_rates"):
+        for name in ("targets", "shapes", "loops", "families", "learning_rates", "grids"):
             values = getattr(self, name)
             if not values:
                 raise ValueError(f"`{name}` must hold at least one value, got none")
@@ -74,6 +83,8 @@ class StudyConfig:
                 raise ValueError(f"`{name}` must not repeat a value, got {list(values)}")
         if self.device not in ("cpu", "cuda"):
             raise ValueError(f"`device` must be cpu or cuda, got {self.device!r}")
+        if not all(isinstance(grid, int) and grid >= 1 for grid in self.grids):
+            raise ValueError(f"`grids` must hold integers >= 1, got {list(self.grids)}")
         if self.seeds < 1:
             raise ValueError(f"`seeds` must be an integer >= 1, got {self.seeds}")
         if not all(0 < rate < float("inf") for rate in self.learning_rates):
@@ -114,6 +125,8 @@ PRESETS: dict[str, StudyConfig] = {
         points=256,
         replicates=4,
         compiled=False,
+        grids=(2, 4),
+        lesson_grid=4,
     ),
     "quick": _QUICK,
     "full": replace(
@@ -132,6 +145,9 @@ PRESETS: dict[str, StudyConfig] = {
         families=("lt", "tmlt", "untied"),
         learning_rates=(5e-3, 1e-2, 2.5e-2),
         recipe=Recipe(steps=4000, evaluations=20),
+        grids=(2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64),
+        construct_seconds=300.0,
+        lesson_grid=16,
     ),
 }
 

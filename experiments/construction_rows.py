@@ -15,11 +15,10 @@ import numpy as np
 
 from experiments.construct import STANDARD
 from experiments.figure_rows import slug, write_rows
-from theory.construction.cells import every_cell
 from theory.construction.coding import label_form
 from theory.construction.compile import Construction, compile_construction
 from theory.construction.exact import exact_output
-from theory.construction.labels import cell_centres, labels_in_use
+from theory.construction.labels import cell_centres, every_cell, labels_in_use
 from theory.construction.network import Form
 from theory.construction.oracle import oracle_cells
 from theory.construction.reference import reference_output, reference_states
@@ -33,6 +32,7 @@ Report = Callable[[float], None]
 DIAL = "dial:token=0.5,context=0.5,periods={}"
 DIGITS = (4, 6, 8)  # q of the digit memorisers shown
 CHOSEN = (Fraction(5, 6), Fraction(2, 5))  # the input that the teaching figure follows
+DTYPES = ("float32", "float64")
 STEP_ENDS = (-2.0, 2.0)  # of u in the panel of the two ReLUs
 
 
@@ -80,7 +80,7 @@ def residual(construction: Construction) -> Fraction:
 
 
 def arithmetic_rows(
-    report: Report, *, target: str, grids: list[int], dtypes: tuple[str, ...]
+    report: Report, *, target: str, grids: list[int], dtypes: tuple[str, ...] = DTYPES
 ) -> list[Row]:
     """Rows of where arithmetic breaks: N = 2, d = 1, every cell's centre, by number of labels."""
     import torch

@@ -15,14 +15,17 @@ from typing import Any
 import torch
 
 from experiments.config import StudyConfig, model_for
+from experiments.construct import STANDARD
 from experiments.engine import Task, run_tasks
 from experiments.records import RowStore, digest
+from experiments.tasks_construct import certificate_rows, lesson_rows
 from experiments.tasks_study import fit_rows, source_digest, theory_rows, versions
 from theory.targets import resolve_target
 
 __all__ = ["Study", "plan", "run_study"]
 
 SCHEMA = 1  # raise it when code changes what a row's numbers mean
+CONSTRUCT_COST = 5_000.0  # of one certificate, in the units of the other tasks
 BANK = 32  # models trained as one bank, at most, while one target fits
 Row = dict[str, Any]
 
@@ -40,17 +43,28 @@ class Study:
         self.config, self.folder = config, folder
         self.store = RowStore(folder / "rows.jsonl")
         self.theory_store = RowStore(folder / "theory.jsonl")
+        self.construct_store = RowStore(folder / "constructions.jsonl")
         self.theory_tasks, self.fit_tasks = plan(config, folder)
+        self.construct_tasks, self.lesson_task = plan_constructions(config)
 
     def missing(self) -> list[Task]:
         """Return the tasks without stored rows."""
-        theory = [task for task in self.theory_tasks if self.theory_store.task(task.key) is None]
-        return theory + [task for task in self.fit_tasks if self.store.task(task.key) is None]
+        return [task for task in self.tasks() if self._store_of(task).task(task.key) is None]
+
+    def tasks(self) -> list[Task]:
+        """Return every task of the study."""
+        constructions = [*self.construct_tasks, self.lesson_task]
+        return [*self.theory_tasks, *constructions, *self.fit_tasks]
 
     def keep(self, task: Task, rows: Sequence[Row]) -> None:
         """Store the rows of a finished task."""
-        store = self.theory_store if task in self.theory_tasks else self.store
-        store.append(task.key, rows)
+        self._store_of(task).append(task.key, rows)
+
+    def _store_of(self, task: Task) -> RowStore:
+        """The file a task's rows belong to."""
+        if task in self.theory_tasks:
+            return self.theory_store
+        return self.store if task in self.fit_tasks else self.construct_store
 
     def rows(self) -> list[Row]:
         """Return the stored fit rows of this configuration."""
@@ -59,6 +73,15 @@ class Study:
     def theory(self) -> list[Row]:
         """Return the stored theory rows of this configuration."""
         return [row for task in self.theory_tasks for row in self.theory_store.task(task.key) or []]
+
+    def certificates(self) -> list[Row]:
+        """Return the stored certificates of this configuration."""
+        stored = [self.construct_store.task(task.key) or [] for task in self.construct_tasks]
+        return [row for rows in stored for row in rows if row["grid"] is not None]
+
+    def lessons(self) -> list[Row]:
+        """Return the stored rows of the lessons' figures."""
+        return self.construct_store.task(self.lesson_task.key) or []
 
 
 def plan(config: StudyConfig, folder: Path) -> tuple[list[Task], list[Task]]:
@@ -83,6 +106,33 @@ def plan(config: StudyConfig, folder: Path) -> tuple[list[Task], list[Task]]:
             for loops in config.loops:
                 fits += _fit_tasks(config, folder, base, sources, tokens, dim, family, loops)
     return theory, fits
+
+
+def plan_constructions(config: StudyConfig) -> tuple[list[Task], Task]:
+    """Return the tasks of constructed networks and the one of the lessons' figures."""
+    base = {"schema": SCHEMA, "versions": versions()}
+    tasks = []
+    for tokens, dim in config.shapes:
+        for name in config.targets:
+            source = source_digest(resolve_target(name))
+            for memoriser, _ in STANDARD:
+                arguments: dict[str, Any] = {
+                    "target": name,
+                    "tokens": tokens,
+                    "dim": dim,
+                    "p": config.p,
+                    "memoriser": memoriser,
+                    "grids": list(config.grids),
+                    "seconds": config.construct_seconds,
+                }
+                key = digest({**base, **arguments, "source": source, "what": "certificates"})
+                label = f"{memoriser} of {name} N={tokens} d={dim}"
+                cost = CONSTRUCT_COST * len(config.grids)
+                tasks.append(Task(key, label, certificate_rows, arguments, cost, "construct"))
+    lesson: dict[str, Any] = {"grid": config.lesson_grid}
+    key = digest({**base, **lesson, "what": "lessons"})
+    cost = CONSTRUCT_COST * config.lesson_grid
+    return tasks, Task(key, "lessons of the construction", lesson_rows, lesson, cost, "construct")
 
 
 def _fit_tasks(

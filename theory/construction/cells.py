@@ -7,7 +7,6 @@ of orders each stands for.  Off the strips the construction's output depends on 
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,11 +19,12 @@ from theory.construction.compile import Construction
 from theory.construction.digits import digit_lattice, digits_value
 from theory.construction.exact import exact_output
 from theory.construction.increments import increment_lattice, increments_value
+from theory.construction.labels import every_cell
 from theory.construction.oracle import oracle_labels
 from theory.construction.spec import ConstructionSpec
 from theory.construction.timestep import timestep_value
 
-__all__ = ["CellRun", "cell_count", "every_cell", "expected_outputs", "run_cells", "strip_points"]
+__all__ = ["CellRun", "cell_count", "expected_outputs", "run_cells", "strip_points"]
 
 STRIP_PARTS = 16  # positions within a strip that strip inputs are drawn from
 Integers = NDArray[np.int64]
@@ -59,20 +59,8 @@ class CellRun:
 
 
 def cell_count(spec: ConstructionSpec) -> int:
-    """Return how many rows :func:`every_cell` has: multisets of N cells."""
+    """Return how many multisets of N cells there are."""
     return math.comb(spec.cells + spec.tokens - 1, spec.tokens)
-
-
-def every_cell(spec: ConstructionSpec) -> tuple[Integers, Integers]:
-    """Return all cells of N tokens, (K, N) descending with ties, and the orders of each, (K,)."""
-    picked = itertools.combinations_with_replacement(range(spec.cells - 1, -1, -1), spec.tokens)
-    flat = np.fromiter(itertools.chain.from_iterable(picked), dtype=np.int64)
-    cells = flat.reshape(-1, spec.tokens)
-    run, copies = np.ones(len(cells), dtype=np.int64), np.ones(len(cells), dtype=np.int64)
-    for j in range(1, spec.tokens):  # N! / (product of the factorials of multiplicities)
-        run = np.where(cells[:, j] == cells[:, j - 1], run + 1, 1)
-        copies = copies * (j + 1) // run
-    return cells, copies
 
 
 def expected_outputs(construction: Construction, cells: Integers) -> Fractions:

@@ -1,9 +1,11 @@
 """Stage 3 by increments, the memoriser of Lemma 4.1 (v7): no timestep, error <= the largest gap.
 
 Per coordinate let [low, high] be the range of the labels' values, gap = max_k |y_k - y_{k-1}|, and
-put a lattice of step = range / floor(range / gap) >= gap over the range, ends included.  The counts
-c_k = nearest lattice point of y_k satisfy |c_k - c_{k-1}| <= 1, since nearest points of numbers at
-most one step apart are at most one apart.  So the labels are a string of L increments -1, 0, +1.
+put a lattice of step = range / n over the range, ends included, with n = floor(range / gap).  The
+counts c_k = nearest lattice point of y_k satisfy |c_k - c_{k-1}| <= 1, since nearest points of
+numbers at most one step >= gap apart are at most one apart.  (A lattice of n + 1 steps is taken
+where their counts satisfy it, too: labels are rounded, and a gap may be a hair above range/n.)  So
+the labels are a string of L increments -1, 0, +1.
 
 It is held in one row C, in base 4 with digits 0, 1, 2.  Every loop
 
@@ -16,8 +18,8 @@ and one loop later, with j = t - values_start the label number of the loop,
 B shuts the other one: step01(k - j + B (D-2)) and step01(k - j - B D), B > k - j + 1 always.
 In the end y = c_k - c_0 for k in 0..L, and L2 reads low + step (c_0 + y).
 
-Error: exactly |lattice point - y_k| <= step/2 <= gap per coordinate (step/2 is near gap/2 where the
-range is many gaps), whatever the coding.
+Error: |lattice point - y_k| <= step/2 <= gap per coordinate (near gap/2 where the range is many
+gaps), whatever the coding.
 Range: for any real k the result is c_0 + Σ_j (c_j - c_{j-1}) clip(k-j+1, 0, 1), the linear
 interpolation of the counts at k clipped to [0, L]: between the smallest and the largest label.
 Further loops shift in zero increments and change nothing.
@@ -52,10 +54,12 @@ def increment_lattice(table: LabelTable, coordinate: int) -> Lattice:
     values = [int(v) for v in table.values[:, coordinate]]
     low, span = min(values), max(values) - min(values)
     gap = max((abs(b - a) for a, b in pairwise(values)), default=0)
-    points = span // gap if gap else 0
-    if not points:
+    if not gap:
         return Lattice(table.unit * low, Fraction(0), [0] * len(values))
-    counts = [(2 * points * (v - low) + span) // (2 * span) for v in values]
+    for points in (span // gap + 1, span // gap):
+        counts = [(2 * points * (v - low) + span) // (2 * span) for v in values]
+        if all(abs(b - a) <= 1 for a, b in pairwise(counts)):
+            break
     return Lattice(table.unit * low, table.unit * Fraction(span, points), counts)
 
 

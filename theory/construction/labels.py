@@ -1,15 +1,21 @@
 """The label table: which value every label 0..L stands for, padding included.
 
 Labels in use are those of N distinct cells; label k of a token stands for f at the centre of the
-cells, f̂(k).  All other labels are filled linearly between their neighbours in use, and constantly
-beyond the first and the last.  Values are integers in a unit of 2^{-b}, b chosen so that the
-largest has 40 bits: a rounding of 1e-12, relative, by which the table differs from f̂.
+cells, f̂(k).  Inputs whose tokens share cells reach further labels (the contextual mapping takes
+cells that tokens share as one): those get f at the centre, too, or its mean where several inputs
+cannot be told apart (N >= 3), weighted by the orders of their tokens.  All other labels are filled
+linearly between their neighbours, and constantly beyond the first and the last.  Values are
+integers in a unit of 2^{-b}, b chosen so that the largest has 40 bits: a rounding of 1e-12,
+relative, by which the table differs from f̂.
 
 Largest gap of the sum code (unit aside): max_k |y_k - y_{k-1}| <= w_tok(δ√d) + w_cont(δ√(Nd)) in
-every coordinate.  Proof: two labels in use that are g apart stem from cells at most g δ√d (own
-token) and g δ√(Nd) (context) apart, because the padding makes every change of several coordinates
-at once cost as many labels; linear filling spreads w_tok(g δ√d) + w_cont(g δ√(Nd)) over g labels,
-and subadditivity gives w(g t) <= g w(t).
+every coordinate.  Proof: let two filled labels be g apart.  If their codes s differ, then
+g >= V - (2U - m - 1) = m + 1, more cells than any coordinate can move.  If s is the same, the two
+tokens belong to the same inputs, and as b_0 counts once and every other b_i in steps of 2m, no
+coordinate of the own cell differs by more than g cells; the context exchanges one cell for the
+other.  Either way the own token is at most g δ√d away and its context g δ√(Nd), so the values
+differ by at most w_tok(g δ√d) + w_cont(g δ√(Nd)) <= g (w_tok(δ√d) + w_cont(δ√(Nd))), which linear
+filling spreads evenly.
 """
 
 from __future__ import annotations
@@ -24,9 +30,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.construction.coding import label
+from theory.construction.contextual import contextual_code
 from theory.construction.spec import ConstructionSpec
 
-__all__ = ["LabelTable", "cell_centres", "label_table", "labels_in_use"]
+__all__ = ["LabelTable", "cell_centres", "every_cell", "label_table", "labels_in_use"]
 
 VALUE_BITS = 40  # of the largest value; eta, sums and scaled sums of such stay exact in 64 bits
 MOST_LABELS = 2**21  # linear filling multiplies a value by a count of labels in 64 bits
@@ -92,6 +100,18 @@ def labels_in_use(spec: ConstructionSpec) -> tuple[Integers, Integers]:
     return cells, 2 * base * codes[:, None] + 2 * cells - cells % spec.grid
 
 
+def every_cell(spec: ConstructionSpec) -> tuple[Integers, Integers]:
+    """Return all cells of N tokens, (K, N) descending with ties, and the orders of each, (K,)."""
+    picked = itertools.combinations_with_replacement(range(spec.cells - 1, -1, -1), spec.tokens)
+    flat = np.fromiter(itertools.chain.from_iterable(picked), dtype=np.int64)
+    cells = flat.reshape(-1, spec.tokens)
+    run, copies = np.ones(len(cells), dtype=np.int64), np.ones(len(cells), dtype=np.int64)
+    for j in range(1, spec.tokens):  # N! / (product of the factorials of multiplicities)
+        run = np.where(cells[:, j] == cells[:, j - 1], run + 1, 1)
+        copies = copies * (j + 1) // run
+    return cells, copies
+
+
 def cell_centres(cells: Integers, spec: ConstructionSpec) -> NDArray[np.float64]:
     """Return the centres of cells (K, N) as inputs (K, N, d)."""
     powers = np.array([spec.grid**i for i in range(spec.dim)], dtype=np.int64)
@@ -120,13 +140,54 @@ def label_table(target: Callable[[Any], Any], spec: ConstructionSpec) -> LabelTa
             f"tokens={spec.tokens}, dim={spec.dim}, coding={spec.coding}; take a smaller grid"
         )
     cells, labels = labels_in_use(spec)
-    found = _rounded(_centre_values(target, cells, spec))
-    at, first = np.unique(labels.ravel(), return_index=True)
-    known = found.numerators.reshape(-1, spec.dim)[first]
-    values = np.stack([_filled(at, known[:, i], count) for i in range(spec.dim)], axis=1)
+    in_use = np.unique(labels)
+    own = _centre_values(target, cells, spec).reshape(-1, spec.dim)
+    at, values = _means(labels.ravel(), own, np.ones(labels.size))
+    at_shared, shared = _shared_values(target, spec, in_use)
+    at, values = np.concatenate([at, at_shared]), np.concatenate([values, shared])
+    order = np.argsort(at)
+    found = _rounded(values[order])
+    columns = [_filled(at[order], found.numerators[:, i], count) for i in range(spec.dim)]
     used = np.zeros(count, dtype=bool)
-    used[at] = True
-    return LabelTable(values, used, found.unit)
+    used[in_use] = True
+    return LabelTable(np.stack(columns, axis=1), used, found.unit)
+
+
+def _shared_values(
+    target: Callable[[Any], Any], spec: ConstructionSpec, in_use: Integers
+) -> tuple[Integers, NDArray[np.float64]]:
+    """Labels that only inputs with shared cells reach, and the mean value of f at each."""
+    cells, copies = every_cell(spec)
+    tied = (cells[:, 1:] == cells[:, :-1]).any(axis=1)
+    cells, copies = cells[tied], copies[tied]
+    if not len(cells):
+        return np.empty(0, dtype=np.int64), np.empty((0, spec.dim))
+    labels = np.array([_any_labels(row, spec) for row in cells.tolist()], dtype=np.int64)
+    values = _centre_values(target, cells, spec)
+    first = np.ones_like(tied, shape=cells.shape)  # tokens that share a cell count once
+    first[:, 1:] = cells[:, 1:] != cells[:, :-1]
+    free = first & (labels >= 0) & (labels <= spec.last_label) & ~np.isin(labels, in_use)
+    weights = np.broadcast_to(copies[:, None], cells.shape)
+    return _means(labels[free], values[free], weights[free])
+
+
+def _any_labels(cells: list[int], spec: ConstructionSpec) -> list[int]:
+    """Labels of tokens in any cells, as the contextual mapping gives them."""
+    code, ranks = contextual_code(cells, spec)
+    return [
+        int(label(code, cell=z, first=z % spec.grid, rank=rank, spec=spec))
+        for z, rank in zip(cells, ranks, strict=True)
+    ]
+
+
+def _means(
+    labels: Integers, values: NDArray[np.float64], weights: NDArray[Any]
+) -> tuple[Integers, NDArray[np.float64]]:
+    """Distinct labels, ascending, and the weighted means of their values, (K, d)."""
+    at, place = np.unique(labels, return_inverse=True)
+    total = np.bincount(place, weights, len(at))
+    sums = [np.bincount(place, weights * values[:, i], len(at)) for i in range(values.shape[1])]
+    return at, np.stack(sums, axis=1) / total[:, None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,114 @@
+"""From stored certificates to what they say: slopes against the construction's rates, findings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.construct import STANDARD
+from theory.slopes import SlopeFit, fit_slope
+from theory.verdict import Finding, Verdict
+
+__all__ = ["constructed_curve", "constructed_findings", "constructed_slope", "expected_slope"]
+
+Row = dict[str, Any]
+TAIL = 4  # the slope is read off grids from the largest over this on
+POINTS = 4  # fewer carry no slope
+TOLERANCE = 0.05  # of a slope: grids this small carry terms of higher order
+
+
+def constructed_curve(certificates: Sequence[Row], memoriser: str) -> list[Row]:
+    """Return one memoriser's certificates that enclose the error, by loops."""
+    own = [row for row in certificates if row["memoriser"] == memoriser]
+    return sorted((row for row in own if row["error_lower"]), key=lambda row: row["loops"])
+
+
+def constructed_slope(curve: Sequence[Row]) -> SlopeFit | None:
+    """Fit log error on log r over the tail, on log (r/q) for digits; None below four points.
+
+    r/q is taken as the number of labels, of which it is a loop or two short.
+    """
+    most = max((row["grid"] for row in curve), default=0)
+    tail = [row for row in curve if row["grid"] * TAIL >= most]
+    if len(tail) < POINTS:
+        return None
+    return fit_slope(
+        [row["labels"] if row["memoriser"] == "digits" else row["loops"] for row in tail],
+        [(row["error_lower"] + row["error_upper"]) / 2 for row in tail],
+        tokens=tail[0]["tokens"],
+        variable="loops",
+        offset=False,
+        rng=np.random.default_rng(0),
+    )
+
+
+def expected_slope(*, tokens: int, dim: int, p: float, holder: float, coding: str) -> float:
+    """Return the slope of the construction's own loop counts: the error falls like δ^min(s, d/p).
+
+    Labels grow like δ^{-(N+1)d} on the sum code, δ^{-Nd} on the rank code.
+    """
+    power = (tokens + (coding == "sum")) * dim
+    return -min(holder, 1.0, dim / p) / power
+
+
+def constructed_findings(facts: Row, certificates: Sequence[Row]) -> list[Finding]:
+    """Return what the constructed networks of one target and shape show."""
+    findings = []
+    for memoriser, coding in STANDARD:
+        own = [row for row in certificates if row["memoriser"] == memoriser]
+        if own:
+            findings.append(_inequality_finding(memoriser, coding, own))
+            findings.append(_slope_finding(facts, memoriser, coding, own))
+    return findings
+
+
+def _inequality_finding(memoriser: str, coding: str, own: Sequence[Row]) -> Finding:
+    """Does every constructed network keep the explicit inequality, and does that say something?"""
+    claim = f"constructed networks ({memoriser}, {coding} code) keep the explicit inequality"
+    by = {word: [r for r in own if r["verdict"] == word] for word in map(str, Verdict)}
+    bad = [*by[Verdict.VIOLATED], *by[Verdict.NOT_TESTABLE]]
+    evidence = {"verdicts": {str(row["grid"]): row["verdict"] for row in own}}
+    if bad:
+        return Finding(claim, Verdict(bad[0]["verdict"]), bad[0]["reason"], evidence)
+    last = max(own, key=lambda row: row["grid"])
+    reason = (
+        f"{len(own)} certificates, m = {min(r['grid'] for r in own)} to {last['grid']}; at "
+        f"r = {last['loops']} the error is in [{last['error_lower']:.4g}, "
+        f"{last['error_upper']:.4g}], the bound {last['bound']:.4g}"
+    )
+    if not by[Verdict.HOLDS]:
+        return Finding(claim, Verdict.VACUOUS, reason + ", above the best constant", evidence)
+    first = min(row["loops"] for row in by[Verdict.HOLDS])
+    return Finding(claim, Verdict.HOLDS, reason + f"; informative from r = {first} on", evidence)
+
+
+def _slope_finding(facts: Row, memoriser: str, coding: str, own: Sequence[Row]) -> Finding:
+    """Does the error of the constructed networks fall at the construction's rate?"""
+    holder = facts["smoothness"]["exponent"]
+    expected = expected_slope(
+        tokens=facts["tokens"], dim=facts["dim"], p=facts["p"], holder=holder, coding=coding
+    )
+    variable = "r/q" if memoriser == "digits" else "r"
+    claim = (
+        f"the error of constructed networks ({memoriser}, {coding} code) falls like "
+        f"{variable}^{expected:.3g}"
+    )
+    fit = constructed_slope(constructed_curve(own, memoriser))
+    if fit is None:
+        reason = f"needs {POINTS} certified errors on the tail, got fewer: larger grids"
+        return Finding(claim, Verdict.NOT_TESTABLE, reason)
+    evidence = {"expected": expected, "fit": fit.as_dict()}
+    local = ", ".join(f"{slope:.3f}" for slope in fit.local_slopes)
+    reason = f"slope {fit.slope:.3f} over {len(fit.loops)} grids (local slopes {local})"
+    if abs(fit.slope - expected) <= TOLERANCE:
+        return Finding(claim, Verdict.HOLDS, reason, evidence)
+    if not fit.local_slopes or abs(fit.local_slopes[-1] - expected) < abs(fit.slope - expected):
+        return Finding(
+            claim,
+            Verdict.NOT_TESTABLE,
+            reason + ": not in the asymptotic range, the last slope is nearer",
+            evidence,
+        )
+    return Finding(claim, Verdict.VIOLATED, reason, evidence)
