@@ -11,6 +11,7 @@ from tests.cases.construction_blocks import LOOPS, one_row, random_network
 from theory.construction.clock import Clock, clock_rows
 from theory.construction.compile import compile_construction
 from theory.construction.exact import exact_output, exact_rows, exact_states
+from theory.construction.lazy import MOST_PARTS, LazyRow, Node
 from theory.construction.network import Affine, Block, Head, Network, Unit
 from theory.construction.reference import reference_output, reference_states
 from theory.construction.spec import ConstructionSpec
@@ -22,6 +23,7 @@ COMPILED = [
     ConstructionSpec(2, 2, 2, "timestep", "rank"),
     ConstructionSpec(3, 1, 3, "timestep", "sum"),
     ConstructionSpec(2, 1, 3, "digits", "rank", 3, sharpness=2),
+    ConstructionSpec(2, 1, 4, "digits", "rank", 6),  # bounds would double every loop for 150 loops
 ]
 
 
@@ -72,7 +74,7 @@ def test_outputs_of_a_random_network_are_those_of_the_reference_for_any_number_o
 
 
 @pytest.mark.parametrize("spec", COMPILED, ids=str)
-@pytest.mark.parametrize("denominator", [12, 7 * 2**20])
+@pytest.mark.parametrize("denominator", [12, 7 * 2**12])
 def test_compiled_constructions_agree_with_the_reference(spec, denominator):
     network = compile_construction(wave, spec).network
     rng = np.random.default_rng(spec.loops)
@@ -118,6 +120,20 @@ def test_a_head_may_return_a_clock_value_whatever_it_attends_to():
     inputs = np.arange(-3, 3).reshape(3, 2, 1)
     found = exact_output(network, inputs, denominator=2).fractions
     assert found.tolist() == [reference_output(network, p) for p in points(inputs, 2)]
+
+
+def test_a_row_that_is_never_read_holds_few_arrays():
+    row = LazyRow("y", {}, 5)
+    for loop in range(40):
+        node = Node(np.arange(-loop, 9 - loop).reshape(1, 9), -loop, 8 - loop)
+        row.add_linear({node: 3}, -1)
+        row.add_kink(node, 1, 2)
+        row.settle_if_long(loop)
+        assert len(row.combination) + len(row.kinks) <= MOST_PARTS
+    row.settle(40)
+    (total,) = row.combination
+    u = np.arange(9) - np.arange(40)[:, None]
+    assert (total.array + row.offset == 5 + (2 * np.maximum(u + 1, 0) - 3 * u).sum(0)).all()
 
 
 def test_a_finer_resolution_changes_no_value():
