@@ -268,6 +268,15 @@ def test_a_score_or_tie_that_rounds_is_refused():
         constructed_transformer(network)((fine * 2**20).round() / 2**20)
 
 
+def test_a_tie_whose_sum_rounds_is_refused():
+    head = Head({}, {}, {"x": 1}, {"y": 1})
+    network = Network(Block(("x", "y"), (head,), (), {}), {"x": Affine({0: 1})}, decode("y"), {}, 1)
+    x = torch.full((1, 3, 1), 2.0**52 + 1, dtype=torch.float64)
+    assert torch.equal(constructed_transformer(network)(x[:, :1]), x[:, :1])
+    with pytest.raises(ValueError, match="in head 0 in loop 0"):
+        constructed_transformer(network)(x)
+
+
 def test_a_gate_far_below_zero_may_leave_the_range():
     """A closed unit is 0 whatever its rounding: the gates of the compiler are not refused."""
 
@@ -432,6 +441,15 @@ def test_softmax_with_scores_and_beta_at_the_limit_stays_finite():
     assert constructed_transformer(network, beta=2.0**60)(x).tolist() == [[[2.0], [2.0]]]
 
 
+def test_softmax_tells_large_scores_apart():
+    head = Head({"one": 1}, {"x": 1, "one": 2**50}, {"x": 1}, {"y": 1})
+    block = Block(("x", "one", "y"), (head,), (), {})
+    network = Network(block, {"x": Affine({0: 1}), "one": Affine({}, 1)}, decode("y"), {}, 1)
+    x = torch.tensor([[[0.0], [1.0]]], dtype=torch.float64)
+    found = constructed_transformer(network, beta=0.7)(x)
+    torch.testing.assert_close(found, torch.full_like(x, 1 / (1 + math.exp(-0.7))))
+
+
 @pytest.mark.parametrize("tolerance", [1e-1, 1e-6])
 def test_the_beta_found_is_the_smallest_that_passes(tolerance):
     network = largest()
@@ -472,6 +490,8 @@ def test_a_small_beta_that_passes_below_one_that_fails_is_not_taken():
     errors = {8.0: 0, 4.0: 0, 2.0: 1, 1.0: 0}
     found = constructed._smallest(lambda beta: not errors.get(beta, beta < 3), 8.0)
     assert 3 <= found <= 3 * (1 + constructed.BETA_PRECISION)
+    found = constructed._smallest(lambda beta: beta > 5 or 1 < beta < 4, 8.0)
+    assert 5 <= found <= 5 * (1 + constructed.BETA_PRECISION)
     assert constructed._smallest(lambda beta: beta < 8, 8.0) is None
     assert 0.3 <= constructed._smallest(lambda beta: beta >= 0.3, 8.0) <= 0.303
 

@@ -212,6 +212,14 @@ def test_a_write_replaces_the_file_and_leaves_nothing_else(saved):
     assert os.listdir(saved.parent) == [saved.name]
 
 
+def test_who_reads_while_the_file_is_replaced_sees_the_old_one(saved):
+    before = saved.read_bytes()
+    with saved.open("rb") as reader:
+        start = reader.read(100)
+        save_network(saved, network(loops=9))
+        assert start + reader.read() == before
+
+
 # -- damage ----------------------------------------------------------------------------------------
 def small(path):
     """Save a small network, so that a random byte is seldom a digit of a large integer."""
