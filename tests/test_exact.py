@@ -11,7 +11,7 @@ from tests.cases.construction_blocks import LOOPS, one_row, random_network
 from theory.construction.clock import Clock, clock_rows
 from theory.construction.compile import compile_construction
 from theory.construction.exact import exact_output, exact_rows, exact_states
-from theory.construction.lazy import MOST_PARTS, LazyRow, Node
+from theory.construction.lazy import MOST_PARTS, LazyForm, LazyRow, Node
 from theory.construction.network import Affine, Block, Head, Network, Unit
 from theory.construction.reference import reference_output, reference_states
 from theory.construction.spec import ConstructionSpec
@@ -134,6 +134,38 @@ def test_a_row_that_is_never_read_holds_few_arrays():
     (total,) = row.combination
     u = np.arange(9) - np.arange(40)[:, None]
     assert (total.array + row.offset == 5 + (2 * np.maximum(u + 1, 0) - 3 * u).sum(0)).all()
+
+
+def test_a_row_that_leaves_int64_between_its_ends_is_refused():
+    row, node = LazyRow("hump", {}, 0), Node(np.array([[0, 8, 16]]), 0, 16)
+    for shift, weight in ((0, 2**60), (-8, -(2**61)), (-16, 2**60)):
+        row.add_kink(node, shift, weight)
+    with pytest.raises(OverflowError, match="'hump' may reach 64 bits at loop 3"):
+        row.settle(3)
+
+
+def test_kinks_of_two_arrays_add_up_by_table_and_by_passes():
+    u = np.arange(-30, 30).reshape(2, 30)
+    for count in (3, 40):  # a few passes, a table
+        row = LazyRow("y", {Node(u, -30, 29): 7}, 1)
+        expected = 1 + 7 * u
+        for array in (u, 3 * u - 5):
+            node = Node(array, int(array.min()), int(array.max()))
+            for place in range(count):
+                weight = (-1) ** place * (place % 5)
+                row.add_kink(node, place - 15, weight)
+                expected = expected + weight * np.maximum(array + place - 15, 0)
+        row.settle(0)
+        (total,) = row.combination
+        assert (total.array + row.offset == expected).all()
+
+
+def test_a_form_is_refused_by_its_values_not_by_loose_bounds_of_its_rows():
+    loose = Node(np.array([[-3, 5]]), -(2**62), 2**62)
+    form = LazyForm([(LazyRow("y", {loose: 4}, 0), 1)])
+    assert form.refresh(0) == 0
+    node = form.node(0)
+    assert (node.lo, node.hi, node.array.tolist()) == (-12, 20, [[-12, 20]])
 
 
 def test_a_finer_resolution_changes_no_value():
