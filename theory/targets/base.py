@@ -73,13 +73,18 @@ class Smoothness:
 def namespace(x: Any) -> Any:
     """Return the module whose functions fit ``x``: NumPy, or the torch that made the tensor.
 
+    Arrays of a type of their own, such as enclosures, name theirs ``__looprate_namespace__``.
+
     Raises
     ------
     TypeError
-        If ``x`` is neither a NumPy array nor a torch tensor.
+        If ``x`` is none of these.
     """
     if isinstance(x, np.ndarray):
         return np
+    own = getattr(type(x), "__looprate_namespace__", None)
+    if own is not None:
+        return own
     if type(x).__module__.split(".")[0] == "torch":
         return sys.modules["torch"]
     raise TypeError(

@@ -82,7 +82,7 @@ class SmoothField(Target):
     @staticmethod
     def _like(x: Any, xp: Any, part: NDArray[np.float64]) -> Any:
         """Return ``part`` as an array of the dtype and device of ``x``."""
-        if xp is np:
+        if not hasattr(xp, "tensor"):  # NumPy, and arrays that take NumPy's as constants
             return part.astype(x.dtype, copy=False)
         return xp.tensor(part, dtype=x.dtype, device=x.device)
 

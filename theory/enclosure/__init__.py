@@ -1,0 +1,25 @@
+"""Rigorous enclosures: of functions on boxes, and of L^p errors.
+
+``enclose`` bounds a target on boxes, ``error_integral`` the L^p error of a function that is
+constant on boxes; intervals and jets take any function written with NumPy's operations.
+"""
+
+from theory.enclosure.boxes import box_errors, cell_boxes
+from theory.enclosure.forms import LocalForm, enclose, local_form
+from theory.enclosure.integral import ErrorIntegral, error_integral, norm_from_integral
+from theory.enclosure.intervals import Interval
+from theory.enclosure.jets import Jet, variables
+
+__all__ = [
+    "ErrorIntegral",
+    "Interval",
+    "Jet",
+    "LocalForm",
+    "box_errors",
+    "cell_boxes",
+    "enclose",
+    "error_integral",
+    "local_form",
+    "norm_from_integral",
+    "variables",
+]

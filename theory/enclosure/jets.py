@@ -1,0 +1,230 @@
+"""Jets: enclosures of values together with slopes over a box, carried forward.
+
+A jet of u over a convex box has a value U, which contains u(X) for X in the box, and slopes G with
+the property
+
+    (P)  for all X, Y in the box some g in G has u(X) - u(Y) = g · (X - Y).
+
+It is kept by every operation, also where u has corners:
+
+* sums: add the g; products: uv(X) - uv(Y) = [u(X) g_v + v(Y) g_u] · (X - Y), in U G_v + V G_u;
+* quotients: (u/v)(X) - (u/v)(Y) = [g_u - (u/v)(Y) g_v] / v(X) · (X - Y);
+* a function φ of one number: φ(u(X)) - φ(u(Y)) = s (u(X) - u(Y)), s between the least and the
+  largest slope of φ on U (mean value theorem; for |u| the hull of the signs on U);
+* maxima: with i maximal at X and j at Y the difference lies between those of u_i and u_j, so it is
+  a convex combination of theirs; i and j are among the entries that can be maximal on the box.
+
+Where slopes are unbounded, such as √u at u = 0, they are the whole line and callers fall back.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.enclosure.arrays import EnclosureArray
+from theory.enclosure.intervals import Interval, hull, rational_power
+
+__all__ = ["Jet", "variables"]
+
+
+@final
+class Jet(EnclosureArray):
+    """Values of shape S and slopes of shape (K, *S) in K input directions.
+
+    Parameters
+    ----------
+    value : Interval of shape S
+    slope : Interval of shape (K, *S)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+    """
+
+    __slots__ = ("slope", "value")
+
+    def __init__(self, value: Interval, slope: Interval) -> None:
+        if slope.shape[1:] != value.shape:
+            raise ValueError(
+                f"`slope` must have shape (K, *{value.shape}) for values of shape {value.shape}, "
+                f"got {slope.shape}"
+            )
+        self.value = value
+        self.slope = slope
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+    def __repr__(self) -> str:
+        return f"Jet({self.value}, slope={self.slope})"
+
+    def middle(self) -> NDArray[np.float64]:
+        return self.value.middle()
+
+    def operand(self, value: Any) -> Jet | Interval:
+        """Return numbers as intervals: constants, without slopes."""
+        return value if isinstance(value, Jet) else Interval(0.0).operand(value)
+
+    def plus(self, other: Jet | Interval) -> Jet:
+        value = self.value.plus(_value(other))
+        mine = _spread(self.slope, self.ndim, value.shape)
+        if isinstance(other, Interval):
+            return Jet(value, mine)
+        return Jet(value, mine.plus(_spread(other.slope, other.ndim, value.shape)))
+
+    def times(self, other: Jet | Interval) -> Jet:
+        value = self.value.times(_value(other))
+        slope = _lift(self.slope, self.ndim, value.ndim).times(_value(other))
+        if isinstance(other, Jet):
+            theirs = _lift(other.slope, other.ndim, value.ndim).times(self.value)
+            slope = slope.plus(theirs)
+        return Jet(value, slope.broadcast_to((slope.shape[0], *value.shape)))
+
+    def over(self, other: Jet | Interval) -> Jet:
+        quotient = self.value.over(_value(other))
+        slope = _lift(self.slope, self.ndim, quotient.ndim)
+        if isinstance(other, Jet):
+            theirs = _lift(other.slope, other.ndim, quotient.ndim)
+            slope = slope.plus(-theirs.times(quotient))
+        slope = slope.over(_value(other))
+        return Jet(quotient, slope.broadcast_to((slope.shape[0], *quotient.shape)))
+
+    def under(self, other: Jet | Interval) -> Jet:
+        if isinstance(other, Jet):
+            return other.over(self)
+        quotient = other.over(self.value)
+        slope = _lift(-self.slope, self.ndim, quotient.ndim).times(quotient).over(self.value)
+        return Jet(quotient, slope)
+
+    def matrix(self, other: Jet | Interval, *, left: bool) -> Jet:
+        value = self.value.matrix(_value(other), left=left)
+        slope = _lift(self.slope, self.ndim, value.ndim).matrix(_value(other), left=left)
+        if isinstance(other, Jet):
+            theirs = _lift(other.slope, other.ndim, value.ndim)
+            slope = slope.plus(theirs.matrix(self.value, left=not left))
+        return Jet(value, slope)
+
+    def power(self, exponent: float) -> Jet:
+        if exponent == 0:
+            return self.zeros_like() + 1.0
+        if exponent < 0:
+            return self.power(-exponent).under(Interval(1.0))
+        if exponent == 1:
+            return self
+        base = self.value if exponent.is_integer() else self.value.maximum(0.0)
+        slope = rational_power(base, Fraction(exponent) - 1)
+        return self._chain(self.value.power(exponent), slope.times(Interval(exponent)))
+
+    def maximum(self, other: Any) -> Jet:
+        b = self.operand(other)
+        value = self.value.maximum(_value(b))
+        count = self.slope.shape[0]
+        mine = _spread(self.slope, self.ndim, value.shape)
+        theirs = (
+            _spread(b.slope, b.ndim, value.shape)
+            if isinstance(b, Jet)
+            else Interval(np.zeros((count, *value.shape)))
+        )
+        first, second = self.value.lo > _value(b).hi, _value(b).lo > self.value.hi
+        both = hull(mine, theirs)
+        lo = np.where(first, mine.lo, np.where(second, theirs.lo, both.lo))
+        hi = np.where(first, mine.hi, np.where(second, theirs.hi, both.hi))
+        return Jet(value, Interval(lo, hi))
+
+    def reduce(self, how: str, axis: int, keepdims: bool) -> Jet:
+        value = self.value.reduce(how, axis, keepdims)
+        if how == "sum":
+            return Jet(value, self.slope.reduce("sum", axis + 1, keepdims))
+        can = self.value.hi >= self.value.lo.max(axis, keepdims=True)  # can be the largest
+        lo = np.where(can, self.slope.lo, np.inf).min(axis + 1, keepdims=keepdims)
+        hi = np.where(can, self.slope.hi, -np.inf).max(axis + 1, keepdims=keepdims)
+        return Jet(value, Interval(lo, hi))
+
+    def __neg__(self) -> Jet:
+        return Jet(-self.value, -self.slope)
+
+    def __abs__(self) -> Jet:
+        lo = np.where(self.value.lo >= 0, 1.0, -1.0)
+        hi = np.where(self.value.hi <= 0, -1.0, 1.0)
+        return self._chain(abs(self.value), Interval(lo, np.maximum(lo, hi)))
+
+    def sqrt(self) -> Jet:
+        root = self.value.sqrt()
+        return self._chain(root, Interval(0.5).over(root))
+
+    def exp(self) -> Jet:
+        value = self.value.exp()
+        return self._chain(value, value)
+
+    def sin(self) -> Jet:
+        return self._chain(self.value.sin(), self.value.cos())
+
+    def cos(self) -> Jet:
+        return self._chain(self.value.cos(), -self.value.sin())
+
+    def tanh(self) -> Jet:
+        value = self.value.tanh()
+        slope = Interval(1.0).plus(-value.power(2.0))
+        return self._chain(value, slope.maximum(0.0))
+
+    def swapaxes(self, first: int, second: int) -> Jet:
+        a, b = (range(self.ndim)[k] for k in (first, second))
+        return Jet(self.value.swapaxes(a, b), self.slope.swapaxes(a + 1, b + 1))
+
+    def reshape(self, *shape: Any) -> Jet:
+        value = self.value.reshape(*shape)
+        return Jet(value, self.slope.reshape((self.slope.shape[0], *value.shape)))
+
+    def zeros_like(self) -> Jet:
+        return Jet(self.value.zeros_like(), self.slope.zeros_like())
+
+    def __getitem__(self, key: Any) -> Jet:
+        parts = key if isinstance(key, tuple) else (key,)
+        return Jet(self.value[key], self.slope[(slice(None), *parts)])
+
+    def _chain(self, value: Interval, slope: Interval) -> Jet:
+        """Return a function of every entry with this value and these slopes."""
+        return Jet(value, self.slope.times(slope))
+
+
+def variables(box: Interval) -> Jet:
+    """Return the inputs themselves as a jet: the identity, slope 1 in the own direction.
+
+    Parameters
+    ----------
+    box : Interval of shape (B, N, d)
+
+    Returns
+    -------
+    Jet
+        Slopes of shape (N·d, B, N, d), directions in the order of the entries of an input.
+    """
+    batch, *entry = box.shape
+    count = int(np.prod(entry))
+    eye = np.eye(count).reshape(count, 1, *entry)
+    return Jet(box, Interval(np.broadcast_to(eye, (count, batch, *entry))))
+
+
+def _value(operand: Jet | Interval) -> Interval:
+    """Return the values of an operand."""
+    return operand.value if isinstance(operand, Jet) else operand
+
+
+def _lift(slope: Interval, ndim: int, wanted: int) -> Interval:
+    """Return slopes with axes of length 1 put in, as broadcasting would for the values."""
+    if ndim == wanted:
+        return slope
+    directions, *rest = slope.shape
+    return slope.reshape((directions, *(1,) * (wanted - ndim), *rest))
+
+
+def _spread(slope: Interval, ndim: int, shape: tuple[int, ...]) -> Interval:
+    """Return slopes broadcast to values of a shape."""
+    lifted = _lift(slope, ndim, len(shape))
+    return lifted.broadcast_to((lifted.shape[0], *shape))
