@@ -35,6 +35,7 @@ ARITHMETIC = {"float32": "float32", "float64": "float64", "exact": "exact intege
 CHOICES = {"memoriser": tuple(MEMORISER_STYLE), "arithmetic": tuple(ARITHMETIC)}
 NEUTRAL = "Error of the arithmetic against the number of labels"
 BROKEN = 0.01  # error, in units of the target, that nobody would call rounding
+MOST_DECADES = 6  # with a tick of their own
 DECADES_BELOW, DECADES_ABOVE = 2, 1.5  # room for the level of 0, and for what is not finite
 
 
@@ -59,7 +60,7 @@ class _Levels:
 
     def ticks(self) -> list[float]:
         """Return 0, some decades and the roof."""
-        step = max(1, (self.high - self.low) // 5)
+        step = math.ceil((self.high - self.low) / MOST_DECADES) or 1
         return [0.0, *(10.0**e for e in range(self.low, self.high + 1, step)), self.roof]
 
     def tick(self, value: float) -> str:
@@ -160,18 +161,34 @@ def _refused(rows: Sequence[Row]) -> NDArray[np.bool_]:
 
 def _message(rows: Sequence[Row]) -> str:
     """Title: which memoriser breaks first, and whether the exact one ever does."""
+    names = [name for name in MEMORISER_STYLE if where(rows, memoriser=name)]
     floating = [row for row in rows if row.get("arithmetic") != "exact"]
-    first: dict[float, list[str]] = {}
-    for name in (name for name in MEMORISER_STYLE if where(floating, memoriser=name)):
-        broken = _broken(where(floating, memoriser=name))
-        first.setdefault(broken[0] if broken else math.inf, []).append(MEMORISER_STYLE[name].name)
-    kept = " and ".join(first.pop(math.inf, []))
-    if not first:
+    broken = [name for name in names if _broken(where(floating, memoriser=name))]
+    if not broken:
         return NEUTRAL
-    order = ", then ".join(" and ".join(first[at]) for at in sorted(first))
+    order = ", then ".join(" and ".join(group) for group in _order(floating, broken))
+    kept = " and ".join(name for name in names if name not in broken)
     exact = column(where(rows, arithmetic="exact"), "value")
     tail = "; exact integers never" if exact.size and not exact.any() else ""
     return f"Floating point breaks {order}{f', not {kept}' if kept else ''}{tail}"
+
+
+def _order(rows: Sequence[Row], names: Sequence[str]) -> list[list[str]]:
+    """Names grouped by where they break, in an arithmetic in which all of them hold at first.
+
+    One group where there is no such arithmetic: what never held may have broken anywhere.
+    """
+    for arithmetic in panels(rows):
+        first: dict[float, list[str]] = {}
+        for name in names:
+            own = where(rows, arithmetic=arithmetic, memoriser=name)
+            broken = _broken(own)
+            if not broken or broken[0] <= np.nanmin(column(own, "labels")):
+                break
+            first.setdefault(broken[0], []).append(name)
+        else:
+            return [first[at] for at in sorted(first)]
+    return [list(names)]
 
 
 def _broken(rows: Sequence[Row]) -> list[float]:

@@ -39,7 +39,7 @@ CLAIMS = {  # memoriser -> its statement, and how it counts time
     "digits": ("digits", r"no $\eta(t)$"),
 }
 BOUND_WORDS = "Lemma 4.1's bound:\nthe gap of\nadjacent labels"
-ROOM_ABOVE, ROOM_BELOW = 1.12, 0.05  # of the largest value; 0 must be seen
+ROOM_ABOVE, ROOM_BELOW = 1.22, 0.05  # of the largest value; 0 must be seen
 ROOM_RIGHT = 0.06  # of the width, for the numbers of bits
 FLAT = 1e-9  # relative, above the rounding of a value printed and read
 

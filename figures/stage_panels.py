@@ -136,21 +136,23 @@ def draw_staircase(ax: Axes, rows: Sequence[Row]) -> None:
     for used, look, words in looks:
         where_ = _sorted(where(table, used=used), "position")
         ax.plot(*where_, linestyle="none", label=words, zorder=3, **look)
-    ax.plot(
-        *_sorted(where(rows, name="network"), "position"),
-        color=NETWORK,
-        drawstyle="steps-mid",
-        linewidth=points(0.9),
-        label="network",
-        zorder=4,
-    )
+    _draw_network(ax, *_sorted(where(rows, name="network"), "position"))
     handles = [line for line in ax.get_lines() if not str(line.get_label()).startswith("_")]
     for row in where(rows, name="chosen"):
         handles.append(_mark_chosen(ax, row))
-    ax.margins(x=0.01)
+    ax.margins(x=0.02, y=0.1)
     ax.set_xlabel("label")
     ax.set_ylabel("value")
     ax.legend(handles=handles, ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.29))
+
+
+def _draw_network(ax: Axes, labels: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+    """Draw the network's outputs: a staircase if no label is left out, else one mark a label."""
+    look: dict[str, Any] = {"drawstyle": "steps-mid", "linewidth": points(0.9)}
+    if not np.all(np.diff(labels) == 1.0):
+        size = 1.5 * float(matplotlib.rcParams["lines.markersize"])
+        look = {"linestyle": "none", "marker": "D", "markerfacecolor": "none", "markersize": size}
+    ax.plot(labels, values, color=NETWORK, label="network", zorder=4, **look)
 
 
 def _mark_chosen(ax: Axes, row: Row) -> Line2D:
@@ -163,7 +165,7 @@ def _mark_chosen(ax: Axes, row: Row) -> Line2D:
         [value],
         color=style.colour,
         marker=style.marker,
-        markersize=2.0 * float(matplotlib.rcParams["lines.markersize"]),
+        markersize=2.3 * float(matplotlib.rcParams["lines.markersize"]),
         markerfacecolor="none",
         markeredgewidth=points(0.9),
         linestyle="none",

@@ -17,8 +17,9 @@ step
 staircase
     ``name`` = table: ``position`` = label, ``height`` = the value it should have, ``used`` = 1 if
     an input has this label, 0 for padding.  ``name`` = network: the same with the value that the
-    network gives.  ``name`` = chosen: the label (``position``) of ``token`` of the chosen input,
-    and the network's output there (``height``).
+    network gives, at every label (drawn as a staircase) or at those in use (drawn as marks).
+    ``name`` = chosen: the label (``position``) of ``token`` of the chosen input, and the network's
+    output there (``height``).
 state
     ``name`` = a row of the residual stream, ``height`` = its value after ``loop``, loop 0 being the
     input; ``token`` empty where the row is the same for all tokens.  ``stage`` = the stage to which

@@ -254,6 +254,9 @@ def test_title_and_legend_say_what_breaks_and_where():
     assert figure.get_suptitle().startswith(
         "Floating point breaks digits, then increments, not timestep; exact integers never\n"
     )
+    unknown = [row for row in arithmetic_rows() if row["arithmetic"] != "float64"]
+    title = make_figure("arithmetic", unknown).get_suptitle()  # digits never held here
+    assert title.startswith("Floating point breaks increments and digits, not timestep")
     names = legend(figure.axes[-1])
     assert "float32: 32 labels\n  float64: 64 labels\n  exact: holds here" in names[0]
     assert "float32: holds here" in names[1]

@@ -65,6 +65,12 @@ def test_the_staircase_parts_labels_in_use_from_padding(panels):
     assert legend(ax)[-1] == "token 2: label 44"
 
 
+def test_outputs_at_labels_in_use_alone_are_marks_without_a_staircase():
+    rows = [row for row in stage_rows() if row["name"] != "network" or row["used"]]
+    found = line(make_figure("stages", rows).axes[3], "network")
+    assert (found.get_linestyle(), found.get_marker()) == ("None", "D")
+
+
 def test_the_heat_map_has_a_line_per_row_each_from_its_least_to_its_largest(panels):
     ax = panels["state"]
     names = [text.get_text() for text in ax.get_yticklabels()]
