@@ -324,6 +324,15 @@ def test_progress_runs_to_the_end_and_the_budget_is_kept():
     assert all(0 <= share <= 1 for share in seen)
 
 
+@pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
+def test_a_pole_is_never_called_converged(p):
+    low, high = all_cells(3, 1, 1)
+    found = error_integral(lambda x: 1 / (x - 0.3), low, high, 0 * low, p=p, budget=300)
+    assert not found.converged
+    assert found.upper == math.inf
+    assert found.lower > 1
+
+
 def test_wrong_arguments_are_refused():
     target, (low, high) = TokenSine(1), all_cells(2, 1, 1)
     y = np.zeros(low.shape)

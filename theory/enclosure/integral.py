@@ -24,6 +24,7 @@ from theory.notation import check_p
 __all__ = ["ErrorIntegral", "error_integral", "norm_from_integral"]
 
 Array = NDArray[np.float64]
+LARGEST = 1e290  # stands for infinity where boxes are ordered
 AIM = 0.9  # of the tolerated gap, aimed at when boxes are chosen
 CUT = 0.5  # what one cut is expected to leave of the gap of a box
 MOST_CUT = 2**17  # boxes cut in one round: bounds the memory
@@ -127,19 +128,18 @@ def error_integral(
         raise ValueError(f"`tolerance` must be a finite number > 0, got {tolerance}")
     boxes = len(leaves.low)
     lower, upper = _totals(leaves, exponent)
-    while upper - lower > tolerance * upper:
+    while not (closed := _closed(lower, upper, tolerance)):
         room = min((budget - boxes) // 2, MOST_CUT)
-        chosen = _to_cut(leaves, exponent, lower, tolerance * upper, room)
+        chosen = _to_cut(leaves, exponent, lower, tolerance * min(upper, LARGEST), room)
         if not chosen.any():
             break
         halves = _evaluated_leaves(target, *_halves(leaves.picked(chosen)), exponent)
         leaves = leaves.picked(~chosen).joined(halves)
         boxes += len(halves.low)
-        before = upper - lower
         lower, upper = _totals(leaves, exponent)
         if report is not None:
-            report(_share(before, upper - lower, tolerance * upper, boxes / budget))
-    return ErrorIntegral(lower, upper, boxes, upper - lower <= tolerance * upper)
+            report(_share(upper - lower, tolerance * upper, boxes / budget))
+    return ErrorIntegral(lower, upper, boxes, closed)
 
 
 def norm_from_integral(lower: float, upper: float, p: float) -> tuple[float, float]:
@@ -224,9 +224,11 @@ def _to_cut(
         gap = np.where(can, leaves.upper - lower, 0.0)
         needed = int((gap > AIM * tolerated).sum())
     else:
-        gap = np.where(can, leaves.weight * (leaves.upper - leaves.lower), 0.0)
+        with np.errstate(invalid="ignore"):
+            gap = np.where(can, leaves.weight * (leaves.upper - leaves.lower), 0.0)
     order = np.argsort(-gap, kind="stable")
     if not math.isinf(p):
+        gap = np.minimum(gap, LARGEST)  # infinite gaps are cut first
         saved = np.cumsum(gap[order]) * (1 - CUT)
         needed = 1 + int(np.searchsorted(saved, gap.sum() - AIM * tolerated))
     chosen = np.zeros(len(gap), dtype=bool)
@@ -251,7 +253,12 @@ def _halves(leaves: _Leaves) -> tuple[Array, Array, Interval, Array]:
     )
 
 
-def _share(before: float, gap: float, tolerated: float, spent: float) -> float:
+def _closed(lower: float, upper: float, tolerance: float) -> bool:
+    """Tell whether the bounds are close enough; an infinite upper bound never is."""
+    return upper < math.inf and upper - lower <= tolerance * upper
+
+
+def _share(gap: float, tolerated: float, spent: float) -> float:
     """Return how far the work is, by the gap still to close or the budget spent."""
-    closed = tolerated / gap if gap > tolerated else 1.0
-    return min(max(closed, spent), 1.0)
+    done = 0.0 if math.isinf(gap) else tolerated / gap if gap > tolerated else 1.0
+    return min(max(done, spent), 1.0)
