@@ -168,6 +168,21 @@ def test_a_form_is_refused_by_its_values_not_by_loose_bounds_of_its_rows():
     assert (node.lo, node.hi, node.array.tolist()) == (-12, 20, [[-12, 20]])
 
 
+def test_a_row_is_refused_by_its_values_not_by_loose_bounds_of_its_parts():
+    loose = Node(np.array([[-3, 5]]), -(2**62), 2**62)
+    row = LazyRow("y", {loose: 4}, 0)
+    row.add_kink(Node(np.array([[-2, 2]]), -2, 2), 0, 1)
+    row.settle(0)
+    (total,) = row.combination
+    assert (total.array + row.offset).tolist() == [[-12, 22]]
+
+
+def test_steep_encoders_are_exact_on_lattices_that_cancel_them():
+    block = Block(("x",), (), (), {})
+    network = Network(block, {"x": Affine({0: 3 * 2**70})}, (({"x": 1}, Fraction(0)),), {}, 1)
+    assert exact_output(network, [[[5]]], denominator=2**69).fractions.item() == 30
+
+
 def test_a_finer_resolution_changes_no_value():
     network = random_network(np.random.default_rng(3), 1)
     inputs = np.arange(6).reshape(3, 2, 1)
