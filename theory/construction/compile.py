@@ -65,7 +65,16 @@ def compile_construction(target: Callable[[Any], Any], spec: ConstructionSpec) -
 
 
 def compile_table(spec: ConstructionSpec, table: LabelTable) -> Network:
-    """Return the network of a label table."""
+    """Return the network of a label table.
+
+    Raises
+    ------
+    ValueError
+        If the table does not have the labels 0..L of the spec and d coordinates.
+    """
+    shape = (spec.last_label + 1, spec.dim)
+    if table.values.shape != shape:
+        raise ValueError(f"`table` must have shape {shape} for this spec, got {table.values.shape}")
     part, decoder = MEMORISER_PARTS[spec.memoriser](spec, table)
     block, encoder, eta = join([quantise_part(spec), contextual_part(spec), part])
     return Network(block, encoder, decoder, eta, spec.loops)
