@@ -5,8 +5,11 @@ from itertools import product
 
 import numpy as np
 
+from theory.construction.digits import digit_lattice, digits_value
+from theory.construction.increments import increment_lattice, increments_value
 from theory.construction.labels import LabelTable
 from theory.construction.spec import ConstructionSpec
+from theory.construction.timestep import timestep_value
 from theory.loop_counts import CODINGS, MEMORISERS
 
 __all__ = [
@@ -17,6 +20,7 @@ __all__ = [
     "cell_tuples",
     "hand_table",
     "make_spec",
+    "plain_value",
     "strip_point",
 ]
 
@@ -46,6 +50,15 @@ def hand_table(values, dim=1):
     columns = np.asarray(values, dtype=np.int64).reshape(dim if np.ndim(values) > 1 else 1, -1)
     values = np.ascontiguousarray(np.broadcast_to(columns, (dim, columns.shape[1])).T)
     return LabelTable(values, np.ones(len(values), dtype=bool), UNIT)
+
+
+def plain_value(k, spec, table, coordinate):
+    """What the memoriser's plain twin answers at a label k, any real number."""
+    if spec.memoriser == "increments":
+        return increments_value(k, increment_lattice(table, coordinate))
+    if spec.memoriser == "timestep":
+        return timestep_value(k, table, coordinate)
+    return digits_value(k, digit_lattice(table, coordinate, spec.bits), spec.bits)
 
 
 def cell_tuples(spec):

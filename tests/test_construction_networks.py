@@ -1,0 +1,485 @@
+"""Whole compiled networks, run by the slow evaluator: against the oracle, and broken on purpose."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise, permutations
+
+import numpy as np
+import pytest
+from cases.constructions import (
+    SHAPES,
+    VARIANTS,
+    cell_point,
+    cell_tuples,
+    hand_table,
+    make_spec,
+    plain_value,
+    strip_point,
+)
+
+from theory.construction.coding import label
+from theory.construction.compile import compile_construction, compile_table
+from theory.construction.contextual import contextual_code
+from theory.construction.oracle import oracle_cells, oracle_labels, oracle_output
+from theory.construction.quantise import cell_coordinates, cell_number
+from theory.construction.reference import reference_output, reference_states
+from theory.loop_counts import construction_loops, paper_stage_loops
+from theory.targets import parse_target
+
+TARGET = parse_target("dial:token=0.6,context=0.4,periods=1 + 0.5*context-max")
+
+
+def random_table(spec, seed=1):
+    """A hand-made table: steps -1, 0, 1 for increments, else values in no order.
+
+    Its last loop matters: the last increment is -1, the last value the largest.
+    """
+    rng, shape = np.random.default_rng(seed), (spec.dim, spec.last_label + 1)
+    if spec.memoriser == "increments":
+        steps = rng.integers(-1, 2, shape)
+        steps[:, -2:] = (1, -1)
+        return hand_table(steps.cumsum(1).tolist(), spec.dim)
+    values = rng.integers(-99, 100, shape)
+    values[:, -2:] = (-100, 100)
+    return hand_table(values.tolist(), spec.dim)
+
+
+def nearest_points(value, step, low):
+    """Points low + step c at most half a step from the value: one, or two at a tie."""
+    place = (value - low) / step
+    around = [low + step * (int(place) + shift) for shift in (-1, 0, 1, 2)]
+    return {point for point in around if abs(point - value) <= step / 2}
+
+
+def memorised_values(value, spec, table, coordinate):
+    """What a memoriser may answer for a value of the table, told without its bit string."""
+    low, high = table.ranges[coordinate]
+    if spec.memoriser == "timestep" or low == high:
+        return {value}
+    if spec.memoriser == "digits":
+        return nearest_points(value, (high - low) / (2**spec.bits - 1), low)
+    steps = (high - low) // table.gaps[coordinate]
+    values = [table.value(k)[coordinate] for k in range(spec.last_label + 1)]
+    finer = [math.floor((y - low) * (steps + 1) / (high - low) + Fraction(1, 2)) for y in values]
+    steps += all(abs(b - a) <= 1 for a, b in pairwise(finer))
+    return nearest_points(value, (high - low) / steps, low)
+
+
+def wrong_labels(network, spec, table, point):
+    """Labels of the tokens whose output is not what sorted cells, table and rounding say."""
+    labels = oracle_labels(oracle_cells(point, spec), spec)
+    values = oracle_output(point, spec, table)
+    wrong = set()
+    for k, value, output in zip(labels, values, reference_output(network, point), strict=True):
+        allowed = [memorised_values(v, spec, table, i) for i, v in enumerate(value)]
+        if spec.memoriser == "digits" and k < 0:  # a collision without a label: all digits 0
+            allowed = [{low} for low, _ in table.ranges]
+        if any(y not in points for y, points in zip(output, allowed, strict=True)):
+            wrong.add(k)
+    return wrong
+
+
+def agrees_with_oracle(network, spec, table, point):
+    """Whether every output is what the oracle says."""
+    return not wrong_labels(network, spec, table, point)
+
+
+# --- sizes ------------------------------------------------------------------------------------
+
+SIZES = {  # rows and hidden units: as (per coordinate, constant)
+    ("increments", "sum"): ((4, 8), (12, 6)),
+    ("increments", "rank"): ((4, 8), (12, 7)),
+    ("timestep", "sum"): ((2, 7), (2, 5)),
+    ("timestep", "rank"): ((2, 7), (2, 6)),
+    ("digits", "sum"): ((4, 10), (9, 9)),
+    ("digits", "rank"): ((4, 10), (9, 10)),
+}
+BUDGETS = {  # of the first hand-made version
+    "increments": ((6, 8), (14, 8)),
+    "timestep": ((2, 7), (2, 8)),
+    "digits": ((4, 10), (9, 11)),
+}
+PAPER = ((17, 9), (49, 25))
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 4])
+@pytest.mark.parametrize(("memoriser", "coding"), VARIANTS)
+def test_sizes_are_the_stated_ones_and_below_the_papers(memoriser, coding, dim):
+    spec = make_spec(2 if dim < 4 else 1, dim, 2, memoriser, coding)
+    network = compile_construction(parse_target("mean-field"), spec).network
+    found = len(network.block.rows), network.block.width
+    assert found == tuple(slope * dim + more for slope, more in SIZES[memoriser, coding])
+    for limit in (BUDGETS[memoriser], PAPER):
+        assert all(size <= a * dim + b for size, (a, b) in zip(found, limit, strict=True))
+    matrices = network.block.matrices()
+    for name in ("W_Q", "W_K", "W_V"):
+        assert matrices[name].shape == (1, len(network.block.rows))  # one head of size 1
+    assert matrices["W_2"].shape == (len(network.block.rows), network.block.width)
+    assert network.dim == dim
+    assert bool(network.eta) == spec.timestep
+    assert network.loops == spec.loops
+
+
+def test_loops_are_those_of_the_table():
+    chosen = (("increments", "sum"), ("timestep", "rank"), ("digits", "rank"))
+    specs = [make_spec(2, 1, 4, memoriser, coding, bits=4) for memoriser, coding in chosen]
+    assert [spec.loops for spec in specs] == [121, 34, 126]
+    for spec in specs:
+        count = construction_loops(
+            4, tokens=2, dim=1, memoriser=spec.memoriser, coding=spec.coding, bits=spec.bits
+        )
+        assert compile_construction(TARGET, spec).network.loops == count
+        assert spec.paper_loops == 514
+    assert paper_stage_loops(4, tokens=2, dim=1) == 132
+
+
+# --- against the oracle -----------------------------------------------------------------------
+
+
+LONG = ("sum", 3, 2, 2)  # over 400 labels
+ORACLE_CASES = [
+    pytest.param(*variant, *shape, marks=pytest.mark.slow if (variant[1], *shape) == LONG else ())
+    for variant in VARIANTS
+    for shape in SHAPES
+]
+
+
+@pytest.mark.parametrize(("memoriser", "coding", "tokens", "dim", "grid"), ORACLE_CASES)
+def test_networks_answer_what_the_oracle_answers(memoriser, coding, tokens, dim, grid):
+    spec = make_spec(tokens, dim, grid, memoriser, coding, bits=2)
+    built = compile_construction(TARGET, spec)
+    rng = random.Random(20)
+    for _ in range(max(1, min(6, 200 // spec.loops))):
+        point = cell_point(rng.sample(range(spec.cells), tokens), spec, rng)
+        assert agrees_with_oracle(built.network, spec, built.table, point)
+        colliding = cell_point(rng.choices(range(min(2, spec.cells)), k=tokens), spec, rng)
+        assert agrees_with_oracle(built.network, spec, built.table, colliding)
+
+
+@pytest.mark.parametrize(("memoriser", "coding"), VARIANTS)
+def test_every_choice_of_cells_is_answered(memoriser, coding):
+    spec = make_spec(2, 1, 3, memoriser, coding)
+    table, rng = random_table(spec), random.Random(21)
+    network = compile_table(spec, table)
+    for cells in cell_tuples(spec):
+        assert agrees_with_oracle(network, spec, table, cell_point(cells, spec, rng))
+
+
+def test_grid_lines_corners_and_the_end_of_a_strip_are_answered():
+    spec = make_spec(2, 1, 3)
+    table = random_table(spec)
+    network = compile_table(spec, table)
+    wide = Fraction(1, spec.slope)
+    edges = [Fraction(j, 3) for j in range(4)] + [Fraction(j, 3) + wide for j in (1, 2)]
+    for own in edges:
+        for other in edges:
+            assert agrees_with_oracle(network, spec, table, [[own], [other]])
+
+
+@pytest.mark.parametrize(("memoriser", "coding"), VARIANTS)
+def test_errors_at_the_centres_stay_below_the_memorisers_bound(memoriser, coding):
+    spec = make_spec(2, 1, 3, memoriser, coding)
+    built = compile_construction(TARGET, spec)
+    (low, high), gap = built.table.ranges[0], built.table.gaps[0]
+    bound = {"increments": gap, "timestep": 0, "digits": (high - low) / 2**3}[memoriser]
+    for cells in permutations(range(3), 2):
+        centre = [[Fraction(2 * z + 1, 6)] for z in cells]
+        exact = TARGET(np.array([[[float(x)] for (x,) in centre]]))[0, :, 0]
+        for (output,), value in zip(reference_output(built.network, centre), exact, strict=True):
+            assert abs(output - Fraction(float(value))) <= bound + built.table.unit
+
+
+@pytest.mark.parametrize(("tokens", "dim", "grid"), [(3, 1, 3), (2, 2, 2)])
+@pytest.mark.parametrize(("memoriser", "coding"), VARIANTS)
+def test_permuted_tokens_give_permuted_outputs(memoriser, coding, tokens, dim, grid):
+    spec = make_spec(tokens, dim, grid, memoriser, coding, bits=1, sharpness=4)
+    network = compile_table(spec, random_table(spec))
+    rng = random.Random(22)
+    point = strip_point(spec, rng)
+    outputs = reference_output(network, point)
+    order = rng.sample(range(tokens), tokens)
+    while order == sorted(order):
+        order = rng.sample(range(tokens), tokens)
+    permuted = reference_output(network, [point[n] for n in order])
+    assert permuted == [outputs[n] for n in order]
+
+
+# --- loops ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("memoriser", "coding"), VARIANTS)
+def test_three_more_loops_change_nothing_and_many_more_neither(memoriser, coding):
+    spec = make_spec(2, 1, 3, memoriser, coding, bits=2, sharpness=4)
+    network, rng = compile_table(spec, random_table(spec)), random.Random(23)
+    points = [cell_point(cells, spec, rng) for cells in ((2, 1), (0, 0), (1, 1))]
+    for point in points + [strip_point(spec, rng) for _ in range(2)]:
+        states = list(reference_states(network, point, loops=spec.loops + 15))
+        values = [[token["y_0"] for token in rows] for rows in states[spec.loops :]]
+        assert all(row == values[0] for row in values)
+
+
+@pytest.mark.parametrize(("memoriser", "coding"), VARIANTS)
+def test_one_loop_less_fails_exactly_for_the_last_label(memoriser, coding):
+    """The last increment, the last digit and the last entry of eta are not 0."""
+    spec = make_spec(2, 1, 3, memoriser, coding, bits=2)
+    table, rng = random_table(spec), random.Random(24)
+    network = compile_table(spec, table)
+    short = replace(network, loops=network.loops - 1)
+    for cells in cell_tuples(spec):
+        point = cell_point(cells, spec, rng)
+        expected = {spec.last_label} & set(oracle_labels(cells, spec))
+        assert wrong_labels(short, spec, table, point) == expected
+    assert spec.last_label in oracle_labels([2, 1], spec)
+
+
+# --- strips -----------------------------------------------------------------------------------
+
+
+def chained_twins(point, spec, table):
+    """The plain evaluators one after another, for any input."""
+    b = [cell_coordinates(token, spec) for token in point]
+    cells = [cell_number(part, spec) for part in b]
+    code, ranks = contextual_code(cells, spec)
+    labels = [
+        label(code, cell=z, first=part[0], rank=rank, spec=spec)
+        for z, part, rank in zip(cells, b, ranks, strict=True)
+    ]
+    return [[plain_value(k, spec, table, i) for i in range(spec.dim)] for k in labels]
+
+
+def in_range(outputs, table):
+    """Whether every output is between the smallest and the largest label value."""
+    return all(
+        low <= y <= high
+        for values in outputs
+        for y, (low, high) in zip(values, table.ranges, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("tokens", "dim", "grid"), [(1, 1, 4), (2, 1, 3), (3, 1, 3), (2, 2, 2)])
+@pytest.mark.parametrize("sharpness", [2, 4, 16])
+@pytest.mark.parametrize(("memoriser", "coding"), VARIANTS)
+def test_strips_answer_between_the_smallest_and_the_largest_label(
+    memoriser, coding, sharpness, tokens, dim, grid
+):
+    spec = make_spec(tokens, dim, grid, memoriser, coding, sharpness=sharpness)
+    table, rng = random_table(spec), random.Random(25)
+    for _ in range(100):
+        assert in_range(chained_twins(strip_point(spec, rng), spec, table), table)
+
+
+@pytest.mark.parametrize(("tokens", "dim", "grid"), [(1, 1, 4), (2, 1, 3), (3, 1, 3), (2, 2, 2)])
+@pytest.mark.parametrize(("memoriser", "coding"), VARIANTS)
+def test_networks_equal_their_twins_on_any_input(memoriser, coding, tokens, dim, grid):
+    spec = make_spec(tokens, dim, grid, memoriser, coding, bits=2, sharpness=4)
+    table, rng = random_table(spec), random.Random(26)
+    network = compile_table(spec, table)
+    for _ in range(max(2, min(30, 300 // spec.loops))):
+        point = strip_point(spec, rng)
+        outputs = reference_output(network, point)
+        assert outputs == chained_twins(point, spec, table)
+        assert in_range(outputs, table)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("memoriser", "coding"), VARIANTS)
+def test_hundreds_of_strip_inputs_stay_in_the_range_in_the_network_itself(memoriser, coding):
+    for sharpness in (4, 16):
+        spec = make_spec(2, 1, 3, memoriser, coding, bits=2, sharpness=sharpness)
+        table, rng = random_table(spec), random.Random(27)
+        network = compile_table(spec, table)
+        for _ in range(200):
+            assert in_range(reference_output(network, strip_point(spec, rng)), table)
+
+
+def test_digits_without_saturation_leave_the_range():
+    """The control of the range: y <- 2y + e while |u| is below a fixed width overshoots."""
+    spec = make_spec(1, 1, 4, "digits", "rank", bits=2, sharpness=4)
+    table = random_table(spec)
+    network = compile_table(spec, table)
+    names = ("label_above", "label_below")
+    units = [
+        replace(unit, writes={row: weight + 1 for row, weight in unit.writes.items()})
+        if unit.name in names
+        else unit
+        for unit in network.block.units
+    ]
+    loose = replace(network, block=replace(network.block, units=tuple(units)))
+    rng = random.Random(28)
+    points = [strip_point(spec, rng) for _ in range(10)]
+    assert all(in_range(reference_output(network, point), table) for point in points)
+    assert not all(in_range(reference_output(loose, point), table) for point in points)
+
+
+# --- broken weights ---------------------------------------------------------------------------
+
+# Weights with slack: the network answers the same although the weight is one off.
+GATE = {
+    ("still_in", "reads gate-1"): "a gate that shuts more firmly",
+    ("leave", "reads gate-1"): "a gate that shuts more firmly",
+    ("horner", "reads gate-1"): "a gate that shuts more firmly",
+    ("horner", "reads gate+1"): "s and `largest` are not at their bounds together",
+    ("gate_before", "writes gate+1"): "only whether the gate is 0 counts",
+    ("gate_after", "writes gate+1"): "only whether the gate is 0 counts",
+    ("gate_before", "reads clock-1"): "the same for m <= 3: it must be positive at t <= m - 3",
+}
+SHUT = "D = 1 shuts the unit with more than 1 to spare, D = 0 does not read it"
+SLACK = {
+    "increments": GATE
+    | {(f"down_{part}_0", f"reads D_0{c:+}"): SHUT for part in ("from", "past") for c in (1, -1)},
+    "timestep": {},
+    "digits": GATE | {("shift_0", "bias+1"): "ones shifted in come out after the last label"},
+}
+
+
+def mutants(unit):
+    """The unit with each of its weights one up and one down."""
+    for change in (1, -1):
+        yield f"bias{change:+}", replace(unit, bias=unit.bias + change)
+        for kind in ("reads", "writes"):
+            form = getattr(unit, kind)
+            for row in form:
+                changed = {**form, row: form[row] + change}
+                yield f"{kind} {row}{change:+}", replace(unit, **{kind: changed})
+
+
+def with_unit(network, place, unit):
+    """The network with one unit exchanged."""
+    units = network.block.units
+    units = (*units[:place], unit, *units[place + 1 :])
+    return replace(network, block=replace(network.block, units=units))
+
+
+@pytest.mark.parametrize("memoriser", SLACK)
+def test_every_weight_without_slack_matters(memoriser):
+    spec = make_spec(2, 1, 3, memoriser, bits=2, sharpness=4)
+    network, rng = compile_table(spec, random_table(spec)), random.Random(29)
+    points = [cell_point(z, spec, rng) for z in ((1, 2), (2, 0), (0, 1), (1, 1), (0, 0), (2, 2))]
+    points.append([[Fraction(67, 96)], [Fraction(13, 32)]])  # strips, less than a cell apart
+    outputs = [reference_output(network, point) for point in points]
+    survivors = set()
+    for place, unit in enumerate(network.block.units):
+        for name, mutant in mutants(unit):
+            broken = with_unit(network, place, mutant)
+            pairs = zip(points, outputs, strict=True)
+            if all(reference_output(broken, point) == found for point, found in pairs):
+                survivors.add((unit.name, name))
+    assert survivors == set(SLACK[memoriser])
+
+
+def test_the_slack_of_few_cells_is_none_for_more():
+    """With four cells the gate must hold one loop longer than that of `gate_before` one off."""
+    spec, rng = make_spec(1, 1, 4, "increments"), random.Random(30)
+    network = compile_table(spec, random_table(spec))
+    place = [unit.name for unit in network.block.units].index("gate_before")
+    mutant = dict(mutants(network.block.units[place]))["reads clock-1"]
+    points = [cell_point((cell,), spec, rng) for cell in range(4)]
+    broken = with_unit(network, place, mutant)
+    assert any(reference_output(broken, x) != reference_output(network, x) for x in points)
+
+
+# Entries of eta with slack: rows and loops.
+ETA_SLACK = {
+    ("left", 3): "who leaves in the last round is asked by nobody",
+    ("rank", 0): "all z are 0: the tokens leave as they are counted in, together",
+    **{("y_0", loop): "k is below every label until the last round" for loop in range(4)},
+}
+
+
+def test_every_entry_of_eta_without_slack_matters():
+    spec = make_spec(2, 1, 3, "timestep", "rank")
+    table, rng = random_table(spec), random.Random(31)
+    network = compile_table(spec, table)
+    points = [cell_point(cells, spec, rng) for cells in cell_tuples(spec)]
+    assert all(agrees_with_oracle(network, spec, table, point) for point in points)
+    survivors = set()
+    for row, schedule in network.eta.items():
+        for loop in range(len(schedule)):
+            wrong = (*schedule[:loop], schedule[loop] + 1, *schedule[loop + 1 :])
+            broken = replace(network, eta={**network.eta, row: wrong})
+            if all(agrees_with_oracle(broken, spec, table, point) for point in points):
+                survivors.add((row, loop))
+    assert survivors == set(ETA_SLACK)
+
+
+def with_digit(network, base, place):
+    """The network whose string of coordinate 0 has one other digit; place 0 is the last digit."""
+    string = network.encoder["C_0"].bias
+    digit = string // base**place % base
+    other = (digit + 1) % 3 if base == 4 else 1 - digit
+    wrong = replace(network.encoder["C_0"], bias=string + (other - digit) * base**place)
+    return replace(network, encoder={**network.encoder, "C_0": wrong})
+
+
+@pytest.mark.parametrize("memoriser", ["increments", "digits"])
+def test_every_digit_of_the_string_matters_for_its_labels_alone(memoriser):
+    spec = make_spec(2, 1, 3, memoriser, bits=2)
+    table, rng = random_table(spec), random.Random(32)
+    network = compile_table(spec, table)
+    points = {}  # largest label of the two tokens -> an input
+    for cells in permutations(range(3), 2):
+        points[max(oracle_labels(cells, spec))] = cell_point(cells, spec, rng)
+    assert all(agrees_with_oracle(network, spec, table, point) for point in points.values())
+    for label_hit, point in points.items():
+        place = spec.last_label - label_hit
+        if memoriser == "increments":  # the digit of an increment moves all later labels
+            spared = [other for k, other in points.items() if k < label_hit]
+            broken = [with_digit(network, 4, place)]
+        else:
+            spared = [other for k, other in points.items() if k != label_hit]
+            broken = [with_digit(network, 2, spec.bits * place + bit) for bit in range(spec.bits)]
+        for wrong in broken:
+            assert not agrees_with_oracle(wrong, spec, table, point)
+            assert all(agrees_with_oracle(wrong, spec, table, other) for other in spared)
+
+
+# --- the network as matrices ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("memoriser", "coding"), VARIANTS)
+def test_matrices_compute_the_same_loops(memoriser, coding):
+    spec = make_spec(3, 2, 2, memoriser, coding, bits=1, sharpness=4)
+    network = compile_construction(TARGET, spec).network
+    w, rows = network.block.matrices(), network.block.rows
+    rng = random.Random(33)
+    states = list(reference_states(network, strip_point(spec, rng), loops=spec.values_start + 4))
+    as_columns = [np.array([[t[row] for t in state] for row in rows], object) for state in states]
+    for loop, (x, expected) in enumerate(pairwise(as_columns)):
+        scores = (w["W_Q"] @ x).T @ (w["W_K"] @ x)  # query token, key token
+        best = scores == scores.max(1, keepdims=True)
+        weights = best / Fraction(1) / best.sum(1, keepdims=True).astype(object)
+        x = x + w["W_O"] @ ((w["W_V"] @ x) @ weights.T)
+        hidden = np.maximum(w["W_1"] @ x + w["b_1"][:, None], 0)
+        eta = np.array([network.eta_at(row, loop) for row in rows], object)
+        x = x + eta[:, None] * (w["W_2"] @ hidden + w["b_2"][:, None])
+        assert (x == expected).all()
+
+
+@pytest.mark.parametrize(("memoriser", "coding"), VARIANTS)
+def test_weight_bits_are_those_of_the_largest_integer(memoriser, coding):
+    spec = make_spec(2, 1, 3, memoriser, coding)
+    network = compile_construction(TARGET, spec).network
+    digits = {  # of the string; W_2 takes base^digits away from C
+        "increments": 2 * (spec.values_start + spec.last_label),
+        "digits": spec.values_start + 3 * (spec.last_label + 1),
+    }
+    if memoriser in digits:
+        assert network.weight_bits() == digits[memoriser] + 1
+    else:
+        changes = max(abs(change) for change in network.eta["y_0"])
+        assert network.weight_bits() == max(changes, spec.slope).bit_length()
+
+
+def test_compiling_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match="at most 2097152 labels"):
+        compile_construction(TARGET, make_spec(3, 2, 16))
+    with pytest.raises(ValueError, match="`target` must return finite values"):
+        compile_construction(lambda x: x + np.nan, make_spec(1, 1, 2))
+    spec = make_spec(1, 2, 2)
+    for table in (hand_table([1, 2, 3], 2), hand_table([1, 2, 3, 4], 1)):
+        with pytest.raises(ValueError, match=r"`table` must have shape \(4, 2\)"):
+            compile_table(spec, table)
