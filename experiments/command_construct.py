@@ -14,6 +14,8 @@ from experiments.construct import (
     default_coding,
     target_facts,
 )
+from experiments.construction_rows import check_drawable, write_stage_rows
+from experiments.drawing import draw_folder
 from experiments.printing import in_words, print_json, print_table
 from experiments.progress import Progress
 from theory.construction.certificate import Certificate
@@ -40,6 +42,8 @@ def run_construct(options: Namespace) -> int:
         raise ValueError(f"`tolerance` must be between 0 and 1, got {options.tolerance:g}")
     target, spec, network = _loaded(options) if options.load else (*_asked(options), None)
     cost = affordable(spec, options.budget)
+    if options.out:
+        check_drawable(spec)
     print(
         f"{cost.labels:,} labels, {cost.loops:,} loops, {cost.inputs:,} sets of cells: about "
         f"{max(cost.seconds, 1):,.0f} s and the error's enclosure",
@@ -111,9 +115,6 @@ def _loaded(options: Namespace) -> tuple[Target, ConstructionSpec, Network]:
 
 def _draw(options: Namespace, construction: Construction, target: Target) -> None:
     """Draw the stages of the proof into a folder."""
-    from experiments.construction_rows import write_stage_rows
-    from experiments.drawing import draw_folder
-
     folder = Path(options.out)
     write_stage_rows(folder / "figures", construction, target, p=float(options.p))
     draw_folder(folder, options.style, ["png", "pdf"])

@@ -25,14 +25,21 @@ from theory.construction.reference import reference_output, reference_states
 from theory.construction.spec import ConstructionSpec
 from theory.targets import Target, resolve_target
 
-__all__ = ["arithmetic_rows", "memoriser_rows", "stage_rows", "write_stage_rows"]
+__all__ = [
+    "arithmetic_rows",
+    "check_drawable",
+    "memoriser_rows",
+    "stage_rows",
+    "write_stage_rows",
+]
 
 Row = dict[str, Any]
 Report = Callable[[float], None]
-DIAL = "dial:token=0.5,context=0.5,periods={}"
+DIAL = "dial:token=0.7,context=0.3,periods={}"
 DIGITS = (4, 6, 8)  # q of the digit memorisers shown
 CHOSEN = (Fraction(5, 6), Fraction(2, 5))  # the input that the teaching figure follows
 DTYPES = ("float32", "float64")
+MOST_STAGE_LOOPS = 600  # beyond, the heat map and the staircase cannot be read
 STEP_ENDS = (-2.0, 2.0)  # of u in the panel of the two ReLUs
 
 
@@ -109,7 +116,7 @@ def arithmetic_rows(
                         **common,
                         "arithmetic": name,
                         "value": worst if np.isfinite(worst) else None,
-                        "refused": int(not _accepted(found, dtype)),
+                        "refused": int(not _accepted(found, x, dtype)),
                     }
                 )
         report(done / len(grids))
@@ -124,14 +131,10 @@ def stage_rows(construction: Construction, point: tuple[Fraction, Fraction] = CH
     Raises
     ------
     ValueError
-        If the construction has another shape.
+        If the construction has another shape or too many loops to be read.
     """
     spec = construction.spec
-    if (spec.tokens, spec.dim) != (2, 1):
-        raise ValueError(
-            f"`construction` must have tokens=2 and dim=1 to be drawn, got tokens={spec.tokens} "
-            f"and dim={spec.dim}; construct with --tokens 2 --dim 1"
-        )
+    check_drawable(spec)
     tokens = [[x] for x in point]
     states = list(reference_states(construction.network, tokens))
     cells = oracle_cells(tokens, spec)
@@ -152,6 +155,20 @@ def stage_rows(construction: Construction, point: tuple[Fraction, Fraction] = CH
     return [{**row, "grid": spec.grid} for row in rows]
 
 
+def check_drawable(spec: ConstructionSpec) -> None:
+    """Raise unless the teaching figure can show a construction."""
+    if (spec.tokens, spec.dim) != (2, 1):
+        raise ValueError(
+            f"the figure of stages needs tokens=2 and dim=1, got tokens={spec.tokens} "
+            f"and dim={spec.dim}; construct with --tokens 2 --dim 1"
+        )
+    if spec.loops > MOST_STAGE_LOOPS:
+        raise ValueError(
+            f"the figure of stages needs at most {MOST_STAGE_LOOPS} loops, got "
+            f"{spec.loops}; take a smaller grid, such as 4"
+        )
+
+
 def write_stage_rows(folder: Path, construction: Construction, target: Target, *, p: float) -> Path:
     """Write the teaching figure's rows into a folder and return the file."""
     spec = construction.spec
@@ -161,12 +178,13 @@ def write_stage_rows(folder: Path, construction: Construction, target: Target, *
     return write_rows(folder, "stages", name, rows)
 
 
-def _accepted(found: Construction, dtype: Any) -> bool:
-    """Whether the exact torch module takes these weights."""
+def _accepted(found: Construction, x: Any, dtype: Any) -> bool:
+    """Whether the exact torch module takes these weights and runs them."""
     from approx.constructed import constructed_transformer
 
     try:
-        constructed_transformer(found.network, dtype=dtype)
+        model = constructed_transformer(found.network, dtype=dtype)
+        model(x)
     except ValueError:
         return False
     return True

@@ -22,7 +22,7 @@ from theory.targets import resolve_target
 __all__ = ["LESSON_TARGET", "certificate_rows", "lesson_rows", "planned_specs"]
 
 Row = dict[str, Any]
-LESSON_TARGET = "dial:token=0.5,context=0.5,periods=1"
+LESSON_TARGET = "dial:token=0.7,context=0.3,periods=1"
 STAGE_GRID = 4  # few enough labels to tell apart on a page
 
 
