@@ -3,8 +3,9 @@
 sum code (the paper's route)
     k = V s + z_pad,  z_pad = b_0 + 2m Σ_{i>=1} b_i m^{i-1} = 2z - b_0,  V = 2U.
     Proof that it is one to one: z_pad < 2U = V and b_0 < m, so s, then b_1.. and b_0 are read off k
-    by division.  The padding leaves m+1 empty labels at every carry of b_0, and at least as many
-    between two codes s; the label table fills them (see :mod:`theory.construction.labels`).
+    by division.  The padding moves the label by m+1, over m empty ones, at every carry of b_0, and
+    by at least as many between two codes s; the label table fills the empty ones (see
+    :mod:`theory.construction.labels`).
 rank code (this project's)
     k = N s + rank.  One to one on distinct cells: rank < N, and the rank in the sorted cells s
     says which cell the token is in.  Fewer labels, but neighbours are unrelated.

@@ -23,7 +23,7 @@ hardmax average equal numbers.
 
 Outside its N loops the stage must rest.  With eta(t), eta is 0 on rows s, left and rank there.
 Without, row `gate` is 0 in these loops and at least 1 in all others, and enters every unit above
-with a negative weight that exceeds all it can hold: 1 for relu(c - largest + 1) <= 1 and
+with a negative weight at least as large as all it can hold: 1 for relu(c - largest + 1) <= 1 and
 relu(1 - left) <= 1, U largest_code for (U-1) s + largest.  `gate` counts from `clock` = t, one loop
 ahead: gate <- relu(context_start - 1 - t) + relu(t + 2 - values_start).
 """
