@@ -524,7 +524,7 @@ def test_memorisers_answer_as_their_twins_and_keep_the_range(memoriser, coding, 
     network, ranges = value_stage(spec, table), table.ranges
     dense = dense_labels(spec.last_label, rng)
     # a few for the network, which is slow
-    run = {Fraction(spec.last_label), Fraction(0), *rng.sample(dense, 10 - 4 * dim)}
+    run = {Fraction(spec.last_label), Fraction(0), *rng.sample(dense, 8 - 3 * dim)}
     for k in dense:
         assert abs(k) <= largest_label(spec)
         expected = [plain_value(k, spec, table, i) for i in range(dim)]

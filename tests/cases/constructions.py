@@ -1,6 +1,7 @@
 """Specs, exact inputs and label tables for the tests of constructed networks."""
 
 from fractions import Fraction
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -54,11 +55,20 @@ def hand_table(values, dim=1):
 
 def plain_value(k, spec, table, coordinate):
     """What the memoriser's plain twin answers at a label k, any real number."""
-    if spec.memoriser == "increments":
-        return increments_value(k, increment_lattice(table, coordinate))
     if spec.memoriser == "timestep":
         return timestep_value(k, table, coordinate)
-    return digits_value(k, digit_lattice(table, coordinate, spec.bits), spec.bits)
+    lattice = _lattice(table, coordinate, spec.bits)
+    if spec.memoriser == "increments":
+        return increments_value(k, lattice)
+    return digits_value(k, lattice, spec.bits)
+
+
+@lru_cache(maxsize=64)
+def _lattice(table, coordinate, bits):
+    """The lattice of increments (no bits) or digits."""
+    if bits is None:
+        return increment_lattice(table, coordinate)
+    return digit_lattice(table, coordinate, bits)
 
 
 def cell_tuples(spec):
