@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from experiments.construct import STANDARD
+from experiments.constructed import constructed_curve, constructed_slope
 from experiments.records import write_atomically
 from theory import rates
 from theory.bounds import TERM_NAMES, BoundRow
-from theory.verdict import Verdict
 
 __all__ = ["BOUND_LABELS", "slug", "write_figure_rows", "write_rows"]
 
@@ -52,6 +53,7 @@ def write_figure_rows(
     folder: Path,
     theory: Row,
     group: Sequence[Row],
+    certificates: Sequence[Row],
     bounds: dict[str, Callable[[int], BoundRow]],
     first: dict[str, int | None],
 ) -> list[Path]:
@@ -59,11 +61,14 @@ def write_figure_rows(
     tokens, dim = theory["tokens"], theory["dim"]
     common = {name: theory[name] for name in ("target", "latex", "tokens", "dim", "p")}
     starts = [value for value in first.values() if value]
-    trained = max((cell["loops"] for cell in group), default=tokens + 1)
-    last = min(FARTHEST, max([trained * 10, *(int(MARGIN * s) for s in starts)]))
+    run = max((row["loops"] for row in (*group, *certificates)), default=tokens + 1)
+    last = min(FARTHEST, max([run * 10, *(int(MARGIN * s) for s in starts)]))
     grid = _loop_grid(tokens, last)
     tables = {
-        "error-against-loops": _error_rows(theory, group, bounds, grid),
+        "error-against-loops": [
+            *_error_rows(theory, group, bounds, grid),
+            *_constructed_rows(certificates),
+        ],
         "moduli": [dict(row) for row in theory["moduli"]],
         "bound-terms": _term_rows(theory, bounds, grid),
         "training-curves": _curve_rows(group),
@@ -113,12 +118,33 @@ def _error_rows(
     for version, (family, label) in BOUND_LABELS.items():
         for r in grid:
             row = bounds[version](r)
-            status = "holds" if row.verdict is Verdict.HOLDS else "vacuous"
             rows.append(
                 {"curve": "bound", "family": family, "label": label, "loops": r}
-                | {"value": row.total, "status": status}
+                | {"value": row.total, "status": str(row.verdict)}
             )
     return rows + _rate_rows(theory, grid)
+
+
+def _constructed_rows(certificates: Sequence[Row]) -> list[Row]:
+    """Rows of the constructed networks: both ends of every certified error."""
+    rows = []
+    for memoriser, coding in STANDARD:
+        curve = constructed_curve(certificates, memoriser)
+        fit = constructed_slope(curve)
+        slope = f": slope {fit.slope:.2f}".replace("-", "−") if fit else ""
+        rows += [
+            {
+                "curve": "constructed",
+                "family": "tmlt" if memoriser == "timestep" else "lt",
+                "label": f"{memoriser}, {coding} code{slope}",
+                "loops": row["loops"],
+                "value": row["error_upper"],
+                "lower": row["error_lower"],
+                "status": row["verdict"],
+            }
+            for row in curve
+        ]
+    return rows
 
 
 def _rate_rows(theory: Row, grid: Sequence[int]) -> list[Row]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments import evaluate
-from experiments.figure_rows import BOUND_LABELS, slug, write_figure_rows
+from experiments.constructed import constructed_findings
+from experiments.figure_rows import BOUND_LABELS, slug, write_figure_rows, write_rows
 from experiments.records import write_atomically
 from experiments.study import Study
 from experiments.summary import NAMES, cells, findings, slope_of
@@ -27,10 +28,13 @@ def write_report(study: Study) -> Row:
     """Write report.md, report.json and figures/*.csv of a finished study; return the report."""
     theory = study.theory()
     every = cells(study.rows())
+    certificates = study.certificates()
     parts = []
     for facts in theory:
         group = [cell for cell in every if _same(cell, facts)]
-        parts.append(_part(study.folder, facts, group))
+        own = [row for row in certificates if _same(row, facts)]
+        parts.append(_part(study.folder, facts, group, own))
+    _write_lessons(study)
     report = {
         "schema": 1,
         "config": study.config.as_dict(),
@@ -48,7 +52,15 @@ def _same(cell: Row, facts: Row) -> bool:
     return all(cell[name] == facts[name] for name in ("target", "tokens", "dim", "p"))
 
 
-def _part(folder: Path, facts: Row, group: Sequence[Row]) -> Row:
+def _write_lessons(study: Study) -> None:
+    """Write the rows of the figures on memorisers, arithmetic and stages."""
+    rows = study.lessons()
+    for figure in sorted({row["figure"] for row in rows}):
+        own = [row for row in rows if row["figure"] == figure]
+        write_rows(study.folder / "figures", figure, "lesson", own)
+
+
+def _part(folder: Path, facts: Row, group: Sequence[Row], certificates: Sequence[Row]) -> Row:
     """Assemble one target and shape."""
     shape = {name: facts[name] for name in ("tokens", "dim", "p")}
     target = resolve_target(facts["target"])
@@ -68,7 +80,7 @@ def _part(folder: Path, facts: Row, group: Sequence[Row]) -> Row:
         version: first_informative_loops(bound, tokens=facts["tokens"])
         for version, bound in bounds.items()
     }
-    write_figure_rows(folder / "figures", facts, group, bounds, first)
+    write_figure_rows(folder / "figures", facts, group, certificates, bounds, first)
     slopes = {}
     for family in NAMES:
         own = sorted((c for c in group if c["family"] == family), key=lambda cell: cell["loops"])
@@ -88,7 +100,14 @@ def _part(folder: Path, facts: Row, group: Sequence[Row]) -> Row:
         "printed_exponent": theorem_exponent(tokens=facts["tokens"], dim=facts["dim"]),
         "fits": [{k: v for k, v in cell.items() if k != "rows"} for cell in group],
         "slopes": slopes,
-        "findings": [finding.as_dict() for finding in findings(facts, group, bounds)],
+        "certificates": list(certificates),
+        "findings": [
+            finding.as_dict()
+            for finding in (
+                *findings(facts, group, bounds),
+                *constructed_findings(facts, certificates),
+            )
+        ],
     }
 
 
@@ -122,8 +141,27 @@ def _markdown(report: Row) -> str:
     ]
     for part in report["parts"]:
         lines += _part_lines(part)
+    lines += _LESSONS
     lines += ["## Versions", "", ", ".join(f"{k} {v}" for k, v in report["versions"].items()), ""]
     return "\n".join(lines)
+
+
+_LESSONS = [
+    "## The construction, drawn",
+    "",
+    "What a memoriser loses as labels get rougher (Lemma 4.1 against Theorem 4.2):",
+    "",
+    "![memorisers](figures/memorisers__lesson.png)",
+    "",
+    "Where arithmetic breaks:",
+    "",
+    "![arithmetic](figures/arithmetic__lesson.png)",
+    "",
+    "The three stages, d = 1, N = 2:",
+    "",
+    "![stages](figures/stages__lesson.png)",
+    "",
+]
 
 
 def _part_lines(part: Row) -> list[str]:
@@ -157,6 +195,15 @@ def _part_lines(part: Row) -> list[str]:
             for version, first in part["first_informative_loops"].items()
         ),
         "",
+        "### Constructed networks (the theorem's proof as weights)",
+        "",
+        "Errors are rigorous enclosures in exact arithmetic; paper loops: what the printed theorem "
+        "asks for at the same cell width.",
+        "",
+        "| memoriser | code | m | loops | paper loops | error | explicit bound | verdict |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_certificate_line(row) for row in part["certificates"]),
+        "",
         "### Trained networks (best recipe by validation)",
         "",
         "| family | loops | parameters | rate | error: median (range over seeds) | diverged "
@@ -182,6 +229,17 @@ def _part_lines(part: Row) -> list[str]:
         ),
         "",
     ]
+
+
+def _certificate_line(row: Row) -> str:
+    """Return one table line of constructed networks."""
+    low, high = row["error_lower"], row["error_upper"]
+    error = "not enclosed" if high is None else f"{low:.4g} to {high:.4g}"
+    bound = "unknown" if row["bound"] is None else f"{row['bound']:.3g}"
+    return (
+        f"| {row['memoriser']} | {row['coding']} | {row['grid']} | {row['loops']} | "
+        f"{row['paper_loops']} | {error} | {bound} | {row['verdict']} |"
+    )
 
 
 def _fit_line(cell: Row) -> str:
