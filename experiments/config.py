@@ -63,8 +63,8 @@ class StudyConfig:
     replicates: int = 8
     compiled: bool = True
     device: str = "cpu"
-    grids: tuple[int, ...] = (2, 3, 4, 6, 8, 12, 16)
-    construct_seconds: float = 3.0
+    grids: tuple[int, ...] = (2, 3, 4, 6, 8, 12, 16, 24, 32)
+    construct_seconds: float = 2.0
     lesson_grid: int = 8
 
     def __post_init__(self) -> None:

@@ -135,7 +135,7 @@ def findings(
             "trained networks confirm or refute Theorem 3.6",
             Verdict.NOT_TESTABLE,
             "a trained error is approximation plus optimisation error and the theorem only says "
-            "that good weights exist; the constructed network must stand beside it",
+            "that good weights exist; the constructed networks show such weights",
         )
     )
     return result
