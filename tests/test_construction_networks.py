@@ -160,7 +160,7 @@ def test_networks_answer_what_the_oracle_answers(memoriser, coding, tokens, dim,
     spec = make_spec(tokens, dim, grid, memoriser, coding, bits=2)
     built = compile_construction(TARGET, spec)
     rng = random.Random(20)
-    for _ in range(max(1, min(6, 200 // spec.loops))):
+    for _ in range(max(1, min(4, 120 // spec.loops))):
         point = cell_point(rng.sample(range(spec.cells), tokens), spec, rng)
         assert agrees_with_oracle(built.network, spec, built.table, point)
         colliding = cell_point(rng.choices(range(min(2, spec.cells)), k=tokens), spec, rng)
@@ -296,10 +296,10 @@ def test_networks_equal_their_twins_on_any_input(memoriser, coding, tokens, dim,
 @pytest.mark.parametrize(("memoriser", "coding"), VARIANTS)
 def test_hundreds_of_strip_inputs_stay_in_the_range_in_the_network_itself(memoriser, coding):
     for sharpness in (4, 16):
-        spec = make_spec(2, 1, 3, memoriser, coding, bits=2, sharpness=sharpness)
+        spec = make_spec(2, 1, 3, memoriser, coding, bits=1, sharpness=sharpness)
         table, rng = random_table(spec), random.Random(27)
         network = compile_table(spec, table)
-        for _ in range(200):
+        for _ in range(100):
             assert in_range(reference_output(network, strip_point(spec, rng)), table)
 
 

@@ -379,11 +379,13 @@ def test_padding_is_linear_between_labels_in_use(tokens, dim, grid, coding):
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-@pytest.mark.parametrize(("tokens", "dim", "grid"), SHAPES)
+@pytest.mark.parametrize(("tokens", "dim", "grid"), [*SHAPES, (4, 1, 4)])
 def test_labels_of_shared_cells_hold_the_mean_over_the_inputs_they_stand_for(
     tokens, dim, grid, coding
 ):
-    target = parse_target("dial:token=0.8,context=0.2,periods=1 + context-max")
+    def target(x):  # not linear in the context: the weights of the mean matter
+        return np.sin(5 * x) + x.mean(1, keepdims=True) ** 2
+
     spec = make_spec(tokens, dim, grid, coding=coding)
     table, found = label_table(target, spec), {}
     for cells in cell_tuples(spec):  # every order of the tokens on its own
@@ -510,7 +512,7 @@ def table_for(spec, name, dim=1):
 
 STAGES = [
     *((memoriser, coding, 3) for memoriser in MEMORISERS for coding in CODINGS),
-    *(("digits", "rank", bits) for bits in (1, 2, 5)),
+    *(("digits", "rank", bits) for bits in (1, 4)),
 ]
 
 
