@@ -45,7 +45,7 @@ class StudyConfig:
     construct_seconds : float
         Certificates estimated to take longer are left out.
     lesson_grid : int
-        Largest grid in the figures on memorisers and on arithmetic.
+        Grid of the figure on memorisers, best a prime, and largest in the one on arithmetic.
     """
 
     targets: tuple[str, ...]
@@ -65,7 +65,7 @@ class StudyConfig:
     device: str = "cpu"
     grids: tuple[int, ...] = (2, 3, 4, 6, 8, 12, 16, 24, 32)
     construct_seconds: float = 2.0
-    lesson_grid: int = 8
+    lesson_grid: int = 11
 
     def __post_init__(self) -> None:
         check_p(self.p)
@@ -126,7 +126,7 @@ PRESETS: dict[str, StudyConfig] = {
         replicates=4,
         compiled=False,
         grids=(2, 4),
-        lesson_grid=4,
+        lesson_grid=5,
     ),
     "quick": _QUICK,
     "full": replace(
@@ -147,7 +147,7 @@ PRESETS: dict[str, StudyConfig] = {
         recipe=Recipe(steps=4000, evaluations=20),
         grids=(2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64),
         construct_seconds=300.0,
-        lesson_grid=16,
+        lesson_grid=23,
     ),
 }
 

@@ -36,7 +36,7 @@ __all__ = [
 Row = dict[str, Any]
 Report = Callable[[float], None]
 DIAL = "dial:token=0.7,context=0.3,periods={}"
-DIGITS = (4, 6, 8)  # q of the digit memorisers shown
+DIGITS = (4, 8)  # q of the digit memorisers shown
 CHOSEN = (Fraction(5, 6), Fraction(2, 5))  # the input that the teaching figure follows
 DTYPES = ("float32", "float64")
 MOST_STAGE_LOOPS = 600  # beyond, the heat map and the staircase cannot be read

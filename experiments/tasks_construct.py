@@ -25,6 +25,7 @@ Row = dict[str, Any]
 LESSON_TARGET = "dial:token=0.7,context=0.3,periods=1"
 TOLERANCE = 1e-2  # of the errors' enclosures: slopes need no more
 BOXES = 300_000
+ARITHMETIC_GRIDS = (2, 3, 4, 6, 8, 12, 16)
 STAGE_GRID = 4  # few enough labels to tell apart on a page
 
 
@@ -75,9 +76,9 @@ def certificate_rows(
 
 def lesson_rows(report: Callable[[float], None], *, grid: int) -> list[Row]:
     """Return rows of the figures memorisers, arithmetic and stages, with their ``figure``."""
-    periods = list(range(1, grid // 2 + 1))
+    periods = list(range(1, (grid + 1) // 3 + 1))  # more would alias on the grid
     memorisers = memoriser_rows(lambda part: report(0.5 * part), grid=grid, periods=periods)
-    grids = [m for m in (2, 3, 4, 6, 8, 12, 16) if m <= grid]
+    grids = [m for m in ARITHMETIC_GRIDS if m <= grid]
     arithmetic = arithmetic_rows(
         lambda part: report(0.5 + 0.4 * part), target=LESSON_TARGET, grids=grids
     )
