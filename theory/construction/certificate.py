@@ -1,49 +1,51 @@
 """The certificate of a constructed network: what it does on the whole cube, against the inequality.
 
-The cube is cut into its cells.  Off the transition strips the network is constant on a cell, so
-
-    ‖net - f‖^p  =  Σ_cells ∫ |output - f|^p  +  (strips)
-
-where the integrals are enclosed by :mod:`theory.enclosure` and the strips, of measure at most
-dN(m-1)/M, by (Nd) D^p: there too every output stays within the labels' range.  The enclosure is
-rigorous; a Monte Carlo estimate through another road (the oracle's cells, floats) stands beside it
-as a cross-check, named so.  Each term of the explicit inequality is measured on its own, next to
-its bound:
+The network is run on every cell and its weights are compared with a fresh compilation
+(:mod:`theory.construction.checks`); its error is enclosed (:mod:`theory.construction.error`).  Each
+term of the explicit inequality is measured on its own, next to its bound:
 
 discretisation  ‖f̂ - f‖ over collision-free cells                <= w(δ√(Nd)/2)
 memoriser       (Nd)^{1/p} max |output - f̂| over labels in use    <= (Nd)^{1/p} e_mem
-collisions      ‖net - f‖ over cells that two tokens share          <= (Nd)^{1/p} D μ_c^{1/p}
-strips          ‖net - f‖ over the strips, from their measure alone  <= the bound's share of strips
+collisions      ‖net - f‖ over cells that tokens share              <= (Nd)^{1/p} D μ_c^{1/p}
+strips          ‖net - f‖ over the strips                           <= (Nd)^{1/p} D μ_s^{1/p}
+
+The inequality puts μ_c + μ_s under one root: for p > 1 the last two bounds add to more than they do
+there.  It speaks of f at the cells' centres, and the label table rounds these values by less than a
+unit (1e-12 of the largest); comparisons allow for that.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from theory.bounds import BoundRow, Moduli
-from theory.construction.cells import CellRun, expected_outputs, run_cells
-from theory.construction.compare import differences
+from theory.bounds import BoundProblem, BoundRow, Moduli
+from theory.construction.cells import CellRun, run_cells
+from theory.construction.checks import judge, outputs_finding, range_finding, weights_finding
 from theory.construction.compile import Construction, compile_construction
-from theory.enclosure.boxes import cell_boxes
-from theory.enclosure.integral import error_integral, norm_from_integral
-from theory.enclosure.intervals import Interval
+from theory.construction.error import (
+    Enclosed,
+    ErrorProblem,
+    MeasuredError,
+    enclosed_error,
+    memoriser_error,
+    memoriser_norm,
+)
+from theory.construction.sampled import sampled_error
+from theory.construction.spec import ConstructionSpec
 from theory.explicit import explicit_bound
+from theory.notation import check_p
 from theory.targets import Target
 from theory.verdict import Finding, Verdict
 
 __all__ = ["Certificate", "Term", "certify"]
 
 STRIP_SAMPLES = 128  # random inputs in strips on which the range claim is checked
-MONTE_CARLO = 2**14
-LISTED = 3  # differing weights that a reason names
-SHARES = (0.4, 0.5, 0.1)  # of the progress: running, integrals, the rest
+RUNNING = 0.4  # of the progress; the rest is the error's
 
 
 @dataclass(frozen=True)
@@ -62,55 +64,59 @@ class Certificate:
     Attributes
     ----------
     construction : dict
-        The specification, the target's name and p.
+        The specification, the target's name and p (None for inf).
     sizes : dict
         rows, width, heads, loops, paper_loops, labels, weight_bits.
-    memoriser_error : float
-        Largest |output - f̂| over labels in use and coordinates, from exact numbers.
+    memoriser_error : float or None
+        Largest |output - f̂| over labels in use and coordinates, from exact numbers; None where the
+        network cannot be run.
     error_lower, error_upper : float or None
-        Rigorous enclosure of the error; None where the target has no enclosures.
-    sampled : dict
+        Rigorous enclosure of the error; None where the target has no enclosures, or a weight is
+        not the compiler's.
+    sampled : dict or None
         Monte Carlo estimate of the error: value, stderr, points.  Not rigorous.
     terms : dict of str to Term
     bound : BoundRow
         The explicit inequality at this grid and slope.
     checks : tuple of Finding
-        Hypotheses, weights, outputs and range, in the order they were looked at.
+        Hypotheses, outputs, range and weights, in this order.
     verdict : Verdict
         ``HOLDS``: everything was checked, the error is below the bound and the bound below the
         best constant's error.  ``VACUOUS``: the same, but the bound says nothing.  ``VIOLATED``: an
         output is not the construction's, or the error exceeds the bound.  ``NOT_TESTABLE``: a
         hypothesis fails, a weight is not the construction's, or the numbers cannot decide.
     reason : str
+        One sentence.
+    boxes : int
+        Boxes evaluated for the enclosures.
     """
 
     construction: dict[str, Any]
     sizes: dict[str, int]
-    memoriser_error: float
+    memoriser_error: float | None
     error_lower: float | None
     error_upper: float | None
-    sampled: dict[str, float]
+    sampled: dict[str, Any] | None
     terms: dict[str, Term]
     bound: BoundRow
     checks: tuple[Finding, ...]
     verdict: Verdict
     reason: str
-    boxes: int = 0
-    extra: dict[str, Any] = field(default_factory=dict)
+    boxes: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dictionary with the sizes at top level."""
+        """Return a JSON-ready dictionary with the sizes at top level; infinite numbers are None."""
         return {
             **self.construction,
             **self.sizes,
             "memoriser_error": self.memoriser_error,
-            "error_lower": self.error_lower,
-            "error_upper": self.error_upper,
+            "error_lower": _finite(self.error_lower),
+            "error_upper": _finite(self.error_upper),
             "error_sampled": self.sampled,
             "bound": _finite(self.bound.total),
             "trivial": self.bound.trivial,
             "terms": {
-                name: {"lower": term.lower, "upper": term.upper, "bound": _finite(term.bound)}
+                name: {key: _finite(value) for key, value in vars(term).items()}
                 for name, term in self.terms.items()
             },
             "boxes": self.boxes,
@@ -149,10 +155,8 @@ def certify(
         As in :func:`theory.explicit.explicit_bound`.
     hypotheses : sequence of Finding
         Checks of the target made before; one that does not hold makes the verdict NOT_TESTABLE.
-    tolerance : float
-        Relative width of the error's enclosure that is aimed at.
-    budget : int
-        Boxes evaluated at most for it.
+    tolerance, budget
+        As in :func:`theory.construction.error.enclosed_error`.
     seed : int
         Of the inputs in strips and of the Monte Carlo cross-check.
     report : callable, optional
@@ -165,298 +169,126 @@ def certify(
     Raises
     ------
     ValueError, OverflowError
-        If an argument is out of range, or the network cannot be run in 64 bits.
+        If an argument is out of range, or the compiled network cannot be run in 64 bits.
     """
-    spec, rng = construction.spec, np.random.default_rng(seed)
-    tell = report or (lambda part: None)
-    run = run_cells(
-        construction, strips=STRIP_SAMPLES, rng=rng, report=lambda part: tell(SHARES[0] * part)
+    spec, rng, tell = construction.spec, np.random.default_rng(seed), report or _silent
+    problem = BoundProblem(
+        spec.tokens, spec.dim, check_p(p), oscillation, float(spec.slope), trivial, trivial_stderr
     )
     fresh = compile_construction(target, spec)
-    bound = explicit_bound(
-        moduli,
-        spec.loops,
-        tokens=spec.tokens,
-        dim=spec.dim,
-        p=p,
-        oscillation=oscillation,
-        memoriser=spec.memoriser,
-        coding=spec.coding,
-        bits=spec.bits,
-        grid=spec.grid,
-        slope=float(spec.slope),
-        trivial=trivial,
-        trivial_stderr=trivial_stderr,
-    )
-    checks = (
-        *hypotheses,
-        _outputs_finding(run, fresh),
-        _range_finding(run, fresh),
-        _weights_finding(construction, fresh),
-    )
-    measured = _Measured(run, fresh, target, p, oscillation, tolerance, budget)
-    errors = measured.errors(lambda part: tell(SHARES[0] + SHARES[1] * part))
-    terms = _terms(measured, errors, bound, p)
-    verdict, reason = _judge(checks, errors, bound)
-    block = construction.network.block
+    weights = weights_finding(construction.network, fresh)
+    bound = _bound(problem, spec, moduli)
+    run = _run(construction, rng, weights, lambda part: tell(RUNNING * part))
+    measured, sampled, memoriser, memoriser_ends = MeasuredError(note="not run"), None, None, None
+    if isinstance(run, Finding):
+        checks = (*hypotheses, run, weights)
+    else:
+        checks = (*hypotheses, outputs_finding(run, fresh), range_finding(run, fresh), weights)
+        found = ErrorProblem(run, spec, fresh.table, target, problem.p)
+        memoriser, memoriser_ends = float(memoriser_error(found)), memoriser_norm(found)
+        if weights.verdict is Verdict.HOLDS:
+            left = 1 - RUNNING
+            measured = enclosed_error(
+                found,
+                tolerance=tolerance,
+                budget=budget,
+                report=lambda part: tell(RUNNING + left * part),
+            )
+        sampled = sampled_error(found, rng)
+    verdict, reason = judge(checks, measured, bound, problem.root * float(fresh.table.unit))
     tell(1.0)
     return Certificate(
-        construction={"target": str(target), **spec.as_dict(), "p": _finite(p)},
-        sizes={
-            "rows": len(block.rows),
-            "width": block.width,
-            "heads": len(block.heads),
-            "loops": construction.network.loops,
-            "paper_loops": spec.paper_loops,
-            "labels": spec.last_label + 1,
-            "weight_bits": construction.network.weight_bits(),
-        },
-        memoriser_error=float(measured.memoriser),
-        error_lower=errors.total[0],
-        error_upper=errors.total[1],
-        sampled=measured.monte_carlo(rng),
-        terms=terms,
+        construction={"target": str(target), **spec.as_dict(), "p": _finite(problem.p)},
+        sizes=_sizes(construction),
+        memoriser_error=memoriser,
+        error_lower=measured.total[0] if measured.total else None,
+        error_upper=measured.total[1] if measured.total else None,
+        sampled=sampled,
+        terms=_terms(measured, memoriser_ends, bound, problem, spec),
         bound=bound,
         checks=checks,
         verdict=verdict,
         reason=reason,
-        boxes=errors.boxes,
+        boxes=measured.boxes,
     )
 
 
-# -- checks of the network -------------------------------------------------------------------------
-def _outputs_finding(run: CellRun, fresh: Construction) -> Finding:
-    """Every output on the cells is, exactly, what the steps of the proof answer."""
-    claim = "on every cell the network answers exactly what the steps of the proof answer"
-    expected = expected_outputs(fresh, run.cells)
-    for where, found in (("centre", run.centres), ("lower corner", run.low), ("end", run.high)):
-        wrong = np.argwhere(found != expected)
-        if len(wrong):
-            k, n, i = (int(v) for v in wrong[0])
-            cells = run.cells[k].tolist()
-            reason = (
-                f"at the {where} of cells {cells} token {n} outputs {float(found[k, n, i]):.6g}, "
-                f"expected {float(expected[k, n, i]):.6g} ({len(wrong)} of {found.size} entries)"
-            )
-            return Finding(claim, Verdict.VIOLATED, reason, {"cells": cells, "token": n})
-    count = f"{len(run.cells)} sets of cells, centres and corners"
-    return Finding(claim, Verdict.HOLDS, f"{count}, compared as exact numbers")
-
-
-def _range_finding(run: CellRun, fresh: Construction) -> Finding:
-    """No output leaves the labels' range: all cells, and random inputs in strips."""
-    claim = "no output leaves the range of the labels, collisions and strips included"
-    ranges = fresh.table.ranges
-    for where, found in (("cells", run.centres), ("strips", run.strips)):
-        for i, (low, high) in enumerate(ranges):
-            for value in found[..., i].ravel():
-                if not low <= value <= high:
-                    reason = (
-                        f"in {where} an output is {float(value):.6g}, outside [{float(low):.6g}, "
-                    )
-                    return Finding(claim, Verdict.VIOLATED, reason + f"{float(high):.6g}]")
-    reason = (
-        f"all cells and {len(run.strips)} random inputs in strips; proved in the steps' modules"
+def _bound(problem: BoundProblem, spec: ConstructionSpec, moduli: Moduli) -> BoundRow:
+    """The explicit inequality of a construction."""
+    return explicit_bound(
+        moduli,
+        spec.loops,
+        tokens=spec.tokens,
+        dim=spec.dim,
+        p=problem.p,
+        oscillation=problem.oscillation,
+        memoriser=spec.memoriser,
+        coding=spec.coding,
+        bits=spec.bits,
+        grid=spec.grid,
+        slope=problem.slope,
+        trivial=problem.trivial,
+        trivial_stderr=problem.trivial_stderr,
     )
-    return Finding(claim, Verdict.HOLDS, reason)
 
 
-def _weights_finding(construction: Construction, fresh: Construction) -> Finding:
-    """Every weight is the compiler's: the proof speaks of these weights."""
-    claim = "every weight is the one the compiler gives for this target"
-    found = differences(construction.network, fresh.network)
-    if not found:
-        return Finding(claim, Verdict.HOLDS, "equal to a fresh compilation")
-    more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
-    reason = "; ".join(found[:LISTED]) + more
-    return Finding(claim, Verdict.NOT_TESTABLE, reason, {"differences": found[:50]})
+def _run(
+    construction: Construction,
+    rng: np.random.Generator,
+    weights: Finding,
+    report: Callable[[float], None],
+) -> CellRun | Finding:
+    """Outputs of the network, or why a changed one has none."""
+    try:
+        return run_cells(construction, strips=STRIP_SAMPLES, rng=rng, report=report)
+    except (ValueError, OverflowError) as error:
+        if weights.verdict is Verdict.HOLDS:
+            raise
+        claim = "the network can be run in exact arithmetic"
+        return Finding(claim, Verdict.NOT_TESTABLE, f"the network cannot be run exactly, {error}")
 
 
-# -- the error -------------------------------------------------------------------------------------
-Enclosed = tuple[float | None, float | None]
-
-
-@dataclass(frozen=True)
-class _Errors:
-    """Enclosures of the norms; None where the target has no enclosures."""
-
-    total: Enclosed
-    discretisation: Enclosed
-    collisions: Enclosed
-    strips: Enclosed
-    boxes: int
-    note: str = ""
-
-
-class _Measured:
-    """The error of one network, from its outputs on the cells."""
-
-    def __init__(
-        self,
-        run: CellRun,
-        fresh: Construction,
-        target: Target,
-        p: float,
-        oscillation: float,
-        tolerance: float,
-        budget: int,
-    ) -> None:
-        self.run, self.spec, self.target, self.p = run, fresh.spec, target, p
-        self.table, self.oscillation = fresh.table, oscillation
-        self.tolerance, self.budget = tolerance, budget
-        tied = run.cells[:, 1:] == run.cells[:, :-1]
-        self.colliding = tied.any(axis=1)
-        self.wanted = self._wanted()
-
-    def _wanted(self) -> NDArray[np.object_]:
-        """Label table's values on collision-free cells, (K', N, d)."""
-        from theory.construction.oracle import oracle_labels
-
-        free = self.run.cells[~self.colliding].tolist()
-        values = [[self.table.value(k) for k in oracle_labels(row, self.spec)] for row in free]
-        shape = (len(free), self.spec.tokens, self.spec.dim)
-        return np.array(values, dtype=object).reshape(shape)
-
-    @property
-    def memoriser(self) -> Fraction:
-        """Largest |output - f̂| over labels in use."""
-        gaps = np.abs(self.run.centres[~self.colliding] - self.wanted)
-        return Fraction(gaps.max()) if gaps.size else Fraction(0)
-
-    @property
-    def strip_norm(self) -> float:
-        """Upper bound of ‖net - f‖ over the strips, by their measure and the oscillation."""
-        spec = self.spec
-        measure = spec.dim * spec.tokens * (spec.grid - 1) / spec.slope
-        if not measure:
-            return 0.0
-        # outputs lie in f's range up to half a unit of the table: the slack below covers that too
-        span = (self.oscillation + float(self.table.unit)) * (1 + 1e-12)
-        if math.isinf(self.p):
-            return span
-        return span * (spec.tokens * spec.dim * min(1.0, measure)) ** (1 / self.p) * (1 + 1e-12)
-
-    def errors(self, tell: Callable[[float], None]) -> _Errors:
-        """Enclose the error and its parts."""
-        centres, free = self.run.centres, ~self.colliding
-        try:
-            good = self._integral(free, centres[free], lambda part: tell(0.5 * part))
-            same = self.memoriser == 0
-            plain = good if same else self._integral(free, self.wanted, lambda part: None)
-            shared = self._integral(self.colliding, centres[self.colliding], lambda part: None)
-        except ValueError as error:
-            none: Enclosed = (None, None)
-            return _Errors(none, none, none, (0.0, self.strip_norm), 0, str(error))
-        strip = self.strip_norm
-        norm = self._norm
-        if math.isinf(self.p):
-            total = max(good[0], shared[0]), max(good[1], shared[1], strip)
-        else:
-            lost = strip**self.p * (1 + 1e-12)
-            low = max(0.0, (good[0] + shared[0]) * (1 - 1e-15) - lost)
-            total = norm(low, (good[1] + shared[1] + lost) * (1 + 1e-15))
-        boxes = int(good[2] + shared[2] + (0 if same else plain[2]))
-        return _Errors(total, norm(*plain[:2]), norm(*shared[:2]), (0.0, strip), boxes)
-
-    def _norm(self, lower: float, upper: float) -> tuple[float, float]:
-        """The L^p norm of an integral's ends."""
-        return norm_from_integral(lower, upper, self.p)
-
-    def _integral(
-        self, chosen: NDArray[np.bool_], outputs: NDArray[np.object_], tell: Callable[[float], None]
-    ) -> tuple[float, float, int]:
-        """∫ Σ |output - f|^p over the chosen cells, all orders of tokens."""
-        if not chosen.any():
-            return 0.0, 0.0, 0
-        spec = self.spec
-        powers = np.array([spec.grid**i for i in range(spec.dim)], dtype=np.int64)
-        indices = self.run.cells[chosen][..., None] // powers % spec.grid
-        low, high = cell_boxes(indices, spec.grid)
-        found = error_integral(
-            self.target,
-            low,
-            high,
-            _interval(outputs),
-            p=self.p,
-            weights=self.run.copies[chosen],
-            tolerance=self.tolerance,
-            budget=self.budget,
-            report=tell,
-        )
-        return found.lower, found.upper, found.boxes
-
-    def monte_carlo(self, rng: np.random.Generator) -> dict[str, float]:
-        """Estimate the error from random inputs: cells by division, outputs looked up."""
-        spec, shape = self.spec, (MONTE_CARLO, self.spec.tokens, self.spec.dim)
-        x = rng.random(shape)
-        cells = np.minimum((x * spec.grid).astype(np.int64), spec.grid - 1)
-        numbers = cells @ np.array([spec.grid**i for i in range(spec.dim)], dtype=np.int64)
-        order = np.argsort(-numbers, axis=1, kind="stable")
-        ranked = np.take_along_axis(numbers, order, axis=1)
-        base = np.array([spec.cells ** (spec.tokens - 1 - j) for j in range(spec.tokens)])
-        keys = self.run.cells @ base
-        place = np.argsort(keys)
-        rows = place[np.searchsorted(keys[place], ranked @ base)]
-        outputs = self.run.centres.astype(np.float64)[rows]
-        gap = np.abs(outputs - np.take_along_axis(self.target(x), order[..., None], axis=1))
-        if math.isinf(self.p):
-            return {"value": float(gap.max()), "stderr": math.nan, "points": MONTE_CARLO}
-        powers = (gap**self.p).sum(axis=(1, 2))
-        mean, stderr = powers.mean(), powers.std(ddof=1) / math.sqrt(MONTE_CARLO)
-        value = mean ** (1 / self.p)
-        return {
-            "value": float(value),
-            "stderr": float(value * stderr / (self.p * mean)) if mean else 0.0,
-            "points": MONTE_CARLO,
-        }
-
-
-def _interval(values: NDArray[np.object_]) -> Interval:
-    """Fractions as float64 intervals."""
-    near = values.astype(np.float64)
-    low, high = np.nextafter(near, -np.inf), np.nextafter(near, np.inf)
-    return Interval(low, high)
-
-
-def _terms(measured: _Measured, errors: _Errors, bound: BoundRow, p: float) -> dict[str, Term]:
-    """Each measured term next to its bound."""
-    spec, of = measured.spec, bound.terms
-    memoriser = float(measured.memoriser) * (spec.tokens * spec.dim) ** (1 / p)
+def _sizes(construction: Construction) -> dict[str, int]:
+    """Sizes of the network at hand and the counts of its specification."""
+    network, spec = construction.network, construction.spec
     return {
-        "discretisation": Term(*errors.discretisation, of["sequence"]),
-        "memoriser": Term(memoriser, memoriser, of["token"] + of["context"] + of["memoriser"]),
-        "collisions": Term(*errors.collisions, of["collisions"]),
-        "strips": Term(*errors.strips, of["strips"]),
+        "rows": len(network.block.rows),
+        "width": network.block.width,
+        "heads": len(network.block.heads),
+        "loops": network.loops,
+        "paper_loops": spec.paper_loops,
+        "labels": spec.last_label + 1,
+        "weight_bits": network.weight_bits(),
     }
 
 
-def _judge(checks: Sequence[Finding], errors: _Errors, bound: BoundRow) -> tuple[Verdict, str]:
-    """One word for everything."""
-    broken = [finding for finding in checks if finding.verdict is Verdict.VIOLATED]
-    open_ones = [finding for finding in checks if finding.verdict is not Verdict.HOLDS]
-    if broken:
-        reasons = [f.reason for f in open_ones]
-        return Verdict.VIOLATED, "; ".join(reasons)
-    if open_ones:
-        return Verdict.NOT_TESTABLE, "; ".join(f"{f.claim}: {f.reason}" for f in open_ones)
-    lower, upper = errors.total
-    if lower is None or upper is None:
-        return Verdict.NOT_TESTABLE, f"no enclosure of the error: {errors.note}"
-    if bound.moduli_side == "lower":
-        return Verdict.NOT_TESTABLE, (
-            "the target's moduli are lower bounds only, so the inequality's right-hand side is not "
-            "proven"
-        )
-    found = f"the error lies in [{lower:.6g}, {upper:.6g}]"
-    if lower > bound.total:
-        return Verdict.VIOLATED, f"{found}, above the bound {bound.total:.6g}"
-    if upper > bound.total:
-        return Verdict.NOT_TESTABLE, f"{found}, around the bound {bound.total:.6g}: larger budget"
-    if bound.verdict is Verdict.HOLDS:
-        return Verdict.HOLDS, f"{found}, below the bound {bound.total:.6g}, which says something"
-    return bound.verdict, f"{found}, below the bound; but {bound.reason}"
+def _terms(
+    measured: MeasuredError,
+    memoriser: Enclosed | None,
+    bound: BoundRow,
+    problem: BoundProblem,
+    spec: ConstructionSpec,
+) -> dict[str, Term]:
+    """Each measured term next to its bound."""
+    of = bound.terms
+    strips = problem.on_measure(spec.dim * spec.tokens * (spec.grid - 1) / spec.slope)
+    return {
+        "discretisation": _term(measured.discretisation, of["sequence"]),
+        "memoriser": _term(memoriser, of["token"] + of["context"] + of["memoriser"]),
+        "collisions": _term(measured.collisions, of["collisions"]),
+        "strips": _term(measured.strips, strips),
+    }
 
 
-def _finite(value: float) -> float | None:
+def _term(ends: Enclosed | None, bound: float) -> Term:
+    """One term; without ends where it was not measured."""
+    return Term(None, None, bound) if ends is None else Term(ends[0], ends[1], bound)
+
+
+def _finite(value: float | None) -> float | None:
     """Return a JSON number, or None for inf and nan."""
-    return value if math.isfinite(value) else None
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _silent(part: float) -> None:
+    """Report nothing."""

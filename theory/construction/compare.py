@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from theory.construction.network import Network, Unit
+from theory.construction.network import Affine, Network, Unit
 
 __all__ = ["differences"]
 
@@ -41,11 +41,12 @@ def _lines(network: Network, other: Network) -> Iterator[str]:
     yield from _units({u.name: u for u in mine.units}, {u.name: u for u in theirs.units})
     yield from _form("b_2[", mine.drift, theirs.drift)
     for row in sorted({*network.encoder, *other.encoder}):
-        if network.encoder.get(row) != other.encoder.get(row):
-            yield f"L1 of row {row} differs"
+        first, second = network.encoder.get(row, Affine()), other.encoder.get(row, Affine())
+        yield from _form(f"L1[{row}", first.weights, second.weights)
+        yield from _number(f"L1 bias[{row}]", first.bias, second.bias)
     for i, (reads, wanted) in enumerate(zip(network.decoder, other.decoder, strict=False)):
-        if (dict(reads[0]), reads[1]) != (dict(wanted[0]), wanted[1]):
-            yield f"L2 of coordinate {i} differs"
+        yield from _form(f"L2[{i}", reads[0], wanted[0])
+        yield from _number(f"L2 bias[{i}]", reads[1], wanted[1])
     if network.dim != other.dim:
         yield _line("output coordinates", network.dim, other.dim)
     yield from _eta(network, other)
@@ -60,16 +61,20 @@ def _units(mine: Mapping[str, Unit], theirs: Mapping[str, Unit]) -> Iterator[str
         a, b = mine[name], theirs[name]
         yield from _form(f"W_1[{name}", a.reads, b.reads)
         yield from _form(f"W_2[{name}", a.writes, b.writes)
-        if a.bias != b.bias:
-            yield _line(f"b_1[{name}]", a.bias, b.bias)
+        yield from _number(f"b_1[{name}]", a.bias, b.bias)
 
 
-def _form(where: str, mine: Mapping[str, int], theirs: Mapping[str, int]) -> Iterator[str]:
+def _form(where: str, mine: Mapping[Any, Any], theirs: Mapping[Any, Any]) -> Iterator[str]:
     """Differences of two forms."""
     comma = "" if where.endswith("[") else ", "
     for row in sorted({*mine, *theirs}):
-        if mine.get(row, 0) != theirs.get(row, 0):
-            yield _line(f"{where}{comma}{row}]", mine.get(row, 0), theirs.get(row, 0))
+        yield from _number(f"{where}{comma}{row}]", mine.get(row, 0), theirs.get(row, 0))
+
+
+def _number(what: str, mine: Any, theirs: Any) -> Iterator[str]:
+    """The difference of two numbers, if there is one."""
+    if mine != theirs:
+        yield _line(what, mine, theirs)
 
 
 def _eta(network: Network, other: Network) -> Iterator[str]:
@@ -84,7 +89,11 @@ def _eta(network: Network, other: Network) -> Iterator[str]:
 
 
 def _line(what: str, mine: Any, theirs: Any) -> str:
-    """One difference."""
+    """One difference; of two long integers, where it is."""
+    if all(isinstance(value, int) and abs(value) > LONG for value in (mine, theirs)):
+        bits = [place for place, bit in enumerate(reversed(f"{mine ^ theirs:b}")) if bit == "1"]
+        more = f" and {len(bits) - 1} more" if len(bits) > 1 else ""
+        return f"{what}, {theirs.bit_length()} bits long, differs in bit {bits[-1]}{more}"
     return f"{what} is {_short(mine)}, expected {_short(theirs)}"
 
 

@@ -1,0 +1,124 @@
+"""What is checked of a constructed network (outputs, range, weights), and the verdict on it all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from theory.bounds import BoundRow
+from theory.construction.cells import CellRun, expected_outputs
+from theory.construction.compare import differences
+from theory.construction.compile import Construction
+from theory.construction.error import Enclosed, MeasuredError
+from theory.construction.network import Network
+from theory.verdict import Finding, Verdict
+
+__all__ = ["judge", "outputs_finding", "range_finding", "weights_finding"]
+
+LISTED = 3  # differing weights that a reason names
+KEPT = 50  # ... and that the evidence holds
+LONGEST_WITNESS = 120  # characters of it in a reason; the checks hold all of it
+
+
+def outputs_finding(run: CellRun, fresh: Construction) -> Finding:
+    """Every output on the cells is, exactly, what the steps of the proof answer."""
+    claim = "on every cell the network answers exactly what the steps of the proof answer"
+    expected = expected_outputs(fresh, run.cells)
+    places = {"centre": run.centres, "lower corner": run.low, "upper corner": run.high}
+    for where, found in places.items():
+        wrong = np.argwhere(found != expected)
+        if len(wrong):
+            k, n, i = (int(v) for v in wrong[0])
+            cells, got, right = run.cells[k].tolist(), found[k, n, i], expected[k, n, i]
+            reason = (
+                f"at the {where} of cells {cells} token {n} outputs {_told(got, right)} in "
+                f"coordinate {i} ({len(wrong)} of {found.size} entries differ)"
+            )
+            return Finding(claim, Verdict.VIOLATED, reason, {"cells": cells, "token": n})
+    count = f"{len(run.cells)} sets of cells, centres and corners"
+    return Finding(claim, Verdict.HOLDS, f"{count}, compared as exact numbers")
+
+
+def range_finding(run: CellRun, fresh: Construction) -> Finding:
+    """No output leaves the labels' range: all cells, and random inputs in strips."""
+    claim = "no output leaves the range of the labels, collisions and strips included"
+    for where, found in (("on a cell", run.centres), ("in a strip", run.strips)):
+        for i, (low, high) in enumerate(fresh.table.ranges):
+            outside = [v for v in found[..., i].ravel() if not low <= v <= high]
+            if outside:
+                reason = (
+                    f"{where} coordinate {i} of an output is {float(outside[0]):.6g}, outside the "
+                    f"labels' range [{float(low):.6g}, {float(high):.6g}]"
+                )
+                return Finding(claim, Verdict.VIOLATED, reason)
+    reason = f"all cells, {len(run.strips)} random inputs in strips; proved in the steps' modules"
+    return Finding(claim, Verdict.HOLDS, reason)
+
+
+def weights_finding(network: Network, fresh: Construction) -> Finding:
+    """Every weight is the compiler's: the proof speaks of these weights."""
+    claim = "every weight is the one the compiler gives for this target"
+    found = differences(network, fresh.network)
+    if not found:
+        return Finding(claim, Verdict.HOLDS, "equal to a fresh compilation")
+    more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
+    reason = "; ".join(found[:LISTED]) + more
+    return Finding(claim, Verdict.NOT_TESTABLE, reason, {"differences": found[:KEPT]})
+
+
+def _told(got: Fraction, right: Fraction) -> str:
+    """Two numbers, with as many digits as tell them apart."""
+    for digits in (6, 17):
+        texts = f"{float(got):.{digits}g}", f"{float(right):.{digits}g}"
+        if texts[0] != texts[1]:
+            return f"{texts[0]}, expected {texts[1]}"
+    return f"{got}, expected {right}"
+
+
+def judge(
+    checks: Sequence[Finding], measured: MeasuredError, bound: BoundRow, rounding: float
+) -> tuple[Verdict, str]:
+    """One word for everything, and one sentence."""
+    failed = [finding for finding in checks if finding.verdict is not Verdict.HOLDS]
+    if failed:
+        broken = [finding for finding in failed if finding.verdict is Verdict.VIOLATED]
+        rest = [finding for finding in failed if finding not in broken]
+        reason = "; ".join(_said(finding) for finding in (*broken, *rest))
+        return Verdict.VIOLATED if broken else Verdict.NOT_TESTABLE, reason
+    if measured.total is None:
+        return Verdict.NOT_TESTABLE, f"there is no enclosure of the error: {measured.note}"
+    if bound.moduli_side == "lower":
+        return Verdict.NOT_TESTABLE, (
+            "the target's moduli are lower bounds only, so the inequality's right-hand side is "
+            f"not proven; the error lies in [{measured.total[0]:.6g}, {measured.total[1]:.6g}]"
+        )
+    return _compared(measured.total, bound, rounding)
+
+
+def _compared(error: Enclosed, bound: BoundRow, rounding: float) -> tuple[Verdict, str]:
+    """The error against the bound, once all else holds."""
+    lower, upper = error
+    found = f"the error lies in [{lower:.6g}, {upper:.6g}]"
+    if lower > bound.total + rounding:
+        return Verdict.VIOLATED, f"{found}, above the bound {bound.total:.6g}"
+    if upper > bound.total + rounding:
+        return Verdict.NOT_TESTABLE, (
+            f"{found}, around the bound {bound.total:.6g}: a smaller tolerance may decide"
+        )
+    if bound.verdict is Verdict.HOLDS:
+        return Verdict.HOLDS, f"{found}, below the bound {bound.total:.6g}, which says something"
+    return bound.verdict, f"{found}, below the bound, but {bound.reason}"
+
+
+def _said(finding: Finding) -> str:
+    """A finding that does not hold, with its witness where that is short."""
+    parts = {key: finding.evidence[key] for key in ("x", "y", "order") if key in finding.evidence}
+    if not parts:
+        return finding.reason
+    text = ", ".join(f"{key} = {json.dumps(value)}" for key, value in parts.items())
+    if len(text) > LONGEST_WITNESS:
+        text = text[:LONGEST_WITNESS] + "..."
+    return f"{finding.reason} (witness {text})"

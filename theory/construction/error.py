@@ -1,0 +1,297 @@
+"""The L^p error of a constructed network, enclosed from its outputs on the cells.
+
+Off the transition strips the network is constant on a cell, so
+
+    ‖net - f‖^p  =  Σ_cells ∫_{cell, strips cut off} |output - f|^p  +  ∫_strips |net - f|^p.
+
+The first integrals are enclosed by :mod:`theory.enclosure`.  In strips every output lies between
+the smallest and the largest label, exact numbers, and f in an enclosure of its range or, where that
+is less, within a proven oscillation (labels being values of f, rounded by less than a unit of the
+table); so the second lies between 0 and Σ_{n,i} reach_i^p times the measure of the strips,
+1 - (1 - (m-1)/M)^{dN}.  Every step rounds outwards.
+
+By equivariance the cells in descending order stand for all orders of the tokens.  The network is
+equivariant by its architecture; of an own function nothing is proven, so all orders are integrated.
+
+All of this speaks of the network that was compiled: where a weight differs, outputs at points say
+nothing about whole cells and strips, and no enclosure is given.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.construction.cells import CellRun
+from theory.construction.labels import LabelTable
+from theory.construction.oracle import oracle_labels
+from theory.construction.spec import ConstructionSpec
+from theory.enclosure.forms import enclose
+from theory.enclosure.integral import error_integral, norm_from_integral
+from theory.enclosure.intervals import Interval
+from theory.targets import Target, own_functions
+
+__all__ = [
+    "Enclosed",
+    "ErrorProblem",
+    "MeasuredError",
+    "enclosed_error",
+    "memoriser_error",
+    "memoriser_norm",
+    "powers_of",
+    "strip_measure",
+]
+
+Enclosed = tuple[float, float]
+Fractions = NDArray[np.object_]
+Integers = NDArray[np.int64]
+Report = Callable[[float], None]
+CHUNK = 2**12  # boxes whose range is enclosed together: bounds the memory
+SLACK = 2.0**-40  # of an oscillation: it was computed in floats
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorProblem:
+    """A network's outputs, what it was compiled from, and the norm.
+
+    Attributes
+    ----------
+    run : CellRun
+    spec : ConstructionSpec
+    table : LabelTable
+        Of a fresh compilation, not of the network at hand.
+    target : Target
+    p : float
+        Exponent of the error norm, 1 <= p <= inf.
+    """
+
+    run: CellRun
+    spec: ConstructionSpec
+    table: LabelTable
+    target: Target
+    p: float
+
+    @property
+    def colliding(self) -> NDArray[np.bool_]:
+        """Which rows of the run have two tokens in one cell."""
+        cells = self.run.cells
+        return np.asarray((cells[:, 1:] == cells[:, :-1]).any(axis=1))
+
+    def label_values(self) -> Fractions:
+        """The label table's f̂ on the collision-free cells, (K', N, d)."""
+        free = self.run.cells[~self.colliding].tolist()
+        values = [[self.table.value(k) for k in oracle_labels(row, self.spec)] for row in free]
+        shape = (len(free), self.spec.tokens, self.spec.dim)
+        return np.array(values, dtype=object).reshape(shape)
+
+
+@dataclass(frozen=True)
+class MeasuredError:
+    """Rigorous enclosures of L^p norms; None where there is none, ``note`` says why.
+
+    Attributes
+    ----------
+    total : (float, float) or None
+        ‖net - f‖ over the cube.
+    discretisation, collisions, strips : (float, float) or None
+        ‖f̂ - f‖ over collision-free cells off the strips, ‖net - f‖ over cells that tokens share off
+        the strips, and ‖net - f‖ over the strips.
+    boxes : int
+        Boxes evaluated.
+    note : str
+    """
+
+    total: Enclosed | None = None
+    discretisation: Enclosed | None = None
+    collisions: Enclosed | None = None
+    strips: Enclosed | None = None
+    boxes: int = 0
+    note: str = ""
+
+
+def enclosed_error(
+    problem: ErrorProblem,
+    *,
+    tolerance: float,
+    budget: int,
+    report: Report = lambda part: None,
+) -> MeasuredError:
+    """Enclose the error and its parts.
+
+    Parameters
+    ----------
+    problem : ErrorProblem
+        Its outputs must be those of the compiled network.
+    tolerance : float
+        Relative width that is aimed at, of p-th powers.
+    budget : int
+        Boxes evaluated at most for each part.
+    report : callable
+        Called with the fraction done.
+
+    Returns
+    -------
+    MeasuredError
+        Without enclosures where the target has none.
+    """
+    aim = _Aim(problem, tolerance, budget)
+    outputs, shared, p = problem.run.centres, problem.colliding, problem.p
+    wanted = problem.label_values()
+    try:
+        good = aim.integral(~shared, outputs[~shared], lambda part: report(0.5 * part))
+        plain = good
+        if memoriser_error(problem):
+            plain = aim.integral(~shared, wanted, lambda part: report(0.5 + 0.3 * part))
+        ties = aim.integral(shared, outputs[shared], lambda part: report(0.8 + 0.2 * part))
+        strips = 0.0, _strip_integral(problem)
+    except ValueError as error:
+        return MeasuredError(note=str(error))
+    total = _joined([good, ties, strips], p)
+    return MeasuredError(
+        total=norm_from_integral(*total, p),
+        discretisation=norm_from_integral(*plain, p),
+        collisions=norm_from_integral(*ties, p),
+        strips=norm_from_integral(*strips, p),
+        boxes=aim.boxes,
+    )
+
+
+def memoriser_error(problem: ErrorProblem) -> Fraction:
+    """Return the largest |output - f̂| over labels in use and coordinates, exactly."""
+    gaps = np.abs(problem.run.centres[~problem.colliding] - problem.label_values())
+    return Fraction(gaps.max()) if gaps.size else Fraction(0)
+
+
+def memoriser_norm(problem: ErrorProblem) -> Enclosed:
+    """Return (Nd)^{1/p} times the memoriser's error, rounded outwards."""
+    most = np.array([memoriser_error(problem)], dtype=object)
+    power = _power(_interval(most), problem.p)
+    if not math.isinf(problem.p):
+        power = power.times(Interval(float(problem.spec.tokens * problem.spec.dim)))
+    return norm_from_integral(float(power.lo[0]), float(power.hi[0]), problem.p)
+
+
+def strip_measure(spec: ConstructionSpec) -> Fraction:
+    """Return the measure of the inputs with a coordinate in a strip: 1 - (1 - (m-1)/M)^{dN}."""
+    return 1 - (1 - Fraction(spec.grid - 1, spec.slope)) ** (spec.dim * spec.tokens)
+
+
+# -- integrals -------------------------------------------------------------------------------------
+@dataclass
+class _Aim:
+    """Encloses parts of one problem and counts the boxes."""
+
+    problem: ErrorProblem
+    tolerance: float
+    budget: int
+    boxes: int = field(default=0, init=False)
+
+    def integral(
+        self, chosen: NDArray[np.bool_], outputs: Fractions, report: Report
+    ) -> tuple[float, float]:
+        """∫ Σ |output - f|^p over the chosen cells off the strips, all orders of tokens."""
+        if not chosen.any():
+            return 0.0, 0.0
+        cells, answers, weights = _all_orders(self.problem, chosen, outputs)
+        low, high = _boxes(cells, self.problem.spec, strips=False)
+        found = error_integral(
+            self.problem.target,
+            low,
+            high,
+            _interval(answers),
+            p=self.problem.p,
+            weights=weights,
+            tolerance=self.tolerance,
+            budget=self.budget,
+            report=report,
+        )
+        self.boxes += found.boxes
+        return found.lower, found.upper
+
+
+def _all_orders(
+    problem: ErrorProblem, chosen: NDArray[np.bool_], outputs: Fractions
+) -> tuple[Integers, Fractions, Integers]:
+    """Cells, outputs and weights that stand for all orders of the tokens."""
+    cells, copies = problem.run.cells[chosen], problem.run.copies[chosen]
+    if not own_functions(problem.target):
+        return cells, outputs, copies
+    orders = [list(order) for order in itertools.permutations(range(problem.spec.tokens))]
+    every = np.concatenate([cells[:, order] for order in orders])
+    kept = np.unique(every, axis=0, return_index=True)[1]
+    answers = np.concatenate([outputs[:, order] for order in orders])
+    return every[kept], answers[kept], np.ones(len(kept), dtype=np.int64)
+
+
+def _boxes(
+    cells: Integers, spec: ConstructionSpec, *, strips: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Corners of cells (K, N) as nearest floats (K, N, d), with or without their lower strips."""
+    cut = Fraction(0 if strips else 1, spec.slope)
+    low = [float(Fraction(j, spec.grid) + (cut if j else 0)) for j in range(spec.grid)]
+    high = [float(Fraction(j + 1, spec.grid)) for j in range(spec.grid)]
+    lines = cells[..., None] // powers_of(spec.grid, spec.dim) % spec.grid
+    return np.array(low)[lines], np.array(high)[lines]
+
+
+def _strip_integral(problem: ErrorProblem) -> float:
+    """Upper bound of ∫_strips Σ |net - f|^p, or of the supremum."""
+    measure = strip_measure(problem.spec)
+    if not measure:
+        return 0.0
+    reach = _power(Interval(_reach(problem)), problem.p)
+    if math.isinf(problem.p):
+        return float(reach.hi.max())
+    size = _interval(np.array([measure * problem.spec.tokens], dtype=object))
+    return float(reach.reduce("sum", 0, keepdims=False).times(size).hi[0])
+
+
+def _reach(problem: ErrorProblem) -> NDArray[np.float64]:
+    """Upper bounds (d,) of |y - f| over the cube, for y between the labels of a coordinate."""
+    every = np.ones(len(problem.run.cells), dtype=bool)
+    cells, _, _ = _all_orders(problem, every, problem.run.centres)
+    low, high = _boxes(cells, problem.spec, strips=True)  # floats that neighbours share: they cover
+    ends = np.array(problem.table.ranges, dtype=object)  # (d, 2)
+    labels = Interval(_interval(ends[:, 0]).lo, _interval(ends[:, 1]).hi)
+    parts = (slice(k, k + CHUNK) for k in range(0, len(low), CHUNK))
+    found = [enclose(problem.target, low[part], high[part]) for part in parts]
+    gaps = [abs(labels.plus(-values)).hi.max(axis=(0, 1)) for values in found]
+    reach = np.max(gaps, axis=0)
+    proven = problem.target.oscillation(tokens=problem.spec.tokens, dim=problem.spec.dim)
+    if proven is None:
+        return np.asarray(reach)
+    return np.minimum(reach, proven * (1 + SLACK) + float(problem.table.unit))
+
+
+def _joined(parts: list[tuple[float, float]], p: float) -> tuple[float, float]:
+    """The sum of integrals, or the largest of suprema."""
+    if math.isinf(p):
+        return max(low for low, _ in parts), max(high for _, high in parts)
+    total = Interval(0.0)
+    for low, high in parts:
+        total = total.plus(Interval(low, high))
+    return float(total.lo), float(total.hi)
+
+
+def _power(values: Interval, p: float) -> Interval:
+    """Values >= 0 to the power p; themselves for p = inf."""
+    return values if math.isinf(p) else values.power(p)
+
+
+def _interval(values: Fractions) -> Interval:
+    """Fractions as float64 intervals, points where they are floats."""
+    near = values.astype(np.float64)
+    exact = np.asarray(near.astype(object) == values, dtype=bool)
+    low, high = np.nextafter(near, -np.inf), np.nextafter(near, np.inf)
+    return Interval(np.where(exact, near, low), np.where(exact, near, high))
+
+
+def powers_of(base: int, count: int) -> Integers:
+    """1, base, base^2, ..."""
+    return np.array([base**i for i in range(count)], dtype=np.int64)
