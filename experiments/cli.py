@@ -131,13 +131,16 @@ def _construct(commands: argparse._SubParsersAction[_Parser]) -> None:
         "the bound. not testable: a hypothesis fails, or a weight is not the construction's.\n\n"
         "JSON: {rows, width, heads, loops, paper_loops, labels, memoriser_error, error_lower,\n"
         "error_upper, error_sampled, bound, trivial, terms, weight_bits, verdict, reason, checks,\n"
-        "...}; terms has {lower, upper, bound} for discretisation, memoriser, collisions, strips.",
+        "softmax, ...}; terms has {lower, upper, bound} for discretisation, memoriser,\n"
+        "collisions, strips; softmax is null or {beta, tolerance, inputs, curve}, curve a list of\n"
+        "[beta, error].",
         "looprate construct mean-field --grid 16 --memoriser timestep --save net.json",
     )
     construct.add_argument(
         "target", metavar="TARGET", nargs="?", help="may be left out with --load"
     )
     _shape(construct, p=1.0)
+    construct.set_defaults(tokens=None, dim=None)  # told apart from 2 and 1 beside --load
     construct.add_argument(
         "-m", "--grid", type=int, help="m, cells a side; cells are 1/m wide (default: 8)"
     )
@@ -170,6 +173,14 @@ def _construct(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--budget", type=float, default=120.0, help="seconds it may take (default: 120)"
     )
     construct.add_argument("--seed", type=int, default=0, help="of the cross-checks (default: 0)")
+    construct.add_argument(
+        "--softmax",
+        type=float,
+        metavar="ERROR",
+        help="also find the inverse temperature at which softmax attention, in float64, is within "
+        "ERROR of hardmax in every output; measured on the cells' centres, so no bound elsewhere "
+        "(timestep; other memorisers leave float64's range beyond tiny grids)",
+    )
     construct.add_argument("--save", type=Path, metavar="FILE", help="write the network as JSON")
     construct.add_argument(
         "--load", type=Path, metavar="FILE", help="certify a saved network instead of compiling"

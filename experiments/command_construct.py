@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from experiments.construct import (
     certificate_of,
     default_bits,
     default_coding,
+    softmax_of,
     target_facts,
 )
 from experiments.construction_rows import check_drawable, write_stage_rows
@@ -19,7 +21,7 @@ from experiments.drawing import draw_folder
 from experiments.printing import in_words, print_json, print_table
 from experiments.progress import Progress
 from theory.construction.certificate import Certificate
-from theory.construction.compile import Construction
+from theory.construction.compile import Construction, compile_construction
 from theory.construction.files import load_network, save_network
 from theory.construction.network import Network
 from theory.construction.spec import SHARPNESS, ConstructionSpec
@@ -29,26 +31,27 @@ from theory.targets import Target, resolve_target
 
 __all__ = ["run_construct"]
 
-GRID = 8
-FIXED_BY_FILE = ("grid", "memoriser", "bits", "coding", "sharpness")
+TOKENS, DIM, GRID = 2, 1, 8
+START = 4.0  # seconds before and after: imports, the hypotheses' checks
+FIXED_BY_FILE = ("tokens", "dim", "grid", "memoriser", "bits", "coding", "sharpness")
 
 
 def run_construct(options: Namespace) -> int:
     """Compile or load a network, certify it and print what was found."""
-    p = check_p(options.p)
-    if options.seed < 0:
-        raise ValueError(f"`seed` must be an integer >= 0, got {options.seed}")
-    if not 0 < options.tolerance < 1:
-        raise ValueError(f"`tolerance` must be between 0 and 1, got {options.tolerance:g}")
+    p = _checked(options)
     target, spec, network = _loaded(options) if options.load else (*_asked(options), None)
     cost = affordable(spec, options.budget)
     if options.out:
         check_drawable(spec)
+        Path(options.out).mkdir(parents=True, exist_ok=True)
     print(
         f"{cost.labels:,} labels, {cost.loops:,} loops, {cost.inputs:,} sets of cells: about "
-        f"{max(cost.seconds, 1):,.0f} s and the error's enclosure",
+        f"{START + cost.seconds:,.0f} s and the error's enclosure",
         file=sys.stderr,
     )
+    softmax = None
+    if options.softmax is not None:
+        softmax = softmax_of(_construction(target, spec, network), options.softmax)
     with Progress(1.0, "construct") as bar:
         facts = target_facts(target, tokens=spec.tokens, dim=spec.dim, p=p)
         construction, certificate = certificate_of(
@@ -66,8 +69,27 @@ def run_construct(options: Namespace) -> int:
     if options.out:
         _draw(options, construction, target)
     if options.json:
-        return print_json(certificate.as_dict())
-    return _print(certificate, options)
+        return print_json({**certificate.as_dict(), "softmax": softmax})
+    return _print(certificate, softmax, options)
+
+
+def _checked(options: Namespace) -> float:
+    """Return p; raise for options that need no target to be refused."""
+    if options.seed < 0:
+        raise ValueError(f"`seed` must be an integer >= 0, got {options.seed}")
+    if not 0 < options.tolerance < 1:
+        raise ValueError(f"`tolerance` must be between 0 and 1, got {options.tolerance:g}")
+    if not options.budget > 0:
+        raise ValueError(f"`budget` must be > 0 seconds, got {options.budget:g}")
+    if options.save and not options.save.parent.is_dir():
+        raise ValueError(f"`save` must be in a folder that exists, got {options.save}")
+    return check_p(options.p)
+
+
+def _construction(target: Target, spec: ConstructionSpec, network: Network | None) -> Construction:
+    """The network of a file, or a fresh compilation."""
+    found = compile_construction(target, spec)
+    return found if network is None else replace(found, network=network)
 
 
 def _asked(options: Namespace) -> tuple[Target, ConstructionSpec]:
@@ -80,8 +102,8 @@ def _asked(options: Namespace) -> tuple[Target, ConstructionSpec]:
     if bits is None and grid > 0:
         bits = default_bits(memoriser, grid)
     spec = ConstructionSpec(
-        tokens=options.tokens,
-        dim=options.dim,
+        tokens=TOKENS if options.tokens is None else options.tokens,
+        dim=DIM if options.dim is None else options.dim,
         grid=grid,
         memoriser=memoriser,
         coding=options.coding or default_coding(memoriser),
@@ -120,7 +142,7 @@ def _draw(options: Namespace, construction: Construction, target: Target) -> Non
     draw_folder(folder, options.style, ["png", "pdf"])
 
 
-def _print(certificate: Certificate, options: Namespace) -> int:
+def _print(certificate: Certificate, softmax: dict[str, Any] | None, options: Namespace) -> int:
     """Print a certificate as tables."""
     facts: dict[str, Any] = certificate.as_dict()
     q = f", q = {facts['bits']}" if facts["bits"] else ""
@@ -144,10 +166,13 @@ def _print(certificate: Certificate, options: Namespace) -> int:
     rows.append(["error", *map(_number, total)])
     print_table(["L^p norm of", "at least", "at most", "explicit inequality"], rows)
     sampled = facts["error_sampled"]
-    print(
-        f"Monte Carlo cross-check {sampled['value']:.6g} ({sampled['points']} points, not "
-        f"rigorous); best constant {facts['trivial']:.6g}"
-    )
+    if sampled:
+        print(
+            f"Monte Carlo cross-check {sampled['value']:.6g} ({sampled['points']} points, not "
+            f"rigorous); best constant {facts['trivial']:.6g}"
+        )
+    if softmax:
+        print(_softmax_line(softmax))
     checks = [[check["verdict"], check["claim"], check["reason"]] for check in facts["checks"]]
     print_table(["verdict", "claim", "why"], checks)
     print(f"{facts['verdict']}: {facts['reason']}")
@@ -156,6 +181,14 @@ def _print(certificate: Certificate, options: Namespace) -> int:
     if options.out:
         print(f"figure:  {Path(options.out) / 'figures'}")
     return 0
+
+
+def _softmax_line(softmax: dict[str, Any]) -> str:
+    """What was measured of softmax attention."""
+    within = f"within {softmax['tolerance']:g} of hardmax at the centres of {softmax['inputs']} sets of cells"
+    if softmax["beta"] is None:
+        return f"softmax attention in float64: no inverse temperature tried is {within}"
+    return f"softmax attention in float64: {within} from inverse temperature {softmax['beta']:.4g}"
 
 
 def _number(value: float | None) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from experiments import evaluate
 from theory.bounds import Moduli
 from theory.construction.cells import cell_count
-from theory.construction.certificate import Certificate, certify
+from theory.construction.certificate import STRIP_SAMPLES, Certificate, certify
 from theory.construction.compile import Construction, compile_construction
-from theory.construction.labels import MOST_LABELS
+from theory.construction.labels import MOST_LABELS, cell_centres, every_cell
 from theory.construction.network import Network
 from theory.construction.spec import ConstructionSpec
 from theory.loop_counts import Coding, Memoriser, smallest_grid
@@ -28,6 +31,7 @@ __all__ = [
     "cost_of",
     "default_bits",
     "default_coding",
+    "softmax_of",
     "target_facts",
 ]
 
@@ -43,10 +47,13 @@ TOLERANCE = 5e-3  # relative width of the error's enclosure
 BOXES = 1_000_000  # evaluated for it at most
 HYPOTHESES_BUDGET = 0.3  # of the search of moduli that looks for a jump
 # Measured on one core of an AMD EPYC, 2.6 GHz: seconds a loop, and a loop and a column of the batch
-SECONDS_A_LOOP = {"increments": 1.5e-4, "timestep": 4e-5, "digits": 1.2e-4}
-SECONDS_A_COLUMN = {"increments": 1.5e-8, "timestep": 1e-8, "digits": 3e-8}
-SECONDS_A_BIT = 1.2e-9  # and loop: increments and digits shift an integer of so many bits
-SECONDS_AN_ENTRY = 2e-5  # of the table of outputs, compared as fractions
+SECONDS_A_LOOP = {"increments": 4e-5, "timestep": 3.5e-5, "digits": 2e-4}
+SECONDS_A_COLUMN = {"increments": 2e-9, "timestep": 5e-9, "digits": 4e-8}
+SECONDS_A_BIT = 4e-10  # and loop: increments and digits shift an integer of so many bits
+SECONDS_AN_ENTRY = 1.2e-4  # of the table of outputs, compared as fractions
+SECONDS_A_LABEL = 4e-6  # compiled
+INPUT_BITS = 20  # fractional bits of a cell's centre as float64 input: the same cell, exact sums
+LARGEST_BETA = 2.0**12  # exp(-beta) is 0 in float64, and integer scores differ by at least 1
 
 
 @dataclass(frozen=True)
@@ -80,12 +87,13 @@ def default_bits(memoriser: Memoriser, grid: int) -> int | None:
 def cost_of(spec: ConstructionSpec) -> Cost:
     """Estimate the cost of a certificate before anything is computed."""
     loops, inputs = spec.loops, cell_count(spec)
-    columns = 3 * inputs * spec.tokens
+    columns = (3 * inputs + STRIP_SAMPLES) * spec.tokens
     bits = {"increments": 2.0, "timestep": 0.0, "digits": 1.0}[spec.memoriser] * spec.dim * loops
     a_loop = SECONDS_A_LOOP[spec.memoriser] * spec.dim + bits * SECONDS_A_BIT
     a_loop += SECONDS_A_COLUMN[spec.memoriser] * spec.dim * columns
-    entries = inputs * spec.tokens * spec.dim
-    return Cost(spec.last_label + 1, loops, inputs, loops * a_loop + entries * SECONDS_AN_ENTRY)
+    labels, entries = spec.last_label + 1, inputs * spec.tokens * spec.dim
+    tables = entries * SECONDS_AN_ENTRY + labels * SECONDS_A_LABEL
+    return Cost(labels, loops, inputs, loops * a_loop + tables)
 
 
 def affordable(spec: ConstructionSpec, budget: float) -> Cost:
@@ -209,6 +217,51 @@ def certificate_of(
     except OverflowError as error:
         raise ValueError(str(error)) from None
     return construction, certificate
+
+
+def softmax_of(construction: Construction, tolerance: float) -> dict[str, Any]:
+    """Return the inverse temperature at which softmax attention does what hardmax does.
+
+    Parameters
+    ----------
+    construction : Construction
+    tolerance : float
+        Largest absolute difference allowed over all output entries, float64, on every cell's
+        centre (tokens in descending order of cells), rounded to multiples of 2^-20.
+
+    Returns
+    -------
+    dict
+        beta (None if none that was tried does), tolerance, inputs, curve: [[beta, error], ...] with
+        None for an error that diverged.
+
+    Raises
+    ------
+    ValueError
+        If the tolerance is not a finite number > 0, or float64 cannot hold the network.
+    """
+    import torch
+
+    from approx.constructed import softmax_beta_for
+
+    if not (tolerance > 0 and math.isfinite(tolerance)):
+        raise ValueError(f"`softmax` must be a finite number > 0, got {tolerance:g}")
+    cells, _ = every_cell(construction.spec)
+    centres = np.rint(np.ldexp(cell_centres(cells, construction.spec), INPUT_BITS))
+    inputs = torch.tensor(np.ldexp(centres, -INPUT_BITS))
+    try:
+        found = softmax_beta_for(
+            construction.network, inputs, tolerance=tolerance, largest=LARGEST_BETA
+        )
+    except ValueError as error:
+        why = str(error).partition("; ")[0]
+        other = not construction.spec.timestep
+        cure = "the timestep memoriser stays below it" if other else "take a smaller sharpness"
+        raise ValueError(
+            f"`softmax` runs the network in float64, exact up to 2^53 only: {why}; {cure}"
+        ) from None
+    curve = [[beta, error if math.isfinite(error) else None] for beta, error in found.curve]
+    return {"beta": found.beta, "tolerance": tolerance, "inputs": len(inputs), "curve": curve}
 
 
 def _own_moduli(target: Target, shape: dict[str, Any]) -> list[dict[str, Any]]:

@@ -42,7 +42,7 @@ from theory.notation import check_p
 from theory.targets import Target
 from theory.verdict import Finding, Verdict
 
-__all__ = ["Certificate", "Term", "certify"]
+__all__ = ["STRIP_SAMPLES", "Certificate", "Term", "certify"]
 
 STRIP_SAMPLES = 128  # random inputs in strips on which the range claim is checked
 RUNNING = 0.4  # of the progress; the rest is the error's
