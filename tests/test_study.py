@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OPTIONS = ["--preset", "smoke", "--target", "mean-field", "--loops", "1", "3", "--seeds", "2"]
 TINY = [*OPTIONS, "--steps", "20", "--processes", "1"]
 KINDS = ("error-against-loops", "moduli", "bound-terms", "training-curves")
+LESSONS = ("memorisers", "arithmetic", "stages")
 PATIENCE = 60.0  # seconds a killed run may take to get where it is killed
 
 
@@ -67,7 +68,7 @@ def study(first, tmp_path):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Figures are not drawn: another test looks at them."""
-    monkeypatch.setattr(commands, "_draw", lambda *_: (0, ""))
+    monkeypatch.setattr(commands, "draw_folder", lambda *_: (0, ""))
 
 
 # -- what a study leaves ---------------------------------------------------------------------------
@@ -104,9 +105,28 @@ def test_a_study_leaves_a_report_whose_numbers_are_those_of_the_rows(first):
     assert report["config"] == json.loads((first / "config.json").read_text())
 
 
+def test_constructed_networks_stand_beside_trained_ones(first):
+    stored = [row for row in lines(first, "constructions.jsonl") if "verdict" in row]
+    assert [(row["memoriser"], row["grid"]) for row in stored] == [
+        (memoriser, grid) for memoriser in ("increments", "timestep", "digits") for grid in (2, 4)
+    ]
+    assert all(row["verdict"] in ("holds", "vacuous") for row in stored)
+    path = first / "figures" / "error-against-loops__mean-field_a=1_b=1-N2-d1.csv"
+    with path.open(newline="") as stream:
+        drawn = [row for row in csv.DictReader(stream) if row["curve"] == "constructed"]
+    assert [(float(row["lower"]), float(row["value"])) for row in drawn] == [
+        (row["error_lower"], row["error_upper"]) for row in stored
+    ]
+    assert {row["family"] for row in drawn} == {"lt", "tmlt"}
+    report = json.loads((first / "report.json").read_text())["parts"][0]
+    assert [row["loops"] for row in report["certificates"]] == [row["loops"] for row in stored]
+    claims = [finding["claim"] for finding in report["findings"]]
+    assert sum("explicit inequality" in claim for claim in claims) == 3
+
+
 def test_a_study_leaves_rows_and_files_of_every_figure(first):
-    for kind in KINDS:
-        stem = f"{kind}__mean-field_a=1_b=1-N2-d1"
+    stems = [f"{kind}__mean-field_a=1_b=1-N2-d1" for kind in KINDS]
+    for stem in (*stems, *(f"{kind}__lesson" for kind in LESSONS)):
         with (first / "figures" / f"{stem}.csv").open(newline="") as stream:
             assert len(list(csv.DictReader(stream))) > 3
         assert (first / "figures" / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
@@ -120,7 +140,7 @@ def test_a_study_leaves_rows_and_files_of_every_figure(first):
 def test_running_again_computes_nothing_and_reports_the_same(study, undrawn, capsys):
     before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
     assert main(["verify", *TINY, "--out", str(study)]) == 0
-    assert "5 of 5 tasks are done" in capsys.readouterr().err
+    assert "9 of 9 tasks are done" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
 
 
@@ -156,12 +176,12 @@ def test_rows_of_an_own_function_are_stale_once_its_file_changes(tmp_path, text)
     path.write_text("def f(x):\n    return x * x\n\ndef g(x):\n    return x\n")
     other.write_text("")
     config = StudyConfig(targets=(text.format(path, path),), loops=(3,))
-    assert pretend(config, tmp_path / "out") == 3  # theory, LT, TMLT
+    assert pretend(config, tmp_path / "out") == 7  # theory, LT, TMLT, 3 memorisers, lessons
     assert pretend(config, tmp_path / "out") == 0
     other.write_text("changed = True\n")
     assert pretend(config, tmp_path / "out") == 0
     path.write_text(path.read_text().replace("x * x", "x * x * x"))
-    assert pretend(config, tmp_path / "out") == 3
+    assert pretend(config, tmp_path / "out") == 6  # all but the lessons
 
 
 @pytest.mark.parametrize(
@@ -170,19 +190,22 @@ def test_rows_of_an_own_function_are_stale_once_its_file_changes(tmp_path, text)
         ({}, 0),
         ({"seeds": 3}, 4),
         ({"learning_rates": (1e-2,)}, 4),
-        ({"p": 2.0}, 5),
-        ({"shapes": ((2, 2),)}, 5),
+        ({"p": 2.0}, 8),
+        ({"shapes": ((2, 2),)}, 8),
         ({"loops": (1, 3, 6)}, 2),
         ({"families": ("lt",)}, 0),
         ({"width": 24}, 4),
         ({"recipe": Recipe(batch=64)}, 4),
         ({"points": 1024}, 4),
-        ({"targets": ("mean-field:a=1,b=2",)}, 5),
+        ({"targets": ("mean-field:a=1,b=2",)}, 8),
+        ({"grids": (2, 3)}, 3),
+        ({"construct_seconds": 1.0}, 3),
+        ({"lesson_grid": 5}, 1),
     ],
 )
 def test_whatever_decides_the_numbers_decides_what_is_missing(tmp_path, changes, missing):
     config = StudyConfig(targets=("mean-field",), loops=(1, 3), seeds=2)
-    assert pretend(config, tmp_path) == 5
+    assert pretend(config, tmp_path) == 9
     assert pretend(replace(config, **changes), tmp_path) == missing
 
 
@@ -202,7 +225,7 @@ def run_here(config, folder, *, processes=1):
 def config_of(folder, **recipe):
     """Return the configuration a study folder was made with."""
     stored = json.loads((folder / "config.json").read_text())
-    for name in ("targets", "loops", "families", "learning_rates"):
+    for name in ("targets", "loops", "families", "learning_rates", "grids"):
         stored[name] = tuple(stored[name])
     stored["shapes"] = tuple(map(tuple, stored["shapes"]))
     return StudyConfig(**{**stored, "recipe": Recipe(**{**stored["recipe"], **recipe})})
@@ -213,8 +236,9 @@ def test_one_process_two_processes_and_two_threads_give_the_same_numbers(first, 
     config = config_of(first)
     rows, parts = run_here(config, tmp_path / "two", processes=2)
     assert numbers(rows) == expected
-    assert len(parts) == 5
-    assert lines(tmp_path / "two", "theory.jsonl") == lines(first, "theory.jsonl")
+    assert len(parts) == 9
+    for name in ("theory.jsonl", "constructions.jsonl"):
+        assert numbers(lines(tmp_path / "two", name)) == numbers(lines(first, name))
     shutil.copytree(first, tmp_path / "threads")
     (tmp_path / "threads" / "rows.jsonl").unlink()
     threads = torch.get_num_threads()
@@ -262,7 +286,8 @@ def test_a_study_killed_twice_ends_with_the_numbers_of_an_unbroken_one(first, tm
     config, folder = config_of(first, steps=steps), tmp_path / "killed"
     for path in (folder, tmp_path / "unbroken"):
         path.mkdir()
-        shutil.copy(first / "theory.jsonl", path)  # another test runs the theory in workers
+        for name in ("theory.jsonl", "constructions.jsonl"):  # another test runs them in workers
+            shutil.copy(first / name, path)
     unbroken, _ = run_here(config, tmp_path / "unbroken")
     script = tmp_path / "often.py"
     script.write_text(OFTEN)
@@ -324,7 +349,7 @@ def test_figures_are_redrawn_alike_from_rows_without_torch(first, study, tmp_pat
     )
     assert done.returncode == 0, done.stderr
     assert "rror" not in done.stderr  # a progress bar may be there
-    assert len(json.loads(done.stdout)) == 2 * len(KINDS)
+    assert len(json.loads(done.stdout)) == 2 * (len(KINDS) + len(LESSONS))
     assert contents(study, ".png", ".pdf", ".csv") == contents(first, ".png", ".pdf", ".csv")
     blocked = subprocess.run(
         [sys.executable, "-c", "import torch"],
