@@ -10,10 +10,11 @@ relative, by which the table differs from f̂.
 
 Largest gap of the sum code (unit aside): max_k |y_k - y_{k-1}| <= w_tok(δ√d) + w_cont(δ√(Nd)) in
 every coordinate.  Proof: let two filled labels be g apart.  If their codes s differ, then
-g >= V - (2U - m - 1) = m + 1, more cells than any coordinate can move.  If s is the same, the two
-tokens belong to the same inputs, and as b_0 counts once and every other b_i in steps of 2m, no
-coordinate of the own cell differs by more than g cells; the context exchanges one cell for the
-other.  Either way the own token is at most g δ√d away and its context g δ√(Nd), so the values
+g >= V - (2U - m - 1) = m + 1, more cells than any coordinate can move.  If s is the same, so is the
+set of cells (the numbers that enter s fall strictly, and a lead in the first that differs cannot be
+undone by the rest), so the two tokens belong to the same inputs; as b_0 counts once and every other
+b_i in steps of 2m, no coordinate of the own cell differs by more than g cells, and the context
+exchanges one cell for the other.  Either way the own token is at most g δ√d away and its context g δ√(Nd), so the values
 differ by at most w_tok(g δ√d) + w_cont(g δ√(Nd)) <= g (w_tok(δ√d) + w_cont(δ√(Nd))), which linear
 filling spreads evenly.
 """

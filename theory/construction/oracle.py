@@ -60,7 +60,8 @@ def oracle_labels(cells: Sequence[int], spec: ConstructionSpec) -> list[int]:
 def oracle_output(point: Point, spec: ConstructionSpec, table: LabelTable) -> list[list[Fraction]]:
     """Return the table's values for an input off the strips, before any memoriser's rounding.
 
-    Labels below 0 and above L (collisions only) are answered as the first and the last.
+    Labels below 0 and above L (collisions only) are answered as the first and the last; the digit
+    memoriser answers them with its smallest value instead.
     """
     labels = oracle_labels(oracle_cells(point, spec), spec)
     return [table.value(k) for k in labels]
