@@ -14,9 +14,9 @@ g >= V - (2U - m - 1) = m + 1, more cells than any coordinate can move.  If s is
 set of cells (the numbers that enter s fall strictly, and a lead in the first that differs cannot be
 undone by the rest), so the two tokens belong to the same inputs; as b_0 counts once and every other
 b_i in steps of 2m, no coordinate of the own cell differs by more than g cells, and the context
-exchanges one cell for the other.  Either way the own token is at most g δ√d away and its context g δ√(Nd), so the values
-differ by at most w_tok(g δ√d) + w_cont(g δ√(Nd)) <= g (w_tok(δ√d) + w_cont(δ√(Nd))), which linear
-filling spreads evenly.
+exchanges one cell for the other.  Either way the own token is at most g δ√d away and its context
+g δ√(Nd), so the values differ by at most w_tok(g δ√d) + w_cont(g δ√(Nd)), which is at most
+g (w_tok(δ√d) + w_cont(δ√(Nd))); linear filling spreads it evenly.
 """
 
 from __future__ import annotations
