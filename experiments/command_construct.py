@@ -185,7 +185,8 @@ def _print(certificate: Certificate, softmax: dict[str, Any] | None, options: Na
 
 def _softmax_line(softmax: dict[str, Any]) -> str:
     """What was measured of softmax attention."""
-    within = f"within {softmax['tolerance']:g} of hardmax at the centres of {softmax['inputs']} sets of cells"
+    where = f"at the centres of {softmax['inputs']} sets of cells"
+    within = f"within {softmax['tolerance']:g} of hardmax {where}"
     if softmax["beta"] is None:
         return f"softmax attention in float64: no inverse temperature tried is {within}"
     return f"softmax attention in float64: {within} from inverse temperature {softmax['beta']:.4g}"

@@ -127,7 +127,7 @@ def strip_points(spec: ConstructionSpec, count: int, rng: np.random.Generator) -
     inside = line + rng.integers(1, STRIP_PARTS, shape)
     chosen = rng.random(shape) < 0.5
     forced = rng.integers(0, spec.tokens * spec.dim, shape[0])
-    chosen.reshape(shape[0], -1)[np.arange(shape[0]), forced] = True
+    chosen.reshape(shape[0], spec.tokens * spec.dim)[np.arange(shape[0]), forced] = True
     return np.where(chosen, inside, free)
 
 

@@ -139,7 +139,14 @@ def enclosed_error(
     -------
     MeasuredError
         Without enclosures where the target has none.
+
+    Raises
+    ------
+    ValueError
+        If the tolerance is out of range.
     """
+    if not (tolerance > 0 and math.isfinite(tolerance)):
+        raise ValueError(f"`tolerance` must be a finite number > 0, got {tolerance}")
     aim = _Aim(problem, tolerance, budget)
     outputs, shared, p = problem.run.centres, problem.colliding, problem.p
     wanted = problem.label_values()

@@ -1,0 +1,516 @@
+"""Certificates of constructed networks: they hold where they should, and nothing broken passes."""
+
+import json
+import math
+from dataclasses import replace
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from cases.constructions import make_spec
+
+from experiments.construct import default_bits, default_coding
+from experiments.evaluate import moduli_of
+from theory.construction import certificate as certificate_module
+from theory.construction.certificate import certify
+from theory.construction.compile import compile_construction
+from theory.construction.error import strip_measure
+from theory.construction.exact import exact_output
+from theory.targets import parse_target, resolve_target
+from theory.trivial import best_constant_error
+from theory.verdict import Finding, Verdict
+
+TOLERANCE = 5e-3  # asked of the enclosures
+COARSE = 0.05  # ... of those over many dimensions
+ROUNDING = 1e-9  # relative: float bounds against outward-rounded measurements
+IDENTITY = "token-power:alpha=1,center=0"  # f(X) = X
+DIAL = "dial:token=0.5,context=0.5,periods=1"
+KEYS = {
+    "rows", "width", "heads", "loops", "paper_loops", "labels", "memoriser_error", "error_lower",
+    "error_upper", "bound", "terms", "weight_bits", "verdict",
+}  # fmt: skip
+TERMS = ["discretisation", "memoriser", "collisions", "strips"]
+SMALLEST = {  # grids from which the bound is below the best constant's error: N = 2, d = 1, p = 1
+    "mean-field": {"timestep": 8, "digits": 9, "increments": 14},
+    "others-mean": {"timestep": 7, "digits": 7, "increments": 12},
+    "context-max": {"timestep": 9, "digits": 10, "increments": 22},
+    "token-times-mean": {"timestep": 11, "digits": 11, "increments": 22},
+    IDENTITY: {"timestep": 7, "digits": 7, "increments": 11},
+    DIAL: {"timestep": 13, "digits": 14, "increments": 32},
+}
+LONG = 20  # increments on grids beyond are slow
+MEMORISERS = ("timestep", "digits", "increments")
+
+
+def spec_of(memoriser, grid, *, tokens=2, dim=1, **more):
+    coding, bits = default_coding(memoriser), default_bits(memoriser, grid)
+    return make_spec(tokens, dim, grid, memoriser, coding, bits=bits, **more)
+
+
+@lru_cache(maxsize=64)
+def trivial_of(name, tokens, dim, p):
+    rng = np.random.default_rng(0)
+    target = parse_target(name)
+    found = best_constant_error(target, tokens=tokens, dim=dim, p=p, points=2**10, rng=rng)
+    return {"trivial": found[0], "trivial_stderr": found[1]}
+
+
+def certified(name, spec, *, p=1.0, network=None, scale=1.0, **more):
+    """The certificate of a built-in target; ``scale`` makes its moduli wrong."""
+    target, shape = parse_target(name), {"tokens": spec.tokens, "dim": spec.dim}
+    construction = compile_construction(target, spec)
+    if network is not None:
+        construction = replace(construction, network=network)
+    moduli = moduli_of(target, [], **shape, p=p)
+
+    def scaled(kind, delta):
+        value, side = moduli(kind, delta)
+        return scale * value, side
+
+    given = {"moduli": scaled, "oscillation": target.oscillation(**shape), "tolerance": TOLERANCE}
+    trivial = trivial_of(name, spec.tokens, spec.dim, p)
+    return certify(construction, target, p=p, **{**given, **trivial, **more})
+
+
+def check_numbers(found, p=1.0, tolerance=TOLERANCE):
+    """What every certificate with an enclosure must satisfy."""
+    lower, upper, sampled = found.error_lower, found.error_upper, found.sampled
+    assert 0 <= lower <= upper
+    if math.isfinite(p):
+        lost = found.terms["strips"].upper
+        assert upper - lower <= 1.01 * tolerance * upper + lost
+        slack = 5 * sampled["stderr"] + lost
+        assert lower - slack <= sampled["value"] <= upper + slack
+    else:
+        assert sampled["value"] <= upper
+    for name, term in found.terms.items():
+        assert 0 <= term.lower <= term.upper, name
+        assert term.upper <= term.bound * (1 + ROUNDING) + 1e-11, name
+    text = json.dumps(found.as_dict(), allow_nan=False)
+    assert json.loads(text).keys() >= KEYS
+    assert list(json.loads(text)["terms"]) == TERMS
+
+
+def check_memoriser(found, memoriser, table, bits):
+    """The memoriser keeps what is proved of it."""
+    if memoriser == "timestep":
+        assert found.memoriser_error == 0.0
+        assert found.terms["memoriser"].upper == 0.0
+    elif memoriser == "increments":
+        assert found.memoriser_error <= max(table.gaps)
+    else:
+        span = max(high - low for low, high in table.ranges)
+        assert 0 < found.memoriser_error <= span / 2**bits
+
+
+def smallest_cases():
+    for name, grids in SMALLEST.items():
+        for memoriser, grid in grids.items():
+            slow = memoriser == "increments" and grid > LONG
+            marks = [pytest.mark.slow] if slow else []
+            yield pytest.param(name, memoriser, grid, marks=marks, id=f"{name}-{memoriser}-{grid}")
+
+
+# -- they hold -------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("name", "memoriser", "grid"), list(smallest_cases()))
+def test_holds_from_the_smallest_informative_grid_on(name, memoriser, grid):
+    spec = spec_of(memoriser, grid)
+    found = certified(name, spec)
+    assert found.verdict is Verdict.HOLDS, found.reason
+    assert found.bound.total < found.bound.trivial
+    check_numbers(found)
+    table = compile_construction(parse_target(name), spec).table
+    check_memoriser(found, memoriser, table, spec.bits)
+    if memoriser != "increments":  # the others cost little
+        coarser = certified(name, spec_of(memoriser, grid - 1))
+        assert coarser.verdict is Verdict.VACUOUS, coarser.reason
+        assert "but the bound" in coarser.reason
+        check_numbers(coarser)
+
+
+@pytest.mark.parametrize("memoriser", MEMORISERS)
+@pytest.mark.parametrize(
+    ("name", "tokens", "dim", "grid", "p"),
+    [
+        ("mean-field", 2, 2, 2, 1.0),
+        ("context-max", 2, 2, 3, 2.0),
+        ("token-times-mean", 3, 1, 4, 1.0),
+        (DIAL, 3, 1, 3, 2.0),
+        ("mean-field", 2, 1, 5, 2.0),
+        ("others-mean", 2, 1, 5, 3.0),
+        ("context-max", 2, 1, 4, 1.5),
+        (IDENTITY, 1, 1, 6, 2.0),
+        (DIAL, 1, 2, 3, 1.0),
+        ("token-sine", 2, 1, 4, math.inf),
+        (IDENTITY, 1, 1, 1, 1.0),
+    ],
+)
+def test_other_shapes_and_norms_are_never_violated(name, tokens, dim, grid, p, memoriser):
+    spec = spec_of(memoriser, grid, tokens=tokens, dim=dim)
+    found = certified(name, spec, p=p, tolerance=COARSE)
+    assert found.verdict in (Verdict.HOLDS, Verdict.VACUOUS), found.reason
+    check_numbers(found, p, COARSE)
+
+
+@pytest.mark.parametrize("memoriser", MEMORISERS)
+def test_a_target_without_any_range_has_no_error(memoriser):
+    found = certified("0*mean-field", spec_of(memoriser, 3))
+    assert (found.error_lower, found.memoriser_error) == (0.0, 0.0)
+    assert found.error_upper <= 1e-15
+    assert found.verdict is Verdict.VACUOUS  # no bound is below the best constant's error, 0
+
+
+def test_sizes_and_loops_are_those_of_the_theory():
+    found = certified("mean-field", spec_of("timestep", 4))
+    assert (found.sizes["loops"], found.sizes["paper_loops"]) == (34, 2 + 2 * 4**4)
+    assert (found.sizes["rows"], found.sizes["width"], found.sizes["heads"]) == (9, 8, 1)
+    assert found.sizes["labels"] == 30
+    for memoriser, loops in (("increments", 121), ("digits", 156)):
+        assert certified("mean-field", spec_of(memoriser, 4)).sizes["loops"] == loops
+
+
+# -- the enclosure is right ------------------------------------------------------------------------
+def identity_power(grid, tokens, p):
+    """∫ Σ |net - X|^p of the timestep network for f(X) = X, d = 1, by hand; N is 1 or 2.
+
+    A token at its cell's centre is δ/2 away at most: E|x - c|^p = (δ/2)^p/(p+1).  Two tokens in
+    one cell are answered with its centre, too, but in the lowest cell with the next one's.
+    """
+    delta = Fraction(1, grid)
+    near = (delta / 2) ** p / (p + 1)
+    if tokens == 1:
+        return near
+    far = delta**p * (Fraction(3, 2) ** (p + 1) - Fraction(1, 2) ** (p + 1)) / (p + 1)
+    return 2 * (near * (1 - delta**2) + far * delta**2)
+
+
+@pytest.mark.parametrize("grid", [2, 5, 8])
+@pytest.mark.parametrize("tokens", [1, 2])
+@pytest.mark.parametrize("p", [1, 2, 3])
+def test_encloses_the_exact_error_of_the_identity(grid, tokens, p):
+    found = certified(IDENTITY, spec_of("timestep", grid, tokens=tokens), p=float(p))
+    exact = float(identity_power(grid, tokens, p)) ** (1 / p)
+    assert found.error_lower * (1 - 1e-12) <= exact <= found.error_upper * (1 + 1e-12)
+    assert found.error_upper - found.error_lower <= TOLERANCE * exact + found.terms["strips"].upper
+
+
+def test_encloses_the_exact_discretisation_of_the_identity():
+    spec = spec_of("timestep", 8)
+    term = certified(IDENTITY, spec, tolerance=1e-9).terms["discretisation"]
+    cut = Fraction(1, 2**30)  # of a cell, the strip
+    exact = float(2 * Fraction(1, 8) / 4 * Fraction(7, 8))
+    assert term.lower <= exact <= term.upper + 2 * float(cut)
+    assert term.upper - term.lower < 1e-8
+
+
+def test_the_supremum_is_that_off_the_strips_or_within_them():
+    found = certified(IDENTITY, spec_of("timestep", 4, tokens=1), p=math.inf)
+    assert found.error_lower == pytest.approx(1 / 8, rel=TOLERANCE)
+    assert 1 / 8 <= found.error_upper <= 1
+    one_cell = certified(IDENTITY, spec_of("timestep", 1, tokens=1), p=math.inf)
+    assert one_cell.error_lower <= 0.5 <= one_cell.error_upper <= 0.5 + 1e-12
+
+
+@pytest.mark.parametrize("memoriser", MEMORISERS)
+@pytest.mark.parametrize("p", [1.0, 2.0])
+def test_wide_strips_stay_inside_the_enclosure(memoriser, p):
+    """The network itself, run at random inputs: a third of them in strips."""
+    spec = spec_of(memoriser, 3, sharpness=4)
+    found = certified(IDENTITY, spec, p=p)
+    network = compile_construction(parse_target(IDENTITY), spec).network
+    denominator = 2**10 * spec.slope
+    rng = np.random.default_rng(1)
+    points = rng.integers(0, denominator, (4000, 2, 1), endpoint=True)
+    outputs = exact_output(network, points, denominator=denominator).fractions.astype(float)
+    powers = (np.abs(outputs - points / denominator) ** p).sum(axis=(1, 2))
+    slack = 5 * powers.std() / math.sqrt(len(powers))
+    assert found.error_lower**p <= powers.mean() + slack
+    assert powers.mean() - slack <= found.error_upper**p
+    assert found.terms["strips"].upper > 0.1  # they matter here
+    in_strip = ((points % denominator) % (denominator // 3) < 2**10) & (points >= denominator // 3)
+    share = in_strip.any(axis=(1, 2)).mean()
+    assert share == pytest.approx(float(strip_measure(spec)), abs=0.04)
+    lost = (powers * in_strip.any(axis=(1, 2))).mean()
+    assert lost <= found.terms["strips"].upper ** p
+
+
+def test_a_smaller_tolerance_gives_a_narrower_enclosure_around_the_same_error():
+    wide = certified(DIAL, spec_of("timestep", 6), tolerance=0.2)
+    narrow = certified(DIAL, spec_of("timestep", 6), tolerance=1e-3)
+    assert wide.error_lower <= narrow.error_lower <= narrow.error_upper <= wide.error_upper
+    assert narrow.boxes > wide.boxes
+
+
+# -- own functions ---------------------------------------------------------------------------------
+OWN = """
+import numpy as np
+
+def identity(x):
+    return 1.0 * x
+
+def first_token_differs(x):
+    return x * np.linspace(1.0, 2.0, x.shape[1]).reshape(1, -1, 1)
+
+def jump(x):
+    return np.where(x > 0.4, 1.0, 0.0)
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+
+    def certificate(name, spec, **more):
+        target = resolve_target(f"{path}:{name}")
+        given = {"oscillation": 1.0, "trivial": 0.5, "trivial_stderr": 0.0, "p": 1.0}
+        construction = compile_construction(target, spec)
+        given["moduli"] = lambda kind, delta: (2 * delta, "lower")
+        return certify(construction, target, **{**given, **more})
+
+    return certificate
+
+
+def test_an_own_function_is_enclosed_but_lower_moduli_decide_nothing(own):
+    found = own("identity", spec_of("timestep", 8))
+    assert found.verdict is Verdict.NOT_TESTABLE
+    assert "moduli are lower bounds only" in found.reason
+    exact = float(identity_power(8, 2, 1))
+    assert found.error_lower <= exact <= found.error_upper
+    proven = certified(IDENTITY, spec_of("timestep", 8))
+    assert found.error_upper == pytest.approx(proven.error_upper, rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0])
+def test_all_orders_of_the_tokens_are_integrated_for_an_own_function(own, p):
+    found = own("first_token_differs", spec_of("timestep", 4), p=p)
+    slack = 5 * found.sampled["stderr"]
+    assert found.error_lower - slack <= found.sampled["value"] <= found.error_upper + slack
+    assert found.error_upper <= 1.02 * found.error_lower
+
+
+def test_without_enclosures_only_the_sampled_error_is_left(own):
+    found = own("jump", spec_of("timestep", 4))
+    assert (found.error_lower, found.error_upper) == (None, None)
+    assert found.verdict is Verdict.NOT_TESTABLE
+    assert "no enclosure of the error" in found.reason
+    assert "jump" in found.reason
+    assert 0 < found.sampled["value"] < 1
+    assert found.terms["memoriser"].upper == 0.0
+    assert [found.terms[name].upper for name in TERMS if name != "memoriser"] == [None] * 3
+    json.dumps(found.as_dict(), allow_nan=False)
+
+
+# -- negative controls -----------------------------------------------------------------------------
+def refuted(found, *words):
+    """A broken network must not pass, and what is broken must be named in one line."""
+    assert found.verdict in (Verdict.VIOLATED, Verdict.NOT_TESTABLE), found.reason
+    for word in words:
+        assert word in found.reason
+    assert "\n" not in found.reason
+    assert (found.error_lower, found.error_upper) == (None, None)  # the proof does not cover it
+    json.dumps(found.as_dict(), allow_nan=False)
+    return found
+
+
+def compiled(memoriser, grid=3, name=DIAL):
+    spec = spec_of(memoriser, grid)
+    return spec, compile_construction(parse_target(name), spec).network
+
+
+def off_by_one(form):
+    """Every form that differs in one weight."""
+    for row in form:
+        yield row, {**form, row: form[row] + 1}
+
+
+def with_unit(network, unit):
+    units = tuple(unit if u.name == unit.name else u for u in network.block.units)
+    return replace(network, block=replace(network.block, units=units))
+
+
+def broken_units(network):
+    """Every network with one feed-forward weight off by one, with its name."""
+    for unit in network.block.units:
+        yield f"b_1[{unit.name}]", with_unit(network, replace(unit, bias=unit.bias + 1))
+        for row, form in off_by_one(unit.reads):
+            yield f"W_1[{unit.name}, {row}]", with_unit(network, replace(unit, reads=form))
+        for row, form in off_by_one(unit.writes):
+            yield f"W_2[{unit.name}, {row}]", with_unit(network, replace(unit, writes=form))
+
+
+def broken_elsewhere(network):
+    """Every network with one other weight off by one, with its name."""
+    block, (head,) = network.block, network.block.heads
+    for place, letter in (("query", "Q"), ("key", "K"), ("value", "V"), ("output", "O")):
+        for row, form in off_by_one(getattr(head, place)):
+            heads = (replace(head, **{place: form}),)
+            yield f"W_{letter}[0, {row}]", replace(network, block=replace(block, heads=heads))
+    for row, form in off_by_one(block.drift):
+        yield f"b_2[{row}]", replace(network, block=replace(block, drift=form))
+    for row, affine in network.encoder.items():
+        moved = {**network.encoder, row: replace(affine, bias=affine.bias + 1)}
+        yield f"L1 bias[{row}]", replace(network, encoder=moved)
+        for i, weights in off_by_one(affine.weights):
+            moved = {**network.encoder, row: replace(affine, weights=weights)}
+            yield f"L1[{row}, {i}]", replace(network, encoder=moved)
+    ((form, bias),) = network.decoder
+    yield "L2 bias[0]", replace(network, decoder=((form, bias + 1),))
+    for row, changed in off_by_one(form):
+        yield f"L2[0, {row}]", replace(network, decoder=((changed, bias),))
+
+
+@pytest.mark.parametrize("memoriser", MEMORISERS)
+def test_no_weight_off_by_one_passes(memoriser):
+    spec, network = compiled(memoriser, grid=2)
+    seen = {word: 0 for word in Verdict}
+    for name, broken in (*broken_units(network), *broken_elsewhere(network)):
+        found = refuted(certified(DIAL, spec, network=broken), name)
+        seen[found.verdict] += 1
+    assert seen[Verdict.VIOLATED] > seen[Verdict.NOT_TESTABLE] / 4  # outputs notice many
+
+
+def test_a_weight_that_changes_no_output_is_still_named():
+    spec, network = compiled("increments")
+    unit = next(u for u in network.block.units if u.name == "gate_before")
+    broken = with_unit(network, replace(unit, bias=unit.bias + 1))
+    found = certified(DIAL, spec, network=broken)
+    line = f"b_1[gate_before] is {unit.bias + 1}, expected {unit.bias}"
+    refuted(found, line)
+    unit = next(u for u in network.block.units if u.name == "up_from_0")
+    larger = {**unit.reads, "D_0": unit.reads["D_0"] + 1}
+    broken = with_unit(network, replace(unit, reads=larger, bias=unit.bias - 2))
+    found = refuted(certified(DIAL, spec, network=broken), "W_1[up_from_0, D_0]", "b_1[up_from_0]")
+    assert found.verdict is Verdict.NOT_TESTABLE
+    assert found.sampled["value"] > 0
+
+
+@pytest.mark.parametrize("memoriser", ["increments", "digits"])
+def test_a_flipped_bit_of_the_string_shows_at_a_cell(memoriser):
+    spec, network = compiled(memoriser, grid=4)
+    affine = network.encoder["C_0"]
+    place = 20
+    moved = {**network.encoder, "C_0": replace(affine, bias=affine.bias ^ (1 << place))}
+    found = certified(DIAL, spec, network=replace(network, encoder=moved))
+    refuted(found, "of cells [", "token ", "expected ", f"C_0], {affine.bias.bit_length()} bits")
+    assert f"differs in bit {place}" in found.reason
+    assert found.verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_one_wrong_eta_is_named_with_its_loop(first):
+    spec, network = compiled("timestep", grid=4)
+    schedule = network.eta["y_0"]
+    moving = [t for t, eta in enumerate(schedule) if eta]
+    loop = moving[0] if first else moving[-1]
+    changed = tuple(eta + (t == loop) * 2**20 for t, eta in enumerate(schedule))
+    broken = replace(network, eta={**network.eta, "y_0": changed})
+    found = refuted(certified(DIAL, spec, network=broken), f"eta({loop})[y_0] is", "of cells [")
+    assert found.verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize("memoriser", MEMORISERS)
+def test_one_loop_too_few_is_violated(memoriser):
+    spec, network = compiled(memoriser, name=IDENTITY)
+    broken = replace(network, loops=network.loops - 1)
+    found = certified(IDENTITY, spec, network=broken)
+    refuted(found, f"loops is {network.loops - 1}, expected {network.loops}")
+    if memoriser == "timestep":  # the last label is in use and its eta is not 0
+        assert found.verdict is Verdict.VIOLATED
+
+
+def test_a_decoder_off_by_little_is_violated():
+    spec, network = compiled("digits")
+    ((form, bias),) = network.decoder
+    broken = replace(network, decoder=((form, bias + Fraction(1, 2**60)),))
+    found = refuted(certified(DIAL, spec, network=broken), "L2 bias[0]")
+    assert found.verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize("memoriser", MEMORISERS)
+def test_a_network_for_another_target_is_violated(memoriser):
+    spec, network = compiled(memoriser, name="others-mean")
+    found = refuted(certified("mean-field", spec, network=network), "of cells [", "expected")
+    assert found.verdict is Verdict.VIOLATED
+
+
+def test_a_network_for_another_shape_cannot_pass():
+    _, network = compiled("timestep", grid=4)
+    refuted(certified(DIAL, spec_of("timestep", 5), network=network), "loops is")
+    wide = compile_construction(parse_target(DIAL), spec_of("timestep", 2, dim=2)).network
+    refuted(certified(DIAL, spec_of("timestep", 2), network=wide), "cannot be run exactly")
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0])
+def test_moduli_a_hundred_times_too_small_are_caught(p):
+    spec = spec_of("timestep", 8, tokens=1)
+    right, wrong = certified(IDENTITY, spec, p=p), certified(IDENTITY, spec, p=p, scale=0.01)
+    assert right.verdict is Verdict.HOLDS
+    assert wrong.verdict is Verdict.VIOLATED
+    assert "above the bound" in wrong.reason
+    assert wrong.error_lower > wrong.bound.total
+
+
+def test_an_enclosure_around_the_bound_decides_nothing():
+    spec = spec_of("timestep", 8, tokens=1)
+    right = certified(DIAL, spec, tolerance=COARSE)
+    middle = (right.error_lower + right.error_upper) / 2
+    scale = middle / right.terms["discretisation"].bound
+    found = certified(DIAL, spec, scale=scale, tolerance=COARSE)
+    assert found.verdict is Verdict.NOT_TESTABLE
+    assert "around the bound" in found.reason
+
+
+def test_the_rounding_of_labels_is_allowed_for():
+    """The bound of a constant is 0, the error of its rounded label is not."""
+    found = certified("0.3*token-power:alpha=1,center=0", spec_of("timestep", 1, tokens=1))
+    assert found.verdict is Verdict.VACUOUS
+
+
+def test_lower_moduli_and_failed_hypotheses_are_not_testable():
+    spec = spec_of("timestep", 8)
+
+    def lower(kind, delta):
+        return 3 * delta, "lower"
+
+    assert "lower bounds only" in certified("mean-field", spec, moduli=lower).reason
+    evidence = {"x": [[0.25], [0.5]], "order": [1, 0]}
+    bad = Finding("equivariant", Verdict.NOT_TESTABLE, "it is not", evidence)
+    found = certified("mean-field", spec, hypotheses=[bad])
+    assert found.verdict is Verdict.NOT_TESTABLE
+    assert found.reason == "it is not (witness x = [[0.25], [0.5]], order = [1, 0])"
+    assert found.error_lower > 0  # the error is what it is
+
+
+def test_an_output_out_of_range_in_a_strip_is_violated(monkeypatch):
+    """Weights and cells are right here; only the strips' outputs are not."""
+    right = certificate_module.run_cells
+
+    def wrong(*arguments, **settings):
+        run = right(*arguments, **settings)
+        run.strips[3, 1, 0] += 100
+        return run
+
+    monkeypatch.setattr(certificate_module, "run_cells", wrong)
+    found = certified("mean-field", spec_of("timestep", 4))
+    assert found.verdict is Verdict.VIOLATED
+    assert "in a strip coordinate 0 of an output is" in found.reason
+
+
+def test_a_compiled_network_that_cannot_be_run_is_an_error(monkeypatch):
+    def overflows(*arguments, **settings):
+        raise OverflowError("beyond int64")
+
+    monkeypatch.setattr(certificate_module, "run_cells", overflows)
+    with pytest.raises(OverflowError, match="beyond int64"):
+        certified("mean-field", spec_of("timestep", 4))
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match="`p`"):
+        certified(IDENTITY, spec_of("timestep", 2, tokens=1), p=0.5, trivial=None)
+    with pytest.raises(ValueError, match="`oscillation`"):
+        certified("mean-field", spec_of("timestep", 3), oscillation=-1.0)
+    with pytest.raises(ValueError, match="`tolerance`"):
+        certified("mean-field", spec_of("timestep", 3), tolerance=0.0)
