@@ -12,8 +12,9 @@ import numpy as np
 from experiments import evaluate
 from theory.bounds import Moduli
 from theory.construction.cells import cell_count
-from theory.construction.certificate import STRIP_SAMPLES, Certificate, certify
+from theory.construction.certificate import Certificate, certify
 from theory.construction.compile import Construction, compile_construction
+from theory.construction.evidence import STRIP_SAMPLES
 from theory.construction.labels import MOST_LABELS, cell_centres, every_cell
 from theory.construction.network import Network
 from theory.construction.spec import ConstructionSpec
@@ -242,7 +243,7 @@ def softmax_of(construction: Construction, tolerance: float) -> dict[str, Any]:
     """
     import torch
 
-    from approx.constructed import softmax_beta_for
+    from approx.softmax_beta import softmax_beta_for
 
     if not (tolerance > 0 and math.isfinite(tolerance)):
         raise ValueError(f"`softmax` must be a finite number > 0, got {tolerance:g}")

@@ -12,7 +12,7 @@ from cases.constructions import make_spec
 
 from experiments.construct import default_bits, default_coding
 from experiments.evaluate import moduli_of
-from theory.construction import certificate as certificate_module
+from theory.construction import evidence
 from theory.construction.certificate import certify
 from theory.construction.compile import compile_construction
 from theory.construction.error import strip_measure
@@ -202,6 +202,22 @@ def test_encloses_the_exact_discretisation_of_the_identity():
     exact = float(2 * Fraction(1, 8) / 4 * Fraction(7, 8))
     assert term.lower <= exact <= term.upper + 2 * float(cut)
     assert term.upper - term.lower < 1e-8
+
+
+@pytest.mark.parametrize("p", [1.0, math.inf])
+def test_strips_are_cut_off_the_cells(p):
+    """f(x) = x on two cells, a strip being half a cell, by hand.
+
+    The outputs are 1/4 up to x = 1/2, 3/4 from x = 3/4 on, linear in the strip between.
+    """
+    found = certified(IDENTITY, spec_of("timestep", 2, tokens=1, sharpness=2), p=p)
+    off, strip = (1 / 16 + 1 / 32, 1 / 32) if p == 1 else (1 / 4, 1 / 4)
+    term = found.terms["discretisation"]
+    assert term.lower <= off <= term.upper <= off * (1 + TOLERANCE) + 1e-12
+    assert found.error_lower == pytest.approx(off, rel=TOLERANCE)
+    assert found.error_lower <= (off + strip if p == 1 else off) <= found.error_upper
+    most = 3 / 4 * (1 / 4 if p == 1 else 1)  # labels and f are at most 3/4 apart
+    assert strip <= found.terms["strips"].upper <= most * (1 + ROUNDING)
 
 
 def test_the_supremum_is_that_off_the_strips_or_within_them():
@@ -475,8 +491,8 @@ def test_lower_moduli_and_failed_hypotheses_are_not_testable():
         return 3 * delta, "lower"
 
     assert "lower bounds only" in certified("mean-field", spec, moduli=lower).reason
-    evidence = {"x": [[0.25], [0.5]], "order": [1, 0]}
-    bad = Finding("equivariant", Verdict.NOT_TESTABLE, "it is not", evidence)
+    witness = {"x": [[0.25], [0.5]], "order": [1, 0]}
+    bad = Finding("equivariant", Verdict.NOT_TESTABLE, "it is not", witness)
     found = certified("mean-field", spec, hypotheses=[bad])
     assert found.verdict is Verdict.NOT_TESTABLE
     assert found.reason == "it is not (witness x = [[0.25], [0.5]], order = [1, 0])"
@@ -485,14 +501,14 @@ def test_lower_moduli_and_failed_hypotheses_are_not_testable():
 
 def test_an_output_out_of_range_in_a_strip_is_violated(monkeypatch):
     """Weights and cells are right here; only the strips' outputs are not."""
-    right = certificate_module.run_cells
+    right = evidence.run_cells
 
     def wrong(*arguments, **settings):
         run = right(*arguments, **settings)
         run.strips[3, 1, 0] += 100
         return run
 
-    monkeypatch.setattr(certificate_module, "run_cells", wrong)
+    monkeypatch.setattr(evidence, "run_cells", wrong)
     found = certified("mean-field", spec_of("timestep", 4))
     assert found.verdict is Verdict.VIOLATED
     assert "in a strip coordinate 0 of an output is" in found.reason
@@ -502,7 +518,7 @@ def test_a_compiled_network_that_cannot_be_run_is_an_error(monkeypatch):
     def overflows(*arguments, **settings):
         raise OverflowError("beyond int64")
 
-    monkeypatch.setattr(certificate_module, "run_cells", overflows)
+    monkeypatch.setattr(evidence, "run_cells", overflows)
     with pytest.raises(OverflowError, match="beyond int64"):
         certified("mean-field", spec_of("timestep", 4))
 

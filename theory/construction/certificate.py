@@ -21,31 +21,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from theory.bounds import BoundProblem, BoundRow, Moduli
-from theory.construction.cells import CellRun, run_cells
-from theory.construction.checks import judge, outputs_finding, range_finding, weights_finding
+from theory.construction.checks import judge
 from theory.construction.compile import Construction, compile_construction
-from theory.construction.error import (
-    Enclosed,
-    ErrorProblem,
-    MeasuredError,
-    enclosed_error,
-    memoriser_error,
-    memoriser_norm,
-)
-from theory.construction.sampled import sampled_error
+from theory.construction.error import Enclosed
+from theory.construction.evidence import Evidence, gathered
 from theory.construction.spec import ConstructionSpec
 from theory.explicit import explicit_bound
 from theory.notation import check_p
 from theory.targets import Target
 from theory.verdict import Finding, Verdict
 
-__all__ = ["STRIP_SAMPLES", "Certificate", "Term", "certify"]
-
-STRIP_SAMPLES = 128  # random inputs in strips on which the range claim is checked
-RUNNING = 0.4  # of the progress; the rest is the error's
+__all__ = ["Certificate", "Term", "certify"]
 
 
 @dataclass(frozen=True)
@@ -171,45 +158,39 @@ def certify(
     ValueError, OverflowError
         If an argument is out of range, or the compiled network cannot be run in 64 bits.
     """
-    spec, rng, tell = construction.spec, np.random.default_rng(seed), report or _silent
+    spec, tell = construction.spec, report or _silent
     problem = BoundProblem(
         spec.tokens, spec.dim, check_p(p), oscillation, float(spec.slope), trivial, trivial_stderr
     )
     fresh = compile_construction(target, spec)
-    weights = weights_finding(construction.network, fresh)
     bound = _bound(problem, spec, moduli)
-    run = _run(construction, rng, weights, lambda part: tell(RUNNING * part))
-    measured, sampled, memoriser, memoriser_ends = MeasuredError(note="not run"), None, None, None
-    if isinstance(run, Finding):
-        checks = (*hypotheses, run, weights)
-    else:
-        checks = (*hypotheses, outputs_finding(run, fresh), range_finding(run, fresh), weights)
-        found = ErrorProblem(run, spec, fresh.table, target, problem.p)
-        memoriser, memoriser_ends = float(memoriser_error(found)), memoriser_norm(found)
-        if weights.verdict is Verdict.HOLDS:
-            left = 1 - RUNNING
-            measured = enclosed_error(
-                found,
-                tolerance=tolerance,
-                budget=budget,
-                report=lambda part: tell(RUNNING + left * part),
-            )
-        sampled = sampled_error(found, rng)
-    verdict, reason = judge(checks, measured, bound, problem.root * float(fresh.table.unit))
+    found = gathered(
+        construction,
+        fresh,
+        target,
+        p=problem.p,
+        tolerance=tolerance,
+        budget=budget,
+        seed=seed,
+        tell=tell,
+    )
+    checks, ends = (*hypotheses, *found.checks), found.error.total
+    rounding = problem.root * float(fresh.table.unit)
+    verdict, reason = judge(checks, found.error, bound, rounding)
     tell(1.0)
     return Certificate(
         construction={"target": str(target), **spec.as_dict(), "p": _finite(problem.p)},
         sizes=_sizes(construction),
-        memoriser_error=memoriser,
-        error_lower=measured.total[0] if measured.total else None,
-        error_upper=measured.total[1] if measured.total else None,
-        sampled=sampled,
-        terms=_terms(measured, memoriser_ends, bound, problem, spec),
+        memoriser_error=found.memoriser_error,
+        error_lower=ends[0] if ends else None,
+        error_upper=ends[1] if ends else None,
+        sampled=found.sampled,
+        terms=_terms(found, bound, problem, spec),
         bound=bound,
         checks=checks,
         verdict=verdict,
         reason=reason,
-        boxes=measured.boxes,
+        boxes=found.error.boxes,
     )
 
 
@@ -232,22 +213,6 @@ def _bound(problem: BoundProblem, spec: ConstructionSpec, moduli: Moduli) -> Bou
     )
 
 
-def _run(
-    construction: Construction,
-    rng: np.random.Generator,
-    weights: Finding,
-    report: Callable[[float], None],
-) -> CellRun | Finding:
-    """Outputs of the network, or why a changed one has none."""
-    try:
-        return run_cells(construction, strips=STRIP_SAMPLES, rng=rng, report=report)
-    except (ValueError, OverflowError) as error:
-        if weights.verdict is Verdict.HOLDS:
-            raise
-        claim = "the network can be run in exact arithmetic"
-        return Finding(claim, Verdict.NOT_TESTABLE, f"the network cannot be run exactly, {error}")
-
-
 def _sizes(construction: Construction) -> dict[str, int]:
     """Sizes of the network at hand and the counts of its specification."""
     network, spec = construction.network, construction.spec
@@ -263,20 +228,17 @@ def _sizes(construction: Construction) -> dict[str, int]:
 
 
 def _terms(
-    measured: MeasuredError,
-    memoriser: Enclosed | None,
-    bound: BoundRow,
-    problem: BoundProblem,
-    spec: ConstructionSpec,
+    found: Evidence, bound: BoundRow, problem: BoundProblem, spec: ConstructionSpec
 ) -> dict[str, Term]:
     """Each measured term next to its bound."""
-    of = bound.terms
+    error, of = found.error, bound.terms
+    e_mem = of["token"] + of["context"] + of["memoriser"]
     strips = problem.on_measure(spec.dim * spec.tokens * (spec.grid - 1) / spec.slope)
     return {
-        "discretisation": _term(measured.discretisation, of["sequence"]),
-        "memoriser": _term(memoriser, of["token"] + of["context"] + of["memoriser"]),
-        "collisions": _term(measured.collisions, of["collisions"]),
-        "strips": _term(measured.strips, strips),
+        "discretisation": _term(error.discretisation, of["sequence"]),
+        "memoriser": _term(found.memoriser_norm, e_mem),
+        "collisions": _term(error.collisions, of["collisions"]),
+        "strips": _term(error.strips, strips),
     }
 
 

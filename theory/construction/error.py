@@ -62,11 +62,9 @@ class ErrorProblem:
 
     Attributes
     ----------
-    run : CellRun
-    spec : ConstructionSpec
+    run, spec, target
     table : LabelTable
         Of a fresh compilation, not of the network at hand.
-    target : Target
     p : float
         Exponent of the error norm, 1 <= p <= inf.
     """
@@ -135,10 +133,7 @@ def enclosed_error(
     report : callable
         Called with the fraction done.
 
-    Returns
-    -------
-    MeasuredError
-        Without enclosures where the target has none.
+    Returns the error without enclosures where the target has none.
 
     Raises
     ------
