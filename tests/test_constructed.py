@@ -9,12 +9,8 @@ import pytest
 import torch
 
 from approx import constructed
-from approx.constructed import (
-    ConstructedTransformer,
-    constructed_transformer,
-    off_maximum_weight_upper_bound,
-    softmax_beta_for,
-)
+from approx.constructed import ConstructedTransformer, constructed_transformer
+from approx.softmax_beta import off_maximum_weight_upper_bound, softmax_beta_for
 from theory.construction.compile import compile_construction
 from theory.construction.exact import exact_output
 from theory.construction.network import Affine, Block, Head, Network, Unit
