@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from approx import constructed
+from approx import softmax_beta
 from approx.constructed import ConstructedTransformer, constructed_transformer
-from approx.softmax_beta import off_maximum_weight_upper_bound, softmax_beta_for
+from approx.softmax_beta import (
+    BETA_PRECISION,
+    SMALLEST_BETA,
+    off_maximum_weight_upper_bound,
+    softmax_beta_for,
+)
 from theory.construction.compile import compile_construction
 from theory.construction.exact import exact_output
 from theory.construction.network import Affine, Block, Head, Network, Unit
@@ -458,7 +463,7 @@ def test_the_beta_found_is_the_smallest_that_passes(tolerance):
     passing = [beta for beta, error in search.curve if beta >= search.beta and error <= tolerance]
     assert len(passing) == sum(beta >= search.beta for beta in betas)
     failing = max(beta for beta, error in search.curve if not error <= tolerance)
-    assert failing < search.beta <= failing * (1 + constructed.BETA_PRECISION)
+    assert failing < search.beta <= failing * (1 + BETA_PRECISION)
     hard = constructed_transformer(network)(x)
     for beta, error in (search.curve[0], search.curve[3]):
         soft = constructed_transformer(network, beta=beta)(x)
@@ -468,7 +473,7 @@ def test_the_beta_found_is_the_smallest_that_passes(tolerance):
 def test_a_beta_that_suffices_everywhere_is_found_down_to_the_smallest():
     x = as_tensor(*points(2, 1))
     search = softmax_beta_for(largest(), x, tolerance=1e-9, largest=8)  # one token: any beta does
-    assert search.beta == search.curve[0][0] == constructed.SMALLEST_BETA
+    assert search.beta == search.curve[0][0] == SMALLEST_BETA
     assert search.curve[-1][0] == 8
 
 
@@ -484,12 +489,12 @@ def test_none_is_said_when_the_largest_beta_fails():
 
 def test_a_small_beta_that_passes_below_one_that_fails_is_not_taken():
     errors = {8.0: 0, 4.0: 0, 2.0: 1, 1.0: 0}
-    found = constructed._smallest(lambda beta: not errors.get(beta, beta < 3), 8.0)
-    assert 3 <= found <= 3 * (1 + constructed.BETA_PRECISION)
-    found = constructed._smallest(lambda beta: beta > 5 or 1 < beta < 4, 8.0)
-    assert 5 <= found <= 5 * (1 + constructed.BETA_PRECISION)
-    assert constructed._smallest(lambda beta: beta < 8, 8.0) is None
-    assert 0.3 <= constructed._smallest(lambda beta: beta >= 0.3, 8.0) <= 0.303
+    found = softmax_beta._smallest(lambda beta: not errors.get(beta, beta < 3), 8.0)
+    assert 3 <= found <= 3 * (1 + BETA_PRECISION)
+    found = softmax_beta._smallest(lambda beta: beta > 5 or 1 < beta < 4, 8.0)
+    assert 5 <= found <= 5 * (1 + BETA_PRECISION)
+    assert softmax_beta._smallest(lambda beta: beta < 8, 8.0) is None
+    assert 0.3 <= softmax_beta._smallest(lambda beta: beta >= 0.3, 8.0) <= 0.303
 
 
 def test_wrong_arguments_of_the_search_are_refused():
