@@ -265,6 +265,9 @@ import numpy as np
 def identity(x):
     return 1.0 * x
 
+def constant(x):
+    return 0.3 + 0.0 * x
+
 def first_token_differs(x):
     return x * np.linspace(1.0, 2.0, x.shape[1]).reshape(1, -1, 1)
 
@@ -478,9 +481,11 @@ def test_an_enclosure_around_the_bound_decides_nothing():
     assert "around the bound" in found.reason
 
 
-def test_the_rounding_of_labels_is_allowed_for():
+def test_the_rounding_of_labels_is_allowed_for(own):
     """The bound of a constant is 0, the error of its rounded label is not."""
-    found = certified("0.3*token-power:alpha=1,center=0", spec_of("timestep", 1, tokens=1))
+    exact = {"moduli": lambda kind, delta: (0.0, "exact"), "oscillation": 0.0}
+    found = own("constant", spec_of("timestep", 4), **exact)
+    assert found.bound.total == 0 < found.error_lower < found.error_upper < 1e-11
     assert found.verdict is Verdict.VACUOUS
 
 
@@ -499,19 +504,29 @@ def test_lower_moduli_and_failed_hypotheses_are_not_testable():
     assert found.error_lower > 0  # the error is what it is
 
 
-def test_an_output_out_of_range_in_a_strip_is_violated(monkeypatch):
-    """Weights and cells are right here; only the strips' outputs are not."""
+@pytest.mark.parametrize(
+    ("outputs", "where"),
+    [
+        ("strips", "in a strip coordinate 0 of an output is"),
+        ("low", "at the lower corner of cells [2, 2] token 1 outputs"),
+        ("high", "at the upper corner of cells [2, 2] token 1 outputs"),
+        ("centres", "at the centre of cells [2, 2] token 1 outputs"),
+    ],
+)
+def test_one_wrong_output_anywhere_is_violated(monkeypatch, outputs, where):
+    """Weights are right here; the run is not."""
     right = evidence.run_cells
 
     def wrong(*arguments, **settings):
         run = right(*arguments, **settings)
-        run.strips[3, 1, 0] += 100
+        found = getattr(run, outputs)
+        found[4, 1, 0] += 100 if outputs == "strips" else Fraction(1, 2**70)
         return run
 
     monkeypatch.setattr(evidence, "run_cells", wrong)
     found = certified("mean-field", spec_of("timestep", 4))
     assert found.verdict is Verdict.VIOLATED
-    assert "in a strip coordinate 0 of an output is" in found.reason
+    assert where in found.reason
 
 
 def test_a_compiled_network_that_cannot_be_run_is_an_error(monkeypatch):
