@@ -6,6 +6,7 @@ import math
 import pytest
 from test_certificate import KEYS, TERMS
 
+from approx import constructed
 from experiments.cli import _parser, main
 from experiments.construct import cost_of, default_bits, default_coding, softmax_of
 from theory.construction.compile import compile_construction
@@ -285,7 +286,7 @@ def test_an_own_function_is_not_testable_and_says_why(printed, own, name, enclos
 
 
 # -- softmax ---------------------------------------------------------------------------------------
-@pytest.mark.parametrize("grid", [3, 4])  # centres of thirds are no floats
+@pytest.mark.parametrize("grid", [4, 11])  # centres of elevenths are no floats
 def test_softmax_finds_a_temperature(printed, grid):
     found = printed("mean-field", "--grid", grid, "--softmax", 1e-6)["softmax"]
     assert list(found) == ["beta", "tolerance", "inputs", "curve"]
@@ -318,6 +319,16 @@ def test_softmax_refuses_a_tolerance_that_is_none(tolerance):
     construction = compile_construction(parse_target("mean-field"), spec)
     with pytest.raises(ValueError, match="`softmax` must be a finite number > 0"):
         softmax_of(construction, tolerance)
+
+
+def test_softmax_errors_that_diverged_are_none(monkeypatch):
+    def diverged(network, inputs, *, tolerance, largest):
+        return constructed.BetaSearch(None, tolerance, ((1.0, math.inf), (2.0, math.nan)))
+
+    monkeypatch.setattr(constructed, "softmax_beta_for", diverged)
+    spec = ConstructionSpec(2, 1, 2, "timestep", "rank")
+    construction = compile_construction(parse_target("mean-field"), spec)
+    assert softmax_of(construction, 1e-3)["curve"] == [[1.0, None], [2.0, None]]
 
 
 def test_softmax_runs_digits_where_they_fit(printed):
