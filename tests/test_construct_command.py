@@ -6,7 +6,7 @@ import math
 import pytest
 from test_certificate import KEYS, TERMS
 
-from approx import constructed
+from approx import softmax_beta
 from experiments.cli import _parser, main
 from experiments.construct import cost_of, default_bits, default_coding, softmax_of
 from theory.construction.compile import compile_construction
@@ -323,9 +323,9 @@ def test_softmax_refuses_a_tolerance_that_is_none(tolerance):
 
 def test_softmax_errors_that_diverged_are_none(monkeypatch):
     def diverged(network, inputs, *, tolerance, largest):
-        return constructed.BetaSearch(None, tolerance, ((1.0, math.inf), (2.0, math.nan)))
+        return softmax_beta.BetaSearch(None, tolerance, ((1.0, math.inf), (2.0, math.nan)))
 
-    monkeypatch.setattr(constructed, "softmax_beta_for", diverged)
+    monkeypatch.setattr(softmax_beta, "softmax_beta_for", diverged)
     spec = ConstructionSpec(2, 1, 2, "timestep", "rank")
     construction = compile_construction(parse_target("mean-field"), spec)
     assert softmax_of(construction, 1e-3)["curve"] == [[1.0, None], [2.0, None]]
