@@ -362,7 +362,10 @@ def with_unit(network, place, unit):
     return replace(network, block=replace(network.block, units=units))
 
 
-@pytest.mark.parametrize("memoriser", SLACK)
+@pytest.mark.parametrize(
+    "memoriser",
+    [pytest.param(name, marks=() if name == "timestep" else pytest.mark.slow) for name in SLACK],
+)
 def test_every_weight_without_slack_matters(memoriser):
     spec = make_spec(2, 1, 3, memoriser, bits=2, sharpness=4)
     network, rng = compile_table(spec, random_table(spec)), random.Random(29)
