@@ -64,7 +64,7 @@ class StudyConfig:
     compiled: bool = True
     device: str = "cpu"
     grids: tuple[int, ...] = (2, 3, 4, 6, 8, 12, 16, 24, 32)
-    construct_seconds: float = 2.0
+    construct_seconds: float = 6.0
     lesson_grid: int = 11
 
     def __post_init__(self) -> None:
