@@ -15,6 +15,7 @@ from theory.construction.lazy import MOST_PARTS, LazyForm, LazyRow, Node
 from theory.construction.network import Affine, Block, Head, Network, Unit
 from theory.construction.reference import reference_output, reference_states
 from theory.construction.spec import ConstructionSpec
+from theory.loop_counts import CODINGS, MEMORISERS
 
 COMPILED = [
     ConstructionSpec(2, 1, 3, "increments", "sum"),
@@ -85,6 +86,33 @@ def test_compiled_constructions_agree_with_the_reference(spec, denominator):
         *_, last = reference_states(network, point)
         assert_same_rows(rows, last, which)
         assert outputs[which].tolist() == reference_output(network, point)
+
+
+GRIDS = {(1, 1): 4, (2, 1): 3, (3, 1): 3, (1, 2): 2, (2, 2): 2, (3, 2): 2}  # (N, d) -> m
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("memoriser", MEMORISERS)
+@pytest.mark.parametrize(("tokens", "dim"), GRIDS)
+def test_every_kind_of_construction_agrees_with_the_reference(tokens, dim, memoriser, coding):
+    bits = 2 if memoriser == "digits" else None
+    grid = GRIDS[tokens, dim]
+    spec = ConstructionSpec(tokens, dim, grid, memoriser, coding, bits, sharpness=4)
+    network = compile_construction(wave, spec).network
+    rng = np.random.default_rng(tokens + 10 * dim)
+    denominator = 16 * spec.slope  # multiples of a 16th of a strip
+    inputs = rng.integers(0, denominator + 1, (2, tokens, dim))
+    inputs[1, -1] = spec.sharpness * 16 + 5  # in a strip
+    rows = exact_rows(network, inputs, denominator=denominator)
+    outputs = exact_output(network, inputs, denominator=denominator).fractions
+    for which, point in enumerate(points(inputs, denominator)):
+        *_, last = reference_states(network, point)
+        assert_same_rows(rows, last, which)
+        decoded = [
+            [b + sum(w * t[row] for row, w in form.items()) for form, b in network.decoder]
+            for t in last
+        ]
+        assert outputs[which].tolist() == decoded
 
 
 @pytest.mark.parametrize("spec", COMPILED[::2], ids=str)
