@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from experiments import evaluate
-from theory.bounds import Moduli
 from theory.construction.cells import cell_count
-from theory.construction.certificate import Certificate, certify
+from theory.construction.certificate import Certificate, TargetFacts, certify
 from theory.construction.compile import Construction, compile_construction
 from theory.construction.evidence import STRIP_SAMPLES
 from theory.construction.labels import MOST_LABELS, cell_centres, every_cell
@@ -20,13 +19,11 @@ from theory.construction.network import Network
 from theory.construction.spec import ConstructionSpec
 from theory.loop_counts import Coding, Memoriser, smallest_grid
 from theory.targets import Target
-from theory.verdict import Finding
 
 __all__ = [
     "STANDARD",
     "TOLERANCE",
     "Cost",
-    "TargetFacts",
     "affordable",
     "certificate_of",
     "cost_of",
@@ -133,27 +130,6 @@ def _largest_affordable(spec: ConstructionSpec, budget: float) -> int | None:
     return best
 
 
-@dataclass(frozen=True)
-class TargetFacts:
-    """What certificates of one target share, in one setting (N, d, p).
-
-    Attributes
-    ----------
-    hypotheses : list of Finding
-        Equivariance and continuity.
-    moduli : Moduli
-    oscillation, trivial, trivial_stderr : float
-        D, and the best constant's error with its standard error.
-    """
-
-    p: float
-    hypotheses: list[Finding]
-    moduli: Moduli
-    oscillation: float
-    trivial: float
-    trivial_stderr: float
-
-
 def target_facts(target: Target, *, tokens: int, dim: int, p: float) -> TargetFacts:
     """Return what certificates of one target share."""
     shape: dict[str, Any] = {"tokens": tokens, "dim": dim, "p": p}
@@ -204,12 +180,7 @@ def certificate_of(
         certificate = certify(
             construction,
             target,
-            p=facts.p,
-            moduli=facts.moduli,
-            oscillation=facts.oscillation,
-            trivial=facts.trivial,
-            trivial_stderr=facts.trivial_stderr,
-            hypotheses=facts.hypotheses,
+            facts,
             tolerance=tolerance,
             budget=budget,
             seed=seed,

@@ -8,13 +8,13 @@ from typing import Any
 
 from experiments.construct import (
     STANDARD,
-    TargetFacts,
     certificate_of,
     cost_of,
     default_bits,
     target_facts,
 )
 from experiments.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
+from theory.construction.certificate import TargetFacts
 from theory.construction.compile import compile_construction
 from theory.construction.labels import MOST_LABELS
 from theory.construction.spec import ConstructionSpec

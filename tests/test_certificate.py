@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ from cases.constructions import make_spec
 from experiments.construct import default_bits, default_coding
 from experiments.evaluate import moduli_of
 from theory.construction import evidence
-from theory.construction.certificate import certify
+from theory.construction.certificate import TargetFacts, certify
 from theory.construction.compile import compile_construction
 from theory.construction.error import strip_measure
 from theory.construction.exact import exact_output
@@ -70,7 +70,15 @@ def certified(name, spec, *, p=1.0, network=None, scale=1.0, **more):
 
     given = {"moduli": scaled, "oscillation": target.oscillation(**shape), "tolerance": TOLERANCE}
     trivial = trivial_of(name, spec.tokens, spec.dim, p)
-    return certify(construction, target, p=p, **{**given, **trivial, **more})
+    return certified_with(construction, target, p=p, **{**given, **trivial, **more})
+
+
+def certified_with(construction, target, **given):
+    """The certificate from facts of the target and settings, told apart by name."""
+    known = {field.name for field in fields(TargetFacts)}
+    facts = TargetFacts(**{name: value for name, value in given.items() if name in known})
+    rest = {name: value for name, value in given.items() if name not in known}
+    return certify(construction, target, facts, **rest)
 
 
 def check_numbers(found, p=1.0, tolerance=TOLERANCE):
@@ -286,7 +294,7 @@ def own(tmp_path):
         given = {"oscillation": 1.0, "trivial": 0.5, "trivial_stderr": 0.0, "p": 1.0}
         construction = compile_construction(target, spec)
         given["moduli"] = lambda kind, delta: (2 * delta, "lower")
-        return certify(construction, target, **{**given, **more})
+        return certified_with(construction, target, **{**given, **more})
 
     return certificate
 

@@ -32,7 +32,32 @@ from theory.notation import check_p
 from theory.targets import Target
 from theory.verdict import Finding, Verdict
 
-__all__ = ["Certificate", "Term", "certify"]
+__all__ = ["Certificate", "TargetFacts", "Term", "certify"]
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """What certificates of one target share, in one setting (N, d, p).
+
+    Attributes
+    ----------
+    p : float
+        Exponent of the error norm, 1 <= p <= inf.
+    moduli : Moduli
+    oscillation : float
+        D, a bound of every entry's oscillation.
+    trivial, trivial_stderr : float or None
+        The best constant's error with its standard error.
+    hypotheses : sequence of Finding
+        Checks of the target; one that does not hold makes the verdict NOT_TESTABLE.
+    """
+
+    p: float
+    moduli: Moduli
+    oscillation: float
+    trivial: float | None = None
+    trivial_stderr: float | None = None
+    hypotheses: Sequence[Finding] = ()
 
 
 @dataclass(frozen=True)
@@ -116,13 +141,8 @@ class Certificate:
 def certify(
     construction: Construction,
     target: Target,
+    facts: TargetFacts,
     *,
-    p: float,
-    moduli: Moduli,
-    oscillation: float,
-    trivial: float | None = None,
-    trivial_stderr: float | None = None,
-    hypotheses: Sequence[Finding] = (),
     tolerance: float = 5e-3,
     budget: int = 1_000_000,
     seed: int = 0,
@@ -136,12 +156,8 @@ def certify(
         Its network may come from a file or have been changed: every weight is compared with a fresh
         compilation, every output with the steps of the proof.
     target : Target
-    p : float
-        Exponent of the error norm, 1 <= p <= inf.
-    moduli, oscillation, trivial, trivial_stderr
-        As in :func:`theory.explicit.explicit_bound`.
-    hypotheses : sequence of Finding
-        Checks of the target made before; one that does not hold makes the verdict NOT_TESTABLE.
+    facts : TargetFacts
+        Of this target, N and d.
     tolerance, budget
         As in :func:`theory.construction.error.enclosed_error`.
     seed : int
@@ -160,10 +176,16 @@ def certify(
     """
     spec, tell = construction.spec, report or _silent
     problem = BoundProblem(
-        spec.tokens, spec.dim, check_p(p), oscillation, float(spec.slope), trivial, trivial_stderr
+        tokens=spec.tokens,
+        dim=spec.dim,
+        p=check_p(facts.p),
+        oscillation=facts.oscillation,
+        slope=float(spec.slope),
+        trivial=facts.trivial,
+        trivial_stderr=facts.trivial_stderr,
     )
     fresh = compile_construction(target, spec)
-    bound = _bound(problem, spec, moduli)
+    bound = _bound(problem, spec, facts.moduli)
     found = gathered(
         construction,
         fresh,
@@ -174,7 +196,7 @@ def certify(
         seed=seed,
         tell=tell,
     )
-    checks, ends = (*hypotheses, *found.checks), found.error.total
+    checks, ends = (*facts.hypotheses, *found.checks), found.error.total
     rounding = problem.root * float(fresh.table.unit)
     verdict, reason = judge(checks, found.error, bound, rounding)
     tell(1.0)
