@@ -89,11 +89,12 @@ def test_compiled_constructions_agree_with_the_reference(spec, denominator):
 
 
 GRIDS = {(1, 1): 4, (2, 1): 3, (3, 1): 3, (1, 2): 2, (2, 2): 2, (3, 2): 2}  # (N, d) -> m
+LARGEST = pytest.param(3, 2, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("memoriser", MEMORISERS)
-@pytest.mark.parametrize(("tokens", "dim"), GRIDS)
+@pytest.mark.parametrize(("tokens", "dim"), [*list(GRIDS)[:-1], LARGEST])
 def test_every_kind_of_construction_agrees_with_the_reference(tokens, dim, memoriser, coding):
     bits = 2 if memoriser == "digits" else None
     grid = GRIDS[tokens, dim]
