@@ -21,15 +21,16 @@ STRAIGHT = 0.1  # local slopes that differ by more do not lie on a line
 
 
 def constructed_curve(certificates: Sequence[Row], memoriser: str) -> list[Row]:
-    """Return one memoriser's certificates that enclose the error, by loops."""
+    """Return one memoriser's certificates with an error between two positive numbers, by loops."""
     own = [row for row in certificates if row["memoriser"] == memoriser]
-    return sorted((row for row in own if row["error_lower"]), key=lambda row: row["loops"])
+    enclosed = [row for row in own if row["error_lower"] and row["error_upper"]]
+    return sorted(enclosed, key=lambda row: row["loops"])
 
 
 def constructed_slope(curve: Sequence[Row]) -> SlopeFit | None:
     """Fit log error on log r over the tail, on log (r/q) for digits; None below four points.
 
-    r/q is taken as the number of labels, of which it is a loop or two short.
+    r/q is taken as the number of labels, which it exceeds by (m + N)/q.
     """
     most = max((row["grid"] for row in curve), default=0)
     tail = [row for row in curve if row["grid"] * TAIL >= most]
@@ -46,9 +47,11 @@ def constructed_slope(curve: Sequence[Row]) -> SlopeFit | None:
 
 
 def expected_slope(*, tokens: int, dim: int, p: float, holder: float, coding: str) -> float:
-    """Return the slope of the construction's own loop counts: the error falls like δ^min(s, d/p).
+    """Return the slope of the explicit inequality at the construction's own loop counts.
 
-    Labels grow like δ^{-(N+1)d} on the sum code, δ^{-Nd} on the rank code.
+    It falls like δ^min(s, d/p), the error at least as fast: faster for p > d where tokens that
+    share cells are answered with f there, and where there is one token only.  Labels grow like
+    δ^{-(N+1)d} on the sum code, δ^{-Nd} on the rank code.
     """
     power = (tokens + (coding == "sum")) * dim
     return -min(holder, 1.0, dim / p) / power
@@ -86,15 +89,15 @@ def _inequality_finding(memoriser: str, coding: str, own: Sequence[Row]) -> Find
 
 
 def _slope_finding(facts: Row, memoriser: str, coding: str, own: Sequence[Row]) -> Finding:
-    """Does the error of the constructed networks fall at the construction's rate?"""
+    """Does the error of the constructed networks fall at least at the inequality's rate?"""
     holder = facts["smoothness"]["exponent"]
     expected = expected_slope(
         tokens=facts["tokens"], dim=facts["dim"], p=facts["p"], holder=holder, coding=coding
     )
     variable = "r/q" if memoriser == "digits" else "r"
     claim = (
-        f"the error of constructed networks ({memoriser}, {coding} code) falls like "
-        f"{variable}^{expected:.3g}"
+        f"the error of constructed networks ({memoriser}, {coding} code) falls at least "
+        f"like {variable}^{expected:.3g}"
     )
     fit = constructed_slope(constructed_curve(own, memoriser))
     if fit is None:
@@ -103,7 +106,7 @@ def _slope_finding(facts: Row, memoriser: str, coding: str, own: Sequence[Row]) 
     evidence = {"expected": expected, "fit": fit.as_dict()}
     local = ", ".join(f"{slope:.3f}" for slope in fit.local_slopes)
     reason = f"slope {fit.slope:.3f} over {len(fit.loops)} grids (local slopes {local})"
-    if abs(fit.slope - expected) <= TOLERANCE:
+    if fit.slope <= expected + TOLERANCE:
         return Finding(claim, Verdict.HOLDS, reason, evidence)
     if max(fit.local_slopes) - min(fit.local_slopes) > STRAIGHT:
         reason += ": no line yet, the cells are too coarse for this target"

@@ -77,10 +77,17 @@ def test_an_error_like_the_cell_width_has_the_expected_slope(memoriser):
     assert (inequality.verdict, slope.verdict) == ("holds", "holds")
 
 
-@pytest.mark.parametrize("exponent", [0.5, 1.5])
-def test_a_wrong_exponent_is_violated(exponent):
+@pytest.mark.parametrize(("exponent", "verdict"), [(0.5, "violated"), (1.5, "holds")])
+def test_only_an_error_that_falls_slower_than_the_inequality_is_violated(exponent, verdict):
     rows = made_up("timestep", lambda m: m**-exponent)
-    assert constructed_findings(FACTS, rows)[1].verdict == "violated"
+    assert constructed_findings(FACTS, rows)[1].verdict == verdict
+
+
+def test_an_error_without_an_upper_end_is_on_no_curve():
+    rows = made_up("timestep", lambda m: 1 / m)
+    rows[-1] |= {"error_upper": None, "verdict": "not testable"}
+    assert constructed_curve(rows, "timestep") == rows[:-1]
+    assert constructed_findings(FACTS, rows)[0].verdict == "not testable"
 
 
 def test_errors_off_a_line_and_too_few_grids_carry_no_slope():
@@ -111,6 +118,8 @@ def test_grids_beyond_the_budget_and_below_the_tokens_are_left_out():
     assert [spec.grid for spec in specs] == [3, 4]
     assert all(cost_of(spec).seconds <= 10 for spec in specs)
     assert planned_specs(**plan, seconds=1e-9) == []
+    huge = {"tokens": 64, "dim": 4, "memoriser": "timestep", "grids": [64]}  # beyond any float
+    assert planned_specs(**huge, seconds=1e9) == []
 
 
 def test_a_target_without_affordable_grid_leaves_one_row_without_certificate():
