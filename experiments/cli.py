@@ -170,7 +170,11 @@ def _construct(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="relative width of the error's enclosure to aim at (default: 0.005)",
     )
     construct.add_argument(
-        "--budget", type=float, default=120.0, help="seconds it may take (default: 120)"
+        "--budget",
+        type=float,
+        default=120.0,
+        help="refuse what is estimated to take more seconds (default: 120); the error's enclosure "
+        "and --softmax come on top",
     )
     construct.add_argument("--seed", type=int, default=0, help="of the cross-checks (default: 0)")
     construct.add_argument(

@@ -66,8 +66,8 @@ def run_construct(options: Namespace) -> int:
     if options.save:
         origin = {"target": str(target), **spec.as_dict()}
         save_network(options.save, construction.network, construction=origin)
-    if options.out:
-        _draw(options, construction, target)
+    if options.out and (code := _draw(options, construction, target)):
+        return code
     if options.json:
         return print_json({**certificate.as_dict(), "softmax": softmax})
     return _print(certificate, softmax, options)
@@ -99,8 +99,8 @@ def _asked(options: Namespace) -> tuple[Target, ConstructionSpec]:
     memoriser: Memoriser = options.memoriser or "timestep"
     grid = GRID if options.grid is None else options.grid
     bits = options.bits
-    if bits is None and grid > 0:
-        bits = default_bits(memoriser, grid)
+    if bits is None:
+        bits = default_bits(memoriser, max(grid, 1))  # a grid below 1 is refused as such
     spec = ConstructionSpec(
         tokens=TOKENS if options.tokens is None else options.tokens,
         dim=DIM if options.dim is None else options.dim,
@@ -135,11 +135,11 @@ def _loaded(options: Namespace) -> tuple[Target, ConstructionSpec, Network]:
     return resolve_target(options.target or name), spec, found.network
 
 
-def _draw(options: Namespace, construction: Construction, target: Target) -> None:
-    """Draw the stages of the proof into a folder."""
+def _draw(options: Namespace, construction: Construction, target: Target) -> int:
+    """Draw the stages of the proof into a folder; return the exit code of the drawing."""
     folder = Path(options.out)
     write_stage_rows(folder / "figures", construction, target, p=float(options.p))
-    draw_folder(folder, options.style, ["png", "pdf"])
+    return draw_folder(folder, options.style, ["png", "pdf"])[0]
 
 
 def _print(certificate: Certificate, softmax: dict[str, Any] | None, options: Namespace) -> int:

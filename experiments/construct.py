@@ -50,6 +50,7 @@ SECONDS_A_COLUMN = {"increments": 2e-9, "timestep": 5e-9, "digits": 4e-8}
 SECONDS_A_BIT = 4e-10  # and loop: increments and digits shift an integer of so many bits
 SECONDS_AN_ENTRY = 1.2e-4  # of the table of outputs, compared as fractions
 SECONDS_A_LABEL = 4e-6  # compiled
+LONG = 10**15  # numbers beyond are told by their power of ten
 INPUT_BITS = 20  # fractional bits of a cell's centre as float64 input: the same cell, exact sums
 LARGEST_BETA = 2.0**12  # exp(-beta) is 0 in float64, and integer scores differ by at least 1
 
@@ -63,7 +64,8 @@ class Cost:
     labels, loops, inputs : int
         Labels 0..L, loops, and sets of cells the network is run on.
     seconds : float
-        Rough estimate for one core; the enclosure of the error comes on top.
+        Rough estimate for one core, inf beyond ``MOST_LABELS`` labels, which no label table holds;
+        the enclosure of the error comes on top.
     """
 
     labels: int
@@ -74,7 +76,7 @@ class Cost:
 
 def default_coding(memoriser: Memoriser) -> Coding:
     """Return the code that suits a memoriser: sum for increments, rank for the others."""
-    return "sum" if memoriser == "increments" else "rank"
+    return dict(STANDARD)[memoriser]
 
 
 def default_bits(memoriser: Memoriser, grid: int) -> int | None:
@@ -85,11 +87,13 @@ def default_bits(memoriser: Memoriser, grid: int) -> int | None:
 def cost_of(spec: ConstructionSpec) -> Cost:
     """Estimate the cost of a certificate before anything is computed."""
     loops, inputs = spec.loops, cell_count(spec)
+    labels, entries = spec.last_label + 1, inputs * spec.tokens * spec.dim
+    if labels > MOST_LABELS:
+        return Cost(labels, loops, inputs, math.inf)
     columns = (3 * inputs + STRIP_SAMPLES) * spec.tokens
     bits = {"increments": 2.0, "timestep": 0.0, "digits": 1.0}[spec.memoriser] * spec.dim * loops
     a_loop = SECONDS_A_LOOP[spec.memoriser] * spec.dim + bits * SECONDS_A_BIT
     a_loop += SECONDS_A_COLUMN[spec.memoriser] * spec.dim * columns
-    labels, entries = spec.last_label + 1, inputs * spec.tokens * spec.dim
     tables = entries * SECONDS_AN_ENTRY + labels * SECONDS_A_LABEL
     return Cost(labels, loops, inputs, loops * a_loop + tables)
 
@@ -100,18 +104,26 @@ def affordable(spec: ConstructionSpec, budget: float) -> Cost:
     Raises
     ------
     ValueError
-        If it exceeds ``budget`` seconds; the message says which grid would fit.
+        If it exceeds ``budget`` seconds or the labels that a table holds; the message says which
+        grid would fit.
     """
     cost = cost_of(spec)
-    if cost.seconds <= budget and cost.labels <= MOST_LABELS:
+    if math.isfinite(cost.seconds) and cost.seconds <= budget:
         return cost
     fits = _largest_affordable(spec, budget)
     cure = f"grid <= {fits} fits" if fits else "no grid fits: fewer tokens or coordinates"
+    limit = f"over the budget of {budget:g} s (about {cost.seconds:,.0f} s)"
+    if math.isinf(cost.seconds):
+        limit = f"over the {MOST_LABELS:,} labels that a table holds"
     raise ValueError(
-        f"`grid`={spec.grid} needs {cost.labels:,} labels, {cost.loops:,} loops and "
-        f"{cost.inputs:,} inputs, about {cost.seconds:,.0f} s, over the budget of {budget:g} s "
-        f"(labels grow like m^{_label_power(spec)}): {cure}"
+        f"`grid`={spec.grid} needs {_count(cost.labels)} labels, {_count(cost.loops)} loops and "
+        f"{_count(cost.inputs)} inputs, {limit} (labels grow like m^{_label_power(spec)}): {cure}"
     )
+
+
+def _count(number: int) -> str:
+    """A number, or its power of ten where it is long."""
+    return f"{number:,}" if number < LONG else f"about 10^{math.log10(number):.0f}"
 
 
 def _label_power(spec: ConstructionSpec) -> int:
@@ -124,7 +136,7 @@ def _largest_affordable(spec: ConstructionSpec, budget: float) -> int | None:
     best = None
     for grid in range(smallest_grid(tokens=spec.tokens, dim=spec.dim), spec.grid):
         cost = cost_of(replace(spec, grid=grid))
-        if cost.seconds > budget or cost.labels > MOST_LABELS:
+        if math.isinf(cost.seconds) or cost.seconds > budget:
             break
         best = grid
     return best

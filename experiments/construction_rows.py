@@ -167,6 +167,14 @@ def check_drawable(spec: ConstructionSpec) -> None:
             f"the figure of stages needs at most {MOST_STAGE_LOOPS} loops, got "
             f"{spec.loops}; take a smaller grid, such as 4"
         )
+    try:
+        oracle_cells([[x] for x in CHOSEN], spec)
+    except ValueError:
+        raise ValueError(
+            f"the figure of stages needs its input {', '.join(map(str, CHOSEN))} off the "
+            f"transition strips, got sharpness={spec.sharpness} at grid={spec.grid}; take a larger "
+            "sharpness"
+        ) from None
 
 
 def write_stage_rows(folder: Path, construction: Construction, target: Target, *, p: float) -> Path:

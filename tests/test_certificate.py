@@ -17,6 +17,7 @@ from theory.construction.certificate import TargetFacts, certify
 from theory.construction.compile import compile_construction
 from theory.construction.error import strip_measure
 from theory.construction.exact import exact_output
+from theory.construction.spec import ConstructionSpec
 from theory.targets import parse_target, resolve_target
 from theory.trivial import best_constant_error
 from theory.verdict import Finding, Verdict
@@ -553,3 +554,10 @@ def test_bad_arguments_are_refused():
         certified("mean-field", spec_of("timestep", 3), oscillation=-1.0)
     with pytest.raises(ValueError, match="`tolerance`"):
         certified("mean-field", spec_of("timestep", 3), tolerance=0.0)
+
+
+def test_strips_too_thin_for_64_bits_are_refused():
+    spec = ConstructionSpec(2, 1, 2, "timestep", "rank", sharpness=2**58)
+    built = compile_construction(parse_target("mean-field"), spec)
+    with pytest.raises(OverflowError, match=r"`sharpness` must be at most 2\^62 / \(16 grid\)"):
+        evidence.run_cells(built, strips=1, rng=np.random.default_rng(0))

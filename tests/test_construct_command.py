@@ -214,6 +214,8 @@ def test_the_stages_are_drawn_where_they_can_be_read(said, tmp_path):
         ("mean-fild", "did you mean mean-field?"),
         ("mean-field --grid 0", "`grid`"),
         ("mean-field --grid -3", "`grid`"),
+        ("mean-field --memoriser digits --grid 0", "`grid`"),
+        ("mean-field -N 200 --grid 200", "about 10^463 labels"),
         ("mean-field --grid 1", "tokens"),
         ("mean-field --grid 2 -N 3", "tokens"),
         ("mean-field --bits 4", "`bits`"),
@@ -232,6 +234,7 @@ def test_the_stages_are_drawn_where_they_can_be_read(said, tmp_path):
         ("mean-field --budget nan", "`budget`"),
         ("mean-field --out x -N 3", "needs tokens=2 and dim=1"),
         ("mean-field --out x --grid 32", "at most 600 loops"),
+        ("mean-field --out x --grid 4 --sharpness 2", "off the transition strips, got sharpness=2"),
         ("mean-field --save missing/net.json", "`save` must be in a folder that exists"),
         ("mean-field --softmax x", "--softmax: invalid float value: 'x'"),
     ],
@@ -254,7 +257,7 @@ def test_over_budget_says_which_grid_fits(refused, memoriser, shape):
     budget = 0.3
     asked = ["mean-field", "--grid", "200", "--memoriser", memoriser, *shape, "--budget", budget]
     line = refused(*asked)
-    assert "over the budget of 0.3 s" in line
+    assert "over the budget of 0.3 s" in line or "labels that a table holds" in line
     fits = int(line.rpartition("grid <= ")[2].split()[0])
     tokens, dim = (int(shape[1]), 1) if shape[0] == "-N" else (2, 2)
     coding = default_coding(memoriser)

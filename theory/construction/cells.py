@@ -20,6 +20,7 @@ from theory.construction.digits import digit_lattice, digits_value
 from theory.construction.exact import exact_output
 from theory.construction.increments import increment_lattice, increments_value
 from theory.construction.labels import every_cell
+from theory.construction.lazy import LIMIT
 from theory.construction.oracle import oracle_labels
 from theory.construction.spec import ConstructionSpec
 from theory.construction.timestep import timestep_value
@@ -99,9 +100,14 @@ def run_cells(
     Raises
     ------
     OverflowError
-        If the run might leave 64 bits.
+        If the run might leave 64 bits, by its sharpness or on the way.
     """
     spec = construction.spec
+    if STRIP_PARTS * spec.slope > LIMIT:
+        raise OverflowError(
+            f"`sharpness` must be at most 2^62 / ({STRIP_PARTS} grid) for an exact run in 64 bits, "
+            f"got {spec.sharpness} at grid={spec.grid}; 2^30 is sharp enough"
+        )
     cells, copies = every_cell(spec)
     powers = np.array([spec.grid**i for i in range(spec.dim)], dtype=np.int64)
     lines = cells[..., None] // powers % spec.grid * spec.sharpness  # in strip widths
