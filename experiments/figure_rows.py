@@ -132,6 +132,7 @@ def _constructed_rows(certificates: Sequence[Row]) -> list[Row]:
         curve = constructed_curve(certificates, memoriser)
         fit = constructed_slope(curve)
         slope = f": slope {fit.slope:.2f}".replace("-", "−") if fit else ""
+        slope += " in r/q" if fit and memoriser == "digits" else ""
         rows += [
             {
                 "curve": "constructed",

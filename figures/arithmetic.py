@@ -28,7 +28,7 @@ COLUMNS = {
     "arithmetic": "float32, float64 or exact",
     "labels": "number of labels the network holds",
     "value": "largest error against the exact network, in units of the target; empty: not finite",
-    "refused": "1 where the exact module refuses: a weight leaves the significand",
+    "refused": "1 where the exact module refuses: an integer may leave the significand",
     **SETTING_COLUMNS,
 }
 ARITHMETIC = {"float32": "float32", "float64": "float64", "exact": "exact integers"}

@@ -22,7 +22,8 @@ def differences(network: Network, other: Network) -> list[str]:
     Returns
     -------
     list of str
-        Such as ``W_1[leave, z] is 2, expected 1``; empty if the networks are equal.
+        Such as ``W_1[leave, z] is 2, expected 1``; of eta the first loop in each row.  Empty if the
+        networks are equal up to the order of rows and units.
     """
     return list(_lines(network, other))
 
