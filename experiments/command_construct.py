@@ -81,6 +81,8 @@ def _checked(options: Namespace) -> float:
         raise ValueError(f"`tolerance` must be between 0 and 1, got {options.tolerance:g}")
     if not options.budget > 0:
         raise ValueError(f"`budget` must be > 0 seconds, got {options.budget:g}")
+    if options.save and options.load:
+        raise ValueError(f"`save` must be left out with --load, got {options.save}; copy the file")
     if options.save and not options.save.parent.is_dir():
         raise ValueError(f"`save` must be in a folder that exists, got {options.save}")
     return check_p(options.p)
