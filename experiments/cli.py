@@ -125,7 +125,8 @@ def _construct(commands: argparse._SubParsersAction[_Parser]) -> None:
         "construct",
         "Compile the proof of Theorem 3.6 into the weights of a looped Transformer for TARGET,\n"
         "run it in exact arithmetic on every cell, and certify its error.\n\n"
-        "The error is enclosed rigorously and set against an explicit inequality, term by term.\n"
+        "The error is enclosed rigorously and set against an explicit inequality; each term is\n"
+        "shown next to its bound.\n"
         "holds: checked, and the bound is below the best constant's error. vacuous: checked, but\n"
         "the bound is not. violated: an output is not the construction's, or the error exceeds\n"
         "the bound. not testable: a hypothesis fails, or a weight is not the construction's.\n\n"

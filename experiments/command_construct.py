@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from argparse import Namespace
 from dataclasses import replace
@@ -83,6 +84,8 @@ def _checked(options: Namespace) -> float:
         raise ValueError(f"`budget` must be > 0 seconds, got {options.budget:g}")
     if options.save and options.load:
         raise ValueError(f"`save` must be left out with --load, got {options.save}; copy the file")
+    if options.softmax is not None and not 0 < options.softmax < math.inf:
+        raise ValueError(f"`softmax` must be a finite number > 0, got {options.softmax:g}")
     if options.save and not options.save.parent.is_dir():
         raise ValueError(f"`save` must be in a folder that exists, got {options.save}")
     return check_p(options.p)

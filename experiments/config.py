@@ -83,8 +83,14 @@ class StudyConfig:
                 raise ValueError(f"`{name}` must not repeat a value, got {list(values)}")
         if self.device not in ("cpu", "cuda"):
             raise ValueError(f"`device` must be cpu or cuda, got {self.device!r}")
-        if not all(isinstance(grid, int) and grid >= 1 for grid in self.grids):
+        if not all(type(grid) is int and grid >= 1 for grid in self.grids):
             raise ValueError(f"`grids` must hold integers >= 1, got {list(self.grids)}")
+        if not 0 <= self.construct_seconds < float("inf"):
+            raise ValueError(
+                f"`construct_seconds` must be finite and >= 0, got {self.construct_seconds:g}"
+            )
+        if self.lesson_grid < 2:
+            raise ValueError(f"`lesson_grid` must be an integer >= 2, got {self.lesson_grid}")
         if self.seeds < 1:
             raise ValueError(f"`seeds` must be an integer >= 1, got {self.seeds}")
         if not all(0 < rate < float("inf") for rate in self.learning_rates):

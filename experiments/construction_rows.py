@@ -36,14 +36,15 @@ __all__ = [
 Row = dict[str, Any]
 Report = Callable[[float], None]
 DIAL = "dial:token=0.7,context=0.3,periods={}"
-DIGITS = (4, 8)  # q of the digit memorisers shown
 CHOSEN = (Fraction(5, 6), Fraction(2, 5))  # the input that the teaching figure follows
 DTYPES = ("float32", "float64")
 MOST_STAGE_LOOPS = 600  # beyond, the heat map and the staircase cannot be read
 STEP_ENDS = (-2.0, 2.0)  # of u in the panel of the two ReLUs
 
 
-def memoriser_rows(report: Report, *, grid: int, periods: list[int]) -> list[Row]:
+def memoriser_rows(
+    report: Report, *, grid: int, periods: list[int], digits: list[int]
+) -> list[Row]:
     """Rows of Lemma 4.1 against Theorem 4.2: N = 2, d = 1, the dial target, rougher and rougher.
 
     Residuals are the largest |output - label| over labels in use, from the networks' exact outputs.
@@ -54,7 +55,7 @@ def memoriser_rows(report: Report, *, grid: int, periods: list[int]) -> list[Row
         for memoriser, coding, bits in [
             ("increments", "sum", None),
             ("timestep", "rank", None),
-            *(("digits", "rank", q) for q in DIGITS),
+            *(("digits", "rank", q) for q in digits),
         ]:
             spec = ConstructionSpec(2, 1, grid, memoriser, coding, bits)  # type: ignore[arg-type]
             found = compile_construction(target, spec)

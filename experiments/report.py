@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from experiments import evaluate
+from experiments.construct import STANDARD
 from experiments.constructed import constructed_findings
 from experiments.figure_rows import BOUND_LABELS, slug, write_figure_rows, write_rows
 from experiments.records import write_atomically
 from experiments.study import Study
 from experiments.summary import NAMES, cells, findings, slope_of
+from experiments.tasks_construct import planned_specs
 from experiments.tasks_study import versions
 from theory.bounds import BoundRow, first_informative_loops
 from theory.rates import theorem_exponent
@@ -33,7 +35,9 @@ def write_report(study: Study) -> Row:
     for facts in theory:
         group = [cell for cell in every if _same(cell, facts)]
         own = [row for row in certificates if _same(row, facts)]
-        parts.append(_part(study.folder, facts, group, own))
+        part = _part(study.folder, facts, group, own)
+        part["grids_left_out"] = _left_out(study, facts)
+        parts.append(part)
     _write_lessons(study)
     report = {
         "schema": 1,
@@ -50,6 +54,21 @@ def write_report(study: Study) -> Row:
 def _same(cell: Row, facts: Row) -> bool:
     """Whether a cell belongs to the target and shape of a theory row."""
     return all(cell[name] == facts[name] for name in ("target", "tokens", "dim", "p"))
+
+
+def _left_out(study: Study, facts: Row) -> dict[str, list[int]]:
+    """Grids that were not certified because they would have taken too long, by memoriser."""
+    plans = {
+        memoriser: planned_specs(
+            tokens=facts["tokens"],
+            dim=facts["dim"],
+            memoriser=memoriser,
+            grids=list(study.config.grids),
+            seconds=study.config.construct_seconds,
+        )
+        for memoriser, _ in STANDARD
+    }
+    return {memoriser: sorted(left) for memoriser, (_, left) in plans.items() if left}
 
 
 def _write_lessons(study: Study) -> None:
@@ -203,6 +222,11 @@ def _part_lines(part: Row) -> list[str]:
         "| memoriser | code | m | loops | paper loops | error | explicit bound | verdict |",
         "|---|---|---|---|---|---|---|---|",
         *(_certificate_line(row) for row in part["certificates"]),
+        "",
+        *(
+            f"{memoriser}: m = {', '.join(map(str, grids))} left out, estimated to take too long."
+            for memoriser, grids in part["grids_left_out"].items()
+        ),
         "",
         "### Trained networks (best recipe by validation)",
         "",

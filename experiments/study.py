@@ -15,17 +15,25 @@ from typing import Any
 import torch
 
 from experiments.config import StudyConfig, model_for
-from experiments.construct import STANDARD
+from experiments.construct import STANDARD, cost_of
 from experiments.engine import Task, run_tasks
 from experiments.records import RowStore, digest
-from experiments.tasks_construct import certificate_rows, lesson_rows
+from experiments.tasks_construct import (
+    BOXES,
+    START,
+    TOLERANCE,
+    certificate_rows,
+    lesson_arguments,
+    lesson_rows,
+    planned_specs,
+)
 from experiments.tasks_study import fit_rows, source_digest, theory_rows, versions
 from theory.targets import resolve_target
 
 __all__ = ["Study", "plan", "run_study"]
 
-SCHEMA = 1  # raise it when code changes what a row's numbers mean
-CONSTRUCT_COST = 5_000.0  # of one certificate, in the units of the other tasks
+SCHEMA = 2  # raise it when code changes what a row's numbers mean
+A_SECOND = 10_000.0  # in the units in which tasks count their cost
 BANK = 32  # models trained as one bank, at most, while one target fits
 Row = dict[str, Any]
 
@@ -77,7 +85,7 @@ class Study:
     def certificates(self) -> list[Row]:
         """Return the stored certificates of this configuration."""
         stored = [self.construct_store.task(task.key) or [] for task in self.construct_tasks]
-        return [row for rows in stored for row in rows if row["grid"] is not None]
+        return [row for rows in stored for row in rows]
 
     def lessons(self) -> list[Row]:
         """Return the stored rows of the lessons' figures."""
@@ -116,22 +124,30 @@ def plan_constructions(config: StudyConfig) -> tuple[list[Task], Task]:
         for name in config.targets:
             source = source_digest(resolve_target(name))
             for memoriser, _ in STANDARD:
+                specs, _ = planned_specs(
+                    tokens=tokens,
+                    dim=dim,
+                    memoriser=memoriser,
+                    grids=list(config.grids),
+                    seconds=config.construct_seconds,
+                )
+                if not specs:
+                    continue
                 arguments: dict[str, Any] = {
                     "target": name,
-                    "tokens": tokens,
-                    "dim": dim,
                     "p": config.p,
-                    "memoriser": memoriser,
-                    "grids": list(config.grids),
-                    "seconds": config.construct_seconds,
+                    "specs": [spec.as_dict() for spec in specs],
+                    "tolerance": TOLERANCE,
+                    "boxes": BOXES,
+                    "source": source,
                 }
-                key = digest({**base, **arguments, "source": source, "what": "certificates"})
+                key = digest({**base, **arguments, "what": "certificates"})
                 label = f"{memoriser} of {name} N={tokens} d={dim}"
-                cost = CONSTRUCT_COST * len(config.grids)
+                cost = A_SECOND * sum(START + cost_of(spec).seconds for spec in specs)
                 tasks.append(Task(key, label, certificate_rows, arguments, cost, "construct"))
-    lesson: dict[str, Any] = {"grid": config.lesson_grid}
+    lesson = lesson_arguments(config.lesson_grid)
     key = digest({**base, **lesson, "what": "lessons"})
-    cost = CONSTRUCT_COST * config.lesson_grid
+    cost = A_SECOND * config.lesson_grid
     return tasks, Task(key, "lessons of the construction", lesson_rows, lesson, cost, "construct")
 
 

@@ -20,77 +20,112 @@ from theory.construction.spec import ConstructionSpec
 from theory.loop_counts import Coding, Memoriser
 from theory.targets import resolve_target
 
-__all__ = ["LESSON_TARGET", "certificate_rows", "lesson_rows", "planned_specs"]
+__all__ = [
+    "BOXES",
+    "START",
+    "TOLERANCE",
+    "certificate_rows",
+    "lesson_arguments",
+    "lesson_rows",
+    "planned_specs",
+]
 
 Row = dict[str, Any]
 LESSON_TARGET = "dial:token=0.7,context=0.3,periods=1"
 TOLERANCE = 2e-2  # of the errors' enclosures: slopes need no more
 BOXES = 300_000
+START = 0.5  # seconds of a certificate beside the estimate: the error's enclosure
+DIGITS = (4, 8)  # q of the digit memorisers shown
 ARITHMETIC_GRIDS = (2, 3, 4, 6, 8, 12, 16)
 STAGE_GRID = 4  # few enough labels to tell apart on a page
 
 
 def planned_specs(
     *, tokens: int, dim: int, memoriser: Memoriser, grids: list[int], seconds: float
-) -> list[ConstructionSpec]:
-    """Return the constructions of one memoriser that its estimated cost allows, smallest first."""
+) -> tuple[list[ConstructionSpec], dict[int, float]]:
+    """Return the constructions of one memoriser that their estimated cost allows, smallest first.
+
+    Grids left out come second, with their estimated seconds; grids with fewer cells than tokens do
+    not count.
+    """
     coding: Coding = dict(STANDARD)[memoriser]
-    specs = []
+    specs, left_out = [], {}
     for grid in sorted(grids):
         if grid**dim < tokens:
             continue
         bits = default_bits(memoriser, grid)
         spec = ConstructionSpec(tokens, dim, grid, memoriser, coding, bits)
-        if cost_of(spec).seconds <= seconds:
+        cost = cost_of(spec).seconds
+        if cost <= seconds:
             specs.append(spec)
-    return specs
+        else:
+            left_out[grid] = cost
+    return specs, left_out
 
 
 def certificate_rows(
     report: Callable[[float], None],
     *,
     target: str,
-    tokens: int,
-    dim: int,
     p: float,
-    memoriser: Memoriser,
-    grids: list[int],
-    seconds: float,
+    specs: list[dict[str, Any]],
+    tolerance: float,
+    boxes: int,
+    source: str | None,
 ) -> list[Row]:
-    """Return one certificate a grid, as rows; a single row without one where none is affordable."""
-    f = resolve_target(target)
-    specs = planned_specs(tokens=tokens, dim=dim, memoriser=memoriser, grids=grids, seconds=seconds)
-    if not specs:
-        return [{"target": target, "tokens": tokens, "dim": dim, "p": p, "grid": None}]
-    facts = _facts(target, tokens, dim, p)
-    costs = [cost_of(spec).seconds + 0.5 for spec in specs]
+    """Return one certificate a specification, as rows.
+
+    ``source`` is the digest of an own function's file: facts of another version are not used.
+    """
+    f, plan = resolve_target(target), [ConstructionSpec(**given) for given in specs]
+    facts = _facts(target, plan[0].tokens, plan[0].dim, p, source)
+    costs = [cost_of(spec).seconds + START for spec in plan]
     rows = []
-    for place, spec in enumerate(specs):
-        _, found = certificate_of(f, spec, facts, tolerance=TOLERANCE, budget=BOXES)
+    for place, spec in enumerate(plan):
+        _, found = certificate_of(f, spec, facts, tolerance=tolerance, budget=boxes)
         report(sum(costs[: place + 1]) / sum(costs))
-        row = found.as_dict() | {"target": target}
+        row = found.as_dict() | {"target": target, "p": p}
         row.pop("checks")
         rows.append(row)
     return rows
 
 
 @lru_cache(maxsize=4)
-def _facts(target: str, tokens: int, dim: int, p: float) -> TargetFacts:
+def _facts(target: str, tokens: int, dim: int, p: float, source: str | None) -> TargetFacts:
     """Facts that the tasks of one target share, once in each worker."""
     return target_facts(resolve_target(target), tokens=tokens, dim=dim, p=p)
 
 
-def lesson_rows(report: Callable[[float], None], *, grid: int) -> list[Row]:
+def lesson_arguments(grid: int) -> dict[str, Any]:
+    """Return what the lessons show, given the grid of the one on memorisers."""
+    return {
+        "grid": grid,
+        "periods": list(range(1, (grid + 1) // 3 + 1)),  # more would alias on the grid
+        "digits": list(DIGITS),
+        "grids": [m for m in ARITHMETIC_GRIDS if m <= grid],
+        "target": LESSON_TARGET,
+        "stage_grid": STAGE_GRID,
+    }
+
+
+def lesson_rows(
+    report: Callable[[float], None],
+    *,
+    grid: int,
+    periods: list[int],
+    digits: list[int],
+    grids: list[int],
+    target: str,
+    stage_grid: int,
+) -> list[Row]:
     """Return rows of the figures memorisers, arithmetic and stages, with their ``figure``."""
-    periods = list(range(1, (grid + 1) // 3 + 1))  # more would alias on the grid
-    memorisers = memoriser_rows(lambda part: report(0.5 * part), grid=grid, periods=periods)
-    grids = [m for m in ARITHMETIC_GRIDS if m <= grid]
-    arithmetic = arithmetic_rows(
-        lambda part: report(0.5 + 0.4 * part), target=LESSON_TARGET, grids=grids
+    memorisers = memoriser_rows(
+        lambda part: report(0.5 * part), grid=grid, periods=periods, digits=digits
     )
-    target = resolve_target(LESSON_TARGET)
-    spec = ConstructionSpec(2, 1, STAGE_GRID, "increments", "sum")
-    common = {"target": LESSON_TARGET, "latex": target.latex, "tokens": 2, "dim": 1}
-    stages = [{**row, **common} for row in stage_rows(compile_construction(target, spec))]
+    arithmetic = arithmetic_rows(lambda part: report(0.5 + 0.4 * part), target=target, grids=grids)
+    f = resolve_target(target)
+    spec = ConstructionSpec(2, 1, stage_grid, "increments", "sum")
+    common = {"target": target, "latex": f.latex, "tokens": 2, "dim": 1}
+    stages = [{**row, **common} for row in stage_rows(compile_construction(f, spec))]
     tables = {"memorisers": memorisers, "arithmetic": arithmetic, "stages": stages}
     return [{**row, "figure": figure} for figure, rows in tables.items() for row in rows]

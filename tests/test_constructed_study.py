@@ -11,7 +11,14 @@ from experiments.constructed import (
     constructed_slope,
     expected_slope,
 )
-from experiments.tasks_construct import certificate_rows, lesson_rows, planned_specs
+from experiments.tasks_construct import (
+    BOXES,
+    TOLERANCE,
+    certificate_rows,
+    lesson_arguments,
+    lesson_rows,
+    planned_specs,
+)
 from theory.loop_counts import construction_loops, last_label
 from theory.targets import parse_target
 
@@ -57,6 +64,7 @@ def made_up(memoriser, error_at, verdict="holds", tokens=2):
         (2, 2, 1.0, 1.0, "rank", -1 / 4),
         (2, 1, 1.0, 0.5, "sum", -1 / 6),
         (2, 1, 2.0, 1.0, "rank", -1 / 4),  # collisions fall like δ^{d/p}
+        (1, 1, 2.0, 1.0, "rank", -1.0),  # one token has none
     ],
 )
 def test_the_expected_slope_is_that_of_the_label_counts(tokens, dim, p, holder, coding, slope):
@@ -64,7 +72,8 @@ def test_the_expected_slope_is_that_of_the_label_counts(tokens, dim, p, holder, 
     assert found == pytest.approx(slope)
     labels = [last_label(m, tokens=tokens, dim=dim, coding=coding) for m in (1000, 2000)]
     power = math.log2(labels[1] / labels[0])  # labels like δ^-power
-    assert found == pytest.approx(-min(holder, dim / p) / power, rel=1e-2)
+    width = holder if tokens == 1 else min(holder, dim / p)  # power of δ in the error
+    assert found == pytest.approx(-width / power, rel=1e-2)
 
 
 @pytest.mark.parametrize("memoriser", ["increments", "timestep", "digits"])
@@ -114,26 +123,16 @@ def test_one_bad_certificate_decides():
 # -- planning --------------------------------------------------------------------------------------
 def test_grids_beyond_the_budget_and_below_the_tokens_are_left_out():
     plan = {"tokens": 3, "dim": 1, "memoriser": "increments", "grids": [2, 3, 4, 100]}
-    specs = planned_specs(**plan, seconds=10.0)
+    specs, left_out = planned_specs(**plan, seconds=10.0)
     assert [spec.grid for spec in specs] == [3, 4]
     assert all(cost_of(spec).seconds <= 10 for spec in specs)
-    assert planned_specs(**plan, seconds=1e-9) == []
+    assert list(left_out) == [100]
+    assert left_out[100] > 10
+    none, every = planned_specs(**plan, seconds=0.0)
+    assert not none
+    assert list(every) == [3, 4, 100]
     huge = {"tokens": 64, "dim": 4, "memoriser": "timestep", "grids": [64]}  # beyond any float
-    assert planned_specs(**huge, seconds=1e9) == []
-
-
-def test_a_target_without_affordable_grid_leaves_one_row_without_certificate():
-    rows = certificate_rows(
-        silent,
-        target="mean-field",
-        tokens=2,
-        dim=1,
-        p=1.0,
-        memoriser="timestep",
-        grids=[4],
-        seconds=0.0,
-    )
-    assert [row["grid"] for row in rows] == [None]
+    assert planned_specs(**huge, seconds=1e9) == ([], {64: math.inf})
 
 
 def test_facts_of_a_target_are_those_of_its_closed_forms():
@@ -147,7 +146,7 @@ def test_facts_of_a_target_are_those_of_its_closed_forms():
 @pytest.fixture(scope="module")
 def lessons():
     """Rows of the smallest lessons, by figure."""
-    rows = lesson_rows(silent, grid=5)
+    rows = lesson_rows(silent, **lesson_arguments(5))
     return {
         name: [row for row in rows if row["figure"] == name]
         for name in ("memorisers", "arithmetic", "stages")
@@ -205,15 +204,18 @@ def test_constructed_errors_fall_at_their_rates(target, memoriser, tokens, grids
 
 def check_rate(target, tokens, memoriser, grids):
     """Certify a grid after the other and compare the slope of the errors' tail."""
+    specs, left_out = planned_specs(
+        tokens=tokens, dim=1, memoriser=memoriser, grids=list(grids), seconds=60.0
+    )
+    assert not left_out
     rows = certificate_rows(
         silent,
         target=target,
-        tokens=tokens,
-        dim=1,
         p=1.0,
-        memoriser=memoriser,
-        grids=list(grids),
-        seconds=60.0,
+        specs=[spec.as_dict() for spec in specs],
+        tolerance=TOLERANCE,
+        boxes=BOXES,
+        source=None,
     )
     assert [row["grid"] for row in rows] == list(grids)
     assert all(row["verdict"] in ("holds", "vacuous") for row in rows)
