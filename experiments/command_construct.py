@@ -13,7 +13,6 @@ from experiments.construct import (
     affordable,
     certificate_of,
     default_bits,
-    default_coding,
     softmax_of,
     target_facts,
 )
@@ -26,7 +25,7 @@ from theory.construction.compile import Construction, compile_construction
 from theory.construction.files import load_network, save_network
 from theory.construction.network import Network
 from theory.construction.spec import SHARPNESS, ConstructionSpec
-from theory.loop_counts import Memoriser
+from theory.loop_counts import SUITED_CODING, Memoriser
 from theory.notation import check_p
 from theory.targets import Target, resolve_target
 
@@ -111,7 +110,7 @@ def _asked(options: Namespace) -> tuple[Target, ConstructionSpec]:
         dim=DIM if options.dim is None else options.dim,
         grid=grid,
         memoriser=memoriser,
-        coding=options.coding or default_coding(memoriser),
+        coding=options.coding or SUITED_CODING[memoriser],
         bits=bits,
         sharpness=SHARPNESS if options.sharpness is None else options.sharpness,
     )

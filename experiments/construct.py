@@ -11,38 +11,32 @@ import numpy as np
 
 from experiments import evaluate
 from theory.construction.cells import cell_count
-from theory.construction.certificate import Certificate, TargetFacts, certify
+from theory.construction.certificate import (
+    BOXES,
+    TOLERANCE,
+    Certificate,
+    TargetFacts,
+    certify,
+)
 from theory.construction.compile import Construction, compile_construction
 from theory.construction.evidence import STRIP_SAMPLES
 from theory.construction.labels import MOST_LABELS, cell_centres, every_cell
 from theory.construction.network import Network
 from theory.construction.spec import ConstructionSpec
-from theory.loop_counts import Coding, Memoriser, smallest_grid
+from theory.loop_counts import Memoriser, label_power, smallest_grid
 from theory.targets import Target
 
 __all__ = [
-    "STANDARD",
-    "TOLERANCE",
     "Cost",
     "affordable",
     "certificate_of",
     "cost_of",
     "default_bits",
-    "default_coding",
     "softmax_of",
     "target_facts",
 ]
 
-STANDARD: tuple[tuple[Memoriser, Coding], ...] = (
-    ("increments", "sum"),
-    ("timestep", "rank"),
-    ("digits", "rank"),
-)
-"""The memorisers, each with the code that suits it."""
-
 BITS_BEYOND_GRID = 3  # digits below 1/m: the memoriser's error is a small share of the cells'
-TOLERANCE = 5e-3  # relative width of the error's enclosure
-BOXES = 1_000_000  # evaluated for it at most
 HYPOTHESES_BUDGET = 0.3  # of the search of moduli that looks for a jump
 # Measured on one core of an AMD EPYC, 2.6 GHz: seconds a loop, and a loop and a column of the batch
 SECONDS_A_LOOP = {"increments": 4e-5, "timestep": 3.5e-5, "digits": 2e-4}
@@ -72,11 +66,6 @@ class Cost:
     loops: int
     inputs: int
     seconds: float
-
-
-def default_coding(memoriser: Memoriser) -> Coding:
-    """Return the code that suits a memoriser: sum for increments, rank for the others."""
-    return dict(STANDARD)[memoriser]
 
 
 def default_bits(memoriser: Memoriser, grid: int) -> int | None:
@@ -115,20 +104,16 @@ def affordable(spec: ConstructionSpec, budget: float) -> Cost:
     limit = f"over the budget of {budget:g} s (about {cost.seconds:,.0f} s)"
     if math.isinf(cost.seconds):
         limit = f"over the {MOST_LABELS:,} labels that a table holds"
+    power = label_power(tokens=spec.tokens, dim=spec.dim, coding=spec.coding)
     raise ValueError(
         f"`grid`={spec.grid} needs {_count(cost.labels)} labels, {_count(cost.loops)} loops and "
-        f"{_count(cost.inputs)} inputs, {limit} (labels grow like m^{_label_power(spec)}): {cure}"
+        f"{_count(cost.inputs)} inputs, {limit} (labels grow like m^{power}): {cure}"
     )
 
 
 def _count(number: int) -> str:
     """A number, or its power of ten where it is long."""
     return f"{number:,}" if number < LONG else f"about 10^{math.log10(number):.0f}"
-
-
-def _label_power(spec: ConstructionSpec) -> int:
-    """The power of m in the number of labels."""
-    return (spec.tokens + (spec.coding == "sum")) * spec.dim
 
 
 def _largest_affordable(spec: ConstructionSpec, budget: float) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.construct import STANDARD
+from theory.loop_counts import SUITED_CODING, Coding, label_power
 from theory.rates import holder_exponent
 from theory.slopes import SlopeFit, fit_slope
 from theory.verdict import Finding, Verdict
@@ -47,14 +47,14 @@ def constructed_slope(curve: Sequence[Row]) -> SlopeFit | None:
     )
 
 
-def expected_slope(*, tokens: int, dim: int, p: float, holder: float, coding: str) -> float:
+def expected_slope(*, tokens: int, dim: int, p: float, holder: float, coding: Coding) -> float:
     """Return the slope of the explicit inequality at the construction's own loop counts.
 
     It falls like δ^min(s, d/p), like δ^s for N = 1, the error at least as fast: faster for p > d
     where tokens that share cells are answered with f there.  Labels grow like δ^{-(N+1)d} on the
     sum code, δ^{-Nd} on the rank code.
     """
-    power = (tokens + (coding == "sum")) * dim
+    power = label_power(tokens=tokens, dim=dim, coding=coding)
     exponent = min(holder, 1.0) if tokens == 1 else min(holder, 1.0, dim / p)
     return -exponent / power
 
@@ -62,7 +62,7 @@ def expected_slope(*, tokens: int, dim: int, p: float, holder: float, coding: st
 def constructed_findings(facts: Row, certificates: Sequence[Row]) -> list[Finding]:
     """Return what the constructed networks of one target and shape show."""
     findings = []
-    for memoriser, coding in STANDARD:
+    for memoriser, coding in SUITED_CODING.items():
         own = [row for row in certificates if row["memoriser"] == memoriser]
         if own:
             findings.append(_inequality_finding(memoriser, coding, own))
@@ -70,7 +70,7 @@ def constructed_findings(facts: Row, certificates: Sequence[Row]) -> list[Findin
     return findings
 
 
-def _inequality_finding(memoriser: str, coding: str, own: Sequence[Row]) -> Finding:
+def _inequality_finding(memoriser: str, coding: Coding, own: Sequence[Row]) -> Finding:
     """Does every constructed network keep the explicit inequality, and does that say something?"""
     claim = f"constructed networks ({memoriser}, {coding} code) keep the explicit inequality"
     by = {word: [r for r in own if r["verdict"] == word] for word in map(str, Verdict)}
@@ -90,7 +90,7 @@ def _inequality_finding(memoriser: str, coding: str, own: Sequence[Row]) -> Find
     return Finding(claim, Verdict.HOLDS, reason + f"; informative from r = {first} on", evidence)
 
 
-def _slope_finding(facts: Row, memoriser: str, coding: str, own: Sequence[Row]) -> Finding:
+def _slope_finding(facts: Row, memoriser: str, coding: Coding, own: Sequence[Row]) -> Finding:
     """Does the error of the constructed networks fall at least at the inequality's rate?"""
     holder = facts["smoothness"]["exponent"]
     expected = expected_slope(

@@ -13,16 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from experiments.construct import STANDARD
 from experiments.figure_rows import slug, write_rows
 from theory.construction.coding import label_form
 from theory.construction.compile import Construction, compile_construction
 from theory.construction.exact import exact_output
-from theory.construction.labels import cell_centres, every_cell, labels_in_use
+from theory.construction.labels import (
+    cell_centres,
+    every_cell,
+    grid_coordinates,
+    labels_in_use,
+)
 from theory.construction.network import Form
 from theory.construction.oracle import oracle_cells
 from theory.construction.reference import reference_output, reference_states
 from theory.construction.spec import ConstructionSpec
+from theory.loop_counts import SUITED_CODING
 from theory.targets import Target, resolve_target
 
 __all__ = [
@@ -98,7 +103,7 @@ def arithmetic_rows(
     rows: list[Row] = []
     f = resolve_target(target)
     for done, grid in enumerate(grids, start=1):
-        for memoriser, coding in STANDARD:
+        for memoriser, coding in SUITED_CODING.items():
             bits = grid.bit_length() + 3 if memoriser == "digits" else None
             # strips wide enough for float32: x in strip widths must be below 2^24
             spec = ConstructionSpec(2, 1, grid, memoriser, coding, bits, sharpness=2**10)
@@ -202,8 +207,7 @@ def _accepted(found: Construction, x: Any, dtype: Any) -> bool:
 def _centre_outputs(construction: Construction, cells: Any) -> Any:
     """Exact outputs at the centres of cells (K, N), as fractions (K, N, d)."""
     spec = construction.spec
-    powers = np.array([spec.grid**i for i in range(spec.dim)], dtype=np.int64)
-    numerators = 2 * (cells[..., None] // powers % spec.grid) + 1
+    numerators = 2 * grid_coordinates(cells, spec) + 1
     return exact_output(construction.network, numerators, denominator=2 * spec.grid).fractions
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from theory.bounds import BoundRow, Moduli, Side
 from theory.continuity import ModulusLowerCurve, modulus_lower_bound
 from theory.explicit import explicit_bound
-from theory.loop_counts import Memoriser
+from theory.loop_counts import SUITED_CODING, Memoriser
 from theory.notation import KINDS, Kind, check_delta, check_loops
 from theory.targets import Target, equivariance_gap, equivariance_witness, own_functions
 from theory.theorem import Placement, theorem_3_6_bound
@@ -190,7 +190,7 @@ def bound_function(
             p=p,
             oscillation=oscillation,
             memoriser=memoriser,
-            coding="sum" if version == "increments" else "rank",
+            coding=SUITED_CODING[memoriser],
             slope=slope,
             trivial=trivial,
             trivial_stderr=trivial_stderr,

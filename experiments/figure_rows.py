@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.construct import STANDARD
 from experiments.constructed import constructed_curve, constructed_slope
 from experiments.records import write_atomically
 from theory import rates
 from theory.bounds import TERM_NAMES, BoundRow
+from theory.loop_counts import SUITED_CODING
 
 __all__ = ["BOUND_LABELS", "slug", "write_figure_rows", "write_rows"]
 
@@ -128,7 +128,7 @@ def _error_rows(
 def _constructed_rows(certificates: Sequence[Row]) -> list[Row]:
     """Rows of the constructed networks: both ends of every certified error."""
     rows = []
-    for memoriser, coding in STANDARD:
+    for memoriser, coding in SUITED_CODING.items():
         curve = constructed_curve(certificates, memoriser)
         fit = constructed_slope(curve)
         slope = f": slope {fit.slope:.2f}".replace("-", "−") if fit else ""

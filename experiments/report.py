@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from experiments import evaluate
-from experiments.construct import STANDARD
 from experiments.constructed import constructed_findings
 from experiments.figure_rows import BOUND_LABELS, slug, write_figure_rows, write_rows
 from experiments.records import write_atomically
@@ -17,6 +16,7 @@ from experiments.summary import NAMES, cells, findings, slope_of
 from experiments.tasks_construct import planned_specs
 from experiments.tasks_study import versions
 from theory.bounds import BoundRow, first_informative_loops
+from theory.loop_counts import SUITED_CODING
 from theory.rates import theorem_exponent
 from theory.targets import resolve_target
 
@@ -66,7 +66,7 @@ def _left_out(study: Study, facts: Row) -> dict[str, list[int]]:
             grids=list(study.config.grids),
             seconds=study.config.construct_seconds,
         )
-        for memoriser, _ in STANDARD
+        for memoriser in SUITED_CODING
     }
     return {memoriser: sorted(left) for memoriser, (_, left) in plans.items() if left}
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from experiments.config import StudyConfig, model_for
-from experiments.construct import STANDARD, cost_of
+from experiments.construct import cost_of
 from experiments.engine import Task, run_tasks
 from experiments.records import RowStore, digest
 from experiments.tasks_construct import (
@@ -28,6 +28,7 @@ from experiments.tasks_construct import (
     planned_specs,
 )
 from experiments.tasks_study import fit_rows, source_digest, theory_rows, versions
+from theory.loop_counts import SUITED_CODING
 from theory.targets import resolve_target
 
 __all__ = ["Study", "plan", "run_study"]
@@ -123,7 +124,7 @@ def plan_constructions(config: StudyConfig) -> tuple[list[Task], Task]:
     for tokens, dim in config.shapes:
         for name in config.targets:
             source = source_digest(resolve_target(name))
-            for memoriser, _ in STANDARD:
+            for memoriser in SUITED_CODING:
                 specs, _ = planned_specs(
                     tokens=tokens,
                     dim=dim,

@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any
 
 from experiments.construct import (
-    STANDARD,
     certificate_of,
     cost_of,
     default_bits,
@@ -17,7 +16,7 @@ from experiments.construction_rows import arithmetic_rows, memoriser_rows, stage
 from theory.construction.certificate import TargetFacts
 from theory.construction.compile import compile_construction
 from theory.construction.spec import ConstructionSpec
-from theory.loop_counts import Coding, Memoriser
+from theory.loop_counts import SUITED_CODING, Coding, Memoriser
 from theory.targets import resolve_target
 
 __all__ = [
@@ -48,7 +47,7 @@ def planned_specs(
     Grids left out come second, with their estimated seconds; grids with fewer cells than tokens do
     not count.
     """
-    coding: Coding = dict(STANDARD)[memoriser]
+    coding: Coding = SUITED_CODING[memoriser]
     specs, left_out = [], {}
     for grid in sorted(grids):
         if grid**dim < tokens:

@@ -4,3 +4,18 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
+
+import pytest
+
+
+@pytest.fixture
+def said(capfd):
+    """Run the command here; return its exit code, stdout and stderr."""
+
+    def run(*arguments):
+        from experiments.cli import main
+
+        code = main([str(argument) for argument in arguments])
+        return code, *capfd.readouterr()
+
+    return run

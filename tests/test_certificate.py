@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cases.constructions import make_spec
 
-from experiments.construct import default_bits, default_coding
+from experiments.construct import default_bits
 from experiments.evaluate import moduli_of
 from theory.construction import evidence
 from theory.construction.certificate import TargetFacts, certify
@@ -18,6 +18,7 @@ from theory.construction.compile import compile_construction
 from theory.construction.error import strip_measure
 from theory.construction.exact import exact_output
 from theory.construction.spec import ConstructionSpec
+from theory.loop_counts import SUITED_CODING
 from theory.targets import parse_target, resolve_target
 from theory.trivial import best_constant_error
 from theory.verdict import Finding, Verdict
@@ -45,7 +46,7 @@ MEMORISERS = ("timestep", "digits", "increments")
 
 
 def spec_of(memoriser, grid, *, tokens=2, dim=1, **more):
-    coding, bits = default_coding(memoriser), default_bits(memoriser, grid)
+    coding, bits = SUITED_CODING[memoriser], default_bits(memoriser, grid)
     return make_spec(tokens, dim, grid, memoriser, coding, bits=bits, **more)
 
 

@@ -57,17 +57,6 @@ def own(tmp_path):
 
 
 @pytest.fixture
-def said(capfd):
-    """Run the command here; return its exit code, stdout and stderr."""
-
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        return code, *capfd.readouterr()
-
-    return run
-
-
-@pytest.fixture
 def printed(said):
     """Run the command, which must succeed; return the JSON it prints."""
 

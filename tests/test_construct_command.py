@@ -2,16 +2,18 @@
 
 import json
 import math
+from functools import partial
 
 import pytest
 from test_certificate import KEYS, TERMS
 
 from approx import softmax_beta
-from experiments.cli import _parser, main
-from experiments.construct import cost_of, default_bits, default_coding, softmax_of
+from experiments.cli import _parser
+from experiments.construct import cost_of, default_bits, softmax_of
 from theory.construction.compile import compile_construction
 from theory.construction.files import load_network, save_network
 from theory.construction.spec import ConstructionSpec
+from theory.loop_counts import SUITED_CODING
 from theory.targets import parse_target
 
 SMALL = ["mean-field", "--grid", "4"]
@@ -40,14 +42,9 @@ def own(tmp_path):
 
 
 @pytest.fixture
-def said(capfd):
-    """Run the command here; return its exit code, stdout and stderr."""
-
-    def run(*arguments):
-        code = main(["construct", *map(str, arguments)])
-        return code, *capfd.readouterr()
-
-    return run
+def said(said):
+    """Run ``looprate construct`` here; return its exit code, stdout and stderr."""
+    return partial(said, "construct")
 
 
 @pytest.fixture
@@ -134,7 +131,7 @@ def test_options_reach_the_certificate(printed, arguments):
     assert found["tokens"] == int(asked.get("-N", 2))
     assert found["grid"] == int(asked["--grid"])
     assert found["bits"] == (2 if "--bits" in asked else None)
-    assert found["coding"] == asked.get("--coding", default_coding(found["memoriser"]))
+    assert found["coding"] == asked.get("--coding", SUITED_CODING[found["memoriser"]])
     assert found["sharpness"] == int(asked.get("--sharpness", 2**30))
 
 
@@ -261,7 +258,7 @@ def test_over_budget_says_which_grid_fits(refused, memoriser, shape):
     assert "over the budget of 0.3 s" in line or "labels that a table holds" in line
     fits = int(line.rpartition("grid <= ")[2].split()[0])
     tokens, dim = (int(shape[1]), 1) if shape[0] == "-N" else (2, 2)
-    coding = default_coding(memoriser)
+    coding = SUITED_CODING[memoriser]
     specs = [
         ConstructionSpec(tokens, dim, grid, memoriser, coding, default_bits(memoriser, grid))
         for grid in (fits, fits + 1)

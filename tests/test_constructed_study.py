@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from experiments.construct import STANDARD, cost_of, default_bits, target_facts
+from experiments.construct import cost_of, default_bits, target_facts
 from experiments.constructed import (
     constructed_curve,
     constructed_findings,
@@ -19,7 +19,7 @@ from experiments.tasks_construct import (
     lesson_rows,
     planned_specs,
 )
-from theory.loop_counts import construction_loops, last_label
+from theory.loop_counts import SUITED_CODING, construction_loops, last_label
 from theory.targets import parse_target
 
 GRIDS = (4, 6, 8, 12, 16, 24, 32)
@@ -35,7 +35,7 @@ def made_up(memoriser, error_at, verdict="holds", tokens=2):
     """Return certificates whose errors are a function of the grid."""
     rows = []
     for grid in GRIDS:
-        coding, bits = dict(STANDARD)[memoriser], default_bits(memoriser, grid)
+        coding, bits = SUITED_CODING[memoriser], default_bits(memoriser, grid)
         shape = {"tokens": tokens, "dim": 1, "coding": coding}
         rows.append(
             {
@@ -220,7 +220,7 @@ def check_rate(target, tokens, memoriser, grids):
     assert [row["grid"] for row in rows] == list(grids)
     assert all(row["verdict"] in ("holds", "vacuous") for row in rows)
     fit = constructed_slope(constructed_curve(rows, memoriser))
-    coding = dict(STANDARD)[memoriser]
+    coding = SUITED_CODING[memoriser]
     expected = expected_slope(tokens=tokens, dim=1, p=1.0, holder=1.0, coding=coding)
     assert abs(fit.slope - expected) <= 0.05
     printed = -1 / ((tokens + 1) + 1)  # the printed theorem's, looser than its own construction

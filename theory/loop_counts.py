@@ -23,9 +23,11 @@ from theory.notation import check_choice, check_dim, check_loops, check_tokens
 __all__ = [
     "CODINGS",
     "MEMORISERS",
+    "SUITED_CODING",
     "Coding",
     "Memoriser",
     "construction_loops",
+    "label_power",
     "largest_grid",
     "last_label",
     "paper_stage_loops",
@@ -38,6 +40,12 @@ Memoriser = Literal["increments", "timestep", "digits"]
 MEMORISERS: tuple[Memoriser, ...] = get_args(Memoriser)
 Coding = Literal["sum", "rank"]
 CODINGS: tuple[Coding, ...] = get_args(Coding)
+SUITED_CODING: dict[Memoriser, Coding] = {
+    "increments": "sum",
+    "timestep": "rank",
+    "digits": "rank",
+}
+"""The code that suits a memoriser: increments need neighbouring labels to have near values."""
 
 
 def printed_power(tokens: int, dim: int) -> int:
@@ -126,6 +134,12 @@ def last_label(grid: int, *, tokens: int, dim: int, coding: Coding) -> int:
     if check_choice(coding, "coding", CODINGS) == "sum":
         return 2 * cells * largest + 2 * (cells - 1) - (m - 1)
     return n * largest + n - 1
+
+
+def label_power(*, tokens: int, dim: int, coding: Coding) -> int:
+    """Power of m in the number of labels: (N+1)d on the sum code, Nd on the rank code."""
+    extra = check_choice(coding, "coding", CODINGS) == "sum"
+    return (check_tokens(tokens) + extra) * check_dim(dim)
 
 
 def construction_loops(

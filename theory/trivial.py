@@ -16,6 +16,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import qmc
 
 from theory.notation import check_dim, check_p, check_tokens
+from theory.values import values_of
 
 __all__ = ["best_constant_error"]
 
@@ -81,7 +82,8 @@ def best_constant_error(
         raise ValueError(f"`points` must be a power of two >= 2, got {points}")
     if replicates < 2:
         raise ValueError(f"`replicates` must be >= 2 for a standard error, got {replicates}")
-    samples = np.stack([_outputs(f, _cube(points, n, d, rng)) for _ in range(replicates)])
+    draws = (_cube(points, n, d, rng) for _ in range(replicates))
+    samples = np.stack([values_of(f, x, name="f", where="on the cube") for x in draws])
     constant = np.array([_best_constant(samples[..., i].ravel(), exponent) for i in range(d)])
     gaps = np.abs(samples - constant)  # (replicates, points, N, d)
     if math.isinf(exponent):
@@ -96,16 +98,6 @@ def _cube(points: int, tokens: int, dim: int, rng: np.random.Generator) -> Array
     """Scrambled Sobol points of the cube, shape (points, N, d)."""
     sampler = qmc.Sobol(tokens * dim, scramble=True, seed=rng)
     return sampler.random(points).reshape(points, tokens, dim)
-
-
-def _outputs(f: Callable[[Array], Array], x: Array) -> Array:
-    """Values of f as float64, checked."""
-    y = np.asarray(f(x), dtype=np.float64)
-    if y.shape != x.shape:
-        raise ValueError(f"`f` must map shape {x.shape} to itself, got {y.shape}")
-    if not np.isfinite(y).all():
-        raise ValueError("`f` must return finite values, got inf or nan on the cube")
-    return y
 
 
 def _best_constant(values: Array, p: float) -> float:

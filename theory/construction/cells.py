@@ -19,7 +19,7 @@ from theory.construction.compile import Construction
 from theory.construction.digits import digit_lattice, digits_value
 from theory.construction.exact import exact_output
 from theory.construction.increments import increment_lattice, increments_value
-from theory.construction.labels import every_cell
+from theory.construction.labels import every_cell, grid_coordinates
 from theory.construction.lazy import LIMIT
 from theory.construction.oracle import oracle_labels
 from theory.construction.spec import ConstructionSpec
@@ -109,8 +109,7 @@ def run_cells(
             f"got {spec.sharpness} at grid={spec.grid}; 2^30 is sharp enough"
         )
     cells, copies = every_cell(spec)
-    powers = np.array([spec.grid**i for i in range(spec.dim)], dtype=np.int64)
-    lines = cells[..., None] // powers % spec.grid * spec.sharpness  # in strip widths
+    lines = grid_coordinates(cells, spec) * spec.sharpness  # in strip widths
     low = np.where(lines > 0, lines + 1, 0)
     points = [lines + spec.sharpness // 2 + spec.sharpness % 2, low, lines + spec.sharpness]
     inside = strip_points(spec, strips, rng)

@@ -32,7 +32,10 @@ from theory.notation import check_p
 from theory.targets import Target
 from theory.verdict import Finding, Verdict
 
-__all__ = ["Certificate", "TargetFacts", "Term", "certify"]
+__all__ = ["BOXES", "TOLERANCE", "Certificate", "TargetFacts", "Term", "certify"]
+
+TOLERANCE = 5e-3  # relative width of the error's enclosure
+BOXES = 1_000_000  # evaluated for it at most
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,8 @@ def certify(
     target: Target,
     facts: TargetFacts,
     *,
-    tolerance: float = 5e-3,
-    budget: int = 1_000_000,
+    tolerance: float = TOLERANCE,
+    budget: int = BOXES,
     seed: int = 0,
     report: Callable[[float], None] | None = None,
 ) -> Certificate:

@@ -29,8 +29,8 @@ from fractions import Fraction
 from theory.construction.coding import label_form
 from theory.construction.increments import Lattice
 from theory.construction.labels import LabelTable
-from theory.construction.network import Affine, Unit
-from theory.construction.parts import Decoder, Part
+from theory.construction.network import Affine, Decoder, Unit
+from theory.construction.parts import Part
 from theory.construction.spec import ConstructionSpec
 
 __all__ = ["digit_lattice", "digits_part", "digits_value"]

@@ -29,9 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.construction.cells import CellRun
-from theory.construction.labels import LabelTable
+from theory.construction.labels import LabelTable, grid_coordinates
 from theory.construction.oracle import oracle_labels
 from theory.construction.spec import ConstructionSpec
+from theory.enclosure.boxes import cell_boxes
 from theory.enclosure.forms import enclose
 from theory.enclosure.integral import error_integral, norm_from_integral
 from theory.enclosure.intervals import Interval
@@ -44,7 +45,6 @@ __all__ = [
     "enclosed_error",
     "memoriser_error",
     "memoriser_norm",
-    "powers_of",
     "strip_measure",
 ]
 
@@ -201,7 +201,7 @@ class _Aim:
         if not chosen.any():
             return 0.0, 0.0
         cells, answers, weights = _all_orders(self.problem, chosen, outputs)
-        low, high = _boxes(cells, self.problem.spec, strips=False)
+        low, high = _boxes(cells, self.problem.spec)
         found = error_integral(
             self.problem.target,
             low,
@@ -232,14 +232,13 @@ def _all_orders(
 
 
 def _boxes(
-    cells: Integers, spec: ConstructionSpec, *, strips: bool
+    cells: Integers, spec: ConstructionSpec
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Corners of cells (K, N) as nearest floats (K, N, d), with or without their lower strips."""
-    cut = Fraction(0 if strips else 1, spec.slope)
+    """Corners of cells (K, N) without their lower strips, as nearest floats (K, N, d)."""
+    lines = grid_coordinates(cells, spec)
+    cut = Fraction(1, spec.slope)
     low = [float(Fraction(j, spec.grid) + (cut if j else 0)) for j in range(spec.grid)]
-    high = [float(Fraction(j + 1, spec.grid)) for j in range(spec.grid)]
-    lines = cells[..., None] // powers_of(spec.grid, spec.dim) % spec.grid
-    return np.array(low)[lines], np.array(high)[lines]
+    return np.array(low)[lines], cell_boxes(lines, spec.grid)[1]
 
 
 def _strip_integral(problem: ErrorProblem) -> float:
@@ -258,7 +257,8 @@ def _reach(problem: ErrorProblem) -> NDArray[np.float64]:
     """Upper bounds (d,) of |y - f| over the cube, for y between the labels of a coordinate."""
     every = np.ones(len(problem.run.cells), dtype=bool)
     cells, _, _ = _all_orders(problem, every, problem.run.centres)
-    low, high = _boxes(cells, problem.spec, strips=True)  # floats that neighbours share: they cover
+    lines = grid_coordinates(cells, problem.spec)
+    low, high = cell_boxes(lines, problem.spec.grid)  # floats that neighbours share: they cover
     ends = np.array(problem.table.ranges, dtype=object)  # (d, 2)
     labels = Interval(_interval(ends[:, 0]).lo, _interval(ends[:, 1]).hi)
     parts = (slice(k, k + CHUNK) for k in range(0, len(low), CHUNK))
@@ -292,8 +292,3 @@ def _interval(values: Fractions) -> Interval:
     exact = np.asarray(near.astype(object) == values, dtype=bool)
     low, high = np.nextafter(near, -np.inf), np.nextafter(near, np.inf)
     return Interval(np.where(exact, near, low), np.where(exact, near, high))
-
-
-def powers_of(base: int, count: int) -> Integers:
-    """1, base, base^2, ..."""
-    return np.array([base**i for i in range(count)], dtype=np.int64)

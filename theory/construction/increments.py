@@ -33,8 +33,8 @@ from itertools import pairwise
 
 from theory.construction.coding import label_form, largest_label
 from theory.construction.labels import LabelTable
-from theory.construction.network import Affine, Unit
-from theory.construction.parts import Decoder, Part
+from theory.construction.network import Affine, Decoder, Unit
+from theory.construction.parts import Part
 from theory.construction.spec import ConstructionSpec
 
 __all__ = ["Lattice", "increment_lattice", "increments_part", "increments_value"]

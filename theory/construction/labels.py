@@ -34,8 +34,17 @@ from numpy.typing import NDArray
 from theory.construction.coding import label
 from theory.construction.contextual import contextual_code
 from theory.construction.spec import ConstructionSpec
+from theory.values import values_of
 
-__all__ = ["LabelTable", "cell_centres", "every_cell", "label_table", "labels_in_use"]
+__all__ = [
+    "LabelTable",
+    "cell_centres",
+    "every_cell",
+    "grid_coordinates",
+    "label_table",
+    "labels_in_use",
+    "powers_of",
+]
 
 VALUE_BITS = 40  # of the largest value; eta, sums and scaled sums of such stay exact in 64 bits
 MOST_LABELS = 2**21  # linear filling multiplies a value by a count of labels in 64 bits
@@ -113,11 +122,19 @@ def every_cell(spec: ConstructionSpec) -> tuple[Integers, Integers]:
     return cells, copies
 
 
+def grid_coordinates(cells: Integers, spec: ConstructionSpec) -> Integers:
+    """Return b_0..b_{d-1} of cells (K, N), whose numbers are Σ b_i m^i, as (K, N, d)."""
+    return np.asarray(cells[..., None] // powers_of(spec.grid, spec.dim) % spec.grid)
+
+
+def powers_of(base: int, count: int) -> Integers:
+    """1, base, base^2, ..."""
+    return np.array([base**i for i in range(count)], dtype=np.int64)
+
+
 def cell_centres(cells: Integers, spec: ConstructionSpec) -> NDArray[np.float64]:
     """Return the centres of cells (K, N) as inputs (K, N, d)."""
-    powers = np.array([spec.grid**i for i in range(spec.dim)], dtype=np.int64)
-    coordinates = cells[..., None] // powers % spec.grid
-    return (coordinates + 0.5) / spec.grid
+    return (grid_coordinates(cells, spec) + 0.5) / spec.grid
 
 
 def label_table(target: Callable[[Any], Any], spec: ConstructionSpec) -> LabelTable:
@@ -203,13 +220,7 @@ def _centre_values(
     target: Callable[[Any], Any], cells: Integers, spec: ConstructionSpec
 ) -> NDArray[np.float64]:
     """Values of the target at cell centres, checked."""
-    centres = cell_centres(cells, spec)
-    values = np.asarray(target(centres), dtype=np.float64)
-    if values.shape != centres.shape:
-        raise ValueError(f"`target` must map shape {centres.shape} to itself, got {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError("`target` must return finite values, got inf or nan at a cell centre")
-    return values
+    return values_of(target, cell_centres(cells, spec), name="target", where="at a cell centre")
 
 
 def _rounded(values: NDArray[np.float64]) -> _Rounded:

@@ -206,19 +206,19 @@ class LazyForm:
 
     def _follow_chain(self) -> Integers:
         """Sum oldest parts first, so that what did not change since last time is not redone."""
-        old, chain = self._chain, []
-        total: Integers | None = None
+        old = self._chain
+        chain: list[tuple[tuple[Node, int], Integers]] = []
         for place, node in enumerate(sorted(self.combination, key=lambda node: node.serial)):
             part = (node, self.combination[node])
             if place < len(old) and old[place][0] == part:
                 total = old[place][1]
             else:
                 old = []
-                total = node.array if part == (node, 1) and not place else _plus(total, *part)
+                before = chain[-1][1] if chain else None
+                total = node.array if part == (node, 1) and not place else _plus(before, *part)
             chain.append((part, total))
         self._chain = chain
-        assert total is not None
-        return total
+        return chain[-1][1]
 
 
 def add_combination(out: Integers | None, combination: Combination) -> Integers | None:

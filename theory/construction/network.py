@@ -27,10 +27,13 @@ from numpy.typing import NDArray
 
 from theory.notation import check_loops
 
-__all__ = ["Affine", "Block", "Form", "Head", "Network", "Unit"]
+__all__ = ["Affine", "Block", "Decoder", "Form", "Head", "Network", "Unit"]
 
 Form = Mapping[str, int]
 """A linear form in the rows: row -> weight; rows left out have weight 0."""
+
+Decoder = tuple[tuple[Mapping[str, Fraction], Fraction], ...]
+"""L2: the weights and the bias of each output coordinate."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class Network:
 
     block: Block
     encoder: Mapping[str, Affine]
-    decoder: tuple[tuple[Mapping[str, Fraction], Fraction], ...]
+    decoder: Decoder
     eta: Mapping[str, tuple[int, ...]]
     loops: int
 

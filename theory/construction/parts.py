@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from theory.construction.network import Affine, Block, Form, Head, Unit
 
-__all__ = ["Decoder", "Part", "join"]
-
-Decoder = tuple[tuple[Mapping[str, Fraction], Fraction], ...]
-"""L2: the weights and the bias of each output coordinate."""
+__all__ = ["Part", "join"]
 
 
 @dataclass(frozen=True)

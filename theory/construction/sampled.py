@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from theory.construction.error import ErrorProblem, powers_of
+from theory.construction.error import ErrorProblem
+from theory.construction.labels import powers_of
 
 __all__ = ["sampled_error"]
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from theory.construction.coding import label_form
 from theory.construction.labels import LabelTable
-from theory.construction.network import Affine, Unit
-from theory.construction.parts import Decoder, Part
+from theory.construction.network import Affine, Decoder, Unit
+from theory.construction.parts import Part
 from theory.construction.spec import ConstructionSpec
 
 __all__ = ["timestep_part", "timestep_value"]
