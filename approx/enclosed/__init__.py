@@ -1,0 +1,9 @@
+"""Torch modules on enclosures: what a trained network does on a whole box of inputs.
+
+``enclosed`` follows a module operation by operation; the result can be given to everything that
+takes a target: lower bounds of moduli, enclosures on boxes, certified upper bounds.
+"""
+
+from approx.enclosed.module import EnclosedModule, enclosed
+
+__all__ = ["EnclosedModule", "enclosed"]

@@ -1,0 +1,276 @@
+"""What each ATen operation is on enclosures.
+
+A function has the signature of the operation it stands for; at least one argument is an
+:class:`~theory.enclosure.arrays.EnclosureArray`, the others are numbers and NumPy arrays.  Only the
+operations that every enclosure has are used, so that new kinds of enclosures work, too; the error
+function is the exception.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from approx.enclosed.error_function import erf, gelu
+from theory.enclosure.arrays import EnclosureArray
+from theory.enclosure.namespace import ARRAY_NAMESPACE
+
+__all__ = ["OPERATIONS"]
+
+LARGEST_PAIRWISE = 8  # entries of a softmax that are compared pair by pair, which is sharper
+
+
+# -- arithmetic ------------------------------------------------------------------------------------
+def _add(a: Any, b: Any, alpha: float = 1) -> Any:
+    return a + (b if alpha == 1 else b * alpha)
+
+
+def _sub(a: Any, b: Any, alpha: float = 1) -> Any:
+    return a - (b if alpha == 1 else b * alpha)
+
+
+def _addmm(bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Any:
+    product = a @ b
+    return _add(product if alpha == 1 else product * alpha, bias, beta)
+
+
+def _pow(x: Any, exponent: Any) -> Any:
+    return 1 / x.sqrt() if exponent == -0.5 else x**exponent
+
+
+# -- functions of one number -----------------------------------------------------------------------
+def _sigmoid(x: Any) -> Any:
+    """Through tanh, whose slopes are sharp."""
+    return (x * 0.5).tanh() * 0.5 + 0.5
+
+
+def _clamp(x: Any, low: Any = None, high: Any = None) -> Any:
+    return ARRAY_NAMESPACE.clip(x, low, high)
+
+
+def _leaky_relu(x: Any, slope: float = 0.01) -> Any:
+    if not 0 <= slope <= 1:
+        raise ValueError(f"leaky_relu needs a slope from 0 to 1, got {slope:g}")
+    return x.maximum(x * slope)
+
+
+# -- shapes ----------------------------------------------------------------------------------------
+def _axis(x: Any, dim: int) -> int:
+    """Return an axis as a number >= 0."""
+    return range(x.ndim)[dim]
+
+
+def _along(dim: int, part: Any) -> tuple[Any, ...]:
+    """Return the index that takes ``part`` of axis ``dim``."""
+    return (*(slice(None),) * dim, part)
+
+
+def _permute(x: Any, dims: Sequence[int]) -> Any:
+    """By exchanges of two axes, the only ones enclosures have."""
+    order = list(range(x.ndim))
+    for place, dim in enumerate(dims):
+        at = order.index(_axis(x, dim))
+        if at != place:
+            x = x.swapaxes(place, at)
+            order[place], order[at] = order[at], order[place]
+    return x
+
+
+def _expand(x: Any, sizes: Sequence[int], *, implicit: bool = False) -> Any:
+    lead = len(sizes) - x.ndim
+    own = (1,) * lead + tuple(x.shape)
+    shape = tuple(have if want == -1 else want for have, want in zip(own, sizes, strict=True))
+    return x if shape == x.shape else x + np.zeros(shape)
+
+
+def _unsqueeze(x: Any, dim: int) -> Any:
+    return x[_along(range(x.ndim + 1)[dim], None)]
+
+
+def _squeeze(x: Any, dim: Any = None) -> Any:
+    dims = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
+    gone = {_axis(x, k) for k in dims}
+    return x.reshape(tuple(n for k, n in enumerate(x.shape) if not (k in gone and n == 1)))
+
+
+def _select(x: Any, dim: int, index: int) -> Any:
+    return x[_along(_axis(x, dim), index)]
+
+
+def _slice(
+    x: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Any:
+    return x[_along(_axis(x, dim), slice(start, end, step))]
+
+
+def _unbind(x: Any, dim: int = 0) -> list[Any]:
+    axis = _axis(x, dim)
+    return [x[_along(axis, k)] for k in range(x.shape[axis])]
+
+
+def _split(x: Any, sizes: Any, dim: int = 0) -> list[Any]:
+    total = x.shape[_axis(x, dim)]
+    if isinstance(sizes, int):
+        sizes = [min(sizes, total - k) for k in range(0, total, sizes)]
+    ends = np.cumsum([0, *sizes]).tolist()
+    return [_slice(x, dim, a, b) for a, b in itertools.pairwise(ends)]
+
+
+def _cat(parts: Sequence[Any], dim: int = 0) -> Any:
+    """By products with zeros and ones: each part at its place, then their sum."""
+    axis = _axis(parts[0], dim)
+    sizes = [part.shape[axis] for part in parts]
+    placed, eye = [], np.eye(sum(sizes))
+    for part, end in zip(parts, np.cumsum(sizes).tolist(), strict=True):
+        moved = part.swapaxes(axis, -1) if part.ndim > 1 else part[None]
+        placed.append(moved @ eye[end - part.shape[axis] : end])
+    total = functools.reduce(operator.add, placed)
+    return total.swapaxes(axis, -1) if parts[0].ndim > 1 else total[0]
+
+
+def _stack(parts: Sequence[Any], dim: int = 0) -> Any:
+    axis = range(parts[0].ndim + 1)[dim]
+    return _cat([part[_along(axis, None)] for part in parts], axis)
+
+
+def _same(x: Any, *_: Any, **settings: Any) -> Any:
+    """Copies and casts: the value stays."""
+    if settings.get("dtype") not in (None, torch.float64):
+        raise ValueError(
+            f"a cast to {settings['dtype']} rounds, which has no enclosure; stay in float64"
+        )
+    return x
+
+
+# -- over axes -------------------------------------------------------------------------------------
+def _over(how: str) -> Callable[..., Any]:
+    """Return a reduction over axes with torch's arguments."""
+
+    def reduction(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+        axis = tuple(dim) if isinstance(dim, list | tuple) and len(dim) else dim
+        axis = None if axis == [] or axis == () else axis
+        return getattr(_same(x, dtype=dtype), how)(axis, keepdims=keepdim)
+
+    return reduction
+
+
+def _var(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Any:
+    axis = tuple(dim) if dim else tuple(range(x.ndim))
+    count = math.prod(x.shape[k] for k in axis)
+    gap = x - x.mean(axis, keepdims=True)
+    return (gap**2).sum(axis, keepdims=keepdim) / (count - correction)
+
+
+def _softmax(x: Any, dim: int, *_: Any, **__: Any) -> Any:
+    """Return 1 / Σ_j exp(x_j - x_i); for two entries (1 ± tanh((x_0 - x_1)/2))/2.
+
+    Either has the exact range if the entries vary on their own; a quotient of sums has not.
+    """
+    axis = _axis(x, dim)
+    x = x.swapaxes(axis, -1)
+    if x.shape[-1] == 2:
+        half = ((x[..., :1] - x[..., 1:]) * 0.5).tanh()
+        weights = half * np.array([0.5, -0.5]) + 0.5
+    elif x.shape[-1] <= LARGEST_PAIRWISE:
+        others = 1.0 - np.eye(x.shape[-1])  # an entry less itself is 0, which slopes cannot know
+        gaps = (x[..., None, :] - x[..., :, None]) * others
+        weights = 1 / gaps.exp().sum(-1)
+    else:
+        grown = (x - ARRAY_NAMESPACE.constant_near_max(x, -1)).exp()  # a constant has no slope
+        weights = grown / grown.sum(-1, keepdims=True)
+    return weights.swapaxes(axis, -1)
+
+
+def _layer_norm(x: Any, shape: Sequence[int], weight: Any, bias: Any, eps: float) -> list[Any]:
+    axes = tuple(range(x.ndim - len(shape), x.ndim))
+    gap = x - x.mean(axes, keepdims=True)
+    scaled = gap * (1 / ((gap**2).mean(axes, keepdims=True) + eps).sqrt())
+    scaled = scaled if weight is None else scaled * weight
+    return [scaled if bias is None else scaled + bias, None, None]
+
+
+def _divided(a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:
+    if rounding_mode is not None:
+        raise ValueError("a division that rounds has no enclosure")
+    return a / b
+
+
+def _larger(a: Any, b: EnclosureArray) -> Any:
+    return ARRAY_NAMESPACE.maximum(a, b)
+
+
+def _smaller(a: Any, b: EnclosureArray) -> Any:
+    return ARRAY_NAMESPACE.minimum(a, b)
+
+
+#: Name of an ATen operation -> what it is on enclosures.
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "add": _add,
+    "sub": _sub,
+    "rsub": lambda a, b, alpha=1: _sub(b, a, alpha),
+    "mul": lambda a, b: a * b,
+    "div": _divided,
+    "neg": lambda x: -x,
+    "abs": abs,
+    "mm": lambda a, b: a @ b,
+    "bmm": lambda a, b: a @ b,
+    "addmm": _addmm,
+    "baddbmm": _addmm,
+    "pow": _pow,
+    "square": lambda x: x**2,
+    "sqrt": lambda x: x.sqrt(),
+    "rsqrt": lambda x: 1 / x.sqrt(),
+    "reciprocal": lambda x: 1 / x,
+    "exp": lambda x: x.exp(),
+    "sin": lambda x: x.sin(),
+    "cos": lambda x: x.cos(),
+    "tanh": lambda x: x.tanh(),
+    "sigmoid": _sigmoid,
+    "silu": lambda x: x * _sigmoid(x),
+    "erf": erf,
+    "gelu": gelu,
+    "relu": lambda x: x.maximum(0.0),
+    "leaky_relu": _leaky_relu,
+    "clamp": _clamp,
+    "clamp_min": _clamp,
+    "clamp_max": lambda x, high: _clamp(x, None, high),
+    "hardtanh": lambda x, low=-1.0, high=1.0: _clamp(x, low, high),
+    "maximum": _larger,
+    "minimum": _smaller,
+    "view": lambda x, shape: x.reshape(tuple(shape)),
+    "_unsafe_view": lambda x, shape: x.reshape(tuple(shape)),
+    "reshape": lambda x, shape: x.reshape(tuple(shape)),
+    "permute": _permute,
+    "transpose": lambda x, a, b: x.swapaxes(_axis(x, a), _axis(x, b)),
+    "t": lambda x: x.swapaxes(0, -1),
+    "expand": _expand,
+    "unsqueeze": _unsqueeze,
+    "squeeze": _squeeze,
+    "select": _select,
+    "slice": _slice,
+    "unbind": _unbind,
+    "split": _split,
+    "split_with_sizes": _split,
+    "cat": _cat,
+    "stack": _stack,
+    "clone": _same,
+    "detach": _same,
+    "alias": _same,
+    "contiguous": _same,
+    "_to_copy": _same,
+    "sum": _over("sum"),
+    "mean": _over("mean"),
+    "amax": _over("amax"),
+    "amin": _over("amin"),
+    "var": _var,
+    "_softmax": _softmax,
+    "_safe_softmax": _softmax,
+    "native_layer_norm": _layer_norm,
+}

@@ -1,0 +1,236 @@
+"""From a torch module to a list of operations that holds for every batch size.
+
+The module is traced to ATen operations for two batch sizes; where the two graphs differ they must
+differ in whole multiples of the batch size.  What depends on weights alone is computed by torch
+once; the rest is left to the functions of :mod:`approx.enclosed.operations`.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from approx.enclosed.operations import OPERATIONS
+from theory.enclosure.arrays import EnclosureArray
+
+__all__ = ["Program", "traced"]
+
+BATCHES = (11, 13)  # primes: a number that is 11 k in one trace and 13 k in the other is k B
+CURE = "only lower bounds of its moduli are available"
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """The result of an earlier operation."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class _Items:
+    """A size that is a multiple of the batch size."""
+
+    factor: int
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One operation: where its result goes, its arguments, and which results end with it."""
+
+    name: str
+    function: Callable[..., Any]
+    args: Any
+    kwargs: Any
+    on_constants: bool
+    spent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Program:
+    """A traced module as a function of enclosures (B, N, d).
+
+    Attributes
+    ----------
+    start, result : str
+        Names of the input and of the output.
+    constants : mapping of str to Tensor
+        What depends on the weights alone.
+    steps : tuple
+        The operations, in order.
+    """
+
+    start: str
+    result: str
+    constants: Mapping[str, Tensor]
+    steps: tuple[_Step, ...]
+
+    def __call__(self, x: EnclosureArray) -> Any:
+        """Return the output on an enclosure of shape (B, N, d)."""
+        known: dict[str, Any] = {self.start: x}
+        for step in self.steps:
+            values = _Values(known, self.constants, x.shape[0], tensors=step.on_constants)
+            known[step.name] = step.function(*values(step.args), **values(step.kwargs))
+            for name in step.spent:  # jets are large: none is kept longer than needed
+                known.pop(name, None)
+        return _Values(known, self.constants, x.shape[0], tensors=False)(_Slot(self.result))
+
+
+@dataclass(frozen=True)
+class _Values:
+    """Puts values in the place of slots and sizes; tensors become arrays unless asked for."""
+
+    known: Mapping[str, Any]
+    constants: Mapping[str, Tensor]
+    batch: int
+    tensors: bool
+
+    def __call__(self, item: Any) -> Any:
+        if isinstance(item, _Items):
+            return item.factor * self.batch
+        if isinstance(item, _Slot):
+            found = self.known[item.name] if item.name in self.known else self.constants[item.name]
+            return found.numpy() if isinstance(found, Tensor) and not self.tensors else found
+        if isinstance(item, dict):
+            return {key: self(value) for key, value in item.items()}
+        return type(item)(self(part) for part in item) if isinstance(item, tuple | list) else item
+
+
+def traced(module: nn.Module, *, tokens: int, dim: int, name: str) -> Program:
+    """Return what a module in float64 computes on (B, N, d), for every B.
+
+    Parameters
+    ----------
+    module : nn.Module
+    tokens, dim : int
+        N and d.
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    ValueError
+        If the module cannot be traced (its course depends on values), depends on the batch size,
+        or does something that has no enclosure.
+    """
+    graphs = [_graph(module, (size, tokens, dim), name) for size in BATCHES]
+    pairs = list(zip(graphs[0].graph.nodes, graphs[1].graph.nodes, strict=False))
+    alike = len(graphs[0].graph.nodes) == len(graphs[1].graph.nodes)
+    if not alike or any(a.op != b.op or a.target != b.target for a, b in pairs):
+        raise ValueError(f"{name} does other things for other batch sizes: {CURE}")
+    constants: dict[str, Tensor] = {}
+    moving: set[str] = set()  # what depends on the input
+    steps: list[_Step] = []
+    start = result = ""
+    for node, twin in pairs:
+        if node.op == "placeholder":
+            start = node.name
+            moving.add(start)
+        elif node.op == "get_attr":
+            constants[node.name] = operator.attrgetter(str(node.target))(graphs[0]).detach()
+        elif node.op == "output":
+            result = _slot(node.args[0], name).name
+        else:
+            args = _merged((node.args, node.kwargs), (twin.args, twin.kwargs), name)
+            step = _step(node, args, moving, name)
+            fixed = step.on_constants and not _sized(args)
+            if fixed and all(n.name in constants for n in node.all_input_nodes):
+                values = _Values({}, constants, 0, tensors=True)
+                constants[node.name] = step.function(*values(step.args), **values(step.kwargs))
+            else:
+                steps.append(step)
+    return Program(start, result, constants, _with_ends(steps, result))
+
+
+def _graph(module: nn.Module, shape: tuple[int, ...], name: str) -> fx.GraphModule:
+    """Trace a module to operations that change nothing in place, attention as products."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    learning = copy.deepcopy(module).requires_grad_(True)  # torch's fused layers step aside
+    pure = torch.func.functionalize(learning, remove="mutations")
+    try:
+        with warnings.catch_warnings(), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+            warnings.simplefilter("ignore")  # torch's own
+            graph = make_fx(pure)(torch.full(shape, 0.4, dtype=torch.float64))
+    except Exception as error:  # whatever a module may raise when its course depends on values
+        said = " ".join(str(error).split()).partition(". ")[0]
+        raise ValueError(f"{name} cannot be traced ({said}): {CURE}") from error
+    graph.graph.eliminate_dead_code()
+    return graph
+
+
+def _step(node: fx.Node, args: Any, moving: set[str], name: str) -> _Step:
+    """Return one operation: on enclosures if it depends on the input, else by torch."""
+    target: Any = node.target
+    if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()):
+        raise ValueError(f"{name} draws random numbers ({target}): {CURE}")
+    depends = any(n.name in moving for n in node.all_input_nodes)
+    if not depends:
+        return _Step(node.name, target, args[0], args[1], True)
+    moving.add(node.name)
+    if target is operator.getitem:
+        return _Step(node.name, target, args[0], args[1], False)
+    operation = OPERATIONS.get(target.overloadpacket.__name__)
+    if operation is None:
+        raise ValueError(f"{name} uses {target}, which has no enclosure: {CURE}")
+    return _Step(node.name, operation, args[0], args[1], False)
+
+
+def _slot(item: Any, name: str) -> _Slot:
+    """Return the slot of a node."""
+    if not isinstance(item, fx.Node):
+        raise ValueError(f"{name} must return one tensor, got {type(item).__name__}: {CURE}")
+    return _Slot(item.name)
+
+
+def _merged(one: Any, other: Any, name: str) -> Any:
+    """Return the arguments of an operation for every batch size from those for two."""
+    if isinstance(one, fx.Node):
+        return _slot(one, name)
+    if isinstance(one, dict):
+        return {key: _merged(one[key], other[key], name) for key in one}
+    if isinstance(one, tuple | list):
+        kind = tuple if isinstance(one, tuple) else list
+        return kind(_merged(a, b, name) for a, b in zip(one, other, strict=True))
+    if one == other:
+        return one
+    factor = one // BATCHES[0] if isinstance(one, int) else 0
+    if (factor * BATCHES[0], factor * BATCHES[1]) != (one, other):
+        raise ValueError(f"{name} depends on the batch size ({one} and {other}): {CURE}")
+    return _Items(factor)
+
+
+def _sized(args: Any) -> bool:
+    """Tell whether arguments hold a multiple of the batch size."""
+    if isinstance(args, dict):
+        return any(map(_sized, args.values()))
+    return any(map(_sized, args)) if isinstance(args, tuple | list) else isinstance(args, _Items)
+
+
+def _slots(args: Any) -> set[str]:
+    """Return the names of the slots in arguments."""
+    if isinstance(args, _Slot):
+        return {args.name}
+    if isinstance(args, dict):
+        return _slots(tuple(args.values()))
+    return set().union(*map(_slots, args)) if isinstance(args, tuple | list) else set()
+
+
+def _with_ends(steps: list[_Step], result: str) -> tuple[_Step, ...]:
+    """Return the steps, each with the results that nothing after it uses."""
+    needed, ended = {result}, []
+    for step in reversed(steps):
+        used = _slots((step.args, step.kwargs)) | {step.name}
+        spent = tuple(sorted(used - needed))
+        needed |= used
+        ended.append(
+            _Step(step.name, step.function, step.args, step.kwargs, step.on_constants, spent)
+        )
+    return tuple(reversed(ended))
