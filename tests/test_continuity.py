@@ -69,6 +69,33 @@ def test_sixty_four_entries_are_searched_to_one_percent(name):
     compare(name, "sequence", ((8, 8),), (2.0, math.inf))
 
 
+def scattered_cusps(x):
+    """A cusp of power 1/2 in another place for every coordinate."""
+    places = np.linspace(0.13, 0.88, x.shape[2])
+    return abs(x - (places if isinstance(x, np.ndarray) else torch.tensor(places))) ** 0.5
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (4, 4)])
+def test_cusps_elsewhere_in_every_coordinate_are_found(shape):
+    """Their modulus is that of cusps in one place; a common centre misses it by 16 % and more."""
+    tokens, dim = shape
+    bound = modulus_lower_bound(scattered_cusps, 0.1, kind="sequence", tokens=tokens, dim=dim)
+    exact = TokenPower().closed_form(0.1, kind="sequence", tokens=tokens, dim=dim, p=2.0)
+    assert CLOSE * exact.value <= bound.value <= exact.value * (1 + ROUNDING)
+
+
+def test_a_trace_sees_lower_bounds_up_to_the_one_returned():
+    seen = []
+    common = {"kind": "sequence", "tokens": 2, "dim": 2, "budget": 0.2}
+    target = parse_target("softmax-attention")
+    bound = modulus_lower_bound(target, 0.1, trace=seen.append, **common)
+    assert max(seen) == pytest.approx(bound.value, rel=1e-9)
+    assert seen[0] < bound.value
+    assert bound.value == modulus_lower_bound(target, 0.1, **common).value
+    with pytest.raises(ValueError, match="`trace` needs `delta` as one number, got shape"):
+        modulus_lower_bound(target, [0.1], trace=seen.append, **common)
+
+
 def test_a_closed_form_wrong_by_two_is_caught_both_ways():
     sine = TokenSine(2)
     right = sine.closed_form(0.1, kind="token", tokens=2, dim=1, p=2.0).value

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from theory.notation import Kind, check_delta, check_dim, check_kind, check_p, check_tokens
 from theory.search import Array, Effort, Problem, moving_tokens, search_pairs
 from theory.search.objective import checked_output, gradient_ascent, objective
+from theory.search.problem import Values
 from theory.targets.base import Target
 from theory.targets.own import OwnFunction, own_functions
 
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 Rule = Literal["pair", "monotone", "subadditive"]
+Trace = Callable[[float], None]
 FEASIBLE_RTOL = 1e-12
 
 
@@ -252,6 +254,17 @@ def _rows(kind: Kind, tokens: int, equivariant: bool) -> list[int | None]:
     return [0] if equivariant else list(range(tokens))
 
 
+def _traced(values: Values, trace: Trace) -> Values:
+    """Return ``values`` that also tell the largest of every batch."""
+
+    def told(x: Array, y: Array) -> Array:
+        found = values(x, y)
+        trace(float(found.max()))
+        return found
+
+    return told
+
+
 def _nearer(x: Array, y: Array, delta: float) -> Array:
     """Return y, moved towards x where rounding took the pair beyond delta."""
     length = float(np.linalg.norm(x - y))
@@ -277,6 +290,7 @@ def modulus_lower_bound(
     rng: np.random.Generator | None = ...,
     budget: float = ...,
     equivariant: bool | None = ...,
+    trace: Trace | None = ...,
 ) -> ModulusLowerBound: ...
 
 
@@ -306,6 +320,7 @@ def modulus_lower_bound(
     rng: np.random.Generator | None = None,
     budget: float = 1.0,
     equivariant: bool | None = None,
+    trace: Trace | None = None,
 ) -> ModulusLowerBound | ModulusLowerCurve:
     """Return a lower bound of a modulus of continuity, with the pair that attains it.
 
@@ -329,6 +344,9 @@ def modulus_lower_bound(
     equivariant : bool, optional
         True watches output token 0 only, enough for equivariant f; False watches each in turn.
         Default: True for the built-in targets, else False.
+    trace : callable, optional
+        Called with the largest value of every batch of pairs that is tried, for one radius only:
+        each is a lower bound, so its clock tells how fast the search gets where.
 
     Returns
     -------
@@ -348,6 +366,8 @@ def modulus_lower_bound(
     radii, single = _radii(delta)
     if not math.isfinite(budget) or budget <= 0:
         raise ValueError(f"`budget` (amount of work) must be finite and > 0, got {budget:g}")
+    if trace is not None and not single:
+        raise ValueError(f"`trace` needs `delta` as one number, got shape {radii.shape}")
     rng = np.random.default_rng(0) if rng is None else rng
     call, gradient, like = _both_ways(f, (2, tokens, dim))
     checked_output(call(np.full((2, tokens, dim), 0.4)), (2, tokens, dim))
@@ -365,6 +385,7 @@ def modulus_lower_bound(
         values = objective(call, p, row)
         # torch is faster on the search's batches; the value reported is that of ``call``
         quick = values if gradient is None else objective(_tensor_call(gradient, like), p, row)
+        quick = quick if trace is None else _traced(quick, trace)
         ascend = None if gradient is None else gradient_ascent(gradient, like, p, row, moving)
         problem = Problem(quick, ascend, moving, dim, radii[positive])
         effort = Effort().scaled(budget)

@@ -25,6 +25,7 @@ from theory.search.problem import (
     moving_tokens,
 )
 from theory.search.recombine import recombined, shared
+from theory.search.scan import scanned
 from theory.search.starts import starts
 
 __all__ = ["Array", "Ascent", "Effort", "Problem", "moving_tokens", "search_pairs"]
@@ -62,6 +63,8 @@ def search_pairs(problem: Problem, effort: Effort, rng: np.random.Generator) -> 
         In the cube, ‖x - y‖_2 <= delta up to rounding.
     """
     c, diff = starts(problem, effort, rng)
+    more_c, more_d = scanned(problem, c, diff)
+    c, diff = np.concatenate([more_c, c], 1), np.concatenate([more_d, diff], 1)
     if problem.ascend is None:
         c, diff, _ = best_candidates(problem, c, diff, effort.pattern_starts)
         new_c, new_d = polished(problem, c, diff, effort.sweeps, rng)

@@ -25,6 +25,7 @@ __all__ = [
     "fitted",
     "moving_tokens",
     "score",
+    "take",
 ]
 
 Array = NDArray[np.float64]
