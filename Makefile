@@ -1,8 +1,9 @@
 # make verify   set up, then run the main job (about 4 minutes on 2 cores)
-# make test     set up, then run the tests
+# make test     set up, then run the tests in two processes (WORKERS=0: in one, as plain pytest does)
 # make setup    set up alone: .venv with everything in it
 
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -22,7 +23,7 @@ verify: setup
 	@$(BIN)/looprate verify
 
 test: setup
-	@$(BIN)/python -m pytest -m "not slow and not gpu"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not gpu"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -2,9 +2,9 @@
 
 import json
 import operator
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -117,11 +117,13 @@ def test_help_is_quick_and_loads_no_numbers():
     )
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = os.times()
         done = subprocess.run(
             [sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=True
         )
-        seconds.append(time.perf_counter() - start)
+        end = os.times()  # processor time, which busy neighbours do not add to
+        spent = end.children_user + end.children_system
+        seconds.append(spent - start.children_user - start.children_system)
         assert done.stdout.endswith("\n[]\n")
     assert min(seconds) < 1.0  # 0.15 s on a quiet core
 

@@ -21,12 +21,13 @@ from experiments.cli import main
 from experiments.config import StudyConfig
 from experiments.study import Study, run_study
 
+pytestmark = pytest.mark.xdist_group("study")  # they share the study `first`
 ROOT = Path(__file__).resolve().parent.parent
 OPTIONS = ["--preset", "smoke", "--target", "mean-field", "--loops", "1", "3", "--seeds", "2"]
 TINY = [*OPTIONS, "--steps", "20", "--processes", "1"]
 KINDS = ("error-against-loops", "moduli", "bound-terms", "training-curves")
 LESSONS = ("memorisers", "arithmetic", "stages")
-PATIENCE = 60.0  # seconds a killed run may take to get where it is killed
+PATIENCE = 120.0  # seconds a killed run may take to get where it is killed
 
 
 def lines(folder, name="rows.jsonl"):
@@ -87,7 +88,7 @@ def test_a_study_leaves_rows_for_every_family_loop_count_and_seed(first):
     sizes = {row["family"]: row["parameters"] for row in rows}
     assert sizes["lt"] == pytest.approx(sizes["tmlt"], rel=0.02)
     (theory,) = lines(first, "theory.jsonl")
-    assert [finding["verdict"] for finding in theory["hypotheses"]] == ["holds", "holds"]
+    assert {finding["verdict"] for finding in theory["hypotheses"]} == {"holds"}
 
 
 def test_a_study_leaves_a_report_whose_numbers_are_those_of_the_rows(first):
