@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     _json(bound)
     _construct(commands)
     _verify(commands)
+    _eta(commands)
 
     figures = _command(
         commands,
@@ -229,6 +230,37 @@ def _verify(commands: argparse._SubParsersAction[_Parser]) -> None:
     verify.add_argument("--processes", type=int, help="workers (default: one per core)")
     _style(verify)
     _json(verify)
+
+
+def _eta(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """Add the sweep that asks when eta(t) helps."""
+    eta = _command(
+        commands,
+        "eta",
+        "When does eta(t) help? The gain of TMLT over LT against w_tok + w_cont.\n\n"
+        "Sweeps dials of one sequence modulus, whose token share runs from -1/4 to 1, at several\n"
+        "levels of roughness. The gain is the error of LT over that of TMLT, for constructed\n"
+        "networks (certified errors, at equal grids and at equal loops) and for trained ones\n"
+        "(matched parameters, paired seeds). Verdicts: does eta(t) help, and does its gain grow\n"
+        "with w_tok + w_cont at fixed roughness? Trained networks never speak for or against a\n"
+        "bound. Killed at any moment and run again it resumes and ends with the same numbers.\n\n"
+        "JSON: {config, versions, hypotheses, parts, table}; parts is a list of {part, facts,\n"
+        "findings}, table one row a target and part with value, lower, upper: the error ratio.",
+        "looprate eta --preset smoke",
+    )
+    eta.add_argument(
+        "--preset",
+        default="quick",
+        choices=["smoke", "quick", "full"],
+        help="smoke (under 40 s), quick (about 8 minutes on 2 cores, the default), full (hours)",
+    )
+    eta.add_argument("--loops", type=int, nargs="+", help="loop counts to train")
+    eta.add_argument("--seeds", type=int, help="number of seeds; verdicts need 4")
+    eta.add_argument("--out", type=Path, help="folder (default: runs/eta-PRESET)")
+    eta.add_argument("--device", choices=["cpu", "cuda"], help="where to train (default: cpu)")
+    eta.add_argument("--processes", type=int, help="workers (default: one per core)")
+    _style(eta)
+    _json(eta)
 
 
 def _command(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from experiments.config import StudyConfig
     from theory.targets import Target
 
-__all__ = ["bound", "construct", "figures", "moduli", "targets", "verify"]
+__all__ = ["bound", "construct", "eta", "figures", "moduli", "targets", "verify"]
 
 
 def targets(options: Namespace) -> int:
@@ -154,6 +154,13 @@ def verify(options: Namespace) -> int:
         name = slug(part["target"], part["tokens"], part["dim"])
         print(f"figure:  {folder / 'figures' / f'error-against-loops__{name}.png'}")
     return 0
+
+
+def eta(options: Namespace) -> int:
+    """Ask when eta(t) helps: run the sweep, resume it if need be, and write its report."""
+    from experiments.command_eta import run_eta_command
+
+    return run_eta_command(options)
 
 
 def figures(options: Namespace) -> int:

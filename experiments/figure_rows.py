@@ -32,6 +32,10 @@ COLUMNS = {
         "memoriser coding periods gap residual bound bits loops target latex tokens dim p"
     ),
     "arithmetic": "memoriser arithmetic labels value refused target latex tokens dim p",
+    "eta-gain": (
+        "panel roughness share modulus_sum value lower upper delta words detail "
+        "target latex tokens dim p"
+    ),
     "stages": ("panel name token loop position height used grid stage target latex tokens dim p"),
 }
 BOUND_LABELS = {

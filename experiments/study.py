@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -194,12 +194,20 @@ def _fit_tasks(
     return tasks
 
 
-def run_study(study: Study, *, processes: int, report: Callable[[Task, float], None]) -> None:
+class Planned(Protocol):
+    """Tasks with stored rows, some of them missing: a :class:`Study`, or another sweep."""
+
+    def missing(self) -> list[Task]: ...
+
+    def keep(self, task: Task, rows: Sequence[Row]) -> None: ...
+
+
+def run_study(study: Planned, *, processes: int, report: Callable[[Task, float], None]) -> None:
     """Run what is missing and store it as it comes.
 
     Parameters
     ----------
-    study : Study
+    study : Planned
     processes : int
         Worker processes, one thread each; 1 runs in this one, on one thread meanwhile.
     report : callable

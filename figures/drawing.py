@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 import figures.arithmetic as arithmetic
 import figures.bound_terms as bound_terms
 import figures.error_against_loops as error_against_loops
+import figures.eta_gain as eta_gain
 import figures.memorisers as memorisers
 import figures.moduli as moduli
 import figures.stages as stages
@@ -82,6 +83,7 @@ KINDS: dict[str, FigureKind] = {
     "training-curves": _panelled(training_curves),
     "memorisers": _single(memorisers),
     "arithmetic": _panelled(arithmetic),
+    "eta-gain": _panelled(eta_gain),
     "stages": FigureKind(stages.COLUMNS, stages.CHOICES, lambda rows: stages.SIZE, stages.draw_all),
 }
 

@@ -57,6 +57,8 @@ NUMBERS = {
     "tokens": 1.0,
     "dim": 1.0,
     "p": 1.0,
+    "share": -math.inf,
+    "modulus_sum": 0.0,
 }
 FLAGS = frozenset({"chosen", "used", "refused"})
 TRUE, FALSE = ("1", "true", "yes"), ("0", "false", "no")

@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 import pytest
 from cases.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
+from cases.eta_rows import figure_rows as eta_rows
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_rgb
 
@@ -99,6 +100,7 @@ CASES = {
     "memorisers": memoriser_rows,
     "arithmetic": arithmetic_rows,
     "stages": stage_rows,
+    "eta-gain": eta_rows,
 }
 
 

@@ -1,0 +1,89 @@
+"""``looprate eta``: when does eta(t) help?  Trains, constructs, compares, draws."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from experiments.drawing import draw_folder
+from experiments.eta_config import PRESETS, EtaConfig
+from experiments.printing import print_json, print_table
+from experiments.progress import Progress
+
+__all__ = ["run_eta_command"]
+
+
+def run_eta_command(options: Namespace) -> int:
+    """Run or resume the sweep, write its report and figure, and print the verdicts."""
+    config = _config(options)
+    folder = options.out or Path("runs") / f"eta-{options.preset}"
+    report = _run(config, folder, options.processes)
+    code, _ = draw_folder(folder, options.style, ["png", "pdf"])
+    if code:
+        return code
+    if options.json:
+        return print_json(report)
+    _print("hypotheses", report["hypotheses"])
+    for part in report["parts"]:
+        _print(part["part"], part["findings"])
+    print(f"report:  {folder / 'eta.md'}")
+    print(f"figure:  {folder / 'figures' / 'eta-gain__sweep.png'}")
+    return 0
+
+
+def _config(options: Namespace) -> EtaConfig:
+    """Return the preset with the given options in place."""
+    changes: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in ("seeds", "device")
+        if getattr(options, name) is not None
+    }
+    if options.loops:
+        changes["loops"] = tuple(options.loops)
+    if options.processes is not None and options.processes < 1:
+        raise ValueError(f"`processes` must be an integer >= 1, got {options.processes}")
+    return replace(PRESETS[options.preset], **changes)
+
+
+def _run(config: EtaConfig, folder: Path, processes: int | None) -> dict[str, Any]:
+    """Run what is missing of a sweep and write its report."""
+    from experiments.config import default_processes
+    from experiments.engine import Task
+    from experiments.eta_report import write_eta_report
+    from experiments.eta_study import EtaStudy
+    from experiments.records import exclusive, write_atomically
+    from experiments.study import run_study
+
+    if config.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ValueError("`device` is cuda but torch sees no GPU; take --device cpu")
+        processes = 1
+    with exclusive(folder):
+        study = EtaStudy(config, folder)
+        write_atomically(folder / "config.json", json.dumps(config.as_dict(), indent=1) + "\n")
+        missing, planned = study.missing(), len(study.tasks())
+        if len(missing) < planned:
+            done = planned - len(missing)
+            print(f"resuming {folder}: {done} of {planned} tasks are done", file=sys.stderr)
+        parts: dict[str, float] = {}
+        with Progress(sum(task.cost for task in missing), "eta") as bar:
+
+            def report(task: Task, part: float) -> None:
+                parts[task.key] = part * task.cost
+                bar.to(sum(parts.values()), task.label)
+
+            run_study(study, processes=processes or default_processes(), report=report)
+        return write_eta_report(study)
+
+
+def _print(name: str, findings: list[dict[str, Any]]) -> None:
+    """Print findings as a table under a name."""
+    print(f"\n{name}")
+    rows = [[f["verdict"], f["claim"], f["reason"]] for f in findings]
+    print_table(["verdict", "claim", "why"], rows)

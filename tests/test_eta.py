@@ -1,0 +1,292 @@
+"""The sweep of eta(t): equal sequence moduli, gains from rows, verdicts, resume, the command."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from cases import eta_rows
+
+from experiments.cli import main
+from experiments.eta_config import PRESETS, DialPoint, EtaConfig
+from experiments.eta_findings import certified_part, hypotheses, trained_part
+from experiments.eta_gain import certified_gains, trained_gains
+from experiments.eta_report import write_eta_report
+from experiments.eta_study import EtaStudy, certificate_rows, planned_specs
+from experiments.study import run_study
+from theory.continuity import modulus_lower_bound
+from theory.targets import resolve_target
+
+CONFIG = EtaConfig(loops=(2, 4))
+SHAPE = {"tokens": 3, "dim": 1, "p": 1.0}
+REACHED = 0.95  # of an exact modulus, by the search for a lower bound
+MAIN = "at fixed roughness"
+TINY = replace(
+    PRESETS["smoke"],
+    shares=(0.0, 1.0),
+    seeds=1,
+    recipe=replace(PRESETS["smoke"].recipe, steps=4, evaluations=2, validation_points=32),
+    points=32,
+    grid=3,
+)
+
+
+def gain(point, slope):
+    """A gain that grows with the sum of the moduli, the same at every level."""
+    scale = DialPoint(point.roughness, 1.0).modulus_sum(CONFIG.delta, **SHAPE)
+    return slope * (point.modulus_sum(CONFIG.delta, **SHAPE) / scale - 1.0)
+
+
+def finding(part, words):
+    """The verdict of the one finding whose claim has these words."""
+    (found,) = [f for f in part["findings"] if words in f["claim"]]
+    return found["verdict"]
+
+
+def run(study):
+    """Run what is missing of a sweep in this process."""
+    run_study(study, processes=1, report=lambda task, part: None)
+
+
+# the targets
+
+
+@pytest.mark.parametrize(
+    ("roughness", "share", "delta"),
+    [("alpha=0.5", -0.25, 0.1), *(("periods=2", share, 0.05) for share in (-0.25, 0.0, 0.5, 1.0))],
+)
+def test_moduli_of_a_dial_are_found_and_never_exceeded(roughness, share, delta):
+    """All shares have one sequence modulus, and the two others are |s| and |1 - s| of the pure."""
+    point = DialPoint(roughness, share)
+    f = resolve_target(point.name)
+    for kind in ("sequence", "token", "contextual"):
+        exact = point.modulus(delta, kind=kind, **SHAPE)
+        rng = np.random.default_rng(0)
+        lower = modulus_lower_bound(f, delta, kind=kind, **SHAPE, budget=0.3, rng=rng).value
+        assert REACHED * exact <= lower <= exact * (1 + 1e-9) + 1e-12
+
+
+@pytest.mark.parametrize("share", [-0.25, 0.0, 0.5, 1.0])
+def test_a_dial_is_its_formula(share):
+    x = np.random.default_rng(0).random((5, 3, 1))
+    h = np.sin(2 * math.pi * x)
+    others = (h.sum(1, keepdims=True) - h) / 2
+    wanted = share * h + (1 - share) * others
+    assert resolve_target(DialPoint("periods=1", share).name)(x) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("tokens", [2, 3, 5])
+def test_the_sum_moves_with_the_share_as_the_text_says(tokens):
+    """√(N/(N-1)) at the theorem's radii; 1/√(N-1) at equal ones, so not at all for N = 2."""
+    shape = {"tokens": tokens, "dim": 1, "p": 1.0}
+    for radii, ratio in (
+        ("theorem", math.sqrt(tokens / (tokens - 1))),
+        ("equal", 1 / math.sqrt(tokens - 1)),
+    ):
+        sums = [
+            DialPoint("periods=1", s).modulus_sum(1e-4, **shape, radii=radii) for s in (0.0, 1.0)
+        ]
+        assert sums[0] / sums[1] == pytest.approx(ratio, rel=1e-6)
+
+
+def test_the_largest_sum_is_that_of_the_opposed_share_under_both_readings():
+    for radii in ("theorem", "equal"):
+        sums = [
+            DialPoint("periods=1", s).modulus_sum(1e-4, **SHAPE, radii=radii) for s in CONFIG.shares
+        ]
+        assert max(sums) == sums[CONFIG.shares.index(-0.25)]
+    sums = [DialPoint("periods=1", s).modulus_sum(1e-4, **SHAPE) for s in (-0.25, 1.0)]
+    assert sums[0] / sums[1] == pytest.approx(1.78, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"shares": (-0.4, 1.0)}, "`shares` must be between -0.333 and 1 at tokens=3"),
+        ({"shares": (0.5, 0.5)}, "`shares` must hold distinct values"),
+        ({"roughness": ()}, "`roughness` must hold distinct values"),
+        ({"seeds": 0}, "`seeds` must be an integer >= 1"),
+        ({"delta": -1.0}, "`delta`"),
+    ],
+)
+def test_a_sweep_out_of_range_is_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        replace(CONFIG, **changes)
+
+
+# gains and verdicts
+
+
+def test_trained_gains_are_paired_by_seed_at_the_best_rate_by_validation():
+    rows = eta_rows.fit_rows(CONFIG, lambda point, r, seed: 0.01 * seed + 0.1 * r)
+    found = trained_gains(CONFIG, rows)
+    wanted = 0.01 * np.arange(8)[:, None, None] + 0.1 * np.array([2.0, 4.0])
+    assert found.gains == pytest.approx(np.broadcast_to(wanted, (8, 15, 2)))
+    assert (found.dropped, found.improving, found.parameters) == (0, 0, (2000, 2010))
+
+
+def test_a_seed_that_diverged_anywhere_is_dropped_everywhere():
+    rows = eta_rows.fit_rows(CONFIG, lambda point, r, seed: float(seed))
+    rows[0] = rows[0] | {"error": None}  # seed 0, at the rate that is chosen
+    found = trained_gains(CONFIG, rows)
+    assert found.dropped == 1
+    assert found.gains[:, 0, 0] == pytest.approx(np.arange(1.0, 8.0))
+
+
+@pytest.mark.parametrize(
+    ("slope", "offset", "grows", "helps"),
+    [
+        (0.5, 0.1, "holds", "holds"),
+        (-0.5, -0.1, "violated", "violated"),
+        (0.0, 0.0, "not testable", "not testable"),
+    ],
+)
+def test_trained_gains_get_the_words_they_deserve(slope, offset, grows, helps):
+    noise = np.random.default_rng(7).normal(0, 0.02, (8, 15, 5))
+    place = {point: k for k, point in enumerate(CONFIG.points_of_dial())}
+    rows = eta_rows.fit_rows(
+        CONFIG, lambda point, r, seed: gain(point, slope) + offset + noise[seed, place[point], r]
+    )
+    part = trained_part(CONFIG, trained_gains(CONFIG, rows))
+    assert finding(part, MAIN) == grows
+    assert finding(part, "eta(t) lowers the trained error at r = 2") == helps
+    assert finding(part, "what the bounds say") == "not testable"
+
+
+@pytest.mark.parametrize("match", ["loops", "grid"])
+@pytest.mark.parametrize(
+    ("slope", "offset", "grows", "helps"),
+    [
+        (0.5, 0.1, "holds", "holds"),
+        (-0.5, -0.1, "violated", "violated"),
+        (0.0, 0.0, "not testable", "not testable"),
+    ],
+)
+def test_certified_gains_get_the_words_they_deserve(match, slope, offset, grows, helps):
+    rows = eta_rows.certificates(CONFIG, lambda point: gain(point, slope) + offset)
+    part = certified_part(CONFIG, rows, match)
+    assert finding(part, MAIN) == grows
+    assert finding(part, "eta(t) lowers the certified error") == helps
+
+
+def test_certified_gains_enclose_the_ratio():
+    rows = eta_rows.certificates(CONFIG, lambda point: 0.3, width=0.01)
+    found = certified_gains(CONFIG, rows, match="loops")
+    assert (found.low < 0.3).all()
+    assert (found.high > 0.3).all()
+    assert found.high - found.low == pytest.approx(2 * math.log(1.01 / 0.99))
+    assert found.loops >= found.tmlt_loops
+    assert found.tmlt_grid > found.grid
+
+
+def test_a_certificate_that_is_not_sound_is_left_out():
+    rows = eta_rows.certificates(CONFIG, lambda point: 0.3)
+    rows[0] = rows[0] | {"verdict": "not testable"}
+    rows[5] = rows[5] | {"error_lower": None}
+    assert len(certified_gains(CONFIG, rows, match="loops").points) == 13
+
+
+def test_a_memoriser_or_an_excess_beyond_its_bound_is_caught():
+    rows = eta_rows.certificates(CONFIG, lambda point: 0.1)
+    part = certified_part(CONFIG, rows, "grid")
+    assert finding(part, "memoriser errs") == finding(part, "LT exceeds TMLT") == "holds"
+    wide = [row | {"memoriser_error": 3.0} for row in rows]
+    assert finding(certified_part(CONFIG, wide, "grid"), "memoriser errs") == "violated"
+    far = eta_rows.certificates(CONFIG, lambda point: 4.5)
+    assert finding(certified_part(CONFIG, far, "grid"), "LT exceeds TMLT") == "violated"
+
+
+def test_a_failing_hypothesis_is_told():
+    rows = eta_rows.certificates(CONFIG, lambda point: 0.1)
+    assert [found.verdict for found in hypotheses(rows)] == ["holds"]
+    bad = rows[3]["hypotheses"][0] | {"verdict": "not testable", "reason": "a jump"}
+    rows[3] = rows[3] | {"hypotheses": [bad]}
+    (found,) = hypotheses(rows)
+    assert (found.verdict, "a jump" in found.reason) == ("not testable", True)
+
+
+# the study and the command
+
+
+def test_constructions_share_the_grid_or_fit_the_loops():
+    plain, same, finer = planned_specs(CONFIG)
+    assert (plain.memoriser, same.memoriser, finer.memoriser) == ("increments", *["timestep"] * 2)
+    assert same.grid == plain.grid < finer.grid
+    assert finer.loops <= plain.loops < replace(finer, grid=finer.grid + 1).loops
+
+
+@pytest.fixture(scope="module")
+def certified():
+    """Certificates of one dial at m = 3: computed once."""
+    specs = [spec.as_dict() for spec in planned_specs(TINY)]
+    name = DialPoint("periods=1", 0.5).name
+    return certificate_rows(
+        lambda part: None, target=name, p=1.0, specs=specs, tolerance=0.1, boxes=20_000
+    )
+
+
+def test_certificates_have_enclosures_and_hypotheses(certified):
+    for row in certified:
+        assert 0 < row["error_lower"] <= row["error_upper"]
+        assert {f["verdict"] for f in row["hypotheses"]} == {"holds"}
+    assert certified[0]["loops"] >= certified[-1]["loops"]
+
+
+def test_a_killed_sweep_resumes_with_the_same_rows_and_report(tmp_path, certified):
+    def study(name):
+        made = EtaStudy(TINY, tmp_path / name)
+        for task in made.construct_tasks:  # their numbers do not matter here
+            made.keep(task, [row | {"target": task.arguments["target"]} for row in certified])
+        return made
+
+    whole = study("whole")
+    run(whole)
+    killed = study("killed")
+    task = killed.missing()[0]
+    killed.keep(task, task.function(lambda part: None, **task.arguments))
+    path = tmp_path / "killed" / "rows.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"task": "torn')
+    again = EtaStudy(TINY, tmp_path / "killed")
+    assert len(again.missing()) == len(whole.fit_tasks) - 1
+    run(again)
+
+    def numbers(rows):
+        return [{k: v for k, v in row.items() if k not in ("task", "seconds")} for row in rows]
+
+    assert again.missing() == []
+    assert numbers(again.rows()) == numbers(whole.rows())
+    assert write_eta_report(again) == write_eta_report(whole)
+    for name in ("eta.md", "figures/eta-gain__sweep.csv"):
+        assert (tmp_path / "killed" / name).read_text() == (tmp_path / "whole" / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--seeds", "0"], "`seeds` must be an integer >= 1, got 0"),
+        (["--loops", "0"], "`loops`"),
+        (["--processes", "0"], "`processes` must be an integer >= 1, got 0"),
+        (["--preset", "huge"], "invalid choice: 'huge'"),
+    ],
+)
+def test_bad_options_are_one_line_and_exit_2(arguments, words, tmp_path, capsys):
+    assert main(["eta", "--preset", "smoke", "--out", str(tmp_path / "x"), *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert words in err
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_the_smoke_preset_ends_with_verdicts_and_a_figure(tmp_path, capsys):
+    assert main(["eta", "--preset", "smoke", "--out", str(tmp_path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [part["part"] for part in report["parts"]] == [
+        "constructed-loops",
+        "constructed-grid",
+        "trained",
+    ]
+    assert finding(report["parts"][2], "eta(t) lowers the trained error at r = 2") == "not testable"
+    assert (tmp_path / "figures" / "eta-gain__sweep.png").stat().st_size > 0
+    assert "# When does eta(t) help?" in (tmp_path / "eta.md").read_text()
