@@ -1,5 +1,6 @@
 """Fits: they learn, repeat, resume, survive a diverging neighbour; errors have honest bars."""
 
+import functools
 import math
 
 import numpy as np
@@ -37,15 +38,21 @@ def run(**changes):
     return fit([mean, square], SMALL, **{**settings, **changes})
 
 
+@functools.cache
+def plain():
+    """The run without changes, made once; not to be changed."""
+    return run()
+
+
 def test_fitting_lowers_the_error_of_every_model():
-    result = run()
+    result = plain()
     assert result.curve.shape == (4, 8)
     assert (result.curve[-1] < 0.5 * result.curve[0]).all() or (result.curve[-1] < 0.1).all()
     assert [m.target for m in result.members] == [0] * 4 + [1] * 4
 
 
 def test_a_fit_repeats_bit_for_bit():
-    np.testing.assert_array_equal(run().curve, run().curve)
+    np.testing.assert_array_equal(run().curve, plain().curve)
 
 
 def test_models_do_not_depend_on_their_neighbours():
@@ -59,14 +66,14 @@ def test_models_do_not_depend_on_their_neighbours():
         recipe=RECIPE,
         compiled=False,
     )
-    together = run()
+    together = plain()
     index = [(m.target, m.seed, m.learning_rate) for m in together.members].index((1, 1, 3e-2))
     # A bank's matmuls may round differently from one model's; training amplifies a little.
     np.testing.assert_allclose(together.curve[0, index], alone.curve[0, 0], rtol=1e-2)
 
 
 def test_a_diverging_model_is_reported_and_the_others_go_on():
-    sane = run()
+    sane = plain()
     result = run(learning_rates=[1e-2, 1e30])
     wild = np.array([m.learning_rate > 1 for m in result.members])
     assert (result.diverged_at[wild] >= 0).all()
@@ -92,7 +99,7 @@ def test_a_stopped_fit_resumes_to_the_same_numbers(tmp_path):
     seen = []
     resumed = run(checkpoint=path, progress=seen.append)
     assert min(seen) > 30  # it did not start again
-    np.testing.assert_array_equal(resumed.curve, run().curve)
+    np.testing.assert_array_equal(resumed.curve, plain().curve)
 
 
 def test_a_checkpoint_of_another_fit_or_a_torn_one_is_not_used(tmp_path):
@@ -108,11 +115,11 @@ def test_a_checkpoint_of_another_fit_or_a_torn_one_is_not_used(tmp_path):
     run(checkpoint=path, loops=3, progress=seen.append)
     assert min(seen) <= 30
     path.write_bytes(path.read_bytes()[:100])
-    np.testing.assert_array_equal(run(checkpoint=path).curve, run().curve)
+    np.testing.assert_array_equal(run(checkpoint=path).curve, plain().curve)
 
 
 def test_predictions_are_those_of_the_modules():
-    result = run()
+    result = plain()
     x = torch.rand(7, 2, 1)
     out = predictions(result, x, loops=2, compiled=False)
     for index in (0, 5):
