@@ -1,0 +1,24 @@
+"""The ledger of claims: statements as data, each with a check, its scope and negative controls.
+
+Modules named ``check_...`` hold the checks, the others the statements.
+"""
+
+from experiments.claims.bounds import BOUNDS_CLAIMS
+from experiments.claims.certificates import CERTIFICATE_CLAIMS
+from experiments.claims.claim import REJECTED, Claim, Control, Drawn
+from experiments.claims.construction import CONSTRUCTION_CLAIMS
+from experiments.claims.moduli import MODULI_CLAIMS
+from experiments.claims.reported import REPORTED_CLAIMS
+from experiments.claims.trained import TRAINED_CLAIMS
+
+__all__ = ["CLAIMS", "REJECTED", "THEMES", "Claim", "Control", "Drawn"]
+
+THEMES: dict[str, tuple[Claim, ...]] = {
+    "Moduli of continuity": MODULI_CLAIMS,
+    "Formulas, and what Theorem 3.6 says where": BOUNDS_CLAIMS,
+    "The proof as weights": CONSTRUCTION_CLAIMS,
+    "Certified errors": CERTIFICATE_CLAIMS,
+    "Trained networks": TRAINED_CLAIMS,
+    "What is reported of the paper's experiments": REPORTED_CLAIMS,
+}
+CLAIMS: dict[str, Claim] = {claim.id: claim for claims in THEMES.values() for claim in claims}

@@ -1,0 +1,304 @@
+"""Checks of the claims about errors: certificates of constructed networks against the bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from experiments.claims.check_bounds import theorem_at
+from experiments.claims.claim import Row, compared, found
+from experiments.construct import certificate_of, default_bits, target_facts
+from experiments.constructed import constructed_slope, expected_slope
+from theory.bounds import BoundRow, Moduli, Side
+from theory.construction.certificate import Certificate, TargetFacts, certify
+from theory.construction.compile import compile_construction
+from theory.construction.network import Network
+from theory.construction.spec import ConstructionSpec
+from theory.explicit import explicit_bound
+from theory.loop_counts import MEMORISERS, SUITED_CODING, Coding, Memoriser, printed_loops
+from theory.notation import Kind
+from theory.rates import holder_exponent
+from theory.targets import Target, resolve_target
+from theory.verdict import Finding, Verdict
+
+__all__ = [
+    "CASES",
+    "INFORMATIVE",
+    "Case",
+    "biased",
+    "check_density",
+    "check_inequality",
+    "check_no_extra_terms",
+    "check_slope",
+    "check_term",
+    "check_theorem_above_error",
+    "no_oscillation",
+    "on_target",
+    "shrunk",
+    "without",
+]
+
+TOLERANCE = 2e-2  # relative width asked of the enclosures
+IDENTITY = "token-power:alpha=1,center=0"  # f(X) = X
+DIAL = "dial:token=0.5,context=0.5,periods=1"
+Facts = Callable[[TargetFacts], TargetFacts]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A construction of a target and the norm of its error."""
+
+    target: str
+    memoriser: Memoriser
+    grid: int
+    tokens: int = 2
+    dim: int = 1
+    p: float = 1.0
+
+    @property
+    def spec(self) -> ConstructionSpec:
+        """The code that suits the memoriser, three digits beyond the grid."""
+        coding, bits = SUITED_CODING[self.memoriser], default_bits(self.memoriser, self.grid)
+        return ConstructionSpec(self.tokens, self.dim, self.grid, self.memoriser, coding, bits)
+
+    def __str__(self) -> str:
+        shape = f"N={self.tokens}, d={self.dim}, p={self.p:g}"
+        return f"{self.target}, {self.memoriser}, m={self.grid}, {shape}"
+
+
+CASES = tuple(
+    Case(name, memoriser, grid, *shape)
+    for memoriser in MEMORISERS
+    for name, grid, shape in (
+        ("mean-field", 4, (2, 1, 1.0)),
+        ("token-times-mean", 5, (2, 1, 2.0)),
+        (DIAL, 6, (2, 1, 1.0)),
+        ("others-mean", 3, (3, 1, 2.0)),
+        ("mean-field", 2, (2, 2, 1.0)),
+        (IDENTITY, 6, (1, 1, 2.0)),
+    )
+)
+INFORMATIVE = (  # the bound is below the best constant's error
+    Case(IDENTITY, "timestep", 8, tokens=1),
+    Case(IDENTITY, "increments", 8, tokens=1),
+    Case("mean-field", "timestep", 8),
+    Case("mean-field", "digits", 9),
+    Case("mean-field", "increments", 14),
+    Case("others-mean", "increments", 12),
+    Case("context-max", "timestep", 9),
+    Case("token-times-mean", "digits", 11),
+    Case(DIAL, "timestep", 13),
+)
+
+
+@lru_cache(maxsize=64)
+def _facts(target: Target, tokens: int, dim: int, p: float) -> TargetFacts:
+    """Facts that cases share."""
+    return target_facts(target, tokens=tokens, dim=dim, p=p)
+
+
+@lru_cache(maxsize=256)
+def certified(case: Case) -> Certificate:
+    """The certificate of a case."""
+    target = resolve_target(case.target)
+    facts = _facts(target, case.tokens, case.dim, case.p)
+    return certificate_of(target, case.spec, facts, tolerance=TOLERANCE)[1]
+
+
+# -- broken ingredients ----------------------------------------------------------------------------
+def broken(case: Case, change: Facts) -> Certificate:
+    """The certificate of a case with wrong facts of its target."""
+    target = resolve_target(case.target)
+    facts = change(_facts(target, case.tokens, case.dim, case.p))
+    return certify(compile_construction(target, case.spec), target, facts, tolerance=TOLERANCE)
+
+
+def shrunk(facts: TargetFacts, factor: float = 0.05) -> TargetFacts:
+    """Every modulus and the oscillation taken too small."""
+    return replace(
+        facts,
+        moduli=_scaled(facts.moduli, factor, ("sequence", "token", "contextual")),
+        oscillation=factor * facts.oscillation,
+    )
+
+
+def without(facts: TargetFacts, *, kinds: Sequence[Kind]) -> TargetFacts:
+    """Some moduli left out."""
+    return replace(facts, moduli=_scaled(facts.moduli, 0.0, kinds))
+
+
+def no_oscillation(facts: TargetFacts) -> TargetFacts:
+    """D taken as 0."""
+    return replace(facts, oscillation=0.0)
+
+
+def biased(case: Case) -> Certificate:
+    """The certificate of a network with one bias changed by one."""
+    target = resolve_target(case.target)
+    built = compile_construction(target, case.spec)
+    block = built.network.block
+    units = tuple(
+        replace(unit, bias=unit.bias - 1) if unit.name == "leave" else unit for unit in block.units
+    )
+    network: Network = replace(built.network, block=replace(block, units=units))
+    facts = _facts(target, case.tokens, case.dim, case.p)
+    return certificate_of(target, case.spec, facts, network=network, tolerance=TOLERANCE)[1]
+
+
+def on_target(case: Case, target: Target) -> Certificate:
+    """The certificate of another target in the same setting."""
+    facts = _facts(target, case.tokens, case.dim, case.p)
+    return certificate_of(target, case.spec, facts, tolerance=TOLERANCE)[1]
+
+
+def _scaled(moduli: Moduli, factor: float, kinds: Sequence[Kind]) -> Moduli:
+    """Moduli with some of them scaled."""
+
+    def modulus(kind: Kind, delta: float) -> tuple[float, Side]:
+        value, side = moduli(kind, delta)
+        return (factor * value if kind in kinds else value), side
+
+    return modulus
+
+
+# -- checks ----------------------------------------------------------------------------------------
+def check_term(name: str, certificate: Callable[[Case], Certificate] = certified) -> Finding:
+    """One part of the error, enclosed, is at most its term of the explicit inequality."""
+    rows: list[Row] = []
+    for case in CASES:
+        term = certificate(case).terms[name]
+        if term.upper is None:
+            reason = f"{case}: this part of the error has no enclosure"
+            return found(Verdict.NOT_TESTABLE, "no enclosure", reason)
+        rows.append((str(case), term.upper, term.bound))
+    return compared(rows, f"{name}, upper end of its enclosure against its term")
+
+
+def check_inequality(
+    certificate: Callable[[Case], Certificate] = certified, cases: Sequence[Case] = INFORMATIVE
+) -> Finding:
+    """The certified error keeps the explicit inequality, where that says something."""
+    certificates = [(case, certificate(case)) for case in cases]
+    for word in (Verdict.VIOLATED, Verdict.NOT_TESTABLE, Verdict.VACUOUS):
+        for case, one in certificates:
+            if one.verdict is word:
+                return found(word, str(case), f"{case}: {one.reason}", case=str(case))
+    rows = [(str(case), one.error_upper or 0.0, one.bound.total) for case, one in certificates]
+    finding = compared(rows, "certified error, upper end, against the explicit inequality")
+    extra = {
+        "errors": {str(case): [one.error_lower, one.error_upper] for case, one in certificates}
+    }
+    return replace(finding, evidence=finding.evidence | extra)
+
+
+def check_theorem_above_error(
+    bound: Callable[..., BoundRow] = theorem_at, finer: int = 1
+) -> Finding:
+    """At the loops it asks for, Theorem 3.6 is not below the error of the network it is about."""
+    rows: list[Row] = []
+    for case in (*CASES, *INFORMATIVE):
+        error = certified(case).error_upper
+        if case.memoriser != "increments" or error is None:
+            continue
+        r = printed_loops(finer * case.grid, tokens=case.tokens, dim=case.dim)
+        row = bound(case.target, r, tokens=case.tokens, dim=case.dim, p=case.p)
+        rows.append((f"{case}, r={r:,}", error, row.total))
+    return compared(
+        rows, "certified error, upper end, against Theorem 3.6 at r = N + 2m^((N+1)d+1)"
+    )
+
+
+def check_density(
+    shares: Sequence[float] = (0.5, 0.25, 0.125),
+    targets: Sequence[Target | str] = ("mean-field", "context-max"),
+    grids: Sequence[int] = (2, 4, 6, 8, 12, 16),
+    memoriser: Memoriser = "digits",
+) -> Finding:
+    """For every ε of a list some weight-tied network is certified below it."""
+    reached: dict[str, list[int]] = {}
+    for target in map(_target, targets):
+        loops = reached[str(target)] = []
+        for grid in grids:
+            case = Case(str(target), memoriser, grid)
+            one = on_target(case, target)
+            if one.verdict in (Verdict.VIOLATED, Verdict.NOT_TESTABLE):
+                return found(one.verdict, "none", f"{case}: {one.reason}")
+            below = sum(_below(one, share) for share in shares[len(loops) :])
+            loops += [case.spec.loops] * below
+        if len(loops) < len(shares):
+            reason = f"{target}: no grid of {list(grids)} is certified below {shares[len(loops)]:g}"
+            reason += " times the best constant's error"
+            return found(Verdict.NOT_TESTABLE, "not reached", reason, reached=reached)
+    listed = "; ".join(f"{name}: r = {loops}" for name, loops in reached.items())
+    figure = f"r <= {max(map(max, reached.values())):,} for 1/8 of the best constant's error"
+    reason = f"certified below {list(shares)} times the best constant's error at {listed}"
+    return found(True, figure, reason, reached=reached)
+
+
+def _target(name: Target | str) -> Target:
+    """A target, or the one a text names."""
+    return resolve_target(name) if isinstance(name, str) else name
+
+
+def _below(certificate: Certificate, share: float) -> bool:
+    """Whether the error is certified at most a share of the best constant's."""
+    top, trivial = certificate.error_upper, certificate.bound.trivial
+    return top is not None and trivial is not None and top <= share * trivial
+
+
+def check_slope(
+    memoriser: Memoriser,
+    coding: Coding,
+    grids: Sequence[int],
+    target: str = "mean-field",
+    tolerance: float = 0.05,
+) -> Finding:
+    """The certified errors fall at least like the explicit inequality of a coding."""
+    rows = [certified(Case(target, memoriser, grid)).as_dict() for grid in grids]
+    fit = constructed_slope(rows)
+    shape: dict[str, Any] = {"tokens": 2, "dim": 1, "p": 1.0, "holder": 1.0}
+    wanted, printed = expected_slope(coding=coding, **shape), -holder_exponent(**shape)
+    if fit is None:
+        return found(Verdict.NOT_TESTABLE, "too few grids", "needs four certified errors")
+    local = ", ".join(f"{slope:.3f}" for slope in fit.local_slopes)
+    loops = "r/q" if memoriser == "digits" else "r"
+    reason = (
+        f"slope {fit.slope:.3f} in log {loops}, m = {grids[0]} to {grids[-1]} (local {local}); "
+        f"wanted at most {wanted:.3f} + {tolerance:g}, printed {printed:.3f}"
+    )
+    evidence = {"slope": fit.slope, "wanted": wanted, "printed": printed, "fit": fit.as_dict()}
+    figure = f"slope {fit.slope:.3f}, wanted {wanted:.3f}"
+    nearer = min(tolerance, abs(wanted - printed) / 2)  # nearer to it than to the printed one
+    return found(fit.slope <= wanted + nearer, figure, reason, **evidence)
+
+
+def check_no_extra_terms(memoriser: Memoriser = "digits") -> Finding:
+    """A weight-tied network whose bound has no token and no contextual term, and keeps it."""
+    rows: list[Row] = []
+    for case in INFORMATIVE:
+        own = replace(case, memoriser=memoriser)
+        target = resolve_target(case.target)
+        network = compile_construction(target, own.spec).network
+        rows.append((f"eta(t), {own}", len(network.eta), 0))
+        facts = _facts(target, own.tokens, own.dim, own.p)
+        bound = explicit_bound(
+            facts.moduli,
+            own.spec.loops,
+            tokens=own.tokens,
+            dim=own.dim,
+            p=own.p,
+            oscillation=facts.oscillation,
+            memoriser=memoriser,
+            coding=own.spec.coding,
+            bits=own.spec.bits,
+            grid=own.grid,
+            slope=float(own.spec.slope),
+        )
+        rows.append((f"token and context, {own}", bound.terms["token"] + bound.terms["context"], 0))
+        error = certified(own).error_upper
+        if error is None:
+            return found(Verdict.NOT_TESTABLE, "no enclosure", f"{own}: {certified(own).reason}")
+        rows.append((f"error, {own}", error, bound.total))
+    return compared(rows, "eta and the token and context terms against 0, error against the bound")

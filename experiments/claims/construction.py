@@ -1,0 +1,224 @@
+"""Claims about the proof as weights: its stages, loop counts, memorisers and sizes, as data."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import partial
+
+from experiments.claims import check_construction as of
+from experiments.claims.claim import PAPER, THIS, Claim, Control, Drawn
+
+__all__ = ["CONSTRUCTION_CLAIMS"]
+
+STAGES = Drawn(
+    "stages", "looprate construct mean-field --grid 4 --memoriser increments --out runs/stages"
+)
+MEMORISERS = Drawn("memorisers", "looprate verify --preset smoke --out runs/smoke")
+PROOF = f"proof of Theorem 3.6 (v7), {PAPER}, as this project reads it"
+SHAPES = "(N, d, m) in (1,1,6), (2,1,5), (3,1,4), (2,2,2)"
+EXACT = "exact arithmetic"
+
+CONSTRUCTION_CLAIMS = (
+    Claim(
+        "quantise-exact",
+        "Stage 1 finds every cell, in m-1 loops",
+        "∀ X off the transition strips: after m-1 loops row z of every token is the number of its "
+        "cell.",
+        PROOF,
+        (EXACT, "no coordinate within 1/M above a grid line"),
+        "Inside a strip the cell is fractional: that is what the strip term pays for.",
+        f"{SHAPES}, Mδ = 8, thousands of lattice points off the strips, grid lines included",
+        of.check_quantise,
+        (
+            Control(
+                "the unit that ends a step starts late", partial(of.check_quantise, of.unclipped)
+            ),
+            Control("m-2 loops", partial(of.check_quantise, of.same, 1)),
+        ),
+        STAGES,
+    ),
+    Claim(
+        "contextual-mapping-distinct",
+        "Stage 2 gives distinct labels to distinct (set of cells, own cell), in N loops",
+        "∀ X whose tokens are in N distinct cells: after m-1+N loops the label of a token is a "
+        "one-to-one function of (the set of cells, its own cell), whatever the order of tokens.",
+        PROOF,
+        (EXACT, "no two tokens in one cell"),
+        "Tokens that share a cell are the collision term. Distinct labels are all the memoriser "
+        "needs.",
+        f"{SHAPES}, every set of cells, every order of the tokens, both codes",
+        of.check_contextual,
+        (
+            Control("one bias of the leaving unit lower", partial(of.check_contextual, of.leaning)),
+            Control("N-1 loops", partial(of.check_contextual, of.same, 1)),
+        ),
+        STAGES,
+    ),
+    Claim(
+        "value-mapping-loops",
+        "Stage 3 needs L+1, L or q(L+1)+1 loops, and no fewer",
+        "For increments, timestep and digits: with (m-1) + N + (L+1, L, q(L+1)+1) loops every "
+        "label in use is answered as the memoriser says; with one loop less, for a table whose "
+        "last entry differs, not.",
+        f"{THIS}; the paper's count is 2m^((N+1)d) - 1",
+        (EXACT, "labels 0 to L of the code in use"),
+        "Counts of this project's networks. That no other network needs fewer is not claimed.",
+        f"{SHAPES}, q = 4, a table by hand, every label in use",
+        of.check_value_loops,
+        (
+            Control("one loop less than stated", partial(of.check_value_loops, -1)),
+            Control("one loop more stated than needed", partial(of.check_value_loops, 1)),
+        ),
+        STAGES,
+    ),
+    Claim(
+        "lemma-4-1-error",
+        "Lemma 4.1: increments fit labels within their largest gap",
+        "∀ y_0..y_L ∈ R^d a weight-tied network answers label k with |output - y_k| <= "
+        "max_j |y_j - y_{j-1}| in every coordinate.",
+        f"Lemma 4.1 (v7), {PAPER}",
+        (EXACT,),
+        "The compiled network keeps the bound on the tables tried; the general proof is in "
+        "theory/construction/increments.py.",
+        f"{SHAPES}, a target's table and a table by hand, every label in use",
+        partial(of.check_memoriser_error, "increments"),
+        (
+            Control(
+                "one bit of the stored increments flipped",
+                partial(of.check_memoriser_error, "increments", of.flipped_bit),
+            ),
+            Control(
+                "an eighth of the largest gap claimed",
+                partial(of.check_memoriser_error, "increments", of.same, Fraction(1, 8)),
+            ),
+        ),
+        MEMORISERS,
+    ),
+    Claim(
+        "lemma-4-1-size",
+        "Lemma 4.1: the increments add at most 12d rows and 18d hidden units",
+        "∀ d: the memoriser adds at most 12d rows and 18d hidden units to the block.",
+        f"sizes as reported of Lemma 4.1 (v7), {PAPER}",
+        (),
+        "Rows and units the memoriser adds to the stages before it; label and clock are theirs.",
+        "d = 1, 2, 3",
+        partial(of.check_memoriser_size, "increments"),
+        (Control("seven memorisers", partial(of.check_memoriser_size, "increments", 7)),),
+    ),
+    Claim(
+        "theorem-4-2-exact",
+        "Theorem 4.2: with eta(t) labels are fitted exactly",
+        "∀ y_0..y_L ∈ R^d a network with timestep modulation answers label k with y_k exactly.",
+        f"Theorem 4.2 (v7), {PAPER}",
+        (EXACT,),
+        "Exact on the tables tried, as fractions, not floats; the general proof is in "
+        "theory/construction/timestep.py. In floats rounding comes on top.",
+        f"{SHAPES}, a target's table and a table by hand, every label in use",
+        partial(of.check_memoriser_error, "timestep"),
+        (
+            Control(
+                "one entry of eta changed",
+                partial(of.check_memoriser_error, "timestep", of.changed_eta),
+            ),
+        ),
+        MEMORISERS,
+    ),
+    Claim(
+        "theorem-4-2-size",
+        "Theorem 4.2: the timestep memoriser adds at most 4d rows and 6d hidden units",
+        "∀ d: the memoriser adds at most 4d rows and 6d hidden units to the block.",
+        f"sizes as reported of Theorem 4.2 (v7), {PAPER}",
+        (),
+        "Rows and units the memoriser adds to the stages before it; label and clock are theirs.",
+        "d = 1, 2, 3",
+        partial(of.check_memoriser_size, "timestep"),
+        (Control("seven memorisers", partial(of.check_memoriser_size, "timestep", 7)),),
+    ),
+    Claim(
+        "digits-error",
+        "Digits fit labels within 2^-q of their range, without eta(t)",
+        "∀ y_0..y_L ∈ R^d, ∀ q: a weight-tied network answers label k with |output - y_k| <= "
+        "2^-q (max y - min y) in every coordinate.",
+        THIS,
+        (EXACT,),
+        "Whatever the order of the labels: neighbours need not have near values, as they must for "
+        "increments.",
+        f"{SHAPES}, q = 4, a target's table and a table by hand, every label in use",
+        partial(of.check_memoriser_error, "digits"),
+        (
+            Control(
+                "one bit of the stored digits flipped",
+                partial(of.check_memoriser_error, "digits", of.flipped_bit),
+            ),
+            Control(
+                "three more digits claimed",
+                partial(of.check_memoriser_error, "digits", of.same, Fraction(1, 8)),
+            ),
+        ),
+        MEMORISERS,
+    ),
+    Claim(
+        "extra-loops-change-nothing",
+        "Loops beyond the count change no output",
+        "∀ X ∈ [0,1]^(N×d), ∀ k >= 1: the outputs after r + k loops equal those after r.",
+        THIS,
+        (EXACT, "r the construction's own count"),
+        "So a network for r loops is one for every larger r, as the theorem's monotone use of r "
+        "needs.",
+        "(N, d, m) in (1,1,6), (2,1,5), (3,1,4); 64 random lattice inputs, strips included; "
+        "k = 1, 3, 40",
+        of.check_extra_loops,
+        (
+            Control(
+                "a row that gains one in every loop",
+                partial(of.check_extra_loops, of.drifting, 0, ("increments",)),
+            ),
+            Control("counted from r-1", partial(of.check_extra_loops, of.same, 1)),
+        ),
+        STAGES,
+        seconds=2.0,
+    ),
+    Claim(
+        "outputs-stay-in-range",
+        "No output leaves the range of the labels, transition strips included",
+        "∀ X ∈ [0,1]^(N×d), ∀ coordinates i: min_k y_{k,i} <= output <= max_k y_{k,i}.",
+        THIS,
+        (EXACT,),
+        "The strip term of the explicit inequality rests on it. Proofs stand in the memorisers' "
+        "docstrings.",
+        "(N, d, m) in (1,1,6), (2,1,5), (3,1,4); every set of cells at its centre and two "
+        "corners, 128 inputs in strips each",
+        of.check_range,
+        (Control("a row that gains one in every loop", partial(of.check_range, of.drifting)),),
+    ),
+    Claim(
+        "sizes-within-the-papers",
+        "Constructed networks are no larger than the paper's",
+        "∀ d, memorisers and codes: rows <= 17d + 9, hidden units <= 49d + 25, heads <= 2.",
+        f"sizes as reported of Theorem 3.6 (v7), {PAPER}",
+        (),
+        "Every row is counted, the constant one included. Integers in the weights are long: size "
+        "in numbers is not size in bits.",
+        "d = 1, 2, 3, three memorisers, both codes",
+        of.check_sizes,
+        (Control("300 idle hidden units more", partial(of.check_sizes, of.padded)),),
+    ),
+    Claim(
+        "timestep-needs-fewer-loops",
+        "Timestep modulation needs fewer loops than increments",
+        "∀ N, d, m >= 2 with m^d >= N: loops(timestep, rank code) < loops(increments, sum code).",
+        THIS,
+        ("each memoriser on the code that suits it",),
+        "An upper bound against an upper bound. It does not say that a weight-tied block must "
+        "need more: digits narrow the gap to a factor q.",
+        "(N, d) in (1,1), (2,1), (3,1), (2,2), (8,4); m in 2, 3, 4, 8, 16",
+        of.check_fewer_loops,
+        (
+            Control(
+                "the two memorisers exchanged",
+                partial(of.check_fewer_loops, "increments", "timestep"),
+            ),
+        ),
+        MEMORISERS,
+    ),
+)

@@ -1,0 +1,160 @@
+"""What is reported of the paper's experiments: copied numbers, never verified here.
+
+Secondary summaries of v7 report them; the paper's text was not at hand.  Cells that no summary
+gives are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from experiments.claims.check_bounds import theorem_at
+from experiments.claims.claim import PAPER, Claim, Control, Row, compared, found
+from theory.verdict import Finding, Verdict
+
+__all__ = ["EXPERIMENTS", "REPORTED_CLAIMS", "TABLES", "Experiment", "Table"]
+
+SUMMARIES = f"reported by secondary summaries of v7 of {PAPER}"
+NO_WORD = (
+    "reported only: neither the runs nor the data are part of this ledger, and a trained result "
+    "is no evidence for or against a bound"
+)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Tokens (a lower bound where only that is known) and the most loops of one experiment."""
+
+    name: str
+    tokens: int
+    loops: int
+    at_least: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """One line of the reported results: baseline Transformer, Looped, TMLT."""
+
+    id: str
+    task: str
+    metric: str
+    baseline: str
+    looped: str
+    tmlt: str
+
+
+EXPERIMENTS = (
+    Experiment("Sudoku", 81, 32),
+    Experiment("LCS", 121, 100, at_least=True),
+    Experiment("edit distance", 121, 100, at_least=True),
+    Experiment("in-context decision tree", 200, 12, at_least=True),
+    Experiment("WikiText-103", 1024, 24),
+)
+TABLES = (
+    Table("sudoku", "Sudoku", "board accuracy %", "L=6: 0.0", "r=32: 87.9", "r=32: 90.2"),
+    Table("countdown", "Countdown", "accuracy %", "L=6: 53.8", "r=32: 88.1", "r=32: 90.5"),
+    Table("lcs", "LCS (100)", "accuracy %", "L=12: 39.8", "r=100: 98.2", "r=100: 98.6"),
+    Table(
+        "edit-distance",
+        "edit distance (60)",
+        "accuracy %",
+        "L=12: 41.4",
+        "r=100: 47.7",
+        "r=100: 88.3",
+    ),
+    Table(
+        "decision-tree",
+        "in-context decision tree",
+        "mean squared error",
+        "L=12: 8.6e-3",
+        "r=12: 1.4e-2",
+        "r=12: 1.7e-3",
+    ),
+    Table(
+        "wikitext",
+        "WikiText-103",
+        "train / test perplexity",
+        "L=12: 15.9 / 20.5",
+        "r=24: 17.1 / 20.6",
+        "r=24: 15.9 / 19.6",
+    ),
+)
+
+
+def check_outside(experiments: Sequence[Experiment] = EXPERIMENTS) -> Finding:
+    """In every reported experiment r <= N, and the bound is silent there."""
+    rows: list[Row] = []
+    for one in experiments:
+        row = theorem_at("mean-field", one.loops, tokens=one.tokens)
+        silent = row.verdict is Verdict.NOT_TESTABLE
+        place = f"{one.name}, N {'>' if one.at_least else '='} {one.tokens - one.at_least}"
+        rows.append((f"{place}, r = {one.loops}", one.loops, one.tokens))
+        rows.append((f"{place}: the bound speaks", int(not silent), 0))
+    finding = compared(rows, "loops against tokens, as reported", exact=True)
+    return finding
+
+
+def check_reported(table: Table) -> Finding:
+    """Repeat what is reported."""
+    figure = f"LT {table.looped}; TMLT {table.tmlt}"
+    reason = f"{table.metric}: baseline {table.baseline}, {figure}; {NO_WORD}"
+    return found(Verdict.NOT_TESTABLE, figure, reason, reported=vars(table))
+
+
+def check_bound_there(experiments: Sequence[Experiment] = EXPERIMENTS) -> Finding:
+    """Theorem 3.6 at the reported sizes: its hypothesis fails."""
+    listed = ", ".join(
+        f"{one.name} N {'>' if one.at_least else '='} {one.tokens - one.at_least}, r = {one.loops}"
+        for one in experiments
+    )
+    words = f"the hypothesis r > N fails: {listed} (as reported)"
+    return found(Verdict.NOT_TESTABLE, "r < N throughout", words)
+
+
+REPORTED_CLAIMS = (
+    Claim(
+        "experiments-outside-hypothesis",
+        "No reported experiment of the paper meets r > N",
+        "For every experiment reported with its N and r: r <= N, so Theorem 3.6 says nothing.",
+        f"Theorem 3.6 (v7), {PAPER}; sizes {SUMMARIES}",
+        ("N and r as reported; N of LCS, edit distance and the decision tree from below",),
+        "The experiments and the theorem do not meet. It is no criticism of either: positions, "
+        "causal masks and discontinuous targets keep them apart as well.",
+        "Sudoku, LCS, edit distance, decision tree, WikiText-103; Countdown's N is not reported",
+        check_outside,
+        (
+            Control(
+                "Sudoku with 82 loops",
+                partial(check_outside, (Experiment("Sudoku", 81, 82), *EXPERIMENTS[1:])),
+            ),
+        ),
+    ),
+    Claim(
+        "theorem-at-the-experiments",
+        "Theorem 3.6 bounds the error in the paper's experiments",
+        "For every reported experiment: the error is at most the right-hand side of Theorem 3.6.",
+        f"Theorem 3.6 (v7), {PAPER}; sizes {SUMMARIES}",
+        ("r > N fails in all of them",),
+        "Not testable: the theorem does not apply, and just above r = N its bound is vacuous.",
+        "none",
+        check_bound_there,
+        reported=True,
+    ),
+    *(
+        Claim(
+            f"reported-{table.id}",
+            f"Reported: {table.task}, {table.metric}",
+            f"{table.task}, {table.metric}: baseline {table.baseline}; Looped {table.looped}; TMLT "
+            f"{table.tmlt}.",
+            SUMMARIES,
+            (),
+            "A number copied from summaries, for the shape of the result. It was not verified.",
+            "none",
+            partial(check_reported, table),
+            reported=True,
+        )
+        for table in TABLES
+    ),
+)
