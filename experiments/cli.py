@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     _json(bound)
     _construct(commands)
     _verify(commands)
+    _learned(commands)
     _eta(commands)
 
     figures = _command(
@@ -261,6 +262,43 @@ def _eta(commands: argparse._SubParsersAction[_Parser]) -> None:
     eta.add_argument("--processes", type=int, help="workers (default: one per core)")
     _style(eta)
     _json(eta)
+
+
+def _learned(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """Add the moduli of trained networks."""
+    learned = _command(
+        commands,
+        "learned",
+        "Does training reproduce the moduli of its target?\n\n"
+        "Sets the moduli of the trained networks in DIR, a folder of looprate verify, beside\n"
+        "those of the functions they were trained on. A network's lower bound is attained by a\n"
+        "pair of inputs, so it can prove that the network is rougher than its target, never that\n"
+        "it is as smooth; --certify adds upper bounds, of use for small N d and few loops.\n"
+        "holds: proven within 10 % for every network. violated: proven outside for some. not\n"
+        "testable: the bounds do not decide, or the target's modulus is 0.\n"
+        "Networks are those at the chosen learning rate, each held against its row's error.\n"
+        "Killed at any moment and run again it resumes and ends with the same lower bounds.\n\n"
+        "JSON: {cells, hypotheses, findings}; a cell is a target, modulus, radius, family and\n"
+        "loop count: {target_lower, target_upper, exact, seeds, errors, lower, upper, found,\n"
+        "at_least, at_most, word, ...}, lists over seeds, null where unknown.",
+        "looprate learned runs/verify-smoke --loops 1 4 --delta 0.05",
+    )
+    learned.add_argument("directory", metavar="DIR", type=Path)
+    learned.add_argument("--target", nargs="+", metavar="TARGET", help="some of the folder's")
+    learned.add_argument("--loops", type=int, nargs="+", help="some of the folder's loop counts")
+    learned.add_argument(
+        "--delta", type=float, nargs="+", help="radii, Frobenius norm (default: 0.05 0.2)"
+    )
+    learned.add_argument(
+        "--effort", type=float, help="scales the search for lower bounds (default: 0.2)"
+    )
+    learned.add_argument("--certify", action="store_true", help="add certified upper bounds")
+    learned.add_argument(
+        "--budget", type=float, help="seconds for each certified bound (default: 20)"
+    )
+    learned.add_argument("--processes", type=int, help="workers (default: one per core)")
+    _style(learned)
+    _json(learned)
 
 
 def _command(

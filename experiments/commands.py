@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from experiments.config import StudyConfig
     from theory.targets import Target
 
-__all__ = ["bound", "construct", "eta", "figures", "moduli", "targets", "verify"]
+__all__ = ["bound", "construct", "eta", "figures", "learned", "moduli", "targets", "verify"]
 
 
 def targets(options: Namespace) -> int:
@@ -161,6 +161,13 @@ def eta(options: Namespace) -> int:
     from experiments.command_eta import run_eta_command
 
     return run_eta_command(options)
+
+
+def learned(options: Namespace) -> int:
+    """Set the moduli of trained networks beside those of their targets."""
+    from experiments.command_learned import run_command_learned
+
+    return run_command_learned(options)
 
 
 def figures(options: Namespace) -> int:

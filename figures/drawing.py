@@ -16,6 +16,7 @@ import figures.arithmetic as arithmetic
 import figures.bound_terms as bound_terms
 import figures.error_against_loops as error_against_loops
 import figures.eta_gain as eta_gain
+import figures.learned_moduli as learned_moduli
 import figures.memorisers as memorisers
 import figures.moduli as moduli
 import figures.stages as stages
@@ -83,6 +84,7 @@ KINDS: dict[str, FigureKind] = {
     "training-curves": _panelled(training_curves),
     "memorisers": _single(memorisers),
     "arithmetic": _panelled(arithmetic),
+    "learned-moduli": _panelled(learned_moduli),
     "eta-gain": _panelled(eta_gain),
     "stages": FigureKind(stages.COLUMNS, stages.CHOICES, lambda rows: stages.SIZE, stages.draw_all),
 }

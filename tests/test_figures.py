@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from cases.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
 from cases.eta_rows import figure_rows as eta_rows
+from cases.learned_rows import figure_rows as learned_rows
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_rgb
 
@@ -101,6 +102,7 @@ CASES = {
     "arithmetic": arithmetic_rows,
     "stages": stage_rows,
     "eta-gain": eta_rows,
+    "learned-moduli": learned_rows,
 }
 
 

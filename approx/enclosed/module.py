@@ -135,7 +135,7 @@ def enclosed(
         raise TypeError(f"`module` must be a torch.nn.Module, got {type(module).__name__}")
     tokens, dim = check_tokens(tokens), check_dim(dim)
     name = type(module).__name__
-    module = copy.deepcopy(module).cpu().double().eval().requires_grad_(False)
+    module = copy.deepcopy(module).cpu().double().train(False).requires_grad_(False)
     if isinstance(module, LoopedTransformer):
         if loops is None:
             raise ValueError("`loops` must be given for a LoopedTransformer, got none")

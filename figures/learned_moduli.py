@@ -1,0 +1,158 @@
+"""Moduli of trained networks over their target's, against the loop count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from figures.common import (
+    SETTING_COLUMNS,
+    band_over_seeds,
+    fit_width,
+    plain_log_ticks,
+    setting_title,
+)
+from figures.rows import Row, column, distinct, where
+from figures.style import FAMILY_STYLE, GREY, KIND_STYLE, points
+
+__all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]
+
+SIZE = (2.1, 2.5)  # inches a panel, at the size of a page
+MARGIN = 1.35  # inches to the right of the panels, for the legend
+COLUMNS = {
+    "kind": "sequence, token or contextual",
+    "delta": "radius, Frobenius norm of the input difference, one a file",
+    "family": "lt, tmlt or untied",
+    "loops": "loop count r",
+    "seed": "seed of the network",
+    "value": "lower bound of the network's modulus over the target's; empty where that is 0",
+    "lower": "what the ratio of the moduli is at least",
+    "upper": "what it is at most; empty where nothing is certified",
+    **SETTING_COLUMNS,
+}
+CHOICES = {"kind": tuple(KIND_STYLE), "family": tuple(FAMILY_STYLE)}
+WITHIN = 0.1  # the strip around 1 that counts as reproduced
+LEAST_SPAN = 1.5  # the y axis reaches at least this factor up and down from 1
+
+
+def panels(rows: Sequence[Row]) -> list[str]:
+    """Return the moduli that the target has, one panel each."""
+    return [
+        kind for kind in KIND_STYLE if np.isfinite(column(where(rows, kind=kind), "value")).any()
+    ]
+
+
+def draw(ax: Axes, rows: Sequence[Row]) -> None:
+    """Draw the first modulus in the rows: a line and a band over seeds for each family.
+
+    Parameters
+    ----------
+    ax : Axes
+        Empty; gets logarithmic axes.
+    rows : sequence of rows
+        With the columns :data:`COLUMNS`.
+
+    Notes
+    -----
+    Lines are medians over seeds of lower bounds over the target's modulus, bands reach from the
+    least to the largest; caps above are the largest certified upper bound.  1 is marked, the strip
+    around it is 10 % wide either way.
+    """
+    kind = panels(rows)[0] if panels(rows) else None
+    _draw_kind(ax, where(rows, kind=kind))
+    _finish([ax], rows)
+
+
+def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
+    """Draw one panel a modulus, all on one y axis."""
+    kinds: list[str | None] = [*panels(rows)] or [None]
+    grid = list(figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0])
+    for ax, kind in zip(grid, kinds, strict=True):
+        _draw_kind(ax, where(rows, kind=kind))
+        ax.set_title(KIND_STYLE[kind].name if kind else "the target has no modulus > 0")
+        ax.label_outer()
+    _finish(grid, rows)
+    fit_width(figure.suptitle(setting_title(rows), fontsize="large"))
+
+
+def _draw_kind(ax: Axes, rows: Sequence[Row]) -> None:
+    """Draw the families of one modulus, and 1."""
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.axhspan(1 - WITHIN, 1 + WITHIN, color="0.9", linewidth=0.0, zorder=0, label="within 10 %")
+    ax.axhline(1.0, color=GREY, linestyle="dashed", linewidth=points(0.8), zorder=1, label="target")
+    for family in (name for name in FAMILY_STYLE if where(rows, family=name)):
+        _draw_family(ax, where(rows, family=family), family)
+    counts = sorted(float(count or 0) for count in distinct(rows, "loops"))
+    ax.xaxis.set_major_locator(FixedLocator(counts))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("loops $r$")
+    ax.set_ylabel("modulus: learned / target")
+
+
+def _draw_family(ax: Axes, rows: Sequence[Row], family: str) -> None:
+    """Draw median and band of the lower bounds, and caps at the certified upper bounds."""
+    style, band = FAMILY_STYLE[family], band_over_seeds(rows, x="loops")
+    ax.plot(
+        band.x,
+        band.median,
+        color=style.colour,
+        marker=style.marker,
+        linewidth=points(style.width),
+        label=style.name,
+        zorder=3,
+    )
+    ax.fill_between(
+        band.x, band.low, band.high, color=style.colour, alpha=0.2, linewidth=0.0, label="_band"
+    )
+    caps = band_over_seeds(rows, x="loops", y="upper")
+    if caps.x.size:
+        ax.plot(
+            caps.x,
+            caps.high,
+            color=style.colour,
+            linestyle="none",
+            marker="_",
+            markeredgewidth=points(1.0),
+            label=f"{style.name}: certified upper bound",
+            zorder=3,
+        )
+
+
+def _finish(grid: Sequence[Axes], rows: Sequence[Row]) -> None:
+    """Set the shared y axis and the legend right of the last panel."""
+    values = np.concatenate([column(rows, name) for name in ("value", "upper")])
+    known = values[np.isfinite(values) & (values > 0)]
+    reach = [1 / LEAST_SPAN, LEAST_SPAN, *known]
+    grid[0].set_ylim(0.9 * min(reach), 1.1 * max(reach))
+    plain_log_ticks(grid[0])
+    delta, seeds = column(rows, "delta")[0], len(distinct(rows, "seed"))
+    title = rf"radius $\delta = {delta:g}$" + f"\nmedian of lower\nbounds; band:\nall {seeds} seeds"
+    grid[-1].legend(
+        handles=_handles(grid[0], rows), title=title, loc="upper left", bbox_to_anchor=(1.0, 1.0)
+    )
+
+
+def _handles(ax: Axes, rows: Sequence[Row]) -> list[Artist]:
+    """Legend entries: families, certified caps, 1 and its strip."""
+    families = [FAMILY_STYLE[name] for name in FAMILY_STYLE if where(rows, family=name)]
+    handles: list[Artist] = [
+        Line2D([], [], color=s.colour, marker=s.marker, linewidth=points(s.width), label=s.name)
+        for s in families
+    ]
+    if np.isfinite(column(rows, "upper")).any():
+        handles.append(
+            Line2D([], [], color="0.5", linestyle="none", marker="_", label="certified at most")
+        )
+    handles.append(
+        Line2D([], [], color=GREY, linestyle="dashed", linewidth=points(0.8), label="the target's")
+    )
+    return [*handles, Patch(color="0.9", label="within 10 %")]
