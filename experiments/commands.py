@@ -54,6 +54,7 @@ def targets(options: Namespace) -> int:
 def moduli(options: Namespace) -> int:
     """Print lower bounds and closed forms of the moduli of a target."""
     from experiments import evaluate
+    from theory.hypotheses import check_hypotheses, failures
     from theory.notation import KINDS, check_kind
 
     if options.seed < 0:
@@ -73,6 +74,8 @@ def moduli(options: Namespace) -> int:
             report=bar.to,
         )
     rows = evaluate.moduli_rows(f, curves, **shape)
+    for line in failures(check_hypotheses(f, **shape, budget=evaluate.HYPOTHESES_BUDGET)):
+        print(f"looprate: {line}", file=sys.stderr)
     if options.json:
         return print_json(rows)
     print(f"{f}: {in_words(shape)}; smoothness: {f.smoothness.note}")
@@ -95,6 +98,7 @@ def moduli(options: Namespace) -> int:
 def bound(options: Namespace) -> int:
     """Print a bound term by term."""
     from experiments import evaluate
+    from theory.hypotheses import check_hypotheses
     from theory.notation import check_loops
 
     f, shape = _target(options.target), _shape(options)
@@ -118,7 +122,8 @@ def bound(options: Namespace) -> int:
         placement=options.placement,
         slope=options.slope,
     )
-    found = [at(loops) for loops in counts]
+    findings = check_hypotheses(f, **shape, budget=evaluate.HYPOTHESES_BUDGET)
+    found = [evaluate.under_hypotheses(at(loops), findings) for loops in counts]
     if options.json:
         return print_json([row.as_dict() for row in found])
     print(f"{f}: {in_words(shape)}")

@@ -23,6 +23,7 @@ from theory.construction.evidence import STRIP_SAMPLES
 from theory.construction.labels import MOST_LABELS, cell_centres, every_cell
 from theory.construction.network import Network
 from theory.construction.spec import ConstructionSpec
+from theory.hypotheses import check_hypotheses
 from theory.loop_counts import Memoriser, label_power, smallest_grid
 from theory.targets import Target
 
@@ -37,7 +38,6 @@ __all__ = [
 ]
 
 BITS_BEYOND_GRID = 3  # digits below 1/m: the memoriser's error is a small share of the cells'
-HYPOTHESES_BUDGET = 0.3  # of the search of moduli that looks for a jump
 # Measured on one core of an AMD EPYC, 2.6 GHz: seconds a loop, and a loop and a column of the batch
 SECONDS_A_LOOP = {"increments": 4e-5, "timestep": 3.5e-5, "digits": 2e-4}
 SECONDS_A_COLUMN = {"increments": 2e-9, "timestep": 5e-9, "digits": 4e-8}
@@ -133,7 +133,7 @@ def target_facts(target: Target, *, tokens: int, dim: int, p: float) -> TargetFa
     trivial, stderr = evaluate.trivial_error(target, **shape)
     return TargetFacts(
         p=p,
-        hypotheses=evaluate.hypotheses(target, **shape, budget=HYPOTHESES_BUDGET),
+        hypotheses=check_hypotheses(target, **shape, budget=evaluate.HYPOTHESES_BUDGET),
         moduli=evaluate.moduli_of(target, _own_moduli(target, shape), **shape),
         oscillation=evaluate.oscillation_of(target, tokens=tokens, dim=dim),
         trivial=trivial,
@@ -237,5 +237,7 @@ def _own_moduli(target: Target, shape: dict[str, Any]) -> list[dict[str, Any]]:
     """Lower bounds of the moduli where no closed form is known, else nothing."""
     if target.closed_form(0.1, kind="sequence", **shape) is not None:
         return []
-    curves = evaluate.lower_curves(target, evaluate.DELTAS, **shape, budget=HYPOTHESES_BUDGET)
+    curves = evaluate.lower_curves(
+        target, evaluate.DELTAS, **shape, budget=evaluate.HYPOTHESES_BUDGET
+    )
     return evaluate.moduli_rows(target, curves, **shape)

@@ -1,4 +1,4 @@
-"""The theory of one target as plain rows: hypotheses, moduli, trivial bound, bounds.
+"""The theory of one target as plain rows: moduli, trivial bound, bounds.
 
 Shared by ``looprate moduli``, ``looprate bound`` and the study.  Needs torch only where the search
 of moduli uses it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,17 @@ import numpy as np
 from theory.bounds import BoundRow, Moduli, Side
 from theory.continuity import ModulusLowerCurve, modulus_lower_bound
 from theory.explicit import explicit_bound
+from theory.hypotheses import check_hypotheses, failures
 from theory.loop_counts import SUITED_CODING, Memoriser
 from theory.notation import KINDS, Kind, check_delta, check_loops
-from theory.targets import Target, equivariance_gap, equivariance_witness, own_functions
+from theory.targets import Target
 from theory.theorem import Placement, theorem_3_6_bound
 from theory.trivial import best_constant_error
 from theory.verdict import Finding, Verdict
 
 __all__ = [
     "DELTAS",
+    "HYPOTHESES_BUDGET",
     "VERSIONS",
     "bound_function",
     "hypotheses",
@@ -32,17 +35,15 @@ __all__ = [
     "moduli_rows",
     "oscillation_of",
     "trivial_error",
+    "under_hypotheses",
 ]
 
 DELTAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-SMALL = 1e-6  # a continuous target's modulus must have shrunk at this radius
-SHRUNK = 0.25  # ... to this share of its value at radius 1 (Hölder exponents below 0.1 fail)
-TINY = 1e-12  # ... and from SMALL to here to at most half, or it is a jump
-JUMP = 1e-4  # of the largest |f|: lower jumps may be rounding in single precision
-SEGMENTS = 512  # random segments bisected in search of a jump
+HYPOTHESES_BUDGET = 0.3  # of their checks, and of the search of moduli of own functions
 ROUNDING = 1e-9  # relative slack when a lower bound meets a closed form
 VERSIONS = ("theorem-3.6", "theorem-3.6-stages", "increments", "digits", "timestep")
 _TRIVIAL_POINTS = 2**12
+hypotheses = check_hypotheses  # by its former name
 
 
 def lower_curves(
@@ -199,80 +200,9 @@ def bound_function(
     return at
 
 
-def hypotheses(
-    target: Target, *, tokens: int, dim: int, p: float, budget: float = 1.0
-) -> list[Finding]:
-    """Check the theorem's hypotheses on the target: equivariance and continuity.
-
-    Both checks can refute a hypothesis, with a witness; neither can prove one.
-    """
-    shape = {"tokens": tokens, "dim": dim}
-    gap, scale = equivariance_gap(target, **shape, rng=np.random.default_rng(0))
-    equivariant = gap <= 1e-5 * max(scale, 1e-30)
-    curve = modulus_lower_bound(
-        target, np.array([SMALL, 1.0]), kind="sequence", tokens=tokens, dim=dim, p=p, budget=budget
-    )
-    small, large = (float(v) for v in curve.direct)
-    jump = _jump(target, tokens=tokens, dim=dim, p=p)
-    small = max(small, jump.pop("height", 0.0))
-    continuous = not jump and (small <= SHRUNK * large or large == 0)
-    pair = curve.pairs[0]
-    moved = {}
-    if not equivariant:
-        x, order = equivariance_witness(target, **shape, rng=np.random.default_rng(0))
-        moved = {"x": x.tolist(), "order": order.tolist()}
-    witness = {} if continuous else jump or {"x": pair.x.tolist(), "y": pair.y.tolist()}
-    proven = "" if own_functions(target) else " (and true by construction)"
-    return [
-        Finding(
-            "the target is permutation-equivariant",
-            Verdict.HOLDS if equivariant else Verdict.NOT_TESTABLE,
-            f"largest violation {gap:.2g} on 64 random inputs, range {scale:.3g}"
-            + (proven if equivariant else ": the theorem does not apply"),
-            {"gap": gap, "scale": scale, **moved},
-        ),
-        Finding(
-            "the target is continuous",
-            Verdict.HOLDS if continuous else Verdict.NOT_TESTABLE,
-            f"best pair found {SMALL:g} apart differs by {small:.3g}, at radius 1 by {large:.3g}"
-            + (proven if continuous else ": a jump, the theorem does not apply"),
-            {"at_small_radius": small, "at_radius_1": large, **witness},
-        ),
-    ]
-
-
-def _jump(target: Target, *, tokens: int, dim: int, p: float) -> dict[str, Any]:
-    """Return the highest jump found by bisecting random segments, empty if there is none.
-
-    Each bisection keeps the half across which f changes more.  Across a jump the change stays as
-    the segment shrinks from SMALL to TINY; a Hölder continuous f loses most of it.
-    """
-    ends = np.random.default_rng(0).random((2, SEGMENTS, tokens, dim))
-    least = JUMP * float(np.abs(np.asarray(target(ends[0]))).max())
-    halvings = [math.ceil(math.log2(math.sqrt(tokens * dim) / size)) for size in (SMALL, TINY)]
-    changes = []
-    for count in (halvings[0], halvings[1] - halvings[0]):
-        for _ in range(count):
-            ends = _steeper_half(target, ends, p)
-        changes.append(_change(target, ends, p))
-    before, after = changes
-    height = np.where((after > 0.5 * before) & (after > least), after, 0.0)
-    best = int(height.argmax())
-    if not height[best]:
-        return {}
-    x, y = ends[:, best]
-    return {"height": float(height[best]), "x": x.tolist(), "y": y.tolist()}
-
-
-def _steeper_half(target: Target, ends: np.ndarray, p: float) -> np.ndarray:
-    """Halve segments, ends of shape (2, S, N, d), keeping the half across which f changes more."""
-    middle = ends.mean(0)
-    first, second = np.stack([ends[0], middle]), np.stack([middle, ends[1]])
-    left = _change(target, first, p) >= _change(target, second, p)
-    return np.where(left[:, None, None], first, second)
-
-
-def _change(target: Target, ends: np.ndarray, p: float) -> np.ndarray:
-    """Return the p-norm of f's change across each segment, shape (S,)."""
-    gap = np.asarray(target(ends[0])) - np.asarray(target(ends[1]))
-    return np.linalg.norm(gap.reshape(len(gap), -1), ord=p, axis=1)
+def under_hypotheses(row: BoundRow, findings: Sequence[Finding]) -> BoundRow:
+    """Return a bound as it is, or as not testable where a hypothesis on the target fails."""
+    failed = failures(findings)
+    if not failed:
+        return row
+    return replace(row, verdict=Verdict.NOT_TESTABLE, reason="; ".join(failed))

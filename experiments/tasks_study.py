@@ -18,6 +18,7 @@ import numpy as np
 
 from experiments import evaluate
 from experiments.records import digest, write_npz
+from theory.hypotheses import check_hypotheses
 from theory.targets import Target, own_functions, resolve_target
 
 __all__ = ["fit_rows", "source_digest", "theory_rows", "versions"]
@@ -54,7 +55,7 @@ def theory_rows(
     """Return one row: hypotheses, moduli, oscillation and trivial error of a target."""
     f = resolve_target(target)
     shape: dict[str, Any] = {"tokens": tokens, "dim": dim, "p": p}
-    findings = evaluate.hypotheses(f, **shape, budget=budget)
+    findings = check_hypotheses(f, **shape, budget=budget)
     report(0.25)
     curves = evaluate.lower_curves(
         f, evaluate.DELTAS, **shape, budget=budget, report=lambda part: report(0.25 + part / 2)

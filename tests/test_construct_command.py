@@ -275,7 +275,7 @@ def test_over_budget_says_which_grid_fits(refused, memoriser, shape):
         ("smooth", True, "moduli are lower bounds only"),
         ("opaque", False, "no enclosure of the error"),
         ("first_counts", True, "witness x = [["),
-        ("jump", False, "a jump, the theorem does not apply (witness x = "),
+        ("jump", False, "differ by 1 in f: the theorem does not apply (witness x = "),
     ],
 )
 def test_an_own_function_is_not_testable_and_says_why(printed, own, name, enclosed, match):

@@ -1,7 +1,5 @@
 """Summaries: one rule for every family, gains by hand, verdicts that can come out either way."""
 
-import math
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,7 @@ from experiments import evaluate, summary
 from experiments.summary import MIN_SEEDS, cells, findings, paired_gain, slope_of
 from experiments.tasks_study import theory_rows
 from theory.rates import theorem_exponent
-from theory.targets import OwnFunction, Scaled, Sum, resolve_target
+from theory.targets import resolve_target
 from theory.verdict import Finding, Verdict
 
 SHAPE = {"tokens": 2, "dim": 1, "p": 1.0}
@@ -297,74 +295,6 @@ def test_a_failing_hypothesis_leaves_the_theorem_untestable(theory):
 def test_training_never_confirms_the_theorem(theory):
     found = finding_about("confirm or refute", theory, trained({("lt", 4): 1e-9}))
     assert found.verdict is Verdict.NOT_TESTABLE
-
-
-# -- hypotheses ------------------------------------------------------------------------------------
-def hypotheses_of(function, tokens=3):
-    target = OwnFunction("own.py:f", function)
-    return evaluate.hypotheses(target, tokens=tokens, dim=1, p=1.0, budget=0.1)
-
-
-def first_token_doubled(x):
-    return np.concatenate([2 * x[:, :1], x[:, 1:]], axis=1)
-
-
-def step(x):
-    return np.where(x > 0.37, 1.0, 0.0) + 0.1 * x
-
-
-def test_a_function_that_counts_tokens_is_not_equivariant_and_a_witness_shows_it():
-    equivariant, continuous = hypotheses_of(first_token_doubled)
-    assert (equivariant.verdict, continuous.verdict) == (Verdict.NOT_TESTABLE, Verdict.HOLDS)
-    assert "does not apply" in equivariant.reason
-    x, order = np.array([equivariant.evidence["x"]]), equivariant.evidence["order"]
-    gap = np.abs(first_token_doubled(x[:, order]) - first_token_doubled(x)[:, order]).max()
-    assert gap == pytest.approx(equivariant.evidence["gap"])
-    assert gap > 0.5
-
-
-def test_a_jump_is_found_and_a_witness_shows_it():
-    equivariant, continuous = hypotheses_of(step)
-    assert (equivariant.verdict, continuous.verdict) == (Verdict.HOLDS, Verdict.NOT_TESTABLE)
-    x, y = (np.array([continuous.evidence[name]]) for name in "xy")
-    assert np.linalg.norm(x - y) <= 1.001e-6
-    assert np.abs(step(x) - step(y)).max() > 0.9
-
-
-@pytest.mark.parametrize("height", [1.0, 0.01, 0.001])
-def test_a_jump_far_below_the_range_is_found(height):
-    _, continuous = hypotheses_of(lambda x: x + height * (x > 0.61))
-    assert continuous.verdict is Verdict.NOT_TESTABLE
-    assert "a jump" in continuous.reason
-
-
-@pytest.mark.parametrize(
-    "function",
-    [
-        np.sqrt,
-        lambda x: x * x.mean(1, keepdims=True),
-        lambda x: np.sign(x - 0.5) * np.abs(x - 0.5) ** 0.15,  # steep, yet no jump
-        lambda x: np.sin(40 * x),
-        lambda x: (1 + 1e-3 * x).astype(np.float32).astype(float),  # rounding is no jump
-        np.zeros_like,
-    ],
-)
-def test_a_good_function_passes_both(function):
-    found = hypotheses_of(function)
-    assert [f.verdict for f in found] == [Verdict.HOLDS] * 2
-    assert all(math.isfinite(f.evidence.get("gap", 0)) for f in found)
-    assert all("construction" not in f.reason for f in found)  # nothing is proven of it
-
-
-def test_a_sum_is_proven_only_where_no_term_is_the_users():
-    own = OwnFunction("own.py:f", np.sqrt)
-    for target, proven in [
-        (resolve_target("mean-field + context-max"), True),
-        (Sum((Scaled(2.0, own), resolve_target("mean-field"))), False),
-    ]:
-        found = evaluate.hypotheses(target, tokens=2, dim=1, p=1.0, budget=0.1)
-        assert [f.verdict for f in found] == [Verdict.HOLDS] * 2
-        assert all(("construction" in f.reason) is proven for f in found)
 
 
 @pytest.mark.parametrize(("gain", "verdict"), [(0.01, "holds"), (0.4, "violated")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -20,7 +19,6 @@ __all__ = ["judge", "outputs_finding", "range_finding", "weights_finding"]
 
 LISTED = 3  # differing weights that a reason names
 KEPT = 50  # ... and that the evidence holds
-LONGEST_WITNESS = 120  # characters of it in a reason; the checks hold all of it
 
 
 def outputs_finding(run: CellRun, fresh: Construction) -> Finding:
@@ -89,7 +87,8 @@ def judge(
     if failed:
         broken = [finding for finding in failed if finding.verdict is Verdict.VIOLATED]
         rest = [finding for finding in failed if finding not in broken]
-        reason = "; ".join(_said(finding) for finding in (*broken, *rest))
+        told = [finding for finding in (*broken, *rest) if not finding.evidence.get("skipped")]
+        reason = "; ".join(finding.reason for finding in told)
         return Verdict.VIOLATED if broken else Verdict.NOT_TESTABLE, reason
     if measured.total is None:
         return Verdict.NOT_TESTABLE, f"there is no enclosure of the error: {measured.note}"
@@ -114,14 +113,3 @@ def _compared(error: Enclosed, bound: BoundRow, rounding: float) -> tuple[Verdic
     if bound.verdict is Verdict.HOLDS:
         return Verdict.HOLDS, f"{found}, below the bound {bound.total:.6g}, which says something"
     return bound.verdict, f"{found}, below the bound, but {bound.reason}"
-
-
-def _said(finding: Finding) -> str:
-    """A finding that does not hold, with its witness where that is short."""
-    parts = {key: finding.evidence[key] for key in ("x", "y", "order") if key in finding.evidence}
-    if not parts:
-        return finding.reason
-    text = ", ".join(f"{key} = {json.dumps(value)}" for key, value in parts.items())
-    if len(text) > LONGEST_WITNESS:
-        text = text[:LONGEST_WITNESS] + "..."
-    return f"{finding.reason} (witness {text})"

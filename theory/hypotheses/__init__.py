@@ -5,6 +5,6 @@ prove.  ``testable`` says whether all hold.  Importing this package does not imp
 """
 
 from theory.hypotheses.check import check_hypotheses, testable
-from theory.hypotheses.witness import failures, with_witness
+from theory.hypotheses.witness import failures
 
-__all__ = ["check_hypotheses", "failures", "testable", "with_witness"]
+__all__ = ["check_hypotheses", "failures", "testable"]

@@ -9,6 +9,7 @@ from typing import Any
 from theory.hypotheses import shape, values
 from theory.hypotheses.probes import Checked, Probes
 from theory.hypotheses.subject import EvaluationFailed, subject_of
+from theory.hypotheses.witness import plain, with_witness
 from theory.notation import check_dim, check_loops, check_tokens
 from theory.verdict import Finding, Verdict
 
@@ -24,7 +25,7 @@ CHECKS: tuple[tuple[str, Callable[[Probes], Checked]], ...] = (
     (ALONE, values.alone),
     ("the target is permutation-equivariant", shape.equivariant),
     ("the target is continuous", shape.continuous),
-)
+)  # in the order in which one rests on the ones before
 RESTED_ON = (DETERMINISTIC, ALONE)  # without these the later checks mean nothing
 EXPONENT = "the exponent p is at least 1"
 LOOPS = "the loop count exceeds the number of tokens"
@@ -42,9 +43,9 @@ def check_hypotheses(
 ) -> list[Finding]:
     """Check the hypotheses of Theorem 3.6 (v7), and those that this project's checks rest on.
 
-    In this order: f is defined on the whole closed cube; its values are finite; it is
-    deterministic; it computes in floating point; it treats each input of a batch on its own; it is
-    permutation-equivariant; it is continuous; p >= 1; and, where ``loops`` is given, r > N.
+    In this order: f is permutation-equivariant; continuous; defined on the whole closed cube; its
+    values are finite; it is deterministic; it computes in floating point; it treats each input of a
+    batch on its own; p >= 1; and, where ``loops`` is given, r > N.
 
     Every check of f looks at finitely many inputs: it can refute, with a witness in its evidence,
     and never prove.  Permutations are exact: all of them up to 4 tokens, generators and random
@@ -93,7 +94,7 @@ def check_hypotheses(
     subject = subject_of(f, tokens=tokens, dim=dim)
     norm = p if p >= 1 else 1.0
     found = _of_function(Probes(subject, norm, budget, seed))
-    found.append(_finding(EXPONENT, (p >= 1, f"p = {p:g}", {"p": p})))
+    found.append(_finding(EXPONENT, (p >= 1, f"p = {p:g}", {"p": plain(float(p))})))
     if loops is not None:
         enough = check_loops(loops) > tokens
         reason = f"r = {loops} is {'' if enough else 'not '}above N = {tokens}"
@@ -107,7 +108,10 @@ def testable(findings: Sequence[Finding]) -> bool:
 
 
 def _of_function(probes: Probes) -> list[Finding]:
-    """The hypotheses on f; once one that the others rest on fails, these are not looked at."""
+    """The hypotheses on f, the theorem's two first.
+
+    Once one that the later checks rest on fails, these are not looked at.
+    """
     found: list[Finding] = []
     broken = ""
     for claim, check in CHECKS:
@@ -123,7 +127,7 @@ def _of_function(probes: Probes) -> list[Finding]:
         if "raised" in evidence or (claim in RESTED_ON and not holds):
             broken = claim
         found.append(_finding(claim, checked))
-    return found
+    return [*found[-2:], *found[:-2]]
 
 
 def _finding(claim: str, checked: Checked) -> Finding:
@@ -131,4 +135,5 @@ def _finding(claim: str, checked: Checked) -> Finding:
     holds, reason, evidence = checked
     if holds:
         return Finding(claim, Verdict.HOLDS, reason, evidence)
-    return Finding(claim, Verdict.NOT_TESTABLE, f"{reason}: the theorem does not apply", evidence)
+    told = with_witness(f"{reason}: the theorem does not apply", evidence)
+    return Finding(claim, Verdict.NOT_TESTABLE, told, evidence)

@@ -36,8 +36,8 @@ def equivariant(probes: Probes) -> Checked:
         if over.max() > excess:
             excess, at = float(over.max()), (k, int(over.argmax()))
     evidence = {"gap": plain(worst), "scale": scale, "permutations": len(ways), "inputs": len(x)}
-    which = f"all {len(ways)} permutations" if every else f"{len(ways)} permutations, generators in"
-    reason = f"largest violation {worst:.2g}, {which}, {len(x)} inputs, |f| up to {scale:.3g}"
+    which = "all permutations" if every else f"{len(ways)} permutations"
+    reason = f"largest violation {worst:.2g}, {which}, {len(x)} inputs, values up to {scale:.3g}"
     if excess > 0:
         order, row = at
         return False, reason, evidence | {"x": plain(x[row]), "order": plain(ways[order])}

@@ -13,7 +13,7 @@ from theory.verdict import Finding, Verdict
 __all__ = ["failures", "plain", "with_witness"]
 
 KEYS = ("x", "y", "order", "first", "second")  # of evidence that is a witness
-LONGEST = 120  # characters of it in a line; the evidence holds all of it
+LONGEST = 200  # characters of it in a reason; the evidence holds all of it
 
 
 def plain(values: Any) -> Any:
@@ -27,24 +27,24 @@ def plain(values: Any) -> Any:
     return values
 
 
-def with_witness(finding: Finding) -> str:
-    """Return a finding's reason, with its witness where there is one."""
-    parts = {key: finding.evidence[key] for key in KEYS if key in finding.evidence}
+def with_witness(reason: str, evidence: dict[str, Any]) -> str:
+    """Return a reason followed by the witness that the evidence holds, if any."""
+    parts = [f"{key} = {json.dumps(evidence[key])}" for key in KEYS if key in evidence]
     if not parts:
-        return finding.reason
-    text = ", ".join(f"{key} = {json.dumps(value)}" for key, value in parts.items())
+        return reason
+    text = ", ".join(parts)
     if len(text) > LONGEST:
         text = text[:LONGEST] + "..."
-    return f"{finding.reason} (witness {text})"
+    return f"{reason} (witness {text})"
 
 
 def failures(findings: Sequence[Finding]) -> list[str]:
-    """Return one line for each hypothesis that fails: verdict, claim, reason, witness.
+    """Return one line for each hypothesis that fails: verdict, claim, reason with its witness.
 
     Those not looked at because an earlier one fails are left out.
     """
     return [
-        f'{finding.verdict}: "{finding.claim}" fails: {with_witness(finding)}'
+        f'{finding.verdict}: "{finding.claim}" fails: {finding.reason}'
         for finding in findings
         if finding.verdict is not Verdict.HOLDS and not finding.evidence.get("skipped")
     ]
