@@ -22,7 +22,7 @@ from approx.enclosed.error_function import erf, gelu
 from theory.enclosure.arrays import EnclosureArray
 from theory.enclosure.namespace import ARRAY_NAMESPACE
 
-__all__ = ["OPERATIONS"]
+__all__ = ["MOVES", "OPERATIONS"]
 
 LARGEST_PAIRWISE = 8  # entries of a softmax that are compared pair by pair, which is sharper
 
@@ -273,4 +273,13 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "_softmax": _softmax,
     "_safe_softmax": _softmax,
     "native_layer_norm": _layer_norm,
+}
+
+#: What only moves values, so that nothing more can be known of them afterwards.
+MOVES = {operator.getitem} | {
+    OPERATIONS[name]
+    for name in (
+        *("view", "_unsafe_view", "reshape", "permute", "transpose", "t", "unsqueeze", "squeeze"),
+        *("select", "slice", "unbind", "split", "clone"),
+    )
 }

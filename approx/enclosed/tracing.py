@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from approx.enclosed.operations import OPERATIONS
+from approx.enclosed.centred import Centred, tightened
+from approx.enclosed.operations import MOVES, OPERATIONS
 from theory.enclosure.arrays import EnclosureArray
 
 __all__ = ["Program", "traced"]
@@ -72,14 +73,29 @@ class Program:
     steps: tuple[_Step, ...]
 
     def __call__(self, x: EnclosureArray) -> Any:
-        """Return the output on an enclosure of shape (B, N, d)."""
-        known: dict[str, Any] = {self.start: x}
+        """Return the output on an enclosure of shape (B, N, d).
+
+        The variables of a box are followed together with its centre, see
+        :mod:`approx.enclosed.centred`; everything else as it is.
+        """
+        batch, centred = x.shape[0], Centred.of(x)
+        known: dict[str, Any] = {self.start: centred.scaled if centred else x}
+        centre: dict[str, Any] = {self.start: centred.centre} if centred else {}
         for step in self.steps:
-            values = _Values(known, self.constants, x.shape[0], tensors=step.on_constants)
-            known[step.name] = step.function(*values(step.args), **values(step.kwargs))
+            known[step.name] = self._done(step, known, batch)
+            if centred and not step.on_constants:
+                centre[step.name] = self._done(step, known | centre, batch)
+                if step.function not in MOVES:
+                    known[step.name] = tightened(known[step.name], centre[step.name])
             for name in step.spent:  # jets are large: none is kept longer than needed
-                known.pop(name, None)
-        return _Values(known, self.constants, x.shape[0], tensors=False)(_Slot(self.result))
+                known.pop(name, None), centre.pop(name, None)
+        found = _Values(known, self.constants, batch, tensors=False)(_Slot(self.result))
+        return centred.unscaled(found) if centred else found
+
+    def _done(self, step: _Step, known: Mapping[str, Any], batch: int) -> Any:
+        """Return the result of one step."""
+        values = _Values(known, self.constants, batch, tensors=step.on_constants)
+        return step.function(*values(step.args), **values(step.kwargs))
 
 
 @dataclass(frozen=True)
