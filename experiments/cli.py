@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     _verify(commands)
     _learned(commands)
     _eta(commands)
+    _claims(commands)
 
     figures = _command(
         commands,
@@ -299,6 +300,52 @@ def _learned(commands: argparse._SubParsersAction[_Parser]) -> None:
     learned.add_argument("--processes", type=int, help="workers (default: one per core)")
     _style(learned)
     _json(learned)
+
+
+def _claims(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """Add the ledger and what explains one claim of it."""
+    claims = _command(
+        commands,
+        "claims",
+        "The ledger: claims of the paper and of this project, checked on finitely many cases.\n\n"
+        "holds: no case contradicts the claim. violated: one does. vacuous: true, but it says\n"
+        "nothing. not testable: a hypothesis fails or the number is only reported. No verdict\n"
+        "means proved. Results are kept, one JSON file a claim, and reused while claims, sources\n"
+        "and versions stay the same: killed at any moment and run again, it resumes.\n"
+        "--controls hands each check a broken ingredient instead, which it must reject.\n"
+        "Exit code 1: a claim is violated or a control passes.\n\n"
+        "JSON: a list of {id, title, verdict, reason, figure, evidence, seconds, file, ...}; with\n"
+        "--controls also control and rejected.",
+        "looprate claims lemma-4-1-error theorem-4-2-exact",
+    )
+    claims.add_argument("ids", metavar="ID", nargs="*", help="claims (default: all quick ones)")
+    claims.add_argument("--controls", action="store_true", help="run the wrong variants instead")
+    claims.add_argument("--out", type=Path, metavar="DIR", help="folder (default: runs/claims)")
+    claims.add_argument("--again", action="store_true", help="run what is stored, too")
+    claims.add_argument("--list", action="store_true", help="list the claims and run nothing")
+    claims.add_argument("--markdown", action="store_true", help="print docs/claims.md")
+    claims.add_argument(
+        "--study",
+        type=Path,
+        metavar="DIR",
+        help="folder of looprate verify that trained-beside-constructed reads instead of training",
+    )
+    _json(claims)
+
+    explain = _command(
+        commands,
+        "explain",
+        "Say what one claim states, where it is from, how to read it, on what it is checked, what\n"
+        "was found last and which figure shows it.\n\n"
+        "JSON: {id, title, statement, source, hypotheses, reading, checked on, controls, figure,\n"
+        "last}; last is the stored result, null where there is none.",
+        "looprate explain corollary-3-7",
+    )
+    explain.add_argument("id", metavar="ID", help="a claim, see looprate claims --list")
+    explain.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of stored results (default: runs/claims)"
+    )
+    _json(explain)
 
 
 def _command(

@@ -21,7 +21,18 @@ if TYPE_CHECKING:
     from experiments.config import StudyConfig
     from theory.targets import Target
 
-__all__ = ["bound", "construct", "eta", "figures", "learned", "moduli", "targets", "verify"]
+__all__ = [
+    "bound",
+    "claims",
+    "construct",
+    "eta",
+    "explain",
+    "figures",
+    "learned",
+    "moduli",
+    "targets",
+    "verify",
+]
 
 
 def targets(options: Namespace) -> int:
@@ -173,6 +184,20 @@ def learned(options: Namespace) -> int:
     from experiments.command_learned import run_command_learned
 
     return run_command_learned(options)
+
+
+def claims(options: Namespace) -> int:
+    """Run the ledger of claims."""
+    from experiments.command_claims import run_claims
+
+    return run_claims(options)
+
+
+def explain(options: Namespace) -> int:
+    """Explain one claim of the ledger."""
+    from experiments.command_claims import run_explain
+
+    return run_explain(options)
 
 
 def figures(options: Namespace) -> int:

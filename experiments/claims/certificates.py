@@ -113,8 +113,8 @@ CERTIFICATE_CLAIMS = (
         "explicit-inequality",
         "The explicit inequality as a whole, where it says something",
         "‖net - f‖_{L^p} <= w(δ√(Nd)/2) + (Nd)^(1/p) e_mem + (Nd)^(1/p) D μ^(1/p), "
-        "μ = min(1, C(N,2) δ^d + dN(m-1)/M), and the right-hand side is below the error of the best "
-        "constant.",
+        "μ = min(1, C(N,2) δ^d + dN(m-1)/M), and the right-hand side is below the best constant's "
+        "error.",
         INEQUALITY,
         HYPOTHESES,
         "A certificate is rigorous for its network: outputs on every cell, weights compared one by "

@@ -1,19 +1,21 @@
-"""Checks of the claims about formulas: cell widths, exponents, Theorem 3.6 and where it is silent."""
+"""Checks of the claims about formulas: cell widths, exponents, what Theorem 3.6 says where."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
+from experiments.claims.check_moduli import by_place
 from experiments.claims.claim import Row, compared, found
-from experiments.evaluate import hypotheses, moduli_of, trivial_error
+from experiments.evaluate import moduli_of, trivial_error
 from theory import loop_counts, rates
 from theory.bounds import BoundRow, all_terms, first_informative_loops
 from theory.cell_width import delta_of_loops, loops_of_delta
-from theory.targets import OwnFunction, Target, resolve_target
+from theory.hypotheses import check_hypotheses as hypotheses
+from theory.targets import TARGETS, OwnFunction, Target, resolve_target
 from theory.theorem import Placement, theorem_3_6_bound
 from theory.verdict import Finding, Verdict
 
@@ -42,13 +44,8 @@ SAME = 1e-9  # relative, of a power of a large integer in floats
 TOLERANCE = 1e-3  # of an exponent read between two loop counts
 STRAIGHT = 0.02  # relative, of a slope in which a slower term may still be felt
 
-UNEQUAL = OwnFunction("weighted by place", lambda x: x * (1.0 + _places(x)))
+UNEQUAL = OwnFunction("weighted by place", by_place)
 STEP_FUNCTION = OwnFunction("step at 1/2", lambda x: (x > 0.5).astype(x.dtype))
-
-
-def _places(x: Any) -> Any:
-    """0, 1, ..., N-1 along the tokens."""
-    return (x[:, :, :1] * 0).cumsum(1) + [[[float(n)] for n in range(x.shape[1])]]
 
 
 # -- formulas --------------------------------------------------------------------------------------
@@ -181,8 +178,7 @@ def check_vacuous_near_n(bound: Callable[..., BoundRow] = theorem_at) -> Finding
                 rows.append((f"{name}, N={n}, d={d}, r=N+{more}", row.trivial, row.total))
     finding = compared(rows, "best constant's error against the bound")
     first = {
-        name: first_informative_loops(lambda r, name=name: theorem_at(name, r), tokens=2)
-        for name in BOUNDED[:3]
+        name: first_informative_loops(partial(theorem_at, name), tokens=2) for name in BOUNDED[:3]
     }
     if finding.verdict is not Verdict.HOLDS:
         return finding
@@ -216,8 +212,6 @@ def _hypotheses(target: Target, tokens: int, dim: int) -> tuple[Finding, ...]:
 
 def check_hypotheses(place: int, targets: Sequence[Target | str] | None = None) -> Finding:
     """Hypothesis 0, equivariance, or 1, continuity, is not refuted for any target."""
-    from theory.targets import TARGETS
-
     chosen = [resolve_target(t) if isinstance(t, str) else t for t in targets or TARGETS]
     findings = [(str(f), _hypotheses(f, n, d)[place]) for f in chosen for n, d in ((2, 1), (3, 2))]
     bad = [(name, one) for name, one in findings if one.verdict is not Verdict.HOLDS]

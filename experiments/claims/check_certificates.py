@@ -205,9 +205,7 @@ def check_theorem_above_error(
         r = printed_loops(finer * case.grid, tokens=case.tokens, dim=case.dim)
         row = bound(case.target, r, tokens=case.tokens, dim=case.dim, p=case.p)
         rows.append((f"{case}, r={r:,}", error, row.total))
-    return compared(
-        rows, "certified error, upper end, against Theorem 3.6 at r = N + 2m^((N+1)d+1)"
-    )
+    return compared(rows, "upper end of the certified error against Theorem 3.6 at its loops")
 
 
 def check_density(

@@ -24,7 +24,7 @@ from theory.construction.exact import exact_output, exact_rows
 from theory.construction.labels import LabelTable, grid_coordinates, labels_in_use
 from theory.construction.network import Network, Unit
 from theory.construction.spec import ConstructionSpec
-from theory.loop_counts import CODINGS, MEMORISERS, SUITED_CODING, construction_loops
+from theory.loop_counts import CODINGS, MEMORISERS, SUITED_CODING, Memoriser, construction_loops
 from theory.targets import parse_target
 from theory.verdict import Finding, Verdict
 
@@ -318,7 +318,7 @@ def check_range(change: Change = same) -> Finding:
     return found(True, f"{checked} inputs", reason, inputs=checked)
 
 
-def check_fewer_loops(fast: str = "timestep", slow: str = "increments") -> Finding:
+def check_fewer_loops(fast: Memoriser = "timestep", slow: Memoriser = "increments") -> Finding:
     """Timestep modulation takes fewer loops than increments, each on the code that suits it."""
     rows: list[Row] = []
     for n, d in ((1, 1), (2, 1), (3, 1), (2, 2), (8, 4)):

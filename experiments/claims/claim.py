@@ -8,7 +8,7 @@ testable: otherwise the check would let anything pass.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -94,13 +94,11 @@ class Claim:
         """Return the check's finding under the claim's own statement."""
         return _under(self.statement, self.check())
 
-    def run_controls(self) -> list[tuple[Control, Finding]]:
-        """Return what the check says of each wrong variant."""
-        words = "wrong variant of {}: {}"
-        return [
-            (control, _under(words.format(self.id, control.name), control.check()))
-            for control in self.controls
-        ]
+    def run_controls(self) -> Iterator[tuple[Control, Finding]]:
+        """Yield what the check says of each wrong variant."""
+        for control in self.controls:
+            words = f"wrong variant of {self.id}: {control.name}"
+            yield control, _under(words, control.check())
 
 
 def found(verdict: Verdict | bool, figure: str, reason: str, **evidence: Any) -> Finding:
@@ -133,7 +131,7 @@ def compared(rows: Iterable[Row], what: str, *, exact: bool = False) -> Finding:
     if bad:
         reason = f"{what}: {float(left):.6g} > {float(right):.6g} at {label}"
         return found(False, f"{len(bad)} of {len(listed)} fail", reason, **evidence)
-    tight = _tightness((label, left, right))
+    tight: float = _tightness((label, left, right))
     closest = f"closest {float(left):.6g} <= {float(right):.6g} at {label}" if tight else "all 0"
     figure = f"{len(listed)} cases, " + (f"closest ratio {tight:.3g}" if tight else "all 0")
     return found(True, figure, f"{what}: {len(listed)} cases, none beyond; {closest}", **evidence)
@@ -142,9 +140,9 @@ def compared(rows: Iterable[Row], what: str, *, exact: bool = False) -> Finding:
 def _tightness(row: Row) -> float:
     """left / right; of numbers that are 0 up to rounding 0, of others inf beyond 0."""
     _, left, right = row
-    if abs(right) > TINY:
+    if abs(float(right)) > TINY:
         return max(0.0, float(left) / float(right))
-    return math.inf if left - right > TINY else 0.0
+    return math.inf if float(left - right) > TINY else 0.0
 
 
 def _under(claim: str, finding: Finding) -> Finding:

@@ -30,9 +30,7 @@ CONSTRUCTION_CLAIMS = (
         f"{SHAPES}, Mδ = 8, thousands of lattice points off the strips, grid lines included",
         of.check_quantise,
         (
-            Control(
-                "the unit that ends a step starts late", partial(of.check_quantise, of.unclipped)
-            ),
+            Control("the unit that ends a step is late", partial(of.check_quantise, of.unclipped)),
             Control("m-2 loops", partial(of.check_quantise, of.same, 1)),
         ),
         STAGES,

@@ -130,7 +130,7 @@ MODULI_CLAIMS = (
     Claim(
         "others-mean-no-token",
         "The mean of the others has token modulus 0",
-        "∀ N >= 2, ∀ d, p, ∀ t >= 0: if f(X)_n depends on the tokens m ≠ n only, then w_tok(t) = 0.",
+        "∀ N >= 2, ∀ d, p, t >= 0: if f(X)_n depends on the tokens m ≠ n only, then w_tok(t) = 0.",
         FROM_DEFINITION,
         (FUNCTIONS, "f(X)_n does not depend on x_n"),
         "Such a target makes the token term of Theorem 3.6 vanish.",

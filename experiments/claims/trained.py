@@ -19,6 +19,7 @@ TARGET = "mean-field"
 LOOPS = {"lt": 13, "tmlt": 19}  # what increments at m = 2 and timestep at m = 3 take, N = 2, d = 1
 BUILT = (("increments", 2), ("timestep", 3))
 STEPS, SEEDS, RATE = 100, (0, 1), 2e-2
+PLACE = ("target", "tokens", "dim", "p", "family")
 STEADY = 3.0  # standard errors added to a trained error
 SILENT = "a trained error is approximation plus optimisation error: no word on any bound"
 
@@ -53,16 +54,12 @@ def check_trained(steps: int = STEPS, study: Path | None = None) -> Finding:
 
 def _pairs(trained: Sequence[Row], built: Sequence[Row]) -> list[Row]:
     """Each family's worst seed at its largest r against the best network with at most r loops."""
-    pairs = []
-    places = {
-        (row["target"], row["tokens"], row["dim"], row["p"], row["family"]) for row in trained
-    }
-    for place in sorted(places - {p for p in places if p[-1] == "untied"}):
-        own = [
-            row
-            for row in trained
-            if (row["target"], row["tokens"], row["dim"], row["p"], row["family"]) == place
-        ]
+    pairs: list[Row] = []
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in trained:
+        if row["family"] != "untied":
+            groups.setdefault(tuple(row[name] for name in PLACE), []).append(row)
+    for place, own in sorted(groups.items()):
         most = max(row["loops"] for row in own)
         own = [row for row in own if row["loops"] == most]
         rate = min(own, key=lambda row: row["validation_error"] or float("inf"))["learning_rate"]
@@ -75,7 +72,7 @@ def _pairs(trained: Sequence[Row], built: Sequence[Row]) -> list[Row]:
         if best is not None:
             pairs.append(
                 {
-                    **dict(zip(("target", "tokens", "dim", "p", "family"), place, strict=True)),
+                    **dict(zip(PLACE, place, strict=True)),
                     "loops": most,
                     "trained": worst,
                     "constructed": best["error_lower"],
@@ -109,7 +106,7 @@ def _built() -> list[Row]:
 
 
 def _fits(steps: int) -> list[Row]:
-    """Errors of small networks trained here, on one thread: more only spin on tensors this small."""
+    """Errors of small networks trained here, on one thread: tensors are tiny."""
     import torch
 
     threads = torch.get_num_threads()

@@ -1,0 +1,157 @@
+"""Running claims and keeping what was found: one JSON file a claim, reused while nothing changed.
+
+A stored result counts as long as its key, a digest of the claim's id, of every source file of this
+project and of the versions of Python and the libraries, is the same.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from experiments.claims import CLAIMS, REJECTED, Claim
+from experiments.records import digest, write_atomically
+
+__all__ = ["chosen_claims", "claim_key", "evidence_file", "results", "stored_result"]
+
+Result = dict[str, Any]
+Report = Callable[[float, str], None]
+PACKAGES = ("theory", "approx", "experiments")
+
+
+def chosen_claims(names: Sequence[str]) -> list[Claim]:
+    """Return the claims named, or the quick ones.
+
+    Raises
+    ------
+    ValueError
+        If an id is unknown; the message lists near ones.
+    """
+    for name in names:
+        if name not in CLAIMS:
+            words = set(name.split("-")) - {"the", "a", "of"}
+            near = difflib.get_close_matches(name, CLAIMS, n=3, cutoff=0.4)
+            near += [known for known in CLAIMS if words & set(known.split("-"))]
+            listed = ", ".join(dict.fromkeys(near[:6])) or "none is near"
+            raise ValueError(
+                f"`ID` must be a claim of the ledger, got {name!r}; near: {listed} (all: looprate "
+                "claims --list)"
+            )
+    if names:
+        return [CLAIMS[name] for name in dict.fromkeys(names)]
+    return [claim for claim in CLAIMS.values() if claim.quick]
+
+
+def claim_key(claim: Claim, *, controls: bool, given: str = "") -> str:
+    """Return the digest under which a result is stored; ``given`` names further inputs."""
+    from experiments.tasks_study import versions
+
+    facts = [claim.id, controls, given, _sources(), versions()]
+    return digest(facts)
+
+
+@cache
+def _sources() -> str:
+    """Digest of every source file of the packages that claims call."""
+    root = Path(__file__).resolve().parents[2]
+    files = [path for name in PACKAGES for path in sorted((root / name).rglob("*.py"))]
+    total = hashlib.sha256()
+    for path in files:
+        total.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def evidence_file(folder: Path, claim: Claim, *, controls: bool) -> Path:
+    """Return where a claim's result is kept."""
+    return folder / f"{claim.id}{'.controls' if controls else ''}.json"
+
+
+def stored_result(folder: Path, claim: Claim, *, controls: bool) -> Result | None:
+    """Return the stored result of a claim, whatever its key; None where there is none to read."""
+    try:
+        result = json.loads(evidence_file(folder, claim, controls=controls).read_text())
+    except (OSError, ValueError):
+        return None
+    return result if isinstance(result, dict) and "key" in result else None
+
+
+def results(
+    claims: Sequence[Claim],
+    folder: Path,
+    *,
+    controls: bool = False,
+    again: bool = False,
+    given: str = "",
+    report: Report = lambda part, note: None,
+) -> list[Result]:
+    """Run claims, or their controls, in order; stored results are reused.
+
+    Parameters
+    ----------
+    claims : sequence of Claim
+    folder : Path
+        Where results are kept, one file a claim, written as soon as the claim is done.
+    controls : bool
+        Run the wrong variants instead of the claims.
+    again : bool
+        Run what is stored, too.
+    given : str
+        Names further inputs of the checks, for the key.
+    report : callable
+        Called with the fraction done and the id of the next claim.
+
+    Returns
+    -------
+    list of dict
+        For a claim {id, title, key, verdict, reason, figure, evidence, seconds, file}; for
+        controls one for each, with ``control`` and ``rejected``.
+    """
+    run = _controls if controls else _claim
+    costs = [claim.seconds for claim in claims]
+    found: list[Result] = []
+    for place, claim in enumerate(claims):
+        report(sum(costs[:place]) / max(sum(costs), 1e-9), claim.id)
+        key = claim_key(claim, controls=controls, given=given)
+        kept = None if again else stored_result(folder, claim, controls=controls)
+        if kept is None or kept["key"] != key:
+            kept = {"key": key, "rows": list(_told(claim, run(claim), folder, controls=controls))}
+            text = json.dumps(kept, indent=1, ensure_ascii=False, allow_nan=False)
+            write_atomically(evidence_file(folder, claim, controls=controls), text + "\n")
+        found += kept["rows"]
+    report(1.0, "")
+    return found
+
+
+def _claim(claim: Claim) -> Iterator[tuple[Result, Any]]:
+    """The claim's own check."""
+    yield {}, claim.run()
+
+
+def _controls(claim: Claim) -> Iterator[tuple[Result, Any]]:
+    """Every wrong variant of a claim."""
+    for control, finding in claim.run_controls():
+        yield {"control": control.name, "rejected": finding.verdict in REJECTED}, finding
+
+
+def _told(
+    claim: Claim, findings: Iterable[tuple[Result, Any]], folder: Path, *, controls: bool
+) -> Iterator[Result]:
+    """Findings as results, timed."""
+    started = time.perf_counter()
+    for more, finding in findings:
+        seconds, started = time.perf_counter() - started, time.perf_counter()
+        yield {
+            "id": claim.id,
+            "title": claim.title,
+            **more,
+            **finding.as_dict(),
+            "figure": finding.evidence["figure"],
+            "seconds": round(seconds, 3),
+            "file": str(evidence_file(folder, claim, controls=controls)),
+        }
