@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from approx.enclosed import enclosed
+from approx.enclosed import enclosed, with_enclosures
 from approx.enclosed.error_function import erf
 from approx.enclosed.operations import OPERATIONS
 from approx.looped import LoopedTransformer, ModelConfig
 from theory.continuity import modulus_lower_bound
 from theory.enclosure import Interval, Jet, enclose, local_form, variables
+from theory.targets import resolve_target
 
 CLOSE = 1e-12  # relative: float64 in another order of summation
 ROUNDING = 1e-9  # what outward rounding may add to a point after a hundred operations
@@ -336,3 +337,63 @@ def test_sides_of_length_zero_have_slopes_too(network):
     point = f(variables(Interval(x))).slope
     assert np.isfinite(point.lo).all()
     assert (np.abs(point.middle() - wide.middle()) < 1e-4 * (1 + wide.magnitude)).all()
+
+
+OWN_FILE = """
+import torch
+from torch import nn
+
+
+class Mixer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.up = nn.Parameter(torch.randn(1, 4, generator=generator))
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.drop(torch.tanh(x @ self.up)).sum(2, keepdim=True) + x.mean(1, keepdim=True)
+
+
+def maker():
+    return Mixer()
+
+
+def tokenwise(x):
+    return torch.sigmoid(x)
+
+
+def both(x):
+    return x * x
+
+
+model = Mixer()
+"""
+
+
+@pytest.fixture
+def own_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(OWN_FILE)
+    return path
+
+
+@pytest.mark.parametrize("name", ["model", "Mixer", "maker", "tokenwise", "both"])
+def test_own_functions_for_torch_are_targets_with_enclosures(own_file, name):
+    text = f"0.5*{own_file}:{name} + mean-field"
+    target = resolve_target(text)
+    f = with_enclosures(target, tokens=2, dim=1)
+    x = inputs(3, tokens=2, dim=1)
+    assert f.name == target.name
+    assert (f(x) == f(x)).all()  # no dropout
+    assert np.abs(f(x) - target(x)).max() < CLOSE
+    assert enclose(f, x - 0.01, x + 0.01).contains(f(x)).all()
+    if name != "both":
+        with pytest.raises(ValueError, match="has no rigorous enclosure"):
+            enclose(target, x, x)
+
+
+def test_targets_without_functions_for_torch_stay_as_they_are(own_file):
+    for text in ("mean-field", f"{own_file}:both", "2*context-max + mean-field"):
+        target = resolve_target(text)
+        assert with_enclosures(target, tokens=2, dim=1) == target

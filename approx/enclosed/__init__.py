@@ -5,5 +5,6 @@ takes a target: lower bounds of moduli, enclosures on boxes, certified upper bou
 """
 
 from approx.enclosed.module import EnclosedModule, enclosed
+from approx.enclosed.targets import with_enclosures
 
-__all__ = ["EnclosedModule", "enclosed"]
+__all__ = ["EnclosedModule", "enclosed", "with_enclosures"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 import warnings
@@ -164,11 +166,38 @@ def _try_kind(function: Callable[[Any], Any], kind: str, name: str) -> Exception
     return failure
 
 
+def _ready(function: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return a function as it is; of a torch module, or its maker, one ready for evaluation."""
+    if "torch" not in sys.modules:
+        return function
+    kind = _torch().nn.Module
+    if _makes(function, kind):
+        made = function()
+        function = made if isinstance(made, kind) else function
+    if not isinstance(function, kind):
+        return function
+    copied: Any = copy.deepcopy(function)
+    result: Callable[[Any], Any] = copied.double().train(False).requires_grad_(False)
+    return result
+
+
+def _makes(function: Callable[..., Any], kind: type) -> bool:
+    """Tell whether to call something for a module: its class, or a function of no arguments."""
+    try:
+        needs = inspect.signature(function)
+        needs.bind()
+    except (TypeError, ValueError):  # it needs some, or says nothing
+        return False
+    return issubclass(function, kind) if isinstance(function, type) else not needs.parameters
+
+
 def load_function(text: str) -> OwnFunction:
     """Return the function that ``path/file.py:name`` or ``module:name`` points to.
 
     The function takes a batch of shape (B, N, d) and returns one of the same shape.  Whether it is
-    written for NumPy, torch or both is found out by calling it on small batches.
+    written for NumPy, torch or both is found out by calling it on small batches.  A torch module,
+    or a class or function without arguments that makes one, is taken in float64 and evaluation
+    mode.
 
     Parameters
     ----------
@@ -194,6 +223,7 @@ def load_function(text: str) -> OwnFunction:
     function = getattr(module, name)
     if not callable(function):
         raise TypeError(f"`target` {text!r} must be a function, got {type(function).__name__}")
+    function = _ready(function)
     failures = {kind: _try_kind(function, kind, text) for kind in ("numpy", "torch")}
     accepts = frozenset(kind for kind, failure in failures.items() if failure is None)
     if not accepts:

@@ -1,0 +1,51 @@
+"""Functions of the user's written for torch, given enclosures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from approx.enclosed.module import enclosed
+from theory.targets import OwnFunction, Target
+from theory.targets.base import Scaled, Sum
+
+__all__ = ["with_enclosures"]
+
+
+class _AsModule(nn.Module):
+    """A torch function as a module."""
+
+    def __init__(self, own: OwnFunction) -> None:
+        super().__init__()
+        self.function = own.function
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.function(x)
+        return result
+
+
+def with_enclosures(target: Target, *, tokens: int, dim: int) -> Target:
+    """Return a target whose own functions for torch alone can be enclosed, too.
+
+    Parameters
+    ----------
+    target : Target
+        Other targets, and own functions that take NumPy arrays, are returned as they are.
+    tokens, dim : int
+        N and d.
+
+    Raises
+    ------
+    ValueError
+        See :func:`approx.enclosed.enclosed`.
+    """
+    if isinstance(target, Sum):
+        return Sum(tuple(with_enclosures(t, tokens=tokens, dim=dim) for t in target.terms))
+    if isinstance(target, Scaled):
+        return Scaled(target.factor, with_enclosures(target.inner, tokens=tokens, dim=dim))
+    if not isinstance(target, OwnFunction) or "numpy" in target.accepts:
+        return target
+    function = enclosed(_AsModule(target), tokens=tokens, dim=dim)
+    function.name = target.source
+    return replace(target, function=function, accepts=frozenset({"numpy", "torch"}))
