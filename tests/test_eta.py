@@ -187,21 +187,28 @@ def test_a_certificate_that_is_not_sound_is_left_out():
     assert len(certified_gains(CONFIG, rows, match="loops").points) == 13
 
 
-def test_a_memoriser_or_an_excess_beyond_its_bound_is_caught():
+def test_a_memoriser_beyond_its_bound_is_caught():
     rows = eta_rows.certificates(CONFIG, lambda point: 0.1)
-    part = certified_part(CONFIG, rows, "grid")
-    assert finding(part, "memoriser errs") == finding(part, "LT exceeds TMLT") == "holds"
-    wide = [row | {"memoriser_error": 3.0} for row in rows]
+    assert finding(certified_part(CONFIG, rows, "grid"), "memoriser errs") == "holds"
+    least = math.sqrt(1 / CONFIG.grid)  # w_tok of the root at s = 1, whose w_cont is 0
+    wide = [row | {"memoriser_error": 1.01 * least} for row in rows]
     assert finding(certified_part(CONFIG, wide, "grid"), "memoriser errs") == "violated"
-    far = eta_rows.certificates(CONFIG, lambda point: 4.5)
-    assert finding(certified_part(CONFIG, far, "grid"), "LT exceeds TMLT") == "violated"
+
+
+@pytest.mark.parametrize(("excess", "verdict"), [(0.9, "holds"), (1.1, "violated")])
+def test_an_excess_beyond_its_bound_is_caught(excess, verdict):
+    """The least bound is that of the root at s = 1: N w_tok(1/m), p = 1, w_cont being 0."""
+    bound = 3 * math.sqrt(1 / CONFIG.grid)
+    needed = math.log(1 + excess * bound / eta_rows.TMLT_ERROR)
+    rows = eta_rows.certificates(CONFIG, lambda point: needed, width=1e-6)
+    assert finding(certified_part(CONFIG, rows, "grid"), "LT exceeds TMLT") == verdict
 
 
 def test_a_failing_hypothesis_is_told():
     rows = eta_rows.certificates(CONFIG, lambda point: 0.1)
     assert [found.verdict for found in hypotheses(rows)] == ["holds"]
-    bad = rows[3]["hypotheses"][0] | {"verdict": "not testable", "reason": "a jump"}
-    rows[3] = rows[3] | {"hypotheses": [bad]}
+    bad = rows[4]["hypotheses"][0] | {"verdict": "not testable", "reason": "a jump"}
+    rows[4] = rows[4] | {"hypotheses": [bad]}  # neither the first nor the last of its target
     (found,) = hypotheses(rows)
     assert (found.verdict, "a jump" in found.reason) == ("not testable", True)
 

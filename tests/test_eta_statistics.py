@@ -8,6 +8,7 @@ from scipy.stats import spearmanr, t
 
 from experiments.eta_statistics import (
     LEAST_SEEDS,
+    Growth,
     certified_gain_finding,
     growth,
     growth_finding,
@@ -58,11 +59,36 @@ def test_growth_gets_the_word_it_deserves(slope, verdict):
     assert ("undecided" in found.reason) == (verdict == Verdict.NOT_TESTABLE)
 
 
-def test_shuffled_gains_rarely_get_a_verdict():
+def test_shuffled_gains_rarely_get_a_verdict_and_a_law_does():
     """Gains that are measured precisely but in random order must not look like a law."""
     table = gains(0.5)
-    words = [judged(shuffled(table, seed)).verdict for seed in range(30)]
-    assert sum(word != Verdict.NOT_TESTABLE for word in words) <= MOST_FALSE * len(words)
+    assert 1 / 2001 <= judged(table).evidence["p_value"] < 0.002
+    found = [judged(shuffled(table, seed)) for seed in range(30)]
+    false = sum(one.verdict != Verdict.NOT_TESTABLE for one in found)
+    assert false <= MOST_FALSE * len(found)
+    assert 0.35 < np.mean([one.evidence["p_value"] for one in found]) < 0.65
+
+
+@pytest.mark.parametrize(
+    ("interval", "p_value", "verdict"),
+    [
+        ((0.1, 0.9), 0.01, Verdict.HOLDS),
+        ((0.1, 0.9), 0.2, Verdict.NOT_TESTABLE),
+        ((-0.1, 0.9), 0.01, Verdict.NOT_TESTABLE),
+        ((-0.9, -0.1), 0.01, Verdict.VIOLATED),
+        (None, None, Verdict.NOT_TESTABLE),
+    ],
+)
+def test_a_word_on_growth_needs_the_interval_and_the_permutation_test(interval, p_value, verdict):
+    found = Growth(0.5, interval, p_value, 3, 18)
+    assert growth_finding(found, claim="", quantity="").verdict == verdict
+
+
+def test_seed_draws_are_means_over_resampled_seeds():
+    table = gains(0.5)
+    draws = seed_draws(table, rng())
+    assert draws.mean(0) == pytest.approx(table.mean(0), abs=0.005)
+    assert draws.std(0) == pytest.approx(table.std(0) / math.sqrt(SEEDS), rel=0.1)
 
 
 def test_levels_are_not_compared_with_each_other():

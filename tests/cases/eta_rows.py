@@ -5,9 +5,10 @@ import math
 from experiments.eta_config import EtaConfig
 from experiments.eta_study import planned_specs
 
-__all__ = ["certificates", "figure_rows", "fit_rows"]
+__all__ = ["TMLT_ERROR", "certificates", "figure_rows", "fit_rows"]
 
 NOISE = 0.02
+TMLT_ERROR = 0.2
 
 
 def figure_rows():
@@ -53,7 +54,7 @@ def certificates(config: EtaConfig, log_gain, *, width=0.01):
     rows = []
     for point in config.points_of_dial():
         for spec in planned_specs(config):
-            middle = 0.2 * (1.0 if spec.timestep else math.exp(log_gain(point)))
+            middle = TMLT_ERROR * (1.0 if spec.timestep else math.exp(log_gain(point)))
             rows.append(
                 {"target": point.name, "p": config.p, "memoriser": spec.memoriser}
                 | {"grid": spec.grid, "loops": spec.loops, "verdict": "vacuous"}
