@@ -20,7 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory.notation import Kind, check_delta, check_dim, check_kind, check_p, check_tokens
 from theory.search import Array, Effort, Problem, moving_tokens, search_pairs
-from theory.search.objective import checked_output, gradient_ascent, objective
+from theory.search.objective import (
+    checked_output,
+    gradient_ascent,
+    gradient_leaps,
+    objective,
+)
 from theory.search.problem import Values
 from theory.targets.base import Target
 from theory.targets.own import OwnFunction, own_functions
@@ -237,7 +242,7 @@ def _rule(target: float, source: float, same: bool) -> Rule:
     return "monotone" if source <= target else "subadditive"
 
 
-def _radii(delta: Any) -> tuple[Array, bool]:
+def radii_of(delta: Any) -> tuple[Array, bool]:
     """Return the radii as an array (L,) and whether one number was given."""
     array = np.asarray(delta)
     if array.ndim == 0:
@@ -273,7 +278,7 @@ def _nearer(x: Array, y: Array, delta: float) -> Array:
     return np.asarray(np.clip(x + (y - x) * (delta / length) * (1 - 1e-9), 0, 1))
 
 
-def _is_equivariant(f: object) -> bool:
+def is_equivariant(f: object) -> bool:
     """Tell whether f is known to be equivariant: a target without a function of the user's."""
     return isinstance(f, Target) and not own_functions(f)
 
@@ -363,7 +368,7 @@ def modulus_lower_bound(
     """
     kind, p = check_kind(kind), check_p(p)
     tokens, dim = check_tokens(tokens), check_dim(dim)
-    radii, single = _radii(delta)
+    radii, single = radii_of(delta)
     if not math.isfinite(budget) or budget <= 0:
         raise ValueError(f"`budget` (amount of work) must be finite and > 0, got {budget:g}")
     if trace is not None and not single:
@@ -371,7 +376,7 @@ def modulus_lower_bound(
     rng = np.random.default_rng(0) if rng is None else rng
     call, gradient, like = _both_ways(f, (2, tokens, dim))
     checked_output(call(np.full((2, tokens, dim), 0.4)), (2, tokens, dim))
-    known = _is_equivariant(f) if equivariant is None else equivariant
+    known = is_equivariant(f) if equivariant is None else equivariant
     middle = np.full((tokens, dim), 0.5)
     best = [
         ModulusLowerBound(kind, radius, 0.0, middle, middle, p, None if kind == "sequence" else 0)
@@ -386,8 +391,11 @@ def modulus_lower_bound(
         # torch is faster on the search's batches; the value reported is that of ``call``
         quick = values if gradient is None else objective(_tensor_call(gradient, like), p, row)
         quick = quick if trace is None else _traced(quick, trace)
-        ascend = None if gradient is None else gradient_ascent(gradient, like, p, row, moving)
-        problem = Problem(quick, ascend, moving, dim, radii[positive])
+        ascend = leap = None
+        if gradient is not None:
+            ascend = gradient_ascent(gradient, like, p, row, moving)
+            leap = gradient_leaps(gradient, like, p, row, moving)
+        problem = Problem(quick, ascend, leap, moving, dim, radii[positive])
         effort = Effort().scaled(budget)
         if ascend is None:
             x, y = search_pairs(problem, effort, rng)

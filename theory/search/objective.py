@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from theory.search.problem import Array, Ascent, Values
 
-__all__ = ["checked_output", "gradient_ascent", "objective"]
+__all__ = ["checked_output", "gradient_ascent", "gradient_leaps", "objective"]
 
 CHUNK = 1 << 20  # input entries per call of f
 ADAM = (0.8, 0.95)  # decay of the two averages; short memories for a few hundred steps
@@ -57,6 +57,69 @@ def objective(call: Callable[[Array], Any], p: float, row: int | None) -> Values
     return values
 
 
+def _slopes(f: Callable[[Any], Any], p: float, row: int | None, point: Any) -> tuple[Any, Any]:
+    """Return values (M,) and gradients at centres and differences (2, M, N, d), cusps as 0."""
+    import torch
+
+    point = point.detach().requires_grad_(True)
+    half = point[1] / 2
+    ends = torch.cat([point[0] + half, point[0] - half]).clamp(0, 1)
+    left, right = f(ends).chunk(2)
+    out = left - right if row is None else (left - right)[:, row : row + 1]
+    value = torch.linalg.vector_norm(out.flatten(1), p, dim=1)
+    (grad,) = torch.autograd.grad(value.sum(), point)
+    return value.detach(), torch.nan_to_num(grad, 0.0, 0.0, 0.0)
+
+
+def _best(kept: tuple[Any, Any], point: Any, value: Any) -> tuple[Any, Any]:
+    """Return the better of two iterates of every candidate, and its value."""
+    import torch
+
+    better = value > kept[1]
+    return (
+        torch.where(better[:, None, None], point, kept[0]),
+        torch.where(better, value, kept[1]),
+    )
+
+
+def gradient_leaps(
+    f: Callable[[Any], Any],
+    like: dict[str, Any],
+    p: float,
+    row: int | None,
+    moving: NDArray[np.bool_],
+) -> Ascent:
+    """Return a few long steps from many starts: the right basin, not the right place in it.
+
+    D jumps to the radius along its gradient, which for linear f is the power method for the largest
+    singular value; the centre moves along its own by a length that decays.
+    """
+
+    def leap(
+        c: Array, diff: Array, reach: Array, steps: int, span: tuple[float, float]
+    ) -> tuple[Array, Array]:
+        import torch
+
+        radius = torch.as_tensor(reach, **like)[:, None, None]
+        mask = torch.as_tensor(moving * 1.0, **like)[:, None]
+        point = torch.as_tensor(np.stack([c, diff]), **like)  # (2, M, N, d)
+        kept = (point.clone(), torch.full_like(radius[:, 0, 0], -1.0))
+        length = span[0]
+        for _ in range(steps):
+            value, grad = _slopes(f, p, row, point)
+            kept = _best(kept, point, value)
+            grad[1] *= mask
+            size = torch.linalg.vector_norm(grad, dim=(2, 3), keepdim=True)
+            grad /= size + 1e-300
+            centre = (point[0] + length * grad[0]).clamp(0, 1)
+            jump = torch.where(size[1] > 0, radius * grad[1], point[1])
+            point = torch.stack([centre, jump])
+            length *= (span[1] / span[0]) ** (1 / steps)
+        return kept[0][0].cpu().numpy(), kept[0][1].cpu().numpy()
+
+    return leap
+
+
 def gradient_ascent(
     f: Callable[[Any], Any],
     like: dict[str, Any],
@@ -80,32 +143,21 @@ def gradient_ascent(
         first = span[0] * torch.stack([torch.clamp(radius, min=CENTRE_STEP), radius])
         decay = (span[1] * radius / first) ** (1 / steps)
         mean, square = torch.zeros_like(point), torch.zeros_like(point)
-        best, best_value = point.clone(), torch.full_like(radius[:, 0, 0], -1.0)
+        kept = (point.clone(), torch.full_like(radius[:, 0, 0], -1.0))
         fast, slow = ADAM
         rate = first
         for step in range(1, steps + 1):
-            point.requires_grad_(True)
-            half = point[1] / 2
-            ends = torch.cat([point[0] + half, point[0] - half]).clamp(0, 1)
-            left, right = f(ends).chunk(2)
-            out = left - right if row is None else (left - right)[:, row : row + 1]
-            value = torch.linalg.vector_norm(out.flatten(1), p, dim=1)
-            (grad,) = torch.autograd.grad(value.sum(), point)
-            with torch.no_grad():
-                point = point.detach()
-                better = value > best_value
-                best_value = torch.where(better, value, best_value)
-                best = torch.where(better[:, None, None], point, best)
-                grad = torch.nan_to_num(grad, 0.0, 0.0, 0.0)  # cusps
-                mean.mul_(fast).add_(grad, alpha=1 - fast)
-                square.mul_(slow).addcmul_(grad, grad, value=1 - slow)
-                scale = (1 - slow**step) ** 0.5 / (1 - fast**step)
-                point += rate * scale * mean / (square.sqrt() + 1e-30)
-                point[0].clamp_(0, 1)
-                point[1] *= mask
-                length = torch.linalg.vector_norm(point[1], dim=(1, 2), keepdim=True)
-                point[1] *= torch.clamp(radius / (length + 1e-300), max=1.0)
-                rate = rate * decay
-        return best[0].cpu().numpy(), best[1].cpu().numpy()
+            value, grad = _slopes(f, p, row, point)
+            kept = _best(kept, point, value)
+            mean.mul_(fast).add_(grad, alpha=1 - fast)
+            square.mul_(slow).addcmul_(grad, grad, value=1 - slow)
+            scale = (1 - slow**step) ** 0.5 / (1 - fast**step)
+            point = point + rate * scale * mean / (square.sqrt() + 1e-30)
+            point[0].clamp_(0, 1)
+            point[1] *= mask
+            length = torch.linalg.vector_norm(point[1], dim=(1, 2), keepdim=True)
+            point[1] *= torch.clamp(radius / (length + 1e-300), max=1.0)
+            rate = rate * decay
+        return kept[0][0].cpu().numpy(), kept[0][1].cpu().numpy()
 
     return ascend

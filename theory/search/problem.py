@@ -74,6 +74,8 @@ class Problem:
     ascend : callable or None
         Gradient ascent on (M, N, d) centres and differences, given radii, a number of steps and the
         first and last step over the radius; None without a gradient.
+    leap : callable or None
+        The same for a few long steps, the first and last of a centre given as lengths.
     moving : bool array of shape (N,)
         Tokens that may differ between x and y.
     dim : int
@@ -83,6 +85,7 @@ class Problem:
 
     values: Values
     ascend: Ascent | None
+    leap: Ascent | None
     moving: NDArray[np.bool_]
     dim: int
     deltas: Array

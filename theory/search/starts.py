@@ -6,11 +6,23 @@ import math
 
 import numpy as np
 
-from theory.search.problem import PATIENCE, STALLED, Array, Effort, Problem, fitted, score
+from theory.search.problem import (
+    PATIENCE,
+    STALLED,
+    Array,
+    Effort,
+    Problem,
+    best_candidates,
+    fitted,
+    score,
+)
 
 __all__ = ["starts"]
 
 GRID = 17  # shared centres; 1/16 apart, so quarters and halves are hit
+STRETCH = 2.0  # of random centres about the middle, at most
+POOL = 16  # random candidates that leap for every one that is kept
+LEAPS, LEAP = 8, (0.3, 0.03)  # how often, and the first and last way of a centre
 STRUCTURED = 20  # structured starts per radius
 ZOOMS, ZOOM = 28, 0.45  # of their centres; the last step is below 1e-11
 
@@ -83,18 +95,34 @@ def _zoomed(problem: Problem, c: Array, diff: Array) -> tuple[Array, Array, Arra
     return c, diff, scores
 
 
+def _wild(problem: Problem, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return random candidates, (L, count, N, d), from all entries moving to few."""
+    size = (len(problem.deltas), count, problem.moving.size, problem.dim)
+    wild = rng.standard_normal(size) * (rng.random(size) < rng.uniform(0.1, 1, (*size[:2], 1, 1)))
+    wild = (wild + 1e-12) * problem.moving[:, None]  # never all 0
+    stretch = rng.uniform(1, STRETCH, (*size[:2], 1, 1))  # above 1 some entries are at 0 and 1
+    centre = np.clip(0.5 + stretch * (rng.random(size) - 0.5), 0, 1)
+    return centre, fitted(wild, problem.reach[:, None, None, None])
+
+
+def _random(problem: Problem, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return random candidates; with a gradient the best of a larger pool after a few leaps."""
+    if problem.leap is None:
+        return _wild(problem, count, rng)
+    c, diff = _wild(problem, POOL * count, rng)
+    lead, shape = c.shape[:2], (-1, *c.shape[2:])
+    reach = np.repeat(problem.reach, lead[1])
+    near_c, near_d = problem.leap(c.reshape(shape), diff.reshape(shape), reach, LEAPS, LEAP)
+    c, diff, _ = best_candidates(problem, near_c.reshape(c.shape), near_d.reshape(c.shape), count)
+    return c, diff
+
+
 def starts(problem: Problem, effort: Effort, rng: np.random.Generator) -> tuple[Array, Array]:
     """Return the best structured candidates and random ones for every radius, (L, S, N, d)."""
-    shape = (problem.moving.size, problem.dim)
     found = [_structured(problem, index) for index in range(len(problem.deltas))]
     keep = min(STRUCTURED, *(len(values) for _, _, values in found))
     top = [np.argsort(-values, kind="stable")[:keep] for _, _, values in found]
     c = np.stack([part[0][t] for part, t in zip(found, top, strict=True)])
     diff = np.stack([part[1][t] for part, t in zip(found, top, strict=True)])
-    size = (len(problem.deltas), effort.randoms, *shape)
-    wild = rng.standard_normal(size) * (rng.random(size) < rng.uniform(0.1, 1, (*size[:2], 1, 1)))
-    wild = (wild + 1e-12) * problem.moving[:, None]  # never all 0
-    centre = rng.random(size)
-    return np.concatenate([c, centre], 1), np.concatenate(
-        [diff, fitted(wild, problem.reach[:, None, None, None])], 1
-    )
+    more_c, more_d = _random(problem, effort.randoms, rng)
+    return np.concatenate([c, more_c], 1), np.concatenate([diff, more_d], 1)
