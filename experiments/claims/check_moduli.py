@@ -50,7 +50,7 @@ BUDGET = 0.3  # of the search for pairs
 REACH = 0.99  # of an exact modulus that the search must reach
 SAME = 1e-12  # of a value, for two evaluations of the same pair
 CERTIFIED_AT = 0.1  # radius of the certified brackets
-CERTIFIED_SECONDS = 3.0  # of branch and bound, each
+CERTIFIED_SECONDS = 1.0  # of branch and bound, each
 
 
 @dataclass(frozen=True)

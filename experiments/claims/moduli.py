@@ -12,13 +12,12 @@ __all__ = ["MODULI_CLAIMS"]
 
 DRAWN = Drawn("moduli", "looprate verify --preset smoke --out runs/smoke")
 FUNCTIONS = "f: [0,1]^(N×d) → R^(N×d) continuous and permutation-equivariant"
-KINDS = "w, w_tok, w_cont of Section 3, entrywise p-norm outside, Frobenius norm inside"
+KINDS = "w, w_tok, w_cont as defined there: entrywise p-norm of outputs, Frobenius norm of inputs"
 SCOPE = (
     f"{len(of.SETTINGS)} targets (N <= 3, d <= 2, p from 1 to inf), all three moduli, radii 0.05 "
     "to 0.6; brackets from pairs that attain a value and from closed forms"
 )
-DEFINITION = f"{PAPER}, Section 3 (definition)"
-FROM_DEFINITION = f"{THIS}, from the definition in {PAPER}"
+FROM_DEFINITION = f"{THIS}, from the definition of the moduli in {PAPER}"
 
 MODULI_CLAIMS = (
     Claim(
@@ -221,6 +220,6 @@ MODULI_CLAIMS = (
         of.check_brackets,
         (Control("upper bound taken at half the radius", partial(of.check_brackets, 0.5)),),
         DRAWN,
-        seconds=15.0,
+        seconds=12.0,
     ),
 )

@@ -55,6 +55,6 @@ def _escaped(text: str) -> str:
     """Text with the characters that Markdown would take for markup outside of code."""
     parts = text.split("`")
     for place in range(0, len(parts), 2):
-        for mark in "*_<|":
+        for mark in "*_":
             parts[place] = parts[place].replace(mark, f"\\{mark}")
     return "`".join(parts)

@@ -1,0 +1,344 @@
+"""The ledger of claims: complete, honest in words, resumable; its checks reject what is broken."""
+
+import json
+import re
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from experiments.claims import CLAIMS, REJECTED, THEMES, check_moduli, ledger
+from experiments.claims.claim import compared, found
+from experiments.claims.page import markdown, told
+from experiments.claims.reported import EXPERIMENTS, TABLES
+from experiments.claims.trained import check_trained
+from theory.verdict import Finding, Verdict
+
+ROOT = Path(__file__).resolve().parent.parent
+CHEAP = (  # checks of well under a second
+    "moduli-zero-at-zero",
+    "delta-and-loops-invert",
+    "printed-exponent-loose",
+    "construction-within-stages",
+    "quantise-exact",
+    "contextual-mapping-distinct",
+    "lemma-4-1-error",
+    "lemma-4-1-size",
+    "theorem-4-2-exact",
+    "theorem-4-2-size",
+    "sizes-within-the-papers",
+    "timestep-needs-fewer-loops",
+    "experiments-outside-hypothesis",
+)
+TOPICS = {  # what a ledger of this paper must speak of -> a word of the ids that do
+    "each term": ("term-discretisation", "term-memoriser", "term-collisions", "term-strips"),
+    "lemma and theorem": ("lemma-4-1-error", "theorem-4-2-exact", "corollary-3-7"),
+    "stages": ("quantise-exact", "contextual-mapping-distinct", "value-mapping-loops"),
+    "slopes": ("slope-increments", "slope-timestep", "slope-digits", "printed-exponent-loose"),
+    "trained": ("trained-beside-constructed",),
+    "moduli": ("certified-brackets", "moduli-monotone", "moduli-subadditive"),
+}
+BANNED = re.compile(r"\b(proves|proven that|proved that|confirms)\b")
+
+
+# -- the data --------------------------------------------------------------------------------------
+def test_ids_are_unique_and_in_kebab_case():
+    listed = [claim.id for claims in THEMES.values() for claim in claims]
+    assert len(listed) == len(set(listed)) == len(CLAIMS) >= 25
+    assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) for name in listed)
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
+def test_every_field_is_filled(claim):
+    for name in ("title", "statement", "source", "reading", "scope"):
+        text = getattr(claim, name)
+        assert isinstance(text, str)
+        assert text == text.strip() != ""
+    assert claim.reading.endswith(".")
+    assert claim.seconds > 0
+    assert "v7" in claim.source or "this project" in claim.source
+    assert len({control.name for control in claim.controls}) == len(claim.controls)
+    assert claim.reported or claim.controls, "a check without a wrong variant shows nothing"
+
+
+def test_topics_are_covered():
+    assert not {name for names in TOPICS.values() for name in names} - set(CLAIMS)
+    assert {f"reported-{table.id}" for table in TABLES} <= set(CLAIMS)
+
+
+def test_no_claim_speaks_of_proof_by_experiment():
+    for claim in CLAIMS.values():
+        for name, text in told(claim):
+            assert not BANNED.search(text), (claim.id, name)
+
+
+def test_reported_numbers_are_said_to_be_reported():
+    for claim in CLAIMS.values():
+        if claim.reported:
+            finding = claim.run()
+            assert finding.verdict is Verdict.NOT_TESTABLE
+            assert "reported" in finding.reason + claim.source
+    assert all(one.loops < one.tokens for one in EXPERIMENTS)
+
+
+def test_the_page_is_up_to_date():
+    page = (ROOT / "docs" / "claims.md").read_text()
+    assert page == markdown(), "run: looprate claims --markdown > docs/claims.md"
+    assert all(f"### {name}\n" in page for name in CLAIMS)
+
+
+def test_figures_exist_and_their_commands_parse():
+    from experiments.cli import _parser
+
+    drawn = {claim.drawn for claim in CLAIMS.values() if claim.drawn}
+    assert drawn
+    for figure in drawn:
+        assert (ROOT / "figures" / f"{figure.name.replace('-', '_')}.py").is_file()
+        assert _parser().parse_args(figure.command.removeprefix("looprate ").split())
+
+
+# -- checks and their wrong variants ---------------------------------------------------------------
+@pytest.mark.parametrize("name", CHEAP)
+def test_cheap_claims_hold_and_their_wrong_variants_do_not(name):
+    finding = CLAIMS[name].run()
+    assert finding.verdict is Verdict.HOLDS, finding.reason
+    assert finding.claim == CLAIMS[name].statement
+    assert finding.evidence["figure"]
+    json.dumps(finding.as_dict(), allow_nan=False)
+    for control, rejected in CLAIMS[name].run_controls():
+        assert rejected.verdict in REJECTED, control.name
+        assert control.name in rejected.claim
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
+def test_every_claim_holds_and_every_wrong_variant_is_rejected(claim):
+    finding = claim.run()
+    assert finding.verdict is (Verdict.NOT_TESTABLE if claim.reported else Verdict.HOLDS)
+    for control, rejected in claim.run_controls():
+        assert rejected.verdict in REJECTED, control.name
+
+
+def test_comparisons_find_the_one_case_beyond():
+    rows = [("fine", 1.0, 2.0), ("tight", 2.0, 2.0), ("beyond", 2.1, 2.0)]
+    finding = compared(rows, "left against right")
+    assert finding.verdict is Verdict.VIOLATED
+    assert finding.reason == "left against right: 2.1 > 2 at beyond"
+    assert finding.evidence["beyond"] == 1
+    kept = compared(rows[:2], "left against right")
+    assert (kept.verdict, kept.evidence["case"]) == (Verdict.HOLDS, "tight")
+
+
+def test_comparisons_of_nothing_or_of_nan_do_not_hold():
+    assert compared([], "nothing").verdict is Verdict.NOT_TESTABLE
+    assert compared([("nan", float("nan"), 1.0)], "nan").verdict is Verdict.VIOLATED
+
+
+def test_rounding_is_forgiven_in_floats_but_not_in_exact_numbers():
+    rows = [("hair", 1.0 + 1e-12, 1.0)]
+    assert compared(rows, "floats").verdict is Verdict.HOLDS
+    assert compared(rows, "exact", exact=True).verdict is Verdict.VIOLATED
+
+
+def test_brackets_reject_a_bound_below_an_attained_value(monkeypatch):
+    class Bound:
+        def __init__(self, value):
+            self.value = value
+
+    monkeypatch.setattr(check_moduli, "CERTIFIED", check_moduli.SETTINGS[:1])
+    for scale, verdict in ((1.0, Verdict.HOLDS), (0.9, Verdict.VIOLATED)):
+        monkeypatch.setattr(
+            "theory.continuity.modulus_upper_bound",
+            lambda f, t, *, kind, budget, scale=scale, **shape: Bound(
+                scale * f.closed_form(t, kind=kind, **shape).value
+            ),
+            raising=False,
+        )
+        assert check_moduli.check_brackets().verdict is verdict
+
+
+# -- trained networks beside constructed ones, from a study's rows ---------------------------------
+def study(folder, trained, constructed):
+    """A folder with one trained network of each family at r = 40 and one constructed network."""
+    common = {"target": "mean-field", "tokens": 2, "dim": 1, "p": 1.0, "task": "t", "index": 0}
+    fits = [
+        {
+            **common, "of": 1, "task": family, "family": family, "loops": 40, "seed": 0,
+            "learning_rate": 0.01, "validation_error": trained, "error": trained,
+            "error_stderr": 0.0,
+        }
+        for family in ("lt", "tmlt")
+    ]  # fmt: skip
+    built = [
+        {
+            **common, "of": 1, "task": memoriser, "memoriser": memoriser, "loops": loops,
+            "grid": 4, "error_lower": constructed, "error_upper": constructed,
+        }
+        for memoriser, loops in (("timestep", 34), ("increments", 121))
+    ]  # fmt: skip
+    folder.mkdir()
+    for name, rows in (("rows", fits), ("constructions", built)):
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(lines)
+    return folder
+
+
+def test_a_study_is_compared_only_with_networks_of_no_more_loops(tmp_path):
+    finding = check_trained(study=study(tmp_path / "better", 0.1, 0.2))
+    assert finding.verdict is Verdict.HOLDS
+    assert [pair["family"] for pair in finding.evidence["pairs"]] == ["tmlt"]  # 121 > 40 loops
+    assert "no word on any bound" in finding.reason
+    worse = check_trained(study=study(tmp_path / "worse", 0.3, 0.2))
+    assert worse.verdict is Verdict.VIOLATED
+    none = check_trained(study=study(tmp_path / "none", 0.1, None))
+    assert none.verdict is Verdict.NOT_TESTABLE
+
+
+# -- running, storing, resuming --------------------------------------------------------------------
+@pytest.fixture
+def counted(monkeypatch):
+    """Three small claims that count how often they run."""
+    runs = {"one": 0, "two": 0, "three": 0}
+    base = CLAIMS["moduli-zero-at-zero"]
+
+    def check(name, verdict):
+        runs[name] += 1
+        return found(verdict, "a figure", "a reason", value=1.5)
+
+    claims = {
+        name: replace(base, id=name, check=partial(check, name, verdict))
+        for name, verdict in (("one", True), ("two", True), ("three", Verdict.NOT_TESTABLE))
+    }
+    monkeypatch.setattr(ledger, "CLAIMS", claims)
+    return claims, runs
+
+
+def test_results_are_stored_and_reused(tmp_path, counted):
+    claims, runs = counted
+    first = ledger.results(list(claims.values()), tmp_path)
+    again = ledger.results(list(claims.values()), tmp_path)
+    assert first == again
+    assert set(runs.values()) == {1}
+    ledger.results(list(claims.values()), tmp_path, again=True)
+    assert set(runs.values()) == {2}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "one.json",
+        "three.json",
+        "two.json",
+    ]
+
+
+def test_a_broken_off_run_resumes_and_torn_files_are_run_again(tmp_path, counted):
+    claims, runs = counted
+
+    def stop(part, note):
+        if note == "three":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ledger.results(list(claims.values()), tmp_path, report=stop)
+    (tmp_path / "one.json").write_text('{"key": "tor')
+    found = ledger.results(list(claims.values()), tmp_path)
+    assert runs == {"one": 2, "two": 1, "three": 1}
+    assert [row["verdict"] for row in found] == ["holds", "holds", "not testable"]
+
+
+def test_other_sources_versions_or_inputs_run_again(tmp_path, counted, monkeypatch):
+    claims, runs = counted
+    only = [claims["one"]]
+    ledger.results(only, tmp_path)
+    ledger.results(only, tmp_path, given="a study")
+    assert runs["one"] == 2
+    monkeypatch.setattr(ledger, "_sources", lambda: "other sources")
+    ledger.results(only, tmp_path, given="a study")
+    assert runs["one"] == 3
+
+
+# -- the commands ----------------------------------------------------------------------------------
+def test_the_table_and_the_evidence(said, tmp_path):
+    names = ["lemma-4-1-size", "reported-sudoku"]
+    code, out, _ = said("claims", *names, "--out", tmp_path)
+    assert code == 0
+    assert all(name in out for name in names)
+    assert "1 holds, 1 not testable" in out
+    assert "reported-sudoku: not testable: board accuracy %" in out
+    code, out, _ = said("claims", *names, "--out", tmp_path, "--json")
+    rows = json.loads(out)
+    assert [row["verdict"] for row in rows] == ["holds", "not testable"]
+    assert all(json.loads(Path(row["file"]).read_text())["rows"] == [row] for row in rows)
+
+
+def test_controls_are_rejected_in_words_and_json(said, tmp_path):
+    code, out, _ = said("claims", "quantise-exact", "--controls", "--out", tmp_path)
+    assert code == 0
+    assert "2 of 2 wrong variants rejected" in out
+    code, out, _ = said("claims", "quantise-exact", "--controls", "--out", tmp_path, "--json")
+    assert [row["rejected"] for row in json.loads(out)] == [True, True]
+
+
+@pytest.mark.parametrize("controls", [False, True])
+def test_a_violated_claim_or_a_control_that_passes_is_exit_code_1(
+    said, tmp_path, monkeypatch, controls
+):
+    claim = CLAIMS["lemma-4-1-size"]
+    (control,) = claim.controls
+    right, wrong = claim.check, control.check
+    broken = replace(claim, check=wrong, controls=(replace(control, check=right),))
+    monkeypatch.setitem(CLAIMS, claim.id, broken)
+    more = ["--controls"] if controls else []
+    code, out, _ = said("claims", claim.id, "--out", tmp_path, *more)
+    assert code == 1
+    assert ("PASSED" if controls else "violated") in out
+
+
+def test_the_list_runs_nothing(said, tmp_path):
+    code, out, _ = said("claims", "--list", "--json", "--out", tmp_path / "none")
+    assert code == 0
+    assert [entry["id"] for entry in json.loads(out)] == list(CLAIMS)
+    assert not (tmp_path / "none").exists()
+
+
+def test_explain_says_statement_reading_figure_and_last_verdict(said, tmp_path):
+    code, out, _ = said("explain", "lemma-4-1-size", "--out", tmp_path)
+    assert code == 0
+    claim = CLAIMS["lemma-4-1-size"]
+    assert claim.statement in out
+    assert "not run yet: looprate claims lemma-4-1-size" in out
+    said("claims", "lemma-4-1-size", "--out", tmp_path)
+    code, out, _ = said("explain", "lemma-4-1-size", "--out", tmp_path)
+    assert "holds: size of the memoriser" in out
+    code, out, _ = said("explain", "slope-digits", "--json", "--out", tmp_path)
+    facts = json.loads(out)
+    assert facts["statement"] == CLAIMS["slope-digits"].statement
+    assert facts["figure"]["command"].startswith("looprate verify")
+    assert facts["last"] is None
+
+
+@pytest.mark.parametrize("command", ["claims", "explain"])
+def test_an_unknown_claim_is_one_line_with_near_ones(said, command):
+    code, out, err = said(command, "lemma-4-1-eror")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "`ID` must be a claim of the ledger, got 'lemma-4-1-eror'; near: lemma-4-1-error" in err
+
+
+def test_a_folder_that_is_no_study_is_refused(said, tmp_path):
+    code, _, err = said("claims", "trained-beside-constructed", "--study", tmp_path)
+    assert code == 2
+    assert "`study` must be a folder of looprate verify" in err
+
+
+def test_help_ends_with_an_example_that_parses(said):
+    from experiments.cli import _parser
+
+    for command in ("claims", "explain"):
+        code, out, _ = said(command, "--help")
+        assert code == 0
+        assert _parser().parse_args(out.partition("\nexample:\n  looprate ")[2].split())
+
+
+def test_a_finding_is_told_under_the_claims_own_words():
+    claim = replace(CLAIMS["one-token"], check=lambda: Finding("other", Verdict.HOLDS, "r", {}))
+    assert claim.run().claim == claim.statement
