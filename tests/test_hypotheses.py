@@ -166,6 +166,7 @@ def test_permutations_are_all_or_generators():
     assert len({tuple(order) for order in four}) == 23
     six, every = orders(6, rng=rng)
     assert not every
+    assert [0, 1, 3, 2, 4, 5] in six.tolist()
     made, waiting = {tuple(range(6))}, [tuple(range(6))]
     while waiting:  # the group they generate
         now = waiting.pop()
@@ -426,6 +427,7 @@ def test_inputs_are_in_the_cube_and_the_corners_among_them():
     spread = spread_points(3, 2, count=64, rng=rng)
     assert spread.shape == (128, 3, 2)
     assert ((spread >= 0) & (spread <= 1)).all()
+    assert len(np.unique(spread[-1])) == 6
     assert (np.abs(spread[64:].mean(0) - 0.5) < 0.02).all()  # random points stray by 0.04
 
 
