@@ -198,10 +198,14 @@ def _excess_finding(config: EtaConfig, found: Certified) -> Finding:
 def _stopped(found: Trained) -> Finding:
     """Had the fits stopped improving?"""
     claim = "the reported fits had stopped improving by the end of training"
-    reason = f"{found.improving} of {found.fits} still gained 5 % over the last quarter"
+    reason = (
+        f"{found.improving} of {found.fits} still gained 5 % over the last quarter, in which the "
+        f"learning rate falls to 0; the largest rate tried was the best in {found.at_edge} of "
+        f"{found.cells} cells"
+    )
     if 2 * found.improving < found.fits:
         return Finding(claim, Verdict.HOLDS, reason)
-    reason += ": the gain is that of this training length"
+    reason += ": the gain is that of this training length and these rates"
     return Finding(claim, Verdict.VIOLATED, reason)
 
 

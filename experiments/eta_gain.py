@@ -42,6 +42,8 @@ class Trained:
         Seeds left out: a fit of theirs diverged.
     fits, improving : int
         Reported fits, and those that still gained 5 % over the last quarter of training.
+    at_edge, cells : int
+        Families, targets and loop counts for which the largest rate tried was the best, and all.
     parameters : (int, int)
         Of LT and TMLT.
     """
@@ -52,6 +54,8 @@ class Trained:
     dropped: int
     fits: int
     improving: int
+    at_edge: int
+    cells: int
     parameters: tuple[int, int]
 
 
@@ -109,6 +113,8 @@ def trained_gains(config: EtaConfig, rows: Sequence[Row]) -> Trained:
         dropped=int((~whole).sum()),
         fits=fits,
         improving=fits - done,
+        at_edge=sum(c["learning_rate"] == max(config.learning_rates) for c in found.values()),
+        cells=len(found),
         parameters=(sizes[0], sizes[1]),
     )
 

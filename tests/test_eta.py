@@ -18,7 +18,7 @@ from experiments.study import run_study
 from theory.continuity import modulus_lower_bound
 from theory.targets import resolve_target
 
-CONFIG = EtaConfig(loops=(2, 4))
+CONFIG = EtaConfig(loops=(2, 4), learning_rates=(0.01, 0.02))
 SHAPE = {"tokens": 3, "dim": 1, "p": 1.0}
 REACHED = 0.95  # of an exact modulus, by the search for a lower bound
 MAIN = "at fixed roughness"
@@ -124,6 +124,7 @@ def test_trained_gains_are_paired_by_seed_at_the_best_rate_by_validation():
     wanted = 0.01 * np.arange(8)[:, None, None] + 0.1 * np.array([2.0, 4.0])
     assert found.gains == pytest.approx(np.broadcast_to(wanted, (8, 15, 2)))
     assert (found.dropped, found.improving, found.parameters) == (0, 0, (2000, 2010))
+    assert (found.at_edge, found.cells) == (0, 2 * 15 * 2)  # the smaller rate is the better one
 
 
 def test_a_seed_that_diverged_anywhere_is_dropped_everywhere():
