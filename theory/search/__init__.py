@@ -5,8 +5,8 @@ y = clip(c - D/2), and clipping to the cube never lengthens a difference, so ‖
 every candidate feasible.  All radii are searched in one batch: arrays are (L, S, N, d) with L radii
 and S candidates each.  Nothing here is an upper bound.
 
-Structured starts find the optimum of separable and of linear targets, and a scan of one entry at a
-time that of cusps in many places; where a gradient exists, random starts leap along it and projected
+Structured starts find the optimum of separable and of linear targets, a scan of one entry at a time
+that of cusps in many places; where a gradient exists, random starts leap along it and projected
 Adam with slowly decaying steps finds the rest; recombination of coordinates among the best
 candidates repairs mixed modes; pattern search sharpens kinks.
 """
