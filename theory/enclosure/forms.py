@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from theory.enclosure.intervals import Interval, intersection
 from theory.enclosure.jets import Jet, variables
 
-__all__ = ["LocalForm", "check_boxes", "directions", "enclose", "local_form"]
+__all__ = ["LocalForm", "check_boxes", "directions", "enclose", "evaluated", "local_form"]
 
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
@@ -111,8 +111,8 @@ def local_form(target: Function, low: Any, high: Any) -> LocalForm:
     low, high = check_boxes(low, high)
     box = Interval(low, high)
     centre = np.clip(low / 2 + high / 2, low, high)
-    value = _evaluated(target, Interval(centre))
-    jet = _evaluated(target, variables(box))
+    value = evaluated(target, Interval(centre))
+    jet = evaluated(target, variables(box))
     if isinstance(jet, Interval):  # a constant
         jet = Jet(jet, Interval(np.zeros((low.shape[1] * low.shape[2], *low.shape))))
     offset = directions(box.plus(-Interval(centre)))
@@ -132,7 +132,7 @@ def directions(values: Interval) -> Interval:
     return values.reshape((batch, tokens * dim)).swapaxes(0, 1).reshape((-1, batch, 1, 1))
 
 
-def _evaluated(target: Function, x: Any) -> Any:
+def evaluated(target: Function, x: Any) -> Any:
     """Return the target on enclosures; raise naming it where it has none."""
     name = getattr(target, "name", getattr(target, "__name__", repr(target)))
     try:

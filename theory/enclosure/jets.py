@@ -19,20 +19,20 @@ Where slopes are unbounded, such as √u at u = 0, they are the whole line and c
 
 from __future__ import annotations
 
-from fractions import Fraction
+from collections.abc import Callable
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.enclosure.arrays import EnclosureArray
-from theory.enclosure.intervals import Interval, hull, rational_power
+from theory.enclosure.chained import Chained
+from theory.enclosure.intervals import Interval, hull
 
 __all__ = ["Jet", "variables"]
 
 
 @final
-class Jet(EnclosureArray):
+class Jet(Chained):
     """Values of shape S and slopes of shape (K, *S) in K input directions.
 
     Parameters
@@ -110,17 +110,6 @@ class Jet(EnclosureArray):
             slope = slope.plus(theirs.matrix(self.value, left=not left))
         return Jet(value, slope)
 
-    def power(self, exponent: float) -> Jet:
-        if exponent == 0:
-            return self.zeros_like() + 1.0
-        if exponent < 0:
-            return self.power(-exponent).under(Interval(1.0))
-        if exponent == 1:
-            return self
-        base = self.value if exponent.is_integer() else self.value.maximum(0.0)
-        slope = rational_power(base, Fraction(exponent) - 1)
-        return self._chain(self.value.power(exponent), slope.times(Interval(exponent)))
-
     def maximum(self, other: Any) -> Jet:
         b = self.operand(other)
         value = self.value.maximum(_value(b))
@@ -149,30 +138,6 @@ class Jet(EnclosureArray):
     def __neg__(self) -> Jet:
         return Jet(-self.value, -self.slope)
 
-    def __abs__(self) -> Jet:
-        lo = np.where(self.value.lo >= 0, 1.0, -1.0)
-        hi = np.where(self.value.hi <= 0, -1.0, 1.0)
-        return self._chain(abs(self.value), Interval(lo, np.maximum(lo, hi)))
-
-    def sqrt(self) -> Jet:
-        root = self.value.sqrt()
-        return self._chain(root, Interval(0.5).over(root))
-
-    def exp(self) -> Jet:
-        value = self.value.exp()
-        return self._chain(value, value)
-
-    def sin(self) -> Jet:
-        return self._chain(self.value.sin(), self.value.cos())
-
-    def cos(self) -> Jet:
-        return self._chain(self.value.cos(), -self.value.sin())
-
-    def tanh(self) -> Jet:
-        value = self.value.tanh()
-        slope = Interval(1.0).plus(-value.power(2.0))
-        return self._chain(value, slope.maximum(0.0))
-
     def swapaxes(self, first: int, second: int) -> Jet:
         a, b = (range(self.ndim)[k] for k in (first, second))
         return Jet(self.value.swapaxes(a, b), self.slope.swapaxes(a + 1, b + 1))
@@ -188,8 +153,7 @@ class Jet(EnclosureArray):
         parts = key if isinstance(key, tuple) else (key,)
         return Jet(self.value[key], self.slope[(slice(None), *parts)])
 
-    def _chain(self, value: Interval, slope: Interval) -> Jet:
-        """Return a function of every entry with this value and these slopes."""
+    def chain(self, value: Interval, slope: Interval, second: Callable[[], Interval]) -> Jet:
         return Jet(value, self.slope.times(slope))
 
 

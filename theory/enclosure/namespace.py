@@ -64,6 +64,13 @@ class ArrayNamespace:
     max, min = amax, amin
 
     @staticmethod
+    def softmax_mean(logits: Any, values: Any) -> Any:
+        """Return Σ_m softmax_m(logits) values_m for logits (..., N, M), values (..., M, D)."""
+        from theory.enclosure.attention import softmax_mean
+
+        return softmax_mean(logits, values)
+
+    @staticmethod
     def constant_near_max(x: Any, axis: int) -> Any:
         """Return numbers, no enclosures, near the maxima over an axis, which is kept."""
         return x.middle().max(axis, keepdims=True)

@@ -1,0 +1,102 @@
+"""Branch and bound over cells of pairs: at any moment the largest bound of a cell is valid."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.continuity.cells import CellProblem, Cells
+
+__all__ = ["Outcome", "branch_and_bound"]
+
+Array = NDArray[np.float64]
+
+ENTRIES = 2**13  # input entries of the cells bounded at once
+MOST_CELLS = 2**21  # kept at once: bounds the memory
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search ended with.
+
+    Attributes
+    ----------
+    value : float
+        A certified upper bound.
+    boxes : int
+        Cells that were bounded.
+    live : int
+        Cells left above the threshold: 0 where the search was finished.
+    """
+
+    value: float
+    boxes: int
+    live: int
+
+
+def branch_and_bound(
+    problem: CellProblem,
+    threshold: float,
+    *,
+    seconds: float,
+    least: float = np.inf,
+    report: Callable[[float], None] | None = None,
+) -> Outcome:
+    """Return an upper bound of the supremum over all pairs of a problem.
+
+    Cells with the largest bounds are halved first; a cell whose bound is at most ``threshold`` is
+    settled.  The result is the largest bound of any cell, settled or not.
+
+    Parameters
+    ----------
+    problem : CellProblem
+    threshold : float
+        How low the bound need be: the lower bound times one plus the tolerance.
+    seconds : float
+        Time after which the search ends with what it has.
+    least : float
+        An upper bound known otherwise: the search has nothing to do above it.
+    report : callable, optional
+        Called with the bound reached.
+
+    Returns
+    -------
+    Outcome
+    """
+    end = time.monotonic() + seconds
+    batch = max(1, ENTRIES // (problem.tokens * problem.dim))
+    settled, boxes = 0.0, 0
+    live, heights = problem.root(), np.array([least])
+    while len(live):
+        if boxes and (time.monotonic() > end or len(live) > MOST_CELLS):
+            break
+        chosen, live, heights, ceiling = _highest(live, heights, batch)
+        cells, some = problem.contracted(chosen)
+        cells, ceiling = cells.picked(some), ceiling[some]
+        if not len(cells):
+            continue
+        boxes += len(cells)
+        bounds, sides = problem.bounds(cells)
+        bounds = np.minimum(bounds, ceiling)
+        open_ = bounds > threshold
+        settled = max([settled, *bounds[~open_].max(initial=0.0, keepdims=True)])
+        halves = cells.picked(open_).halved(sides[open_])
+        live = Cells.joined([live, halves])
+        heights = np.concatenate([heights, np.tile(bounds[open_], 2)])
+        if report is not None and len(heights):
+            report(float(heights.max()))
+    value = max([settled, *heights.max(initial=0.0, keepdims=True)])
+    return Outcome(float(value), boxes, len(live))
+
+
+def _highest(live: Cells, heights: Array, count: int) -> tuple[Cells, Cells, Array, Array]:
+    """Take the cells with the largest bounds out: those, the rest, and both their bounds."""
+    if len(live) <= count:
+        return live, live.picked(np.zeros(0, dtype=int)), heights[:0], heights
+    order = np.argpartition(-heights, count)
+    first, rest = order[:count], order[count:]
+    return live.picked(first), live.picked(rest), heights[rest], heights[first]

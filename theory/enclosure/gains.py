@@ -1,0 +1,157 @@
+"""Gains: enclosures of values together with Euclidean Lipschitz constants by groups of inputs.
+
+An array of gains of u over a convex box has values U and gains l_g >= 0, one for each group g of
+input variables, with
+
+    (L)  |u(X) - u(Y)| <= Σ_g l_g ‖(X - Y)_g‖_2 for all X, Y in the box.
+
+It is kept by sums (gains add), products (|U| l_v + |V| l_u), functions of one number (times the
+largest slope) and maxima: |max u_i - max v_i| <= max |u_i - v_i|, so that a maximum of entries is
+no steeper than the steepest of them.  That is what intervals of slopes lose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.enclosure.chained import Chained
+from theory.enclosure.intervals import Interval
+from theory.enclosure.rounding import up, up_sum
+
+__all__ = ["Gain", "grouped_variables"]
+
+Array = NDArray[np.float64]
+
+
+@final
+class Gain(Chained):
+    """Values of shape S and gains of shape (G, *S) for G groups of input variables."""
+
+    __slots__ = ("gain", "value")
+
+    def __init__(self, value: Interval, gain: Array) -> None:
+        self.value, self.gain = value, gain
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+    def middle(self) -> Array:
+        return self.value.middle()
+
+    def operand(self, value: Any) -> Gain:
+        """Return numbers as constants: gains 0."""
+        if isinstance(value, Gain):
+            return value
+        constant = Interval(0.0).operand(value)
+        return Gain(constant, np.zeros((len(self.gain), *constant.shape)))
+
+    def plus(self, other: Gain) -> Gain:
+        mine, theirs = _lifted(self, other)
+        return Gain(self.value.plus(other.value), up_sum(mine + theirs))
+
+    def times(self, other: Gain) -> Gain:
+        value = self.value.times(other.value)
+        mine, theirs = _lifted(self, other)
+        gain = up_sum(_up(mine, other.value.magnitude) + _up(theirs, self.value.magnitude))
+        return Gain(value, np.broadcast_to(gain, (len(gain), *value.shape)))
+
+    def over(self, other: Gain) -> Gain:
+        value = self.value.over(other.value)
+        mine, theirs = _lifted(self, other)
+        gain = up_sum(mine + _up(theirs, value.magnitude))
+        inverse = Interval(1.0).over(other.value).magnitude
+        gain = _up(gain, inverse)
+        return Gain(value, np.broadcast_to(gain, (len(gain), *value.shape)))
+
+    def under(self, other: Any) -> Gain:
+        return self.operand(other).over(self)
+
+    def matrix(self, other: Gain, *, left: bool) -> Gain:
+        a, b = (other, self) if left else (self, other)
+        total = a[..., :, :1].times(b[..., :1, :])
+        for k in range(1, a.shape[-1]):
+            total = total.plus(a[..., :, k : k + 1].times(b[..., k : k + 1, :]))
+        return total
+
+    def maximum(self, other: Any) -> Gain:
+        b = self.operand(other)
+        value = self.value.maximum(b.value)
+        mine, theirs = _lifted(self, b)
+        first, second = self.value.lo > b.value.hi, b.value.lo > self.value.hi
+        gain = np.where(first, mine, np.where(second, theirs, np.maximum(mine, theirs)))
+        return Gain(value, gain)
+
+    def reduce(self, how: str, axis: int, keepdims: bool) -> Gain:
+        value = self.value.reduce(how, axis, keepdims)
+        if how == "sum":
+            return Gain(value, _up_sum(self.gain, axis + 1, keepdims))
+        can = self.value.hi >= self.value.lo.max(axis, keepdims=True)  # can be the largest
+        return Gain(value, np.where(can, self.gain, 0.0).max(axis + 1, keepdims=keepdims))
+
+    def __neg__(self) -> Gain:
+        return Gain(-self.value, self.gain)
+
+    def swapaxes(self, first: int, second: int) -> Gain:
+        a, b = (range(self.ndim)[k] for k in (first, second))
+        return Gain(self.value.swapaxes(a, b), self.gain.swapaxes(a + 1, b + 1))
+
+    def reshape(self, *shape: Any) -> Gain:
+        value = self.value.reshape(*shape)
+        return Gain(value, self.gain.reshape((len(self.gain), *value.shape)))
+
+    def zeros_like(self) -> Gain:
+        return Gain(self.value.zeros_like(), np.zeros(self.gain.shape))
+
+    def __getitem__(self, key: Any) -> Gain:
+        parts = key if isinstance(key, tuple) else (key,)
+        return Gain(self.value[key], self.gain[(slice(None), *parts)])
+
+    def chain(self, value: Interval, slope: Interval, second: Callable[[], Interval]) -> Gain:
+        return Gain(value, _up(self.gain, slope.magnitude))
+
+
+def grouped_variables(box: Interval) -> Gain:
+    """Return the inputs as gains: one group a coordinate, all tokens of it together.
+
+    Parameters
+    ----------
+    box : Interval of shape (B, N, d)
+
+    Returns
+    -------
+    Gain
+        Gains of shape (d, B, N, d).
+    """
+    dim = box.shape[2]
+    gain = np.broadcast_to(np.eye(dim).reshape(dim, 1, 1, dim), (dim, *box.shape))
+    return Gain(box, gain)
+
+
+def _lifted(a: Gain, b: Gain) -> tuple[Array, Array]:
+    """Return the gains of both with axes of length 1 put in as broadcasting would for the values."""
+    ndim = max(a.ndim, b.ndim)
+
+    def lift(x: Gain) -> Array:
+        return x.gain.reshape((len(x.gain), *(1,) * (ndim - x.ndim), *x.shape))
+
+    return lift(a), lift(b)
+
+
+def _up(gain: Array, factor: Array) -> Array:
+    """Return upper bounds of products >= 0; 0 times anything, inf too, is 0."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        result = up(gain * factor)
+    return np.where((gain == 0) | (factor == 0), 0.0, result)
+
+
+def _up_sum(gain: Array, axis: int, keepdims: bool) -> Array:
+    """Return upper bounds of sums over an axis."""
+    total = np.zeros_like(gain.take(0, axis))
+    for k in range(gain.shape[axis]):
+        total = up_sum(total + gain.take(k, axis))
+    return np.expand_dims(total, axis) if keepdims else total
