@@ -81,10 +81,10 @@ def run_explain(options: Namespace) -> int:
     return 0
 
 
-def _with_study(claims: list[Claim], study: Path | None) -> tuple[list[Claim], str]:
+def _with_study(claims: list[Claim], study: Path | None) -> tuple[list[Claim], dict[str, str]]:
     """The claims, the trained one reading a study's rows, and the digest of these rows."""
     if study is None:
-        return claims, ""
+        return claims, {}
     names = ("rows.jsonl", "constructions.jsonl")
     files = [study / name for name in names if (study / name).is_file()]
     if not files:
@@ -94,7 +94,7 @@ def _with_study(claims: list[Claim], study: Path | None) -> tuple[list[Claim], s
         replace(claim, check=check, controls=()) if claim.id == TRAINED else claim
         for claim in claims
     ]
-    return changed, digest([path.read_bytes().hex() for path in files])
+    return changed, {TRAINED: digest([path.read_bytes().hex() for path in files])}
 
 
 def _list(claims: Sequence[Claim], *, json: bool) -> int:

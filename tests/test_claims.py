@@ -249,10 +249,10 @@ def test_other_sources_versions_or_inputs_run_again(tmp_path, counted, monkeypat
     claims, runs = counted
     only = [claims["one"]]
     ledger.results(only, tmp_path)
-    ledger.results(only, tmp_path, given="a study")
+    ledger.results(only, tmp_path, given={"one": "a study", "two": "another"})
     assert runs["one"] == 2
     monkeypatch.setattr(ledger, "_sources", lambda: "other sources")
-    ledger.results(only, tmp_path, given="a study")
+    ledger.results(only, tmp_path, given={"one": "a study", "two": "another"})
     assert runs["one"] == 3
 
 

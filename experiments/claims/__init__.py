@@ -7,6 +7,7 @@ from experiments.claims.bounds import BOUNDS_CLAIMS
 from experiments.claims.certificates import CERTIFICATE_CLAIMS
 from experiments.claims.claim import REJECTED, Claim, Control, Drawn
 from experiments.claims.construction import CONSTRUCTION_CLAIMS
+from experiments.claims.eta import ETA_CLAIMS
 from experiments.claims.moduli import MODULI_CLAIMS
 from experiments.claims.reported import REPORTED_CLAIMS
 from experiments.claims.trained import TRAINED_CLAIMS
@@ -18,6 +19,7 @@ THEMES: dict[str, tuple[Claim, ...]] = {
     "Formulas, and what Theorem 3.6 says where": BOUNDS_CLAIMS,
     "The proof as weights": CONSTRUCTION_CLAIMS,
     "Certified errors": CERTIFICATE_CLAIMS,
+    "When eta(t) helps": ETA_CLAIMS,
     "Trained networks": TRAINED_CLAIMS,
     "What is reported of the paper's experiments": REPORTED_CLAIMS,
 }

@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def chosen_claims(names: Sequence[str]) -> list[Claim]:
 
 
 def claim_key(claim: Claim, *, controls: bool, given: str = "") -> str:
-    """Return the digest under which a result is stored; ``given`` names further inputs."""
+    """Return the digest under which a result is stored; ``given`` stands for further inputs."""
     from experiments.tasks_study import versions
 
     facts = [claim.id, controls, given, _sources(), versions()]
@@ -87,7 +87,7 @@ def results(
     *,
     controls: bool = False,
     again: bool = False,
-    given: str = "",
+    given: Mapping[str, str] | None = None,
     report: Report = lambda part, note: None,
 ) -> list[Result]:
     """Run claims, or their controls, in order; stored results are reused.
@@ -101,8 +101,8 @@ def results(
         Run the wrong variants instead of the claims.
     again : bool
         Run what is stored, too.
-    given : str
-        Names further inputs of the checks, for the key.
+    given : mapping of str to str, optional
+        What a claim's check reads besides the sources, as a digest under its id.
     report : callable
         Called with the fraction done and the id of the next claim.
 
@@ -117,7 +117,7 @@ def results(
     found: list[Result] = []
     for place, claim in enumerate(claims):
         report(sum(costs[:place]) / max(sum(costs), 1e-9), claim.id)
-        key = claim_key(claim, controls=controls, given=given)
+        key = claim_key(claim, controls=controls, given=(given or {}).get(claim.id, ""))
         kept = None if again else stored_result(folder, claim, controls=controls)
         if kept is None or kept["key"] != key:
             kept = {"key": key, "rows": list(_told(claim, run(claim), folder, controls=controls))}
