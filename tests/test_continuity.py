@@ -11,6 +11,7 @@ import torch
 from cases.targets import EXAMPLES, KINDS
 
 from theory.continuity import modulus_lower_bound, strengthened_lower_bounds
+from theory.search.objective import gradient_leaps
 from theory.targets import OwnFunction, TokenPower, TokenSine, load_function, parse_target
 
 ROUNDING = 1e-9  # relative; float64 differences of outputs at radius 0.02
@@ -82,6 +83,19 @@ def test_cusps_elsewhere_in_every_coordinate_are_found(shape):
     bound = modulus_lower_bound(scattered_cusps, 0.1, kind="sequence", tokens=tokens, dim=dim)
     exact = TokenPower().closed_form(0.1, kind="sequence", tokens=tokens, dim=dim, p=2.0)
     assert CLOSE * exact.value <= bound.value <= exact.value * (1 + ROUNDING)
+
+
+def test_leaps_are_the_power_method_for_a_linear_function():
+    scales = torch.tensor([1.0, 3.0, 0.5], dtype=torch.float64)
+    free = np.ones(2, dtype=bool)
+    leap = gradient_leaps(lambda x: x * scales, {"dtype": torch.float64}, 2.0, None, free)
+    rng = np.random.default_rng(0)
+    diff = 0.1 / math.sqrt(6) * rng.choice([-1.0, 1.0], (6, 2, 3))
+    _, diff = leap(np.full((6, 2, 3), 0.5), diff, np.full(6, 0.1), 8, (0.01, 0.001))
+    assert (np.linalg.norm(diff, axis=(1, 2)) <= 0.1 * (1 + ROUNDING)).all()
+    values = np.linalg.norm(diff * scales.numpy(), axis=(1, 2))
+    assert (values >= CLOSE * 0.3).all()
+    assert (values <= 0.3 * (1 + ROUNDING)).all()
 
 
 def test_a_trace_sees_lower_bounds_up_to_the_one_returned():
