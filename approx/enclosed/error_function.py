@@ -1,4 +1,4 @@
-"""The error function and GELU on intervals and jets.
+"""The error function and GELU on enclosures.
 
 ``scipy.special.erf`` is assumed within ``LIBM_ULPS`` ulp, as the C library's functions are; a test
 holds it against mpmath.
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from scipy.special import erf as float_erf
 
+from theory.enclosure.chained import Chained
 from theory.enclosure.intervals import Interval
-from theory.enclosure.jets import Jet
 from theory.enclosure.rounding import function_down, function_up
 
 __all__ = ["erf", "gelu"]
@@ -31,7 +31,7 @@ def _on_interval(x: Interval) -> Interval:
 
 
 def erf(x: Any) -> Any:
-    """Return the error function of intervals or jets; its slope is 2/√π exp(-x²).
+    """Return the error function of enclosures; its slope is s = 2/√π exp(-x²), and s' = -2x s.
 
     Raises
     ------
@@ -40,9 +40,9 @@ def erf(x: Any) -> Any:
     """
     if isinstance(x, Interval):
         return _on_interval(x)
-    if isinstance(x, Jet):
+    if isinstance(x, Chained):
         slope = (-(x.value**2)).exp() * _around(2 / math.sqrt(math.pi))
-        return Jet(_on_interval(x.value), x.slope.times(slope))
+        return x.chain(_on_interval(x.value), slope, lambda: x.value * slope * -2.0)
     raise TypeError(f"erf has no enclosure for {type(x).__name__}; take relu, silu or tanh")
 
 
