@@ -140,7 +140,7 @@ def growth_finding(found: Growth, *, claim: str, quantity: str, note: str = "") 
     low, high = found.interval
     reason = (
         f"rank correlation with {quantity} {found.rank:+.2f} (95 % {low:+.2f} to {high:+.2f}), "
-        f"permutation p = {found.p_value:.2g}, {found.targets} targets in {found.levels} levels"
+        f"permutation p = {found.p_value:.2g}, {found.targets} targets"
         f"{note}"
     )
     if found.p_value > 1 - CONFIDENCE or low <= 0 <= high:
