@@ -71,6 +71,13 @@ class ArrayNamespace:
         return softmax_mean(logits, values)
 
     @staticmethod
+    def pair_cosines(x: Any, own: Any, other: Any, phase: Any, weight: Any) -> Any:
+        """Return means over partners of cosine features of token pairs, x of shape (B, N, d)."""
+        from theory.enclosure.cosines import pair_cosines
+
+        return pair_cosines(x, own, other, phase, weight)
+
+    @staticmethod
     def constant_near_max(x: Any, axis: int) -> Any:
         """Return numbers, no enclosures, near the maxima over an axis, which is kept."""
         return x.middle().max(axis, keepdims=True)

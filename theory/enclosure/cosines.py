@@ -1,0 +1,150 @@
+r"""Means over partners of cosine features of token pairs, as one step with its derivatives.
+
+h_e(u) = Σ_k A_ke cos(ω_k · u + φ_k) for a pair u = (x_n, x_m), and f(X)_n the mean of h over m.
+Derivatives are sums over features whose terms largely cancel, which intervals lose: on a box of
+half sides r around c, the derivative of order j is enclosed by its Taylor expansion of order two,
+
+    T_j(c) ± (|T_{j+1}(c)| r + ½ Σ_k |A_k ω_k^(j)| (|ω_k| · r)²),
+
+because every derivative of a cosine is at most 1, and by the sum of the ranges of its terms.
+Numbers at c are computed in float64 and widened by what their roundings can come to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.enclosure.curved import Curved
+from theory.enclosure.gains import Gain
+from theory.enclosure.intervals import Interval
+from theory.enclosure.jets import Jet
+from theory.enclosure.rounding import EPS, LIBM_ULPS
+
+__all__ = ["pair_cosines"]
+
+Array = NDArray[np.float64]
+SLACK = 2.0**-40  # of reaches, which need not be tight
+
+
+def pair_cosines(x: Any, own: Array, other: Array, phase: Array, weight: Array) -> Any:
+    """Return the mean over m of Σ_k weight_k cos(own_k · x_n + other_k · x_m + phase_k).
+
+    Parameters
+    ----------
+    x : enclosure of shape (B, N, d)
+    own, other : ndarray of shape (d, F)
+    phase : ndarray of shape (F,)
+    weight : ndarray of shape (F, d)
+
+    Returns
+    -------
+    enclosure of shape (B, N, d), of the same kind
+    """
+    box = x if isinstance(x, Interval) else x.value
+    features = _Features(box, np.concatenate([own, other]), phase, weight)
+    value = _mean(features.derivative(()))
+    if isinstance(x, Interval):
+        return value
+    if isinstance(x, Gain):
+        total = None
+        for a, part in enumerate(_pair(x.gain, a) for a in range(2 * len(own))):
+            slope = features.derivative((a,))
+            term = Interval(slope.magnitude).times(Interval(part))
+            total = term if total is None else total.plus(term)
+        return Gain(value, _mean(total).hi)
+    slopes = x.slope if isinstance(x, Jet) else x.jet.slope
+    parts = [_pair_interval(slopes, a) for a in range(2 * len(own))]
+    slope = _added([part.times(features.derivative((a,))) for a, part in enumerate(parts)])
+    jet = Jet(value, _mean(slope))
+    if isinstance(x, Jet):
+        return jet
+    i, j = np.triu_indices(slopes.shape[0])
+    terms = []
+    for a, part in enumerate(parts):
+        bent = _pair_interval(x.curvature, a)
+        if bent.lo.any() or bent.hi.any():
+            terms.append(bent.times(features.derivative((a,))))
+        for b in range(a, len(parts)):
+            square = part.picked(i).times(parts[b].picked(j))
+            if a != b:
+                square = square.plus(part.picked(j).times(parts[b].picked(i)))
+            terms.append(square.times(features.derivative((a, b))))
+    return Curved(jet, _mean(_added(terms)))
+
+
+class _Features:
+    """The features on boxes of pairs: half sides, angles, and derivatives of every order."""
+
+    def __init__(self, box: Interval, omega: Array, phase: Array, weight: Array) -> None:
+        self.omega, self.weight = omega, weight
+        middle = box.middle()
+        reach = np.maximum(box.hi - middle, middle - box.lo) * (1 + SLACK)
+        self.reach = _pairs(reach)  # (B, N, N, 2d)
+        self.angle = _pairs(middle) @ omega + phase  # (B, N, N, F)
+        self.turn = self.reach @ np.abs(omega) * (1 + SLACK)
+        # roundings of a sum of F products, of a cosine, and of its angle, each at most EPS/2
+        angle = 1 + float(np.abs(self.angle).max(initial=0.0))
+        self.loose = EPS * (len(phase) + LIBM_ULPS + 4 + (len(omega) + 2) * angle)
+
+    def derivative(self, axes: tuple[int, ...]) -> Interval:
+        """Return the derivative along axes of the pair, shape (B, N, N, d)."""
+        order = len(axes)
+        factor = np.prod([self.omega[a] for a in axes], axis=0) if axes else 1.0
+        weight = self.weight * np.reshape(factor, (-1, 1))  # (F, d)
+        size = np.abs(weight)
+        centre = _cosine(self.angle, order) @ weight
+        slack = self.loose * size.sum(0)
+        slopes = _cosine(self.angle, order + 1)
+        reach = sum(
+            np.abs(slopes @ (weight * self.omega[a][:, None])) * self.reach[..., a : a + 1]
+            for a in range(len(self.omega))
+        )
+        reach = reach + (self.turn @ size) * self.loose
+        reach = reach + (self.turn**2 @ size) * 0.5
+        near = np.abs(slopes) * self.turn + self.turn**2 / 2
+        reach = np.minimum(reach, np.minimum(near, 2.0) @ size + slack)
+        reach = (reach + slack) * (1 + SLACK)
+        return Interval(centre - reach, centre + reach)
+
+
+def _cosine(angle: Array, order: int) -> Array:
+    """Return the derivative of an order of the cosine."""
+    return (np.cos, lambda x: -np.sin(x), lambda x: -np.cos(x), np.sin)[order % 4](angle)
+
+
+def _pairs(array: Array) -> Array:
+    """Return (B, N, d) as pairs (B, N, N, 2d): own token first, partner second."""
+    batch, tokens, dim = array.shape
+    shape = (batch, tokens, tokens, dim)
+    own = np.broadcast_to(array[:, :, None], shape)
+    return np.concatenate([own, np.broadcast_to(array[:, None], shape)], -1)
+
+
+def _pair(array: Array, a: int) -> Array:
+    """Return entry a of the pairs of arrays (..., B, N, d): (..., B, N or 1, N or 1, 1)."""
+    dim = array.shape[-1]
+    if a < dim:
+        return array[..., :, None, a : a + 1]
+    return array[..., None, :, a - dim : a - dim + 1]
+
+
+def _pair_interval(array: Interval, a: int) -> Interval:
+    """Return the same of intervals."""
+    return Interval(_pair(array.lo, a), _pair(array.hi, a))
+
+
+def _added(terms: list[Interval]) -> Interval:
+    """Return the sum of terms, pairwise."""
+    while len(terms) > 1:
+        pairs = [a.plus(b) for a, b in zip(terms[::2], terms[1::2], strict=False)]
+        terms = pairs + (terms[-1:] if len(terms) % 2 else [])
+    return terms[0]
+
+
+def _mean(parts: Interval) -> Interval:
+    """Return means over partners of (..., B, N, N, d)."""
+    total = parts.reduce("sum", parts.ndim - 2, keepdims=False)
+    return total.over(Interval(float(parts.shape[-2])))
