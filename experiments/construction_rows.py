@@ -278,6 +278,7 @@ def _state_rows(spec: ConstructionSpec, states: list[Any]) -> list[Row]:
         if name == "one":
             continue
         shared = all(len({token[name] for token in tokens}) == 1 for tokens in states)
+        largest = max(abs(token[name]) for tokens in states for token in tokens)
         for loop, tokens in enumerate(states):
             for n, token in enumerate(tokens[:1] if shared else tokens, start=1):
                 rows.append(
@@ -286,16 +287,15 @@ def _state_rows(spec: ConstructionSpec, states: list[Any]) -> list[Row]:
                         "name": name,
                         "token": None if shared else n,
                         "loop": loop,
-                        "height": _share(token[name], states, name),
+                        "height": _share(token[name], largest),
                         "stage": _stage(spec, loop),
                     }
                 )
     return rows
 
 
-def _share(value: Any, states: list[Any], name: str) -> float:
+def _share(value: Any, largest: Any) -> float:
     """A state as a float; rows beyond floats are given relative to their largest value."""
-    largest = max(abs(token[name]) for tokens in states for token in tokens)
     if largest < 2**53:
         return float(value)
     return float(Fraction(value) / Fraction(largest))
