@@ -16,7 +16,7 @@ import numpy as np
 from theory.bounds import BoundRow, Moduli, Side
 from theory.continuity import ModulusLowerCurve, modulus_lower_bound
 from theory.explicit import explicit_bound
-from theory.hypotheses import check_hypotheses, failures
+from theory.hypotheses import failures
 from theory.loop_counts import SUITED_CODING, Memoriser
 from theory.notation import KINDS, Kind, check_delta, check_loops
 from theory.targets import Target
@@ -29,7 +29,6 @@ __all__ = [
     "HYPOTHESES_BUDGET",
     "VERSIONS",
     "bound_function",
-    "hypotheses",
     "lower_curves",
     "moduli_of",
     "moduli_rows",
@@ -43,7 +42,6 @@ HYPOTHESES_BUDGET = 0.3  # of their checks, and of the search of moduli of own f
 ROUNDING = 1e-9  # relative slack when a lower bound meets a closed form
 VERSIONS = ("theorem-3.6", "theorem-3.6-stages", "increments", "digits", "timestep")
 _TRIVIAL_POINTS = 2**12
-hypotheses = check_hypotheses  # by its former name
 
 
 def lower_curves(
