@@ -186,7 +186,7 @@ def modulus_upper_bound(
     lower : ModulusLowerBound or ModulusLowerCurve, optional
         What :func:`modulus_lower_bound` returned for the same arguments; found if left out.
     report : callable, optional
-        Called with the finished fraction of the budget.
+        Called with the finished fraction; within one radius, that of its share of the budget.
 
     Returns
     -------
@@ -218,13 +218,29 @@ def modulus_upper_bound(
     bounds: dict[int, ModulusUpperBound] = {}
     end = time.monotonic() + budget
     for done, k in enumerate(np.argsort(radii, kind="stable").tolist()):
-        share = (end - time.monotonic()) / (len(radii) - done)
+        share = max(0.0, end - time.monotonic()) / (len(radii) - done)
         near = [(bound.delta, bound.value) for bound in bounds.values()]
-        bounds[k] = search.bound(pairs[k], share, near, spent)
+        clock = _clock(report, done, len(radii), share)
+        bounds[k] = search.bound(pairs[k], share, near, spent, clock)
         if report is not None:
             report((done + 1) / len(radii))
     ordered = tuple(bounds[k] for k in range(len(radii)))
     return ordered[0] if single else _curve(kind, p, ordered)
+
+
+def _clock(
+    report: Callable[[float], None] | None, done: int, parts: int, seconds: float
+) -> Callable[[float], None] | None:
+    """Return what reports, when called with anything, how far the clock is in one of the parts."""
+    if report is None:
+        return None
+    started = time.monotonic()
+
+    def tick(_: float) -> None:
+        passed = (time.monotonic() - started) / seconds if seconds > 0 else 1.0
+        report((done + min(passed, 1.0)) / parts)
+
+    return tick
 
 
 def _curve(kind: Kind, p: float, bounds: tuple[ModulusUpperBound, ...]) -> ModulusUpperCurve:
@@ -238,7 +254,7 @@ def _curve(kind: Kind, p: float, bounds: tuple[ModulusUpperBound, ...]) -> Modul
         upper.append(value if better else bound.value)
         rules.append(rule if better else "direct")
     lower = np.array([bound.lower.value for bound in bounds])
-    gaps = [relative_gap(u, l) for u, l in zip(upper, lower.tolist(), strict=True)]
+    gaps = [relative_gap(high, low) for high, low in zip(upper, lower.tolist(), strict=True)]
     return ModulusUpperCurve(
         kind, p, radii, np.array(upper), lower, np.array(gaps), tuple(rules), bounds
     )
@@ -287,6 +303,7 @@ class _Search:
         seconds: float,
         near: list[tuple[float, float]],
         spent: float,
+        clock: Callable[[float], None] | None = None,
     ) -> ModulusUpperBound:
         """Return the bound at the radius of a lower bound, from ``near`` where that suffices."""
         started = time.monotonic()
@@ -300,7 +317,7 @@ class _Search:
         elif lower.delta > 0:
             for k, row in enumerate(rows):
                 left = (seconds - (time.monotonic() - started)) / (len(rows) - k)
-                found = self._row(lower.delta, row, threshold, left)
+                found = self._row(lower.delta, row, threshold, left, clock)
                 boxes, live = boxes + found[2], live + found[3]
                 if found[0] >= value:
                     value, method = found[:2]
@@ -319,7 +336,12 @@ class _Search:
         )
 
     def _row(
-        self, delta: float, row: int | None, threshold: float, seconds: float
+        self,
+        delta: float,
+        row: int | None,
+        threshold: float,
+        seconds: float,
+        clock: Callable[[float], None] | None,
     ) -> tuple[float, str, int, int]:
         """Return bound, method, cells and open cells where one output token, or all, is watched."""
         moving = moving_tokens(self.kind, self.tokens, row or 0)
@@ -350,7 +372,7 @@ class _Search:
             return best, method, 0, 0
         others = tuple(n for n in range(self.tokens) if n != row) if self.equivariant else ()
         problem = CellProblem(self.f, self.tokens, self.dim, moving, row, self.p, delta, others)
-        found = branch_and_bound(problem, threshold, seconds=seconds, least=best)
+        found = branch_and_bound(problem, threshold, seconds=seconds, least=best, report=clock)
         if found.value < best:
             best, method = found.value, "branch and bound"
         return best, method, found.boxes, found.live
