@@ -23,7 +23,8 @@ verify: setup
 	@$(BIN)/looprate verify
 
 test: setup
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not gpu"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		-m "not slow and not gpu"
 
 lint: setup
 	$(BIN)/ruff check .

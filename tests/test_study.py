@@ -21,7 +21,6 @@ from experiments.cli import main
 from experiments.config import StudyConfig
 from experiments.study import Study, run_study
 
-pytestmark = pytest.mark.xdist_group("study")  # they share the study `first`
 ROOT = Path(__file__).resolve().parent.parent
 OPTIONS = ["--preset", "smoke", "--target", "mean-field", "--loops", "1", "3", "--seeds", "2"]
 TINY = [*OPTIONS, "--steps", "20", "--processes", "1"]
