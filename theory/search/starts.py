@@ -20,8 +20,8 @@ from theory.search.problem import (
 __all__ = ["starts"]
 
 GRID = 17  # shared centres; 1/16 apart, so quarters and halves are hit
-STRETCH = 2.0  # of random centres about the middle, at most
-POOL = 16  # random candidates that leap for every one that is kept
+STRETCH = 4.0  # of random centres about the middle, at most
+POOL = 32  # random candidates that leap for every one that is kept, shared by the radii
 LEAPS, LEAP = 8, (0.3, 0.03)  # how often, and the first and last way of a centre
 STRUCTURED = 20  # structured starts per radius
 ZOOMS, ZOOM = 28, 0.45  # of their centres; the last step is below 1e-11
@@ -109,7 +109,7 @@ def _random(problem: Problem, count: int, rng: np.random.Generator) -> tuple[Arr
     """Return random candidates; with a gradient the best of a larger pool after a few leaps."""
     if problem.leap is None:
         return _wild(problem, count, rng)
-    c, diff = _wild(problem, POOL * count, rng)
+    c, diff = _wild(problem, count * max(1, POOL // len(problem.deltas)), rng)
     lead, shape = c.shape[:2], (-1, *c.shape[2:])
     reach = np.repeat(problem.reach, lead[1])
     near_c, near_d = problem.leap(c.reshape(shape), diff.reshape(shape), reach, LEAPS, LEAP)
