@@ -80,10 +80,12 @@ def branch_and_bound(
         if not len(cells):
             continue
         boxes += len(cells)
-        bounds, sides = problem.bounds(cells)
+        bounds, sides, cells = problem.bounds(cells, threshold)
         bounds = np.minimum(bounds, ceiling)
         open_ = bounds > threshold
-        settled = max([settled, *bounds[~open_].max(initial=0.0, keepdims=True)])
+        settled = max(settled, float(bounds[~open_].max(initial=0.0)))
+        if open_.any() or np.isneginf(bounds).any():
+            settled = max(settled, threshold)  # parts at most this large may have been cut off
         halves = cells.picked(open_).halved(sides[open_])
         live = Cells.joined([live, halves])
         heights = np.concatenate([heights, np.tile(bounds[open_], 2)])

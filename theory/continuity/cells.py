@@ -45,6 +45,7 @@ Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
 
 MULTIPLIERS = 3  # of Lagrange's dual over box and ball, each from the last
+SHELLS = 4  # of a pair, in the centre form, where finer ones can settle a cell
 CORNERS = 4  # directions of c whose corners are all tried, 2^4 of them; the others are added
 SHARE_OF_SIZE = 0.1  # how much the steepness of a column counts in splitting, beside its radius
 
@@ -64,6 +65,24 @@ class Cells:
     def picked(self, which: NDArray[Any]) -> Cells:
         """Return some of the cells, by mask or indices."""
         return Cells(self.c_low[which], self.c_high[which], self.d_low[which], self.d_high[which])
+
+    def cut(self, c_low: Array, c_high: Array, d_low: Array, d_high: Array) -> Cells:
+        """Return the parts of the cells in other boxes; low above high where there is none."""
+        return Cells(
+            np.maximum(self.c_low, c_low),
+            np.minimum(self.c_high, c_high),
+            np.maximum(self.d_low, d_low),
+            np.minimum(self.d_high, d_high),
+        )
+
+    def replaced(self, which: NDArray[np.intp], others: Cells) -> Cells:
+        """Return the cells with some of them replaced."""
+        parts = []
+        for name in ("c_low", "c_high", "d_low", "d_high"):
+            part = getattr(self, name).copy()
+            part[which] = getattr(others, name)
+            parts.append(part)
+        return Cells(*parts)
 
     @staticmethod
     def joined(parts: list[Cells]) -> Cells:
@@ -145,20 +164,47 @@ class CellProblem:
             some &= c_low[:, first * self.dim] <= c_high[:, second * self.dim]
         return Cells(c_low, c_high, d_low, d_high), some
 
-    def bounds(self, cells: Cells) -> tuple[Array, NDArray[np.intp]]:
-        """Return upper bounds (B,), -inf where no maximiser is, and the sides to halve (B,)."""
+    def bounds(
+        self, cells: Cells, threshold: float
+    ) -> tuple[Array, NDArray[np.intp], Cells]:
+        """Return upper bounds (B,), the sides to halve (B,), and the cells without settled parts.
+
+        Settled is what holds no maximiser, and what is at most ``threshold``: a cell of which
+        nothing else is left gets the bound -inf.  Work is spent on cells it may bring down.
+        """
         ends = _Ends.of(self, cells)
         hull = self.derivatives(Interval(*ends.hull()))
-        bound = np.minimum(self._slopes(hull, ends), self._centre(hull, ends))
-        column = hull.column()
-        apart = np.flatnonzero(((cells.d_low > 0) | (cells.d_high < 0)).any(1))
-        if len(apart):
-            some = ends.picked(apart)
-            form = _EndsForm.of(self, some)
-            least = np.minimum(bound[apart], form.bound(self.p))
-            bound[apart] = np.where(form.without_maximiser(self.p, some), -np.inf, least)
-            column[apart] = form.column
-        return bound, self._side(cells, column)
+        bound = self._slopes(hull, ends)
+        form = _CentreForm.of(self, cells, ends)
+        bent = form.bent(self, ends, hull)
+        near = np.flatnonzero((form.steep <= threshold) & (form.steep + bent > threshold))
+        if len(near):
+            bent[near] = form.bent_by_shells(self, cells.picked(near), ends.picked(near))
+        bound = np.minimum(bound, (form.steep + bent) * (1 + SLACK))
+        column, centres = hull.column(), form.spread > bent
+        differences = ~centres
+        if self.p == 2:
+            cells = cells.cut(*form.cap(threshold, bent, ends))
+        apart = ((cells.d_low > 0) | (cells.d_high < 0)).any(1) & (bound > threshold)
+        apart_at = np.flatnonzero(apart & (cells.d_low <= cells.d_high).all(1))
+        if len(apart_at):
+            inner, some = self.contracted(cells.picked(apart_at))
+            apart_at, inner = apart_at[some], inner.picked(some)
+        if len(apart_at):
+            points = _Ends.of(self, inner)
+            pair = _EndsForm.of(self, points)
+            found = pair.bound(self.p)
+            better = apart_at[found < bound[apart_at]]
+            column[apart_at] = pair.column
+            centres[better] = differences[better] = True
+            bound[apart_at] = np.minimum(bound[apart_at], found)
+            inner = inner.cut(*pair.half_space(self.p, threshold, points, self.delta))
+            cells = cells.replaced(apart_at, inner)
+            without = pair.without_maximiser(self.p, points)
+            bound[apart_at[without]] = -np.inf
+        empty = (cells.d_low > cells.d_high).any(1) | (cells.c_low > cells.c_high).any(1)
+        bound[empty] = -np.inf
+        return bound, self._side(cells, column, centres, differences), cells
 
     def rows(self, values: Any) -> Any:
         """Return the watched rows of (..., B, N, d) as (..., B, E)."""
@@ -177,38 +223,6 @@ class CellProblem:
             rows = ((np.abs(middle) + radius) * ends.d_most[:, None]).sum(2) * (1 + SLACK)
         rows = np.minimum(np.where(np.isnan(rows), np.inf, rows), hull.value.width)
         return np.minimum(ratio * reach * (1 + SLACK), _norm(rows, self.p))
-
-    def _centre(self, hull: _Derivatives, ends: _Ends) -> Array:
-        """Return the bounds by derivatives at the centre and their change."""
-        bound = np.full(len(ends.d0), np.inf)
-        smooth = np.flatnonzero(np.isfinite(hull.bend_radius).all((1, 2, 3)))
-        if not len(smooth):
-            return bound
-        hull, ends = hull.picked(smooth), ends.picked(smooth)
-        moving = self.movable
-        at = self.derivatives(ends.c0, bend=False)
-        step = ends.c_reach.magnitude  # (B, K)
-        turn = hull.bend[:, :, :, moving] * step[:, None, :, None]  # (B, E, K, M)
-        loose = (hull.bend_radius[:, :, :, moving] * step[:, None, :, None]).sum(2)
-        loose += at.radius[:, :, moving]
-        start = at.middle[:, :, moving]
-        order = np.argsort(-np.abs(turn).sum((1, 3)), axis=1)
-        kept, rest = order[:, :CORNERS], order[:, CORNERS:]
-        pick = np.arange(len(order))[:, None]
-        turn = np.moveaxis(turn, 2, 1)  # (B, K, E, M)
-        ratio = positive_norm_upper_bound(loose, self.p)
-        ratio += operator_norm_upper_bound(turn[pick, rest], self.p).sum(1)
-        some = turn[pick, kept]
-        corners = np.array(list(product((1.0, -1.0), repeat=some.shape[1])))
-        moved = np.tensordot(corners, some, (1, 1)).swapaxes(0, 1)  # (B, corners, E, M)
-        ratio += operator_norm_upper_bound(start[:, None] + moved, self.p).max(1)
-        reach = np.minimum(self.delta, _length(ends.d_most))
-        bent = hull.bend_radius[:, :, moving][:, :, :, moving]
-        most = ends.d_most
-        square = (bent * most[:, None, :, None] * most[:, None, None, :]).sum((2, 3))
-        square = np.minimum(square, np.sqrt((bent**2).sum((2, 3))) * reach[:, None] ** 2)
-        bound[smooth] = (ratio * reach + _norm(square / 4, self.p)) * (1 + 4 * SLACK)
-        return bound
 
     def derivatives(self, box: Interval, *, bend: bool = True) -> _Derivatives:
         """Return values, slopes and, with ``bend``, second derivatives of the watched rows."""
@@ -237,10 +251,21 @@ class CellProblem:
         boxes = points.reshape((-1, self.tokens, self.dim))
         return self.rows(evaluated(self.f, boxes))
 
-    def _side(self, cells: Cells, column: Array) -> NDArray[np.intp]:
-        """Return the side whose halving promises most: width times the size of its column."""
+    def _side(
+        self,
+        cells: Cells,
+        column: Array,
+        centres: NDArray[np.bool_],
+        differences: NDArray[np.bool_],
+    ) -> NDArray[np.intp]:
+        """Return the side whose halving promises most: width times the size of its column.
+
+        ``centres`` and ``differences`` tell where a side of c, of D or of both is asked for.
+        """
         centre = (cells.c_high - cells.c_low) * column
         difference = (cells.d_high - cells.d_low) / 2 * column[:, self.movable]
+        centre = np.where(centres[:, None], centre, -1.0)
+        difference = np.where(differences[:, None], difference, -1.0)
         return np.concatenate([centre, difference], 1).argmax(1)
 
 
@@ -373,6 +398,164 @@ def _norm(rows: Array, p: float) -> Array:
 
 
 @dataclass(frozen=True)
+class _CentreForm:
+    """The centre form on cells: f(X) - f(Y) = J(c) D + ρ.
+
+    Attributes
+    ----------
+    steep : ndarray of shape (B,)
+        Bounds of ‖J(c) D‖_p; inf where second derivatives are unbounded.
+    spread : ndarray of shape (B,)
+        How much of it comes from the size of the box of c.
+    reach : ndarray of shape (B,)
+        Bounds of ‖D‖_2.
+    start : ndarray of shape (B, E, M)
+        Middle of J(c0).
+    change : ndarray of shape (B,)
+        Bounds of ‖J(c) - start‖_(2->p).
+    """
+
+    steep: Array
+    spread: Array
+    reach: Array
+    start: Array
+    change: Array
+
+    @classmethod
+    def of(cls, problem: CellProblem, cells: Cells, ends: _Ends) -> _CentreForm:
+        """Return the form on cells."""
+        reach = np.minimum(problem.delta, _length(ends.d_most))
+        steep, spread = np.full(len(reach), np.inf), np.zeros(len(reach))
+        change, start = np.full(len(reach), np.inf), None
+        core = problem.derivatives(Interval(cells.c_low, cells.c_high))
+        smooth = np.flatnonzero(np.isfinite(core.bend_radius).all((1, 2, 3)))
+        if len(smooth):
+            *parts, change[smooth], known = _steepness(
+                problem, core.picked(smooth), ends.picked(smooth)
+            )
+            steep[smooth], spread[smooth] = (part * reach[smooth] for part in parts)
+            start = np.zeros((len(reach), *known.shape[1:]))
+            start[smooth] = known
+        if start is None:
+            start = np.zeros((len(reach), 1, len(problem.movable)))
+        return cls(steep, spread, reach, start, change)
+
+    def cap(
+        self, threshold: float, bent: Array, ends: _Ends
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return boxes of c and D outside which ‖f(X) - f(Y)‖_2 is at most the threshold.
+
+        With λ1 >= λ2 the largest eigenvalues of start^T start and v the first eigenvector,
+        ‖start D‖² <= λ1 (v·D)² + λ2 (‖D‖² - (v·D)²), so that |v·D| cannot be small.
+        """
+        gram = self.start.swapaxes(1, 2) @ self.start
+        values, vectors = np.linalg.eigh(gram)
+        size = np.trace(gram, axis1=1, axis2=2)
+        rest = gram - (vectors * values[:, None]) @ vectors.swapaxes(1, 2)
+        eye = vectors.swapaxes(1, 2) @ vectors - np.eye(gram.shape[1])
+        fine = np.abs(rest).max((1, 2)) <= SLACK * size
+        fine &= np.abs(eye).max((1, 2)) <= SLACK
+        top = values[:, -1] + 64 * SLACK * size
+        second = (values[:, -2] if values.shape[1] > 1 else 0.0 * top).clip(0) + 64 * SLACK * size
+        with np.errstate(invalid="ignore", divide="ignore"):
+            least = threshold - bent - self.change * self.reach
+            square = (least.clip(0) ** 2 - second * self.reach**2) / (top - second)
+            height = np.sqrt(square.clip(0)) * (1 - 64 * SLACK) - 64 * SLACK * self.reach
+        known = fine & np.isfinite(square) & (least > 0) & (height > 0)
+        height = np.where(known, height, 0.0)
+        axis = vectors[:, :, -1]
+        ends_ = (axis * ends.d_low, axis * ends.d_high)
+        farthest = np.maximum(*ends_).sum(1) + SLACK * self.reach
+        nearest = np.minimum(*ends_).sum(1) - SLACK * self.reach
+        ahead, behind = farthest >= height, nearest <= -height
+        low, high = _cap_box(axis, height, self.reach)
+        back = (-high, -low)
+        low, high = (
+            np.where(ahead[:, None], np.where(behind[:, None], minmax(a, b), a), b)
+            for a, b, minmax in ((low, back[0], np.minimum), (high, back[1], np.maximum))
+        )
+        none = known & ~ahead & ~behind
+        low = np.where(none[:, None], np.inf, np.where(known[:, None], low, -np.inf))
+        high = np.where(none[:, None], -np.inf, np.where(known[:, None], high, np.inf))
+        whole = np.full(ends.x.shape, np.inf)
+        return -whole, whole, low, high
+
+    def bent(self, problem: CellProblem, ends: _Ends, hull: _Derivatives) -> Array:
+        """Return bounds of ‖ρ‖_p with second derivatives on the hull."""
+        return _bent(problem, hull, ends, self.reach, 0.25)
+
+    def bent_by_shells(self, problem: CellProblem, cells: Cells, ends: _Ends) -> Array:
+        """Return bounds of ‖ρ‖_p with second derivatives on shells: boxes of c + t D, t <= 1/2.
+
+        ρ = ∫_0^(1/2) (1/2 - t) [H(c + tD) - H(c - tD)] D D dt.
+        """
+        reach = np.minimum(problem.delta, _length(ends.d_most))
+        total = np.zeros(len(cells))
+        for k in range(SHELLS):
+            inner, outer = k / (2 * SHELLS), (k + 1) / (2 * SHELLS)
+            weight = (outer - inner) / 2 - (outer**2 - inner**2) / 2
+            step = np.zeros(cells.c_low.shape)
+            step[:, problem.movable] = ends.d_most * outer * (1 + SLACK)
+            box = Interval(cells.c_low - step - EPS, cells.c_high + step + EPS)
+            on = problem.derivatives(_in_cube(box))
+            total += _bent(problem, on, ends, reach, 2 * weight)
+        return total
+
+
+def _cap_box(axis: Array, height: Array, reach: Array) -> tuple[Array, Array]:
+    """Return the box (B, M) of {D: axis · D >= height, ‖D‖ <= reach}, axis of length 1."""
+    across = np.sqrt((reach**2 * (1 + SLACK) - height**2).clip(0))[:, None]
+    across = across * np.sqrt((1 + SLACK - axis**2).clip(0))
+    slack = 64 * SLACK * reach[:, None]
+    ends = axis * height[:, None], axis * reach[:, None]
+    return np.minimum(*ends) - across - slack, np.maximum(*ends) + across + slack
+
+
+def _steepness(
+    problem: CellProblem, core: _Derivatives, ends: _Ends
+) -> tuple[Array, Array, Array, Array]:
+    """Return bounds of ‖J(c)‖_(2->p) on the boxes of c, what their size adds, and the middle.
+
+    The third is a bound of the norm of the difference to the middle, the fourth, of J(c0).
+    """
+    moving, p = problem.movable, problem.p
+    at = problem.derivatives(ends.c0, bend=False)
+    step = ends.c_reach.magnitude  # (B, K)
+    turn = core.bend[:, :, :, moving] * step[:, None, :, None]  # (B, E, K, M)
+    loose = (core.bend_radius[:, :, :, moving] * step[:, None, :, None]).sum(2)
+    loose += at.radius[:, :, moving]
+    start = at.middle[:, :, moving]
+    order = np.argsort(-np.abs(turn).sum((1, 3)), axis=1)
+    kept, rest = order[:, :CORNERS], order[:, CORNERS:]
+    pick = np.arange(len(order))[:, None]
+    turn = np.moveaxis(turn, 2, 1)  # (B, K, E, M)
+    ratio = positive_norm_upper_bound(loose, p)
+    ratio += operator_norm_upper_bound(turn[pick, rest], p).sum(1)
+    some = turn[pick, kept]
+    corners = np.array(list(product((1.0, -1.0), repeat=some.shape[1])))
+    moved = np.tensordot(corners, some, (1, 1)).swapaxes(0, 1)  # (B, corners, E, M)
+    ratio += operator_norm_upper_bound(start[:, None] + moved, p).max(1)
+    change = positive_norm_upper_bound(loose, p)
+    change += operator_norm_upper_bound(turn, p).sum(1)
+    spread = ratio - operator_norm_upper_bound(start, p)
+    return ratio * (1 + 4 * SLACK), spread, change * (1 + 4 * SLACK), start
+
+
+def _bent(
+    problem: CellProblem, on: _Derivatives, ends: _Ends, reach: Array, factor: float
+) -> Array:
+    """Return bounds of factor ‖rad(H)[|D|, |D|]‖_p."""
+    moving = problem.movable
+    bent = on.bend_radius[:, :, moving][:, :, :, moving]
+    most = ends.d_most
+    with np.errstate(invalid="ignore"):
+        square = (bent * most[:, None, :, None] * most[:, None, None, :]).sum((2, 3))
+        square = np.minimum(square, np.sqrt((bent**2).sum((2, 3))) * reach[:, None] ** 2)
+    square = np.where(np.isnan(square), np.inf, square)
+    return _norm(square, problem.p) * factor * (1 + SLACK)
+
+
+@dataclass(frozen=True)
 class _EndsForm:
     """The ends form on cells: bounds of functionals of f(X) - f(Y).
 
@@ -388,6 +571,10 @@ class _EndsForm:
         Slopes in c on the cell.
     column : ndarray of shape (B, K)
         What each direction contributes.
+    loose : ndarray of shape (B, E)
+        What the linear function misses.
+    in_c, in_d : ndarray of shape (B, E, K) and (B, E, M)
+        The linear function.
     """
 
     v0: Array
@@ -397,6 +584,9 @@ class _EndsForm:
     c_low: Array
     c_high: Array
     column: Array
+    loose: Array
+    in_c: Array
+    in_d: Array
 
     @classmethod
     def of(cls, problem: CellProblem, ends: _Ends) -> _EndsForm:
@@ -434,6 +624,9 @@ class _EndsForm:
             c_low,
             c_high,
             column[:count] + column[count:],
+            rest,
+            in_c,
+            in_d,
         )
 
     def bound(self, p: float) -> Array:
@@ -455,6 +648,61 @@ class _EndsForm:
         with np.errstate(over="ignore"):
             dual = np.sqrt(along.clip(0) ** 2 + (rest.clip(0) ** 2).sum(1)) * (1 + SLACK)
         return np.minimum(bound, np.where(np.isnan(dual), np.inf, dual))
+
+    def half_space(
+        self, p: float, threshold: float, ends: _Ends, delta: float
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return boxes of c and D outside which the p-norm is at most the threshold.
+
+        Beyond it some functional u exceeds a height: for p = 2 the dual one, as the rest across it
+        is bounded; for p = 1 the signs.  What every entry must then contribute is known from what
+        the others can at most.
+        """
+        whole_c, whole_d = np.full(ends.x.shape, np.inf), np.full(ends.d0.shape, np.inf)
+        if p == 2:
+            size = np.sqrt((self.v0**2).sum(1, keepdims=True))
+            u = self.v0 / np.where(size > 0, size, 1.0)
+            across = np.eye(u.shape[1]) - u[:, :, None] * u[:, None]
+            rest = np.maximum(self.above(across), self.above(-across)).clip(0)
+            height = np.sqrt((threshold**2 * (1 - SLACK) - (rest**2).sum(1)).clip(0))
+            sure = (size[:, 0] > 0) & (self.above(-u[:, None])[:, 0] < height)
+        elif p == 1:
+            u = np.where(self.v0 < 0, -1.0, 1.0)
+            against = np.where(u > 0, -self.low, self.high).clip(0).sum(1)
+            height = threshold - 2 * against * (1 + SLACK)
+            sure = height > 0
+        else:
+            return -whole_c, whole_c, -whole_d, whole_d
+        a = (u[:, None] @ self.in_c)[:, 0]
+        g = (u[:, None] @ self.in_d)[:, 0]
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            missing = (np.abs(u) * self.loose).sum(1)
+            c_most = np.maximum(a * ends.c_reach.lo, a * ends.c_reach.hi)
+            d_most = np.maximum(g * ends.d_reach.lo, g * ends.d_reach.hi)
+            turned = _ball(g[:, None], ends, delta)[:, 0] - (g * ends.d0).sum(1)
+            turned = np.minimum(turned, d_most.sum(1))
+            size = np.abs(u * self.v0).sum(1) + missing + np.abs(c_most).sum(1)
+            size += (np.abs(g) * (np.abs(ends.d0) + ends.d_most)).sum(1)
+            need = height - (u * self.v0).sum(1) - missing - 16 * SLACK * size
+            c_need = (need - c_most.sum(1) - turned)[:, None] + c_most
+            c_at = ends.c0.lo + c_need / a
+            d_need = (need - c_most.sum(1) - d_most.sum(1))[:, None] + d_most
+            d_at = ends.d0 + d_need / g
+            length = np.sqrt((g**2).sum(1))
+            top = (need - c_most.sum(1) + (g * ends.d0).sum(1)) / length
+            reach = np.full(len(top), delta)
+            cap = _cap_box(g / length[:, None], np.where(top > 0, top, 0.0), reach)
+        pad = 4 * SLACK
+        sure &= np.isfinite(need)
+        rows = sure[:, None]
+        c_low = np.where(rows & (a > 0) & np.isfinite(c_at), c_at - pad, -np.inf)
+        c_high = np.where(rows & (a < 0) & np.isfinite(c_at), c_at + pad, np.inf)
+        d_low = np.where(rows & (g > 0) & np.isfinite(d_at), d_at - pad, -np.inf)
+        d_high = np.where(rows & (g < 0) & np.isfinite(d_at), d_at + pad, np.inf)
+        tight = rows & (top > 0)[:, None] & (top <= delta)[:, None] & np.isfinite(cap[0])
+        d_low = np.where(tight, np.maximum(d_low, cap[0]), d_low)
+        d_high = np.where(tight, np.minimum(d_high, cap[1]), d_high)
+        return c_low, c_high, d_low, d_high
 
     def without_maximiser(self, p: float, ends: _Ends) -> NDArray[np.bool_]:
         """Tell which cells hold no maximiser: moving c along some axis makes the norm grow."""
