@@ -204,8 +204,8 @@ def test_a_looser_tolerance_and_more_time_do_what_they_say(certified, own):
     one = [f"{own}:waves", "--delta", 0.2, "--kind", "contextual"]
     ((loose,), _) = certified(*one, "--tolerance", 0.5)
     ((tight,), _) = certified(*one, "--tolerance", 0.05)
-    assert 0.05 < loose["gap"] <= 0.5
-    assert tight["gap"] <= 0.05
+    assert 0.05 < loose["gap"] <= 0.5 + ROUNDING
+    assert tight["gap"] <= 0.05 + ROUNDING
     assert tight["certified"] < loose["certified"]
     assert tight["boxes"] > loose["boxes"]
 
@@ -231,7 +231,7 @@ def test_progress_never_falls_and_ends_at_one():
     f = parse_target("softmax-attention")
     setting = {"tokens": 2, "dim": 1, "p": 2.0}
     kinds = ("sequence", "token")
-    curves = {k: modulus_lower_bound(f, [0.1], kind=k, budget=0.1, **setting) for k in kinds}
+    curves = {k: modulus_lower_bound(f, [0.1, 0.3], kind=k, budget=0.1, **setting) for k in kinds}
     heard = []
     certified_columns(f, curves, **setting, tolerance=0.02, seconds=1.0, report=heard.append)
     assert heard == sorted(heard)
