@@ -19,7 +19,7 @@ from theory.targets import resolve_target
 
 CLOSE = 1e-12  # relative: float64 in another order of summation
 ROUNDING = 1e-9  # what outward rounding may add to a point after a hundred operations
-WIDTHS = (1e-1, 1e-2, 1e-3)
+WIDTHS = (1e-1, pytest.param(1e-2, marks=pytest.mark.slow), 1e-3)
 
 SMALL = {"width": 4, "heads": 2, "hidden": 6, "frequencies": 2, "clock": 2}
 LOOPED = {

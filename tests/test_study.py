@@ -290,7 +290,7 @@ def kill_when(script, arguments, condition):
 
 
 def test_a_study_killed_twice_ends_with_the_numbers_of_an_unbroken_one(first, tmp_path):
-    steps = 250
+    steps = 150
     config, folder = config_of(first, steps=steps), tmp_path / "killed"
     for path in (folder, tmp_path / "unbroken"):
         path.mkdir()
