@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,7 +212,7 @@ class _Parts:
         return best
 
 
-def _dual(curves: Array, counts: Array, inner: Array, delta: float) -> tuple[float, float]:
+def _dual(curves: Array, counts: NDArray[Any], inner: Array, delta: float) -> tuple[float, float]:
     """Return the least of Lagrange's duals tried, and its multiplier.
 
     Parameters

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.continuity.cell_bounds import cell_bounds
 from theory.continuity.cells import CellProblem, Cells
 
 __all__ = ["Outcome", "branch_and_bound"]
@@ -16,6 +19,7 @@ __all__ = ["Outcome", "branch_and_bound"]
 Array = NDArray[np.float64]
 
 ENTRIES = 2**13  # input entries of the cells bounded at once
+THREADS = min(4, os.cpu_count() or 1)
 MOST_CELLS = 2**21  # kept at once: bounds the memory
 
 
@@ -71,26 +75,42 @@ def branch_and_bound(
     batch = max(1, ENTRIES // (problem.tokens * problem.dim))
     settled, boxes = 0.0, 0
     live, heights = problem.root(), np.array([least])
-    while len(live):
-        if boxes and (time.monotonic() > end or len(live) > MOST_CELLS):
-            break
-        chosen, live, heights, ceiling = _highest(live, heights, batch)
-        cells, some = problem.contracted(chosen)
-        cells, ceiling = cells.picked(some), ceiling[some]
-        if not len(cells):
-            continue
-        boxes += len(cells)
-        bounds, sides, cells = problem.bounds(cells, threshold)
-        bounds = np.minimum(bounds, ceiling)
-        open_ = bounds > threshold
-        settled = max(settled, float(bounds[~open_].max(initial=0.0)))
-        if open_.any() or np.isneginf(bounds).any():
-            settled = max(settled, threshold)  # parts at most this large may have been cut off
-        halves = cells.picked(open_).halved(sides[open_])
-        live = Cells.joined([live, halves])
-        heights = np.concatenate([heights, np.tile(bounds[open_], 2)])
-        if report is not None and len(heights):
-            report(float(heights.max()))
+    with ThreadPoolExecutor(THREADS) as pool:
+
+        def bounded(cells: Cells) -> tuple[Array, NDArray[np.intp], Cells]:
+            """Bound cells on every core: NumPy works without the interpreter's lock."""
+            parts = np.array_split(np.arange(len(cells)), THREADS)
+            parts = [part for part in parts if len(part)]
+            tasks = [
+                pool.submit(cell_bounds, problem, cells.picked(part), threshold) for part in parts
+            ]
+            found = [task.result() for task in tasks]
+            return (
+                np.concatenate([bounds for bounds, _, _ in found]),
+                np.concatenate([sides for _, sides, _ in found]),
+                Cells.joined([part for _, _, part in found]),
+            )
+
+        while len(live):
+            if boxes and (time.monotonic() > end or len(live) > MOST_CELLS):
+                break
+            chosen, live, heights, ceiling = _highest(live, heights, batch)
+            cells, some = problem.contracted(chosen)
+            cells, ceiling = cells.picked(some), ceiling[some]
+            if not len(cells):
+                continue
+            boxes += len(cells)
+            bounds, sides, cells = bounded(cells)
+            bounds = np.minimum(bounds, ceiling)
+            open_ = bounds > threshold
+            settled = max(settled, float(bounds[~open_].max(initial=0.0)))
+            if open_.any() or np.isneginf(bounds).any():
+                settled = max(settled, threshold)  # parts at most this large may have been cut off
+            halves = cells.picked(open_).halved(sides[open_])
+            live = Cells.joined([live, halves])
+            heights = np.concatenate([heights, np.tile(bounds[open_], 2)])
+            if report is not None and len(heights):
+                report(float(heights.max()))
     value = max([settled, *heights.max(initial=0.0, keepdims=True)])
     return Outcome(float(value), boxes, len(live))
 

@@ -34,7 +34,7 @@ def operator_norm_upper_bound(matrices: Array, p: float) -> Array:
     -------
     ndarray of shape (...)
     """
-    known = np.isfinite(matrices).all((-2, -1))
+    known = np.asarray(np.isfinite(matrices).all((-2, -1)))
     safe = np.where(known[..., None, None], matrices, 0.0)
     rows = np.sqrt((safe**2).sum(-1))
     size = np.sqrt((rows**2).sum(-1))
@@ -71,11 +71,11 @@ def positive_norm_upper_bound(matrices: Array, p: float) -> Array:
     Returns
     -------
     ndarray of shape (...)
-        For p = 1 the norm of the column sums, which is exact; else :func:`operator_norm_upper_bound`
-        of R itself, whose largest value is taken at an x >= 0.
+        For p = 1 the norm of the column sums, which is exact; else the operator norm of R itself,
+        whose largest value is taken at an x >= 0.
     """
     if p == 1:
-        known = np.isfinite(matrices).all((-2, -1))
+        known = np.asarray(np.isfinite(matrices).all((-2, -1)))
         sums = np.where(known[..., None], np.where(np.isfinite(matrices), matrices, 0).sum(-2), 0)
         return np.where(known, np.sqrt((sums**2).sum(-1)) * (1 + SLACK), np.inf)
     return operator_norm_upper_bound(matrices, p)

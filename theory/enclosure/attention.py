@@ -1,6 +1,6 @@
 r"""Softmax means, Σ_m A_m v_m with A = softmax(z), as one step with derivatives that cancel.
 
-With E and Cov for the weights A, w_m = v_m - E[v] and ζ_i = ∂_i z - E[∂_i z], ν_i = ∂_i v - E[∂_i v],
+With E and Cov for the weights A, w_m = v_m - E[v], ζ_i = ∂_i z - E[∂_i z], ν_i = ∂_i v - E[∂_i v],
 
     ∂_i E[v]  = E[∂_i v + w ∂_i z],
     ∂_ij E[v] = E[∂_ij v + w ∂_ij z] + E[ν_i ζ_j + ν_j ζ_i + w ζ_i ζ_j],
@@ -48,7 +48,7 @@ def softmax_mean(logits: Any, values: Any) -> Any:
 
 
 def _weights(logits: Interval) -> Interval:
-    """Return softmax over the last axis, with an axis for the entries of a value: (..., N, M, 1)."""
+    """Return softmax over the last axis, with an axis for the entries of values: (..., N, M, 1)."""
     pairs = _expanded(logits, -2).plus(-_expanded(logits, -1)).exp()  # [m, k] = z_k - z_m
     others = _without_diagonal(pairs, -2, -1)
     total = others.reduce("sum", others.ndim - 1, keepdims=False).plus(Interval(1.0))

@@ -49,12 +49,10 @@ def pair_cosines(x: Any, own: Array, other: Array, phase: Array, weight: Array) 
     if isinstance(x, Interval):
         return value
     if isinstance(x, Gain):
-        total = None
-        for a, part in enumerate(_pair(x.gain, a) for a in range(2 * len(own))):
-            slope = features.derivative((a,))
-            term = Interval(slope.magnitude).times(Interval(part))
-            total = term if total is None else total.plus(term)
-        return Gain(value, _mean(total).hi)
+        moves = [Interval(_pair(x.gain, a)) for a in range(2 * len(own))]
+        sizes = [Interval(features.derivative((a,)).magnitude) for a in range(2 * len(own))]
+        terms = [size.times(move) for size, move in zip(sizes, moves, strict=True)]
+        return Gain(value, _mean(_added(terms)).hi)
     slopes = x.slope if isinstance(x, Jet) else x.jet.slope
     parts = [_pair_interval(slopes, a) for a in range(2 * len(own))]
     slope = _added([part.times(features.derivative((a,))) for a, part in enumerate(parts)])

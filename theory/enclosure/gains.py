@@ -133,7 +133,7 @@ def grouped_variables(box: Interval) -> Gain:
 
 
 def _lifted(a: Gain, b: Gain) -> tuple[Array, Array]:
-    """Return the gains of both with axes of length 1 put in as broadcasting would for the values."""
+    """Return the gains of both with axes of length 1 put in, as broadcasting would."""
     ndim = max(a.ndim, b.ndim)
 
     def lift(x: Gain) -> Array:
