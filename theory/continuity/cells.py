@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -257,12 +257,18 @@ class Ends:
 
     def picked(self, which: NDArray[np.intp]) -> Ends:
         """Return those of some cells."""
-        parts: dict[str, Any] = {part.name: getattr(self, part.name) for part in fields(self)}
         return Ends(
-            **{
-                name: part.picked(which) if isinstance(part, Interval) else part[which]
-                for name, part in parts.items()
-            }
+            x=self.x.picked(which),
+            y=self.y.picked(which),
+            x0=self.x0.picked(which),
+            y0=self.y0.picked(which),
+            c0=self.c0.picked(which),
+            c_reach=self.c_reach.picked(which),
+            d_reach=self.d_reach.picked(which),
+            d0=self.d0[which],
+            d_low=self.d_low[which],
+            d_high=self.d_high[which],
+            d_most=self.d_most[which],
         )
 
     def hull(self) -> tuple[Array, Array]:

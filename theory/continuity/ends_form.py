@@ -1,8 +1,8 @@
 r"""The ends form: f(X) - f(Y) on cells of pairs, linear in (c, D) up to second order.
 
 f(X) = f(x0) + J(x0)(X - x0) + ½ H[X - x0, X - x0] with H the second derivatives on the box of X,
-and the same at Y.  Where H is unbounded, J(x0) gives way to the middle of the slopes on the box.  Linear
-functionals are maximised over the box of c, and over the box and the ball of D.
+and the same at Y.  Where H is unbounded, J(x0) gives way to the middle of the slopes on the box.
+Linear functionals are maximised over the box of c, and over the box and the ball of D.
 """
 
 from __future__ import annotations

@@ -329,7 +329,7 @@ class _Search:
             "" if reached else f", {live} of them still open when the {seconds:.3g} s were over"
         )
         passed = time.monotonic() - started + spent
-        if reached and gap > self.tolerance:
+        if reached and gap > 2 * self.tolerance:
             note += "; 0 up to rounding"
         return ModulusUpperBound(
             self.kind, lower.delta, value, self.p, lower, method, boxes, passed, reached, note
