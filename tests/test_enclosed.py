@@ -15,6 +15,7 @@ from approx.enclosed.operations import OPERATIONS
 from approx.looped import LoopedTransformer, ModelConfig
 from theory.continuity import modulus_lower_bound
 from theory.enclosure import Interval, Jet, enclose, local_form, variables
+from theory.enclosure.affine import affine_variables
 from theory.targets import resolve_target
 
 CLOSE = 1e-12  # relative: float64 in another order of summation
@@ -73,7 +74,12 @@ class Pieces(nn.Module):
         mixed = torch.cat([first.expand_as(x)[:, :1], rest], 1)
         size = (x.square().sum((1, 2), keepdim=True) + 0.5).sqrt()
         wide = (2.0 - x).reciprocal().clamp(0.6, 0.9) + torch.sigmoid(x) * torch.erf(x)
-        largest = x.amax(1, keepdim=True) - x.amin(2, keepdim=True) + x.var(1, keepdim=True)
+        largest = (
+            x.mean(1, keepdim=True)
+            + x.amax(1, keepdim=True)
+            - x.amin(2, keepdim=True)
+            + x.var(1, keepdim=True)
+        )
         last = torch.minimum(x, mixed).abs() / size + torch.maximum(x, mixed).sin() * x.cos()
         turned = torch.baddbmm(-x, x @ x.mT, x, beta=0.5, alpha=2.0).to(torch.float64)
         cut = (x**-0.5 + torch.rsub(x, 1, alpha=2)).clamp(min=1.2) - x.exp().clamp(max=2.0)
@@ -147,6 +153,52 @@ def test_outputs_on_boxes_lie_in_the_enclosure(network, width):
         moved = jet.slope.times(Interval(step)).sum(0)
         slack = 1e-11 * (1 + np.abs(f(x)).max())
         assert Interval(moved.lo - slack, moved.hi + slack).contains(f(x) - f(y)).all()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_outputs_on_boxes_lie_in_the_affine_form(network, width):
+    _, f, _ = network
+    centre = inputs(8, seed=1)
+    low, high = np.maximum(centre - width, 0.01), np.minimum(centre + width, 1.0)
+    form = f(affine_variables(Interval(low, high)))
+    value, gradient, rest = form.linear((high - low).reshape(len(low), -1) / 2)
+    rng, middle = np.random.default_rng(2), low / 2 + high / 2
+    for corner in (False, True):
+        share = rng.random(low.shape)
+        x = low + (share.round() if corner else share) * (high - low)
+        y, slack = f(x), 1e-11 * (1 + np.abs(value))
+        assert Interval(form.value.lo - slack, form.value.hi + slack).contains(y).all()
+        step = (x - middle).reshape(len(x), -1)
+        assert (np.abs(y - value - np.einsum("bk,kbnd->bnd", step, gradient)) <= rest + slack).all()
+
+
+def test_affine_forms_stay_sharp_where_slopes_do_not():
+    f = enclosed(looped({"family": "lt"}, dim=1), tokens=2, dim=1, loops=4)
+    x = inputs(12, tokens=2, dim=1)
+    low, high = x - 0.005, x + 0.005
+    form = f(affine_variables(Interval(low, high)))
+    slopes = local_form(f, low, high).bounds.width
+    share = np.random.default_rng(0).random((50, *x.shape))
+    y = f((low + share * (high - low)).reshape(-1, 2, 1)).reshape(50, *x.shape)
+    ratio = form.value.width / np.ptp(y, axis=0)
+    assert np.median(ratio) < 1.5
+    assert np.median(slopes / form.value.width) > 10
+
+
+def test_a_network_shares_no_symbols_with_what_else_is_added():
+    f = enclosed(looped({"family": "lt"}, dim=1), tokens=2, dim=1, loops=3)
+
+    def mixed(x):
+        before = np.sin(9 * x)
+        return before + f(x) + np.cos(9 * x) + f(x)
+
+    x = inputs(6, tokens=2, dim=1)
+    box = Interval(x - 0.05, x + 0.05)
+    form = mixed(affine_variables(box))
+    parts = [g(affine_variables(box)) for g in (lambda u: np.sin(9 * u) + np.cos(9 * u), f)]
+    half = np.full((len(x), 2), 0.05)
+    rest = [part.linear(half)[2] for part in (form, *parts)]
+    assert rest[0] == pytest.approx(rest[1] + 2 * rest[2], rel=1e-3)
 
 
 def test_slopes_come_close_on_small_boxes(network):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.special import erf as float_erf
 
+from theory.enclosure.affine import Affine
 from theory.enclosure.chained import Chained
 from theory.enclosure.intervals import Interval
 from theory.enclosure.rounding import function_down, function_up
@@ -40,6 +41,8 @@ def erf(x: Any) -> Any:
     """
     if isinstance(x, Interval):
         return _on_interval(x)
+    if isinstance(x, Affine):
+        return x.applied(erf)
     if isinstance(x, Chained):
         slope = (-(x.value**2)).exp() * _around(2 / math.sqrt(math.pi))
         return x.chain(_on_interval(x.value), slope, lambda: x.value * slope * -2.0)

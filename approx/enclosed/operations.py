@@ -19,10 +19,11 @@ import numpy as np
 import torch
 
 from approx.enclosed.error_function import erf, gelu
+from theory.enclosure.affine import Affine
 from theory.enclosure.arrays import EnclosureArray
 from theory.enclosure.namespace import ARRAY_NAMESPACE
 
-__all__ = ["MOVES", "OPERATIONS"]
+__all__ = ["MOVES", "OPERATIONS", "mean_square"]
 
 LARGEST_PAIRWISE = 8  # entries of a softmax that are compared pair by pair, which is sharper
 
@@ -159,6 +160,13 @@ def _over(how: str) -> Callable[..., Any]:
         return getattr(_same(x, dtype=dtype), how)(axis, keepdims=keepdim)
 
     return reduction
+
+
+def mean_square(x: Any, dim: Any = None, keepdim: bool = False, **settings: Any) -> Any:
+    """Return means of squares: in one step where the enclosure has it."""
+    if isinstance(x, Affine) and keepdim and len(dim) == 1:
+        return x.mean_square(dim[0])
+    return OPERATIONS["mean"](x**2, dim, keepdim, **settings)
 
 
 def _var(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Any:

@@ -11,19 +11,21 @@ import copy
 import operator
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from approx.enclosed.centred import Centred, tightened
-from approx.enclosed.operations import MOVES, OPERATIONS
+from approx.enclosed.operations import MOVES, OPERATIONS, mean_square
+from theory.enclosure.affine import Affine
 from theory.enclosure.arrays import EnclosureArray
 
 __all__ = ["Program", "traced"]
 
 BATCHES = (11, 13)  # primes: a number that is 11 k in one trace and 13 k in the other is k B
+MOST_SYMBOLS = 96  # of affine forms of a state, beside those of the inputs
 CURE = "only lower bounds of its moduli are available"
 
 
@@ -79,7 +81,9 @@ class Program:
         :mod:`approx.enclosed.centred`; everything else as it is.
         """
         batch, centred = x.shape[0], Centred.of(x)
-        known: dict[str, Any] = {self.start: centred.scaled if centred else x}
+        own = x if isinstance(x, Affine) and len(x.coef) == x.symbols.inputs else None  # variables
+        inner = centred.scaled if centred else own.alone() if own is not None else x
+        known: dict[str, Any] = {self.start: inner}
         centre: dict[str, Any] = {self.start: centred.centre} if centred else {}
         for step in self.steps:
             known[step.name] = self._done(step, known, batch)
@@ -89,7 +93,12 @@ class Program:
                     known[step.name] = tightened(known[step.name], centre[step.name])
             for name in step.spent:  # jets are large: none is kept longer than needed
                 known.pop(name, None), centre.pop(name, None)
+            alone = known[step.name] if [*known] == [step.name] else None
+            if own is not None and isinstance(alone, Affine):
+                known[step.name] = alone.condensed(MOST_SYMBOLS)
         found = _Values(known, self.constants, batch, tensors=False)(_Slot(self.result))
+        if own is not None:
+            return found.among(own)
         return centred.unscaled(found) if centred else found
 
     def _done(self, step: _Step, known: Mapping[str, Any], batch: int) -> Any:
@@ -161,7 +170,25 @@ def traced(module: nn.Module, *, tokens: int, dim: int, name: str) -> Program:
                 constants[node.name] = step.function(*values(step.args), **values(step.kwargs))
             else:
                 steps.append(step)
+    steps = _fused(steps)
     return Program(start, result, constants, _with_ends(steps, result))
+
+
+def _fused(steps: list[_Step]) -> list[_Step]:
+    """Return the steps with a mean of squares, as norms have it, in one."""
+    made = {step.name: step for step in steps}
+    fused = []
+    for step in steps:
+        inner = made.get(step.args[0].name) if step.args and type(step.args[0]) is _Slot else None
+        if inner and step.function is OPERATIONS["mean"] and _is_square(inner):
+            step = replace(step, function=mean_square, args=(inner.args[0], *step.args[1:]))
+        fused.append(step)
+    return fused
+
+
+def _is_square(step: _Step) -> bool:
+    """Tell whether a step squares what depends on the input."""
+    return step.function is OPERATIONS["pow"] and step.args[1:] == (2,) and not step.kwargs
 
 
 def _graph(module: nn.Module, shape: tuple[int, ...], name: str) -> fx.GraphModule:
@@ -243,6 +270,8 @@ def _with_ends(steps: list[_Step], result: str) -> tuple[_Step, ...]:
     """Return the steps, each with the results that nothing after it uses."""
     needed, ended = {result}, []
     for step in reversed(steps):
+        if step.name not in needed:  # done as a part of another
+            continue
         used = _slots((step.args, step.kwargs)) | {step.name}
         spent = tuple(sorted(used - needed))
         needed |= used

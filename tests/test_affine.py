@@ -1,0 +1,172 @@
+"""Affine forms: nothing outside, second order, symbols of each box its own, honest refusals."""
+
+import numpy as np
+import pytest
+
+from theory.enclosure import Interval, variables
+from theory.enclosure.affine import affine_variables
+from theory.targets import parse_target
+
+ROUNDING = 1e-12  # of float64 evaluations at sampled points
+NAMES = [
+    "token-sine",
+    "mean-field:a=1,b=0.5",
+    "context-max",
+    "dial:token=0.5,context=0.5,periods=2",
+]
+
+
+def smooth(x):
+    y = np.exp(x * 0.5) / (1.2 - x.mean(1, keepdims=True)) + np.sqrt(x + 0.3) * np.cos(3 * x)
+    return np.tanh(y @ np.array([[1.0, -2.0], [0.5, 1.5]])) - (x + 1.0) ** 1.5 + x**3
+
+
+def kinked(x):
+    inner = np.abs(x - 0.4) - np.maximum(x, x.mean(1, keepdims=True)) * x.max(2, keepdims=True)
+    return np.clip(inner @ x.swapaxes(1, 2) @ x, -0.3, 0.4) - inner.min(1, keepdims=True)
+
+
+FUNCTIONS = {
+    "smooth": smooth,
+    "kinked": kinked,
+    **{name: parse_target(name) for name in NAMES},
+}
+
+
+def boxes(half, *, count=12, shape=(3, 2), seed=0):
+    centre = half + (1 - 2 * half) * np.random.default_rng(seed).random((count, *shape))
+    return Interval(centre - half, centre + half)
+
+
+def sampled(f, box, *, points=60, seed=1):
+    """Points (P, B, N, d), corners among them, and what f does there."""
+    share = np.random.default_rng(seed).random((points, *box.shape))
+    share[::2] = share[::2].round()
+    x = box.lo + share * (box.hi - box.lo)
+    return x, f(x.reshape(-1, *box.shape[1:])).reshape(x.shape)
+
+
+@pytest.fixture(params=FUNCTIONS)
+def function(request):
+    return FUNCTIONS[request.param]
+
+
+@pytest.mark.parametrize("half", [0.2, 0.05, 1e-3])
+def test_values_lie_in_range_and_linear_form(function, half):
+    box = boxes(half)
+    found = function(affine_variables(box))
+    x, y = sampled(function, box)
+    assert (found.value.lo <= y + ROUNDING).all()
+    assert (found.value.hi >= y - ROUNDING).all()
+    value, gradient, rest = found.linear((box.hi - box.lo).reshape(len(box), -1) / 2)
+    step = (x - (box.lo / 2 + box.hi / 2)).reshape(len(x), len(box), -1)
+    linear = value + np.einsum("pbk,kbnd->pbnd", step, gradient)
+    assert (np.abs(y - linear) <= rest + ROUNDING).all()
+
+
+def test_the_remainder_is_of_second_order():
+    rests = []
+    for half in (1e-2, 1e-3):
+        box = boxes(half)
+        found = smooth(affine_variables(box))
+        rests.append(found.linear(np.full((len(box), 6), half))[2].max())
+    assert 80 < rests[0] / rests[1] < 130
+
+
+def test_what_cancels_is_known_to_cancel():
+    box = boxes(0.1)
+    x = affine_variables(box)
+    bent = np.sin(3 * x)
+    assert (bent - bent).value.width.max() < ROUNDING  # one symbol, twice
+    other = np.sin(3 * affine_variables(box))  # of another call, where symbols say nothing
+    assert (bent.value - other.value).width.max() > 0.1
+    mixed = bent @ np.array([[1.0, 1.0], [1.0, 1.0 + 1e-9]])
+    assert (mixed[..., :1] - mixed[..., 1:]).value.width.max() < 1e-8
+
+
+def test_sharper_than_slopes_where_a_network_would_lose():
+    rng = np.random.default_rng(0)
+    layers = [rng.normal(size=(6, 6)) for _ in range(4)]
+
+    def network(x):
+        for weights in layers:
+            x = x + 0.3 * np.tanh((x - x.mean(1, keepdims=True)) @ weights)
+        return x
+
+    box = boxes(0.02, shape=(1, 6))
+    shape = network(affine_variables(box)).value.width
+    slopes = network(variables(box)).value.width
+    assert (shape < 0.7 * slopes).all()
+
+
+def test_condensing_keeps_the_range_and_the_inputs():
+    box = boxes(0.1)
+    x = affine_variables(box)
+    full = np.tanh(smooth(x)) + x * 0.1
+    y = sampled(lambda u: np.tanh(smooth(u)) + u * 0.1, box)[1]
+    half = np.full((len(box), 6), 0.1)
+    before = full.linear(half)
+    short = full.condensed(12)  # the only array that is used any more
+    assert len(short.coef) <= 6 + 12 < len(full.coef)
+    after = short.linear(half)
+    assert (after[1] == before[1]).all()
+    assert (after[2] >= before[2] - ROUNDING).all()
+    assert (after[2] <= 1.01 * before[2] + ROUNDING).all()  # of each entry nothing is lost
+    product = short * short  # symbols made afterwards are new
+    assert (product.value.lo <= y**2 + ROUNDING).all()
+    assert (product.value.hi >= y**2 - ROUNDING).all()
+
+
+def test_boxes_share_no_symbols():
+    box = boxes(0.1, count=4)
+    together = smooth(affine_variables(box))
+    for k in range(4):
+        alone = smooth(affine_variables(box[k : k + 1]))
+        assert np.abs(alone.value.lo[0] - together.value.lo[k]).max() < ROUNDING
+    x = affine_variables(box)
+    turned = x.swapaxes(0, 1)  # the batch is no longer first
+    folded = np.sin(turned.reshape(3, -1)).reshape(3, 4, 2).swapaxes(0, 1)
+    sizes = [abs(sign * folded + np.sin(x)).value.hi for sign in (-1, 1)]
+    points = sampled(lambda u: 2 * np.sin(u), box)[1]
+    assert (sizes[1] >= points.max(0) - ROUNDING).all()
+    assert (sizes[0] <= 2 * (0.1**2 / 2 + 0.1**3)).all()  # twice what a sine misses
+
+
+def test_what_was_computed_alone_shares_no_symbols_with_the_rest():
+    box = boxes(0.1)
+    x = affine_variables(box)
+    before = np.sin(9 * x)
+    inner = np.cos(9 * x.alone()).among(x)
+    for total in (before + inner, inner - before, before + np.sin(9 * x)):
+        assert total.value.width.min() > 0.3
+    total = before + inner
+    _, y = sampled(lambda u: np.sin(9 * u) + np.cos(9 * u), box)
+    assert (total.value.lo <= y + ROUNDING).all()
+    assert (total.value.hi >= y - ROUNDING).all()
+    least = (
+        before.linear(np.full((len(box), 6), 0.1))[2] + inner.linear(np.full((len(box), 6), 0.1))[2]
+    )
+    assert total.linear(np.full((len(box), 6), 0.1))[2] == pytest.approx(least, rel=1e-6)
+
+
+def test_forms_of_two_calls_are_not_mixed():
+    with pytest.raises(TypeError, match="of two calls"):
+        affine_variables(boxes(0.1)) + affine_variables(boxes(0.1))
+
+
+def test_mixing_inputs_of_a_batch_is_refused():
+    x = affine_variables(boxes(0.1, count=2))
+    with pytest.raises(TypeError, match="mixes different inputs"):
+        x.sum(0)
+    with pytest.raises(TypeError, match="mixes different inputs"):
+        x.swapaxes(0, 2) @ np.ones((2, 2))
+    with pytest.raises(TypeError, match="mixes different inputs"):
+        x[:1] + x[1:]
+
+
+def test_unbounded_slopes_give_the_whole_line_or_the_range():
+    box = Interval(np.zeros((1, 2, 1)), np.full((1, 2, 1), 0.25))
+    found = np.sqrt(affine_variables(box))
+    assert found.value.contains(np.array([0.0, 0.5]).reshape(1, 2, 1)).all()
+    assert found.value.hi.max() == pytest.approx(0.5)
+    assert not np.isfinite((1 / (affine_variables(box) - 0.1)).value.width).any()

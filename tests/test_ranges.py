@@ -1,0 +1,123 @@
+"""Upper bounds from one partition: never below what is exact, close, valid at any time."""
+
+import numpy as np
+import pytest
+
+import theory.continuity.ranges as ranges
+from theory.continuity import modulus_lower_bound
+from theory.continuity.ranges import ranges_upper_bound
+from theory.enclosure.rounding import EPS
+from theory.search import moving_tokens
+from theory.targets import parse_target
+
+NAMES = ["token-sine", "mean-field", "context-max", "dial:token=0.5,context=0.5,periods=2"]
+KINDS = ["sequence", "token", "contextual"]
+DELTA = 0.2
+CLOSE = 0.1
+ROUNDING = 1 + 64 * EPS
+
+
+def upper(f, kind, *, delta=DELTA, tokens=2, p=2.0, threshold=0.0, seconds=0.3, row=0):
+    return ranges_upper_bound(
+        f,
+        delta,
+        tokens=tokens,
+        dim=1,
+        moving=moving_tokens(kind, tokens, row),
+        row=None if kind == "sequence" else row,
+        p=p,
+        threshold=threshold,
+        seconds=seconds,
+    )
+
+
+def exact(target, kind, *, delta=DELTA, tokens=2, p=2.0):
+    found = target.closed_form(delta, kind=kind, tokens=tokens, dim=1, p=p)
+    assert found.side == "exact"
+    return found.value
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("p", [1.0, 2.0])
+def test_never_below_the_closed_form(name, kind, p):
+    target = parse_target(name)
+    for delta in (0.05, DELTA):
+        known = exact(target, kind, delta=delta, p=p)
+        assert upper(target, kind, delta=delta, p=p, seconds=0.05)[0] * ROUNDING >= known
+
+
+@pytest.mark.parametrize("name", ["token-sine", "mean-field"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_comes_close_to_the_closed_form(name, kind):
+    target = parse_target(name)
+    known = exact(target, kind)
+    found = upper(target, kind, threshold=known * (1 + CLOSE / 2) + 0.005, seconds=5.0)[0]
+    assert known <= found * ROUNDING
+    assert found <= known * (1 + CLOSE) + 0.01  # token-sine has no context
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_comes_close_to_a_lower_bound_where_no_closed_form_is_exact(kind):
+    target = parse_target("softmax-attention")
+    low = modulus_lower_bound(target, DELTA, kind=kind, tokens=2, dim=1, p=2, budget=0.1).value
+    found = upper(target, kind, threshold=low * (1 + CLOSE / 2), seconds=5.0)[0]
+    assert low <= found <= low * (1 + CLOSE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_three_tokens(kind):
+    target = parse_target("mean-field")
+    known = exact(target, kind, tokens=3)
+    found = upper(target, kind, tokens=3, threshold=known * 1.1, seconds=5.0)[0]
+    assert known <= found * ROUNDING
+    assert found <= known * 1.15
+
+
+def test_a_partition_that_misses_pairs_is_caught(monkeypatch):
+    """Boxes are taken to be apart by their centres: the control the first test would reject."""
+
+    def by_centres(forms, pairs, delta, movable):
+        gap = forms.centre[pairs.first] - forms.centre[pairs.second]
+        side = (forms.high - forms.low)[pairs.first]
+        return ((np.abs(gap) + side)[:, movable] ** 2).sum(1) <= delta**2
+
+    monkeypatch.setattr(ranges, "_admissible", by_centres)
+    target = parse_target("token-sine")
+    assert upper(target, "token", seconds=0.05)[0] < 0.99 * exact(target, "token")
+
+
+def test_static_tokens_may_lie_anywhere_but_are_equal():
+    def product(x):
+        return x * x.sum(1, keepdims=True)
+
+    # token: f_0 = x (x + y), steepest at x = y = 1: 3 - (1 - t)(2 - t) + ... = 3t - t^2
+    found = upper(product, "token", threshold=1.02 * (3 * DELTA - DELTA**2), seconds=5.0)[0]
+    assert found == pytest.approx(3 * DELTA - DELTA**2, rel=0.03)
+    assert found >= 3 * DELTA - DELTA**2
+    found = upper(product, "contextual", threshold=1.02 * DELTA, seconds=5.0)[0]
+    assert DELTA <= found <= 1.03 * DELTA
+
+
+def test_slopes_stand_in_for_affine_forms():
+    target = parse_target("mean-field")
+
+    def slopes_only(x):
+        if type(x).__name__ == "Affine":
+            raise TypeError("no affine form")
+        return target(x)
+
+    known = exact(target, "token")
+    assert upper(slopes_only, "token", threshold=known * 1.05)[0] <= known * 1.06
+    with pytest.raises(ValueError, match="no rigorous enclosure"):
+        upper(np.sort, "token")
+
+
+def test_valid_at_any_time_and_better_with_more():
+    target = parse_target("dial:token=0.5,context=0.5,periods=2")
+    known = exact(target, "sequence")
+    first, few = upper(target, "sequence", seconds=1e-6)
+    later, more = upper(target, "sequence", seconds=0.5)
+    assert few == 256 < more
+    assert known <= later < first
+    assert first <= 2 * known
