@@ -32,7 +32,7 @@ __all__ = ["ModulusUpperBound", "ModulusUpperCurve", "modulus_upper_bound"]
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
 FLOOR = 1e-12  # of the range: thresholds are not set lower
-ADDITIVE_SHARE = 0.5  # of the tolerance, for the resolution of functions of one variable
+ADDITIVE_SHARE = 0.25  # of the tolerance, for the resolution of functions of one variable
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +104,12 @@ class ModulusUpperCurve:
 
 
 def relative_gap(upper: float, lower: float) -> float:
-    """Return upper / lower - 1: 0 where both are 0, inf where only ``lower`` is."""
+    """Return upper / lower - 1: 0 where both are 0, inf where only ``lower`` is.
+
+    A lower bound is a rounded value, and may exceed a modulus that is next to 0: then 0 too.
+    """
     if lower > 0:
-        return upper / lower - 1
+        return max(upper / lower - 1, 0.0)
     return 0.0 if upper == 0 else math.inf
 
 
