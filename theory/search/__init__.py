@@ -8,7 +8,7 @@ and S candidates each.  Nothing here is an upper bound.
 Structured starts find the optimum of separable and of linear targets, a scan of one entry at a time
 that of cusps in many places; where a gradient exists, random starts leap along it and projected
 Adam with slowly decaying steps finds the rest; recombination of coordinates among the best
-candidates repairs mixed modes; pattern search sharpens kinks.
+candidates repairs mixed modes; pattern search sharpens kinks, early on what was scanned.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from theory.search.starts import starts
 __all__ = ["Array", "Ascent", "Effort", "Problem", "moving_tokens", "search_pairs"]
 
 STAGES = ((0.3, 0.5, 0.02), (0.7, 0.1, 1e-9))  # share of the steps, first and last step / delta
+EARLY = 2  # part of the sweeps that the scanned candidates get at once
 FINALISTS = 10  # candidates per radius in the second stage of the ascent
 
 
@@ -65,6 +66,7 @@ def search_pairs(problem: Problem, effort: Effort, rng: np.random.Generator) -> 
     """
     c, diff = starts(problem, effort, rng)
     more_c, more_d = scanned(problem, c, diff)
+    more_c, more_d = polished(problem, more_c, more_d, max(1, effort.sweeps // EARLY), rng)
     c, diff = np.concatenate([more_c, c], 1), np.concatenate([more_d, diff], 1)
     if problem.ascend is None:
         c, diff, _ = best_candidates(problem, c, diff, effort.pattern_starts)
