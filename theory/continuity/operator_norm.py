@@ -38,7 +38,11 @@ def operator_norm_upper_bound(matrices: Array, p: float) -> Array:
     safe = np.where(known[..., None, None], matrices, 0.0)
     rows = np.sqrt((safe**2).sum(-1))
     size = np.sqrt((rows**2).sum(-1))
-    by_rows = (rows.max(-1) if math.isinf(p) else (rows**p).sum(-1) ** (1 / p)) * (1 + SLACK)
+    by_rows = most = rows.max(-1)
+    if not math.isinf(p):  # divided by the largest: powers of small rows would all be 0
+        shares = rows / np.where(most > 0, most, 1.0)[..., None]
+        by_rows = most * (shares**p).sum(-1) ** (1 / p)
+    by_rows = by_rows * (1 + SLACK)
     if math.isinf(p):
         bound = by_rows
     elif p == 2:
@@ -51,10 +55,8 @@ def operator_norm_upper_bound(matrices: Array, p: float) -> Array:
         bound = np.minimum(by_rows, one**share * two ** (1 - share) * (1 + SLACK))
     else:
         share = 2 / p
-        most = rows.max(-1) * (1 + SLACK)
-        bound = np.minimum(
-            by_rows, _spectral(safe, size) ** share * most ** (1 - share) * (1 + SLACK)
-        )
+        between = _spectral(safe, size) ** share * (most * (1 + SLACK)) ** (1 - share)
+        bound = np.minimum(by_rows, between * (1 + SLACK))
     return np.where(known, bound, np.inf)
 
 
