@@ -32,7 +32,7 @@ __all__ = ["additive_upper_bound"]
 
 Array = NDArray[np.float64]
 
-STEPS, ROUNDS = 32, 12  # first steps of the staircases, and how often they are refined
+STEPS, ROUNDS = 32, 60  # first steps of the staircases, and how often they are refined
 MULTIPLIERS, PASSES = 24, 6  # of λ tried, each time between the neighbours of the best
 COARSE, MOST_CELLS = 256, 2**14  # cells of a partition
 FINE, STEP = 1 / 8, 1 / 8  # of the tolerance: the shares of a cell's height and of all steps
@@ -46,6 +46,7 @@ def additive_upper_bound(
     row: int | None,
     p: float,
     tolerance: float,
+    threshold: float = 0.0,
 ) -> float:
     """Return an upper bound of a modulus of continuity of an additive function.
 
@@ -62,6 +63,8 @@ def additive_upper_bound(
         Exponent of the entrywise output norm, 1 <= p <= inf.
     tolerance : float
         Relative; how finely the functions of one variable are resolved.
+    threshold : float
+        A bound at most this large is good enough: no better one is then looked for.
 
     Returns
     -------
@@ -77,11 +80,12 @@ def additive_upper_bound(
     columns = watched.picked(np.array(used))
     parts = _Parts([form.atoms[k] for k in used], columns, delta, tolerance)
     entries = columns.shape[1]
-    if math.isinf(p):
+    if math.isinf(p) or entries == 1:
         return parts.largest(np.eye(entries))
-    if p == 1:
-        return min(_by_signs(parts, entries), math.sqrt(entries) * parts.euclidean())
     two = parts.euclidean()
+    if p == 1:
+        quick = math.sqrt(entries) * two * (1 + SLACK)
+        return quick if quick <= threshold else min(_by_signs(parts, entries), quick)
     if p == 2:
         return two
     if p > 2:

@@ -32,7 +32,7 @@ __all__ = ["ModulusUpperBound", "ModulusUpperCurve", "modulus_upper_bound"]
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
 FLOOR = 1e-12  # of the range: thresholds are not set lower
-ADDITIVE_SHARE = 0.25  # of the tolerance, for the resolution of functions of one variable
+ADDITIVE_SHARE = 0.5  # of the tolerance, for the resolution of functions of one variable
 
 
 @dataclass(frozen=True, eq=False)
@@ -366,6 +366,7 @@ class _Search:
                         row=row,
                         p=self.p,
                         tolerance=self.tolerance * ADDITIVE_SHARE,
+                        threshold=threshold,
                     ),
                     "additive",
                 )
