@@ -137,16 +137,28 @@ def test_what_was_computed_alone_shares_no_symbols_with_the_rest():
     x = affine_variables(box)
     before = np.sin(9 * x)
     inner = np.cos(9 * x.alone()).among(x)
-    for total in (before + inner, inner - before, before + np.sin(9 * x)):
-        assert total.value.width.min() > 0.3
+    later = np.sin(9 * x)
+    half = np.full((len(box), 6), 0.1)
+    for first, second in ((inner, before), (before, later), (later, inner)):
+        least = first.linear(half)[2] + second.linear(half)[2]
+        assert (first - second).linear(half)[2] == pytest.approx(least, rel=1e-6)
     total = before + inner
     _, y = sampled(lambda u: np.sin(9 * u) + np.cos(9 * u), box)
     assert (total.value.lo <= y + ROUNDING).all()
     assert (total.value.hi >= y - ROUNDING).all()
-    least = (
-        before.linear(np.full((len(box), 6), 0.1))[2] + inner.linear(np.full((len(box), 6), 0.1))[2]
-    )
-    assert total.linear(np.full((len(box), 6), 0.1))[2] == pytest.approx(least, rel=1e-6)
+
+
+@pytest.mark.parametrize("half", [0.3, 0.05])
+def test_means_of_squares_in_one_step(half):
+    box = boxes(half)
+    x = affine_variables(box) * 2.0 - 1.0
+    found, plain = x.mean_square(-1), (x**2).mean(2, keepdims=True)
+    _, y = sampled(lambda u: ((2 * u - 1) ** 2).mean(2, keepdims=True) + 0 * u, box)
+    sides = np.full((len(box), 6), half)
+    assert (found.value.lo <= y + ROUNDING).all()
+    assert (found.value.hi >= y - ROUNDING).all()
+    assert found.linear(sides)[2] == pytest.approx(plain.linear(sides)[2], rel=1e-6)
+    assert len(found.coef) < len(plain.coef)
 
 
 def test_forms_of_two_calls_are_not_mixed():

@@ -87,6 +87,40 @@ def test_a_partition_that_misses_pairs_is_caught(monkeypatch):
     assert upper(target, "token", seconds=0.05)[0] < 0.99 * exact(target, "token")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("level", "close"), [(4, 0.4), (8, 0.05)])
+def test_forms_of_pairs_hold_all_pairs_of_their_boxes(kind, level, close, monkeypatch):
+    def curved(x):
+        return np.sin(2 * x) * x.sum(1, keepdims=True) + x**3
+
+    monkeypatch.setattr(ranges, "FIRST", level)
+    monkeypatch.setattr(ranges, "LAST", level)
+    row = None if kind == "sequence" else 0
+    movable = moving_tokens(kind, 2, 0)
+    forms = ranges._Tree(curved, 2, 1, row, 1.0).forms
+    first, second = np.triu_indices(len(forms))
+    pairs = ranges._Pairs(first, second, np.full(len(first), np.inf))
+    pairs = pairs.picked(ranges._admissible(forms, pairs, DELTA, movable))
+    a, b = forms.picked(pairs.first), forms.picked(pairs.second)
+    functionals = np.array([[1.0, 0.0], [0.6, -0.8]] if row is None else [[1.0], [-1.0]])
+    above = ranges._Difference.of(a, b, DELTA, movable).above(functionals[None])
+    bounds = {p: ranges._upper_bound(a, b, DELTA, movable, p) for p in (1.0, 2.0, np.inf)}
+    rng, tight = np.random.default_rng(0), np.inf
+    for _ in range(60):
+        share = rng.random((2, len(a), 2))
+        share = share.round() if rng.random() < 0.5 else share
+        x, y = a.low + share[0] * (a.high - a.low), b.low + share[1] * (b.high - b.low)
+        y[:, ~movable] = x[:, ~movable]
+        near = np.linalg.norm(x - y, axis=1) <= DELTA
+        v = (curved(x[..., None]) - curved(y[..., None]))[:, : functionals.shape[1], 0][near]
+        gap = above[near] - v @ functionals.T
+        assert gap.min() >= -1e-12
+        tight = min(tight, gap.min())
+        for p, bound in bounds.items():
+            assert (np.linalg.norm(v, p, axis=1) <= bound[near] + 1e-12).all()
+    assert tight < close  # some pair comes close
+
+
 def test_static_tokens_may_lie_anywhere_but_are_equal():
     def product(x):
         return x * x.sum(1, keepdims=True)
