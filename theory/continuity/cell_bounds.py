@@ -105,8 +105,8 @@ def _side(
 
     ``centres`` and ``differences`` tell where a side of c, of D or of both is asked for.
     """
-    centre = (cells.c_high - cells.c_low) * column
-    difference = (cells.d_high - cells.d_low) / 2 * column[:, problem.movable]
+    centre = (cells.c_high - cells.c_low).clip(0) * column  # below 0 where nothing is left
+    difference = (cells.d_high - cells.d_low).clip(0) / 2 * column[:, problem.movable]
     centre = np.where(centres[:, None], centre, -1.0)
     difference = np.where(differences[:, None], difference, -1.0)
     return np.concatenate([centre, difference], 1).argmax(1)
