@@ -77,7 +77,7 @@ def cell_bounds(
         without = pair.without_maximiser(problem.p, points)
         bound[apart_at[without]] = -np.inf
     empty = (cells.d_low > cells.d_high).any(1) | (cells.c_low > cells.c_high).any(1)
-    bound[empty] = -np.inf
+    bound[empty & (bound > threshold)] = -np.inf
     return bound, _side(problem, cells, column, centres, differences), cells
 
 

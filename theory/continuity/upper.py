@@ -20,6 +20,7 @@ from theory.continuity.branching import branch_and_bound
 from theory.continuity.cells import CellProblem
 from theory.continuity.lower import ModulusLowerBound, is_equivariant, modulus_lower_bound, radii_of
 from theory.continuity.operator_norm import SLACK, positive_norm_upper_bound
+from theory.continuity.ranges import ranges_upper_bound
 from theory.enclosure.additive import additive_form
 from theory.enclosure.forms import evaluated
 from theory.enclosure.gains import Gain, grouped_variables
@@ -32,6 +33,11 @@ __all__ = ["ModulusUpperBound", "ModulusUpperCurve", "modulus_upper_bound"]
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
 FLOOR = 1e-12  # of the range: thresholds are not set lower
+FEW_INPUTS = 3  # N·d up to which a partition of the cube is tried before pairs of inputs
+PAIRS, PARTITION, ADDITIVE = "branch and bound", "partition", "additive"
+FIRST_STAGES = ((PAIRS, 0.0), (ADDITIVE, 0.0))  # with shares of the time left: 0 is one cell
+FEW_STAGES = (*FIRST_STAGES, (PARTITION, 0.6), (PAIRS, 1.0))
+MANY_STAGES = (*FIRST_STAGES, (PAIRS, 0.75), (PARTITION, 1.0))
 ADDITIVE_SHARE = 0.5  # of the tolerance, for the resolution of functions of one variable
 
 
@@ -50,8 +56,9 @@ class ModulusUpperBound:
     lower : ModulusLowerBound
         With the pair that attains it.
     method : str
-        What gave the value: steepness (slopes on the whole cube), additive (functions of one
-        variable each), branch and bound, monotone or subadditive (from another radius), or trivial.
+        What gave the value: trivial (the range), steepness (Lipschitz constants on the cube),
+        additive (functions of one variable each), branch and bound (over pairs of inputs),
+        partition (of the cube), monotone or subadditive (from another radius).
     boxes : int
         Cells that were bounded.
     seconds : float
@@ -313,15 +320,17 @@ class _Search:
         rows = [None] if self.kind == "sequence" else list(range(self.tokens))
         rows = rows[:1] if self.equivariant else rows
         offers = [transferred(lower.delta, near)]
-        value, method, boxes, live = 0.0, "steepness", 0, 0
-        threshold = max(lower.value * (1 + self.tolerance), FLOOR * float(self.span.max()))
+        value, method, boxes = 0.0, "steepness", 0
+        span = float(self.span.max())
+        floor = FLOOR * span if math.isfinite(span) else 0.0
+        threshold = max(lower.value * (1 + self.tolerance), floor)
         if offers[0][0] <= threshold:
             value, method = offers[0]
         elif lower.delta > 0:
             for k, row in enumerate(rows):
                 left = (seconds - (time.monotonic() - started)) / (len(rows) - k)
                 found = self._row(lower.delta, row, threshold, left, clock)
-                boxes, live = boxes + found[2], live + found[3]
+                boxes += found[2]
                 if found[0] >= value:
                     value, method = found[:2]
             if offers[0][0] < value:
@@ -329,7 +338,7 @@ class _Search:
         gap = relative_gap(value, lower.value)
         reached = value <= threshold
         note = f"{boxes} cells" + (
-            "" if reached else f", {live} of them still open when the {seconds:.3g} s were over"
+            "" if reached else f"; stopped after {seconds:.3g} s, before the gap was closed"
         )
         passed = time.monotonic() - started + spent
         if reached and gap > 2 * self.tolerance:
@@ -345,41 +354,71 @@ class _Search:
         threshold: float,
         seconds: float,
         clock: Callable[[float], None] | None,
-    ) -> tuple[float, str, int, int]:
-        """Return bound, method, cells and open cells where one output token, or all, is watched."""
+    ) -> tuple[float, str, int]:
+        """Return bound, method and cells where one output token, or all, is watched."""
         moving = moving_tokens(self.kind, self.tokens, row or 0)
         if not moving.any():
-            return 0.0, "trivial", 0, 0
-        watched = slice(None) if row is None else slice(row, row + 1)
-        span = self.span[watched].ravel()
-        offers = [(_p_norm(span, self.p), "trivial")]
-        gain = self.gain[:, watched].reshape(len(self.gain), -1)
-        ratio = float(positive_norm_upper_bound(gain.T, self.p))
-        offers.append((ratio * delta * (1 + SLACK), "steepness"))
-        if self.form is not None and min(offers)[0] > threshold:
-            offers.append(
-                (
-                    additive_upper_bound(
-                        self.form,
-                        delta,
-                        moving=moving,
-                        row=row,
-                        p=self.p,
-                        tolerance=self.tolerance * ADDITIVE_SHARE,
-                        threshold=threshold,
-                    ),
-                    "additive",
-                )
-            )
-        best, method = min(offers)
-        if best <= threshold:
-            return best, method, 0, 0
+            return 0.0, "trivial", 0
+        best, method = min(self._at_once(delta, row))
         others = tuple(n for n in range(self.tokens) if n != row) if self.equivariant else ()
         problem = CellProblem(self.f, self.tokens, self.dim, moving, row, self.p, delta, others)
-        found = branch_and_bound(problem, threshold, seconds=seconds, least=best, report=clock)
-        if found.value < best:
-            best, method = found.value, "branch and bound"
-        return best, method, found.boxes, found.live
+        end, cells = time.monotonic() + seconds, 0
+        few = self.tokens * self.dim <= FEW_INPUTS
+        for name, share in FEW_STAGES if few else MANY_STAGES:
+            if best <= threshold:
+                break
+            left = max(end - time.monotonic(), 0.0) * share
+            if name == PAIRS:
+                found = branch_and_bound(problem, threshold, seconds=left, least=best, report=clock)
+                value, count = found.value, found.boxes
+            elif name == ADDITIVE:
+                value, count = self._additive(problem, threshold), 0
+            else:
+                value, count = self._partition(problem, threshold, left)
+            cells += count
+            if value < best:
+                best, method = value, name
+        return best, method, cells
+
+    def _at_once(self, delta: float, row: int | None) -> list[tuple[float, str]]:
+        """Return the bounds by range and by Lipschitz constants on the whole cube."""
+        watched = slice(None) if row is None else slice(row, row + 1)
+        gain = self.gain[:, watched].reshape(len(self.gain), -1)
+        ratio = float(positive_norm_upper_bound(gain.T, self.p))
+        return [
+            (_p_norm(self.span[watched].ravel(), self.p), "trivial"),
+            (ratio * delta * (1 + SLACK), "steepness"),
+        ]
+
+    def _additive(self, problem: CellProblem, threshold: float) -> float:
+        """Return the bound for functions of one variable each, inf where f is no sum of them."""
+        if self.form is None:
+            return math.inf
+        return additive_upper_bound(
+            self.form,
+            problem.delta,
+            moving=problem.moving,
+            row=problem.row,
+            p=self.p,
+            tolerance=self.tolerance * ADDITIVE_SHARE,
+            threshold=threshold,
+        )
+
+    def _partition(
+        self, problem: CellProblem, threshold: float, seconds: float
+    ) -> tuple[float, int]:
+        """Return the bound from one partition of the cube, and its boxes."""
+        return ranges_upper_bound(
+            self.f,
+            problem.delta,
+            tokens=self.tokens,
+            dim=self.dim,
+            moving=problem.moving,
+            row=problem.row,
+            p=self.p,
+            threshold=threshold,
+            seconds=seconds,
+        )
 
 
 def _p_norm(values: Array, p: float) -> float:
