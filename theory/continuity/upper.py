@@ -33,11 +33,11 @@ __all__ = ["ModulusUpperBound", "ModulusUpperCurve", "modulus_upper_bound"]
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
 FLOOR = 1e-12  # of the range: thresholds are not set lower
-FEW_INPUTS = 3  # N·d up to which a partition of the cube is tried before pairs of inputs
+FEW_INPUTS = 2  # N·d up to which a partition of the cube is tried before pairs of inputs
 PAIRS, PARTITION, ADDITIVE = "branch and bound", "partition", "additive"
 FIRST_STAGES = ((PAIRS, 0.0), (ADDITIVE, 0.0))  # with shares of the time left: 0 is one cell
 FEW_STAGES = (*FIRST_STAGES, (PARTITION, 0.6), (PAIRS, 1.0))
-MANY_STAGES = (*FIRST_STAGES, (PAIRS, 0.75), (PARTITION, 1.0))
+MANY_STAGES = (*FIRST_STAGES, (PAIRS, 0.6), (PARTITION, 1.0))
 ADDITIVE_SHARE = 0.5  # of the tolerance, for the resolution of functions of one variable
 
 
