@@ -36,9 +36,7 @@ COLUMNS = {
         "panel roughness share modulus_sum value lower upper delta words detail "
         "target latex tokens dim p"
     ),
-    "learned-moduli": (
-        "kind delta family loops seed value lower upper target latex tokens dim p"
-    ),
+    "learned-moduli": ("kind delta family loops seed value lower upper target latex tokens dim p"),
     "stages": ("panel name token loop position height used grid stage target latex tokens dim p"),
 }
 BOUND_LABELS = {
