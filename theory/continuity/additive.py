@@ -71,6 +71,8 @@ def additive_upper_bound(
     float
     """
     dim = form.coefficients.shape[2]
+    if not form.atoms:  # a constant
+        return 0.0
     watched = form.coefficients if row is None else form.coefficients[:, row : row + 1]
     watched = watched.reshape((watched.shape[0], -1))
     used = [k for k, atom in enumerate(form.atoms) if moving[atom.variable // dim]]

@@ -1,0 +1,171 @@
+"""Certified upper bounds: never below what is attained or proven, close, and valid at any time."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from cases.pairs import lower_of_pairs, pair_values, random_pairs, row_of
+from cases.targets import EXAMPLES, KINDS
+
+from theory.continuity import branching, modulus_lower_bound, modulus_upper_bound
+from theory.continuity.upper import transferred
+from theory.targets import parse_target
+
+ROUNDING = 1e-9  # relative
+NOISE = 1e-12  # absolute
+P_VALUES = (1.0, 2.0, math.inf, 1.5, 3.0)
+SHAPES = ((1, 1), (2, 1), (3, 1), (2, 2))
+DELTAS = (0.02, 0.1, 0.5)
+CLOSE = ("token-power", "token-sine", "mean-field", "dial", "context-max", "token-times-mean")
+
+
+def denied(name, *, kind, tokens, dim, delta, p, budget, pairs=2000, tolerance=0.02):
+    """Tell whether a bound is below a closed form, a random pair or an optimised one."""
+    f, case = parse_target(name), {"kind": kind, "tokens": tokens, "dim": dim}
+    lower = lower_of_pairs(f, delta, p=p, **case)
+    more = {"budget": budget, "tolerance": tolerance, "lower": lower}
+    found = modulus_upper_bound(f, delta, p=p, **more, **case)
+    x, y = random_pairs(np.random.default_rng(1), pairs, delta, **case)
+    least = max(lower.value, pair_values(f, x, y, row=row_of(kind), p=p).max())
+    form = f.closed_form(delta, p=p, **case)
+    least = max(least, form.value) if form.side == "exact" else least
+    return found.value < least * (1 - ROUNDING) - NOISE
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_bounds_hold_however_early_the_search_ends(name):
+    """Three cases each; the slow twin tries every one."""
+    every = list(product(KINDS, SHAPES, DELTAS, P_VALUES))
+    for k in range(3):
+        kind, (tokens, dim), delta, p = every[(31 * EXAMPLES.index(name) + 67 * k) % len(every)]
+        case = {"kind": kind, "tokens": tokens, "dim": dim, "delta": delta, "p": p}
+        assert not denied(name, budget=0.01, tolerance=0.3, **case), case
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("p", P_VALUES)
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_bounds_hold_for_every_kind_shape_and_radius(name, p):
+    for kind, (tokens, dim), delta in product(KINDS, SHAPES, DELTAS):
+        case = {"kind": kind, "tokens": tokens, "dim": dim, "delta": delta, "p": p}
+        assert not denied(name, budget=0.2, pairs=10_000, **case), case
+
+
+@pytest.mark.parametrize("name", ["softmax-attention", "smooth-field:features=5"])
+def test_a_hundred_thousand_pairs_and_optimised_ones_stay_below(name):
+    f, case = parse_target(name), {"kind": "sequence", "tokens": 2, "dim": 1}
+    lower = modulus_lower_bound(f, 0.2, budget=0.2, **case)
+    found = modulus_upper_bound(f, 0.2, budget=0.5, lower=lower, **case)
+    x, y = random_pairs(np.random.default_rng(2), 100_000, 0.2, **case)
+    assert pair_values(f, x, y, row=None, p=2.0).max() <= found.value
+    assert found.lower.value <= found.value
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("name", "shape", "gap"),
+    [(name, shape, 0.02) for name in CLOSE for shape in ((2, 1), (2, 2), (4, 1))]
+    + [(name, shape, 0.1) for name in CLOSE for shape in ((3, 2), (6, 1))]
+    + [(name, (2, 1), 0.02) for name in ("softmax-attention", "smooth-field")],
+)
+def test_bounds_are_close(name, shape, gap, kind):
+    case = {"kind": kind, "tokens": shape[0], "dim": shape[1]}
+    found = modulus_upper_bound(parse_target(name), 0.1, budget=20, tolerance=gap, **case)
+    assert found.gap <= gap * (1 + ROUNDING), found
+    assert found.reached
+
+
+def test_curves_keep_their_order_and_use_each_other():
+    f, radii = parse_target("softmax-attention"), np.array([0.4, 0.0, 0.02, 0.2])
+    case = {"kind": "token", "tokens": 2, "dim": 1}
+    curve = modulus_upper_bound(f, radii, budget=1, **case)
+    assert curve.delta.tolist() == radii.tolist()
+    assert [bound.delta for bound in curve.bounds] == radii.tolist()
+    assert (curve.upper >= curve.lower).all()
+    assert curve.upper[1] == 0
+    assert (np.diff(curve.upper[np.argsort(radii)]) >= 0).all()
+    assert set(curve.rules) <= {"direct", "monotone", "subadditive"}
+    lower = modulus_lower_bound(f, radii, **case)
+    again = modulus_upper_bound(f, radii, budget=1, lower=lower, **case)
+    assert again.upper == pytest.approx(curve.upper, rel=0.02)
+    one = modulus_upper_bound(f, 0.2, budget=1, **case)
+    assert one.value == pytest.approx(curve.upper[3], rel=0.02)
+
+
+def test_transfers_name_their_rules():
+    assert transferred(0.1, [(0.2, 3.0), (0.4, 5.0)]) == (3.0, "monotone")
+    value, rule = transferred(0.3, [(0.1, 1.0), (0.9, 8.0)])
+    assert rule == "subadditive"
+    assert value == pytest.approx(3, rel=1e-9) or value == pytest.approx(4, rel=1e-9)
+    assert value >= 3
+    assert transferred(0.1, [(0.0, 0.0)]) == (math.inf, "direct")
+
+
+def test_what_cannot_move_has_the_bound_0():
+    alone = {"tokens": 1, "dim": 2, "budget": 0.1}
+    f = parse_target("softmax-attention")
+    assert modulus_upper_bound(f, 0.2, kind="contextual", **alone).value == 0
+    others = parse_target("others-mean")
+    found = modulus_upper_bound(others, 0.2, kind="token", tokens=3, dim=1, budget=0.1)
+    assert 0 <= found.value <= NOISE
+
+
+def uneven(x):
+    """Steeper in the last token: not equivariant, with a kink and a largest entry."""
+    steep = np.arange(1.0, x.shape[1] + 1)[:, None]
+    return steep * np.maximum(x, 0.3) + abs(x - 0.5) + x.max(1, keepdims=True)
+
+
+def test_every_token_is_watched_unless_equivariance_is_promised():
+    case = {"kind": "token", "tokens": 3, "dim": 1, "budget": 1.0}
+    every = modulus_upper_bound(uneven, 0.1, equivariant=False, **case)
+    promised = modulus_upper_bound(uneven, 0.1, equivariant=True, **case)
+    assert 0.5 <= every.value <= 0.5 * 1.03  # 3 + 1 + 1 times 0.1
+    assert promised.value <= 0.3 * 1.03  # the first token alone: 1 + 1 + 1
+
+
+def test_a_power_of_small_slopes_is_no_bound_of_0():
+    f = parse_target("softmax-attention:scale=0.00001")
+    case = {"kind": "token", "tokens": 2, "dim": 2, "p": 100.0}
+    found = modulus_upper_bound(f, 0.1, budget=0.1, **case)
+    assert found.value >= found.lower.value > 0
+
+
+def test_what_has_no_enclosure_is_refused():
+    with pytest.raises(ValueError, match="no rigorous enclosure"):
+        modulus_upper_bound(np.floor, 0.1, kind="token", tokens=2, dim=1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"tolerance": 0.0}, "`tolerance` must be finite and > 0, got 0"),
+        ({"budget": math.inf}, "`budget` must be finite and > 0, got inf"),
+        ({"p": 0.5}, "`p`"),
+        ({"kind": "both"}, "`kind`"),
+        ({"tokens": 0}, "`tokens`"),
+        ({"delta": 0.3}, "`lower` must be of the radii `delta`"),
+    ],
+)
+def test_bad_arguments_are_refused(wrong, said):
+    f, case = parse_target("mean-field"), {"kind": "token", "tokens": 2, "dim": 1, "p": 2.0}
+    lower = lower_of_pairs(f, 0.1, **case)
+    with pytest.raises(ValueError, match=said):
+        modulus_upper_bound(f, **({"delta": 0.1, "lower": lower} | case | wrong))
+
+
+def test_cells_bounded_a_tenth_too_low_are_caught(monkeypatch):
+    case = {"kind": "sequence", "tokens": 2, "dim": 1, "delta": 0.1, "p": 2.0, "budget": 0.5}
+    assert not denied("token-times-mean", **case)
+    right = branching.cell_bounds
+
+    def low(*inputs):
+        bounds, sides, cells = right(*inputs)
+        return bounds * 0.9, sides, cells
+
+    monkeypatch.setattr(branching, "cell_bounds", low)
+    assert denied("token-times-mean", **case)
