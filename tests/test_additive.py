@@ -30,6 +30,7 @@ NOT_ADDITIVE = (
 ADDITIVE = tuple(
     name for name in EXAMPLES if not name.startswith(NOT_ADDITIVE) and name != "softmax-attention"
 )
+COARSE = 0.1  # the same in everyday tests: the finer, the slower
 P_VALUES = (1.0, 1.5, 2.0, 3.0, math.inf)
 
 
@@ -111,7 +112,7 @@ def test_a_constant_has_no_atoms_and_the_bound_0():
 
 
 def misses(name, shapes, deltas=(0.02, 0.5), p_values=P_VALUES, tolerance=TOLERANCE):
-    """Bounds below closed forms or random pairs, and exact closed forms missed by more than 2 %."""
+    """Bounds below closed forms or random pairs, and those above by more than the tolerance."""
     f, below, wide = function_of(name), [], []
     rng = np.random.default_rng(2)
     for kind, (tokens, dim), delta, p in product(KINDS, shapes, deltas, p_values):
@@ -122,7 +123,7 @@ def misses(name, shapes, deltas=(0.02, 0.5), p_values=P_VALUES, tolerance=TOLERA
         if name not in OWN:
             form = f.closed_form(delta, p=p, **case)
             least = max(least, form.value) if form.side == "exact" else least
-            if form.side == "exact" and bound > form.value * (1 + TOLERANCE) + NOISE:
+            if form.side == "exact" and bound > form.value * (1 + tolerance) + NOISE:
                 wide.append((case, delta, p, bound / form.value - 1))
         if bound < least * (1 - ROUNDING) - NOISE:
             below.append((case, delta, p))
@@ -134,7 +135,7 @@ def test_bounds_are_never_below_what_is_attained_nor_far_above(name):
     """Two norms each, in turn; the slow twin tries all at every shape."""
     at = [*ADDITIVE, *OWN].index(name)
     p_values = [P_VALUES[at % 5], P_VALUES[(at + 2) % 5]]
-    below, wide = misses(name, ((2, 1),), (0.1,), p_values)
+    below, wide = misses(name, ((2, 1),), (0.1,), p_values, COARSE)
     assert below == []
     assert [miss for miss in wide if miss[2] in (1.0, 2.0, math.inf)] == []
 
@@ -199,5 +200,5 @@ WRONG = {
 def test_one_wrong_ingredient_is_caught(monkeypatch, what):
     name, wrong = WRONG[what]
     monkeypatch.setattr(additive, name, wrong)
-    caught = [misses(f, ((2, 1),), (0.1,), (2.0,))[0] for f in ("mean-field", "token-power")]
+    caught = [misses(f, ((2, 1),), (0.1,), (2.0,), 0.05)[0] for f in ("mean-field", "token-power")]
     assert any(caught)

@@ -21,7 +21,7 @@ from theory.targets import parse_target
 ROUNDING = 1e-11  # relative to the output: plain float64 evaluations
 EDGE = 1e-12  # absolute: by how much rounding may move a pair out of its box
 NUDGE = 1e-6  # how far both points are moved to see the norm grow
-CELLS, INSIDE = 24, 40  # cells of a problem, pairs of a cell
+CELLS, INSIDE = 16, 40  # cells of a problem, pairs of a cell
 SHAPES = ((1, 1), (2, 1), (2, 2), (3, 1))
 P_VALUES = (1.0, 2.0, math.inf)
 THRESHOLDS = (0.0, 0.5, 0.97, math.inf)  # times the largest value seen

@@ -46,7 +46,7 @@ def exact_norms(some, p):
 
 def attained(some, p, rng):
     """The largest p-norm of G x over unit vectors x: random ones, rows and singular vectors."""
-    x = rng.standard_normal((len(some), 300, some.shape[2]))
+    x = rng.standard_normal((len(some), 60, some.shape[2]))
     x = np.concatenate([x, some, np.linalg.svd(some, full_matrices=False)[2]], 1)
     x /= np.maximum(np.linalg.norm(x, axis=2, keepdims=True), 1e-300)
     return norms(x @ some.swapaxes(1, 2), p).max(1)
@@ -94,7 +94,7 @@ def test_positive_bounds_hold_for_every_smaller_matrix(p):
     for rows, columns in SHAPES:
         size = np.abs(matrices(rng, rows, columns))
         bound = positive_norm_upper_bound(size, p)
-        for _ in range(6):
+        for _ in range(3):
             signs = rng.choice([-1.0, 1.0], size.shape)
             smaller = size * signs * rng.choice([1.0, rng.random()], size.shape)
             assert (attained(smaller, p, rng) <= bound * (1 + ROUNDING)).all()

@@ -37,9 +37,9 @@ def denied(name, *, kind, tokens, dim, delta, p, budget, pairs=2000, tolerance=0
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_bounds_hold_however_early_the_search_ends(name):
-    """Three cases each; the slow twin tries every one."""
+    """Two cases each; the slow twin tries every one."""
     every = list(product(KINDS, SHAPES, DELTAS, P_VALUES))
-    for k in range(3):
+    for k in range(2):
         kind, (tokens, dim), delta, p = every[(31 * EXAMPLES.index(name) + 67 * k) % len(every)]
         case = {"kind": kind, "tokens": tokens, "dim": dim, "delta": delta, "p": p}
         assert not denied(name, budget=0.01, tolerance=0.3, **case), case
@@ -54,11 +54,14 @@ def test_bounds_hold_for_every_kind_shape_and_radius(name, p):
         assert not denied(name, budget=0.2, pairs=10_000, **case), case
 
 
-@pytest.mark.parametrize("name", ["softmax-attention", "smooth-field:features=5"])
+@pytest.mark.parametrize(
+    "name",
+    ["smooth-field:features=5", pytest.param("softmax-attention", marks=pytest.mark.slow)],
+)
 def test_a_hundred_thousand_pairs_and_optimised_ones_stay_below(name):
     f, case = parse_target(name), {"kind": "sequence", "tokens": 2, "dim": 1}
     lower = modulus_lower_bound(f, 0.2, budget=0.2, **case)
-    found = modulus_upper_bound(f, 0.2, budget=0.5, lower=lower, **case)
+    found = modulus_upper_bound(f, 0.2, budget=0.2, lower=lower, **case)
     x, y = random_pairs(np.random.default_rng(2), 100_000, 0.2, **case)
     assert pair_values(f, x, y, row=None, p=2.0).max() <= found.value
     assert found.lower.value <= found.value
@@ -80,9 +83,9 @@ def test_bounds_are_close(name, shape, gap, kind):
 
 
 def test_curves_keep_their_order_and_use_each_other():
-    f, radii = parse_target("softmax-attention"), np.array([0.4, 0.0, 0.02, 0.2])
+    f, radii = parse_target("token-times-mean"), np.array([0.4, 0.0, 0.02, 0.2])
     case = {"kind": "token", "tokens": 2, "dim": 1}
-    curve = modulus_upper_bound(f, radii, budget=1, **case)
+    curve = modulus_upper_bound(f, radii, budget=8, **case)
     assert curve.delta.tolist() == radii.tolist()
     assert [bound.delta for bound in curve.bounds] == radii.tolist()
     assert (curve.upper >= curve.lower).all()
@@ -90,9 +93,9 @@ def test_curves_keep_their_order_and_use_each_other():
     assert (np.diff(curve.upper[np.argsort(radii)]) >= 0).all()
     assert set(curve.rules) <= {"direct", "monotone", "subadditive"}
     lower = modulus_lower_bound(f, radii, **case)
-    again = modulus_upper_bound(f, radii, budget=1, lower=lower, **case)
+    again = modulus_upper_bound(f, radii, budget=8, lower=lower, **case)
     assert again.upper == pytest.approx(curve.upper, rel=0.02)
-    one = modulus_upper_bound(f, 0.2, budget=1, **case)
+    one = modulus_upper_bound(f, 0.2, budget=8, **case)
     assert one.value == pytest.approx(curve.upper[3], rel=0.02)
 
 
