@@ -32,7 +32,7 @@ __all__ = ["ModulusUpperBound", "ModulusUpperCurve", "modulus_upper_bound"]
 
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
-FLOOR = 1e-12  # of the range: thresholds are not set lower
+FLOOR, POINTS = 1e-12, 16  # of the largest |f| at some points: thresholds are not set lower
 FEW_INPUTS = 2  # N·d up to which a partition of the cube is tried before pairs of inputs
 PAIRS, PARTITION, ADDITIVE = "branch and bound", "partition", "additive"
 FIRST_STAGES = ((PAIRS, 0.0), (ADDITIVE, 0.0))  # with shares of the time left: 0 is one cell
@@ -303,6 +303,8 @@ class _Search:
         self.tokens, self.dim, self.equivariant = tokens, dim, known
         cube = np.zeros((1, tokens, dim)), np.ones((1, tokens, dim))
         self.span = evaluated(f, Interval(*cube)).width[0]  # refuses f without enclosures
+        points = np.random.default_rng(0).random((POINTS, tokens, dim))
+        self.size = float(evaluated(f, Interval(points)).magnitude.max())
         self.form = additive_form(f, tokens=tokens, dim=dim)
         gains = evaluated(f, grouped_variables(Interval(*cube)))
         self.gain = gains.gain[:, 0] if isinstance(gains, Gain) else np.zeros((1, tokens, dim))
@@ -321,9 +323,7 @@ class _Search:
         rows = rows[:1] if self.equivariant else rows
         offers = [transferred(lower.delta, near)]
         value, method, boxes = 0.0, "steepness", 0
-        span = float(self.span.max())
-        floor = FLOOR * span if math.isfinite(span) else 0.0
-        threshold = max(lower.value * (1 + self.tolerance), floor)
+        threshold = max(lower.value * (1 + self.tolerance), FLOOR * self.size)
         if offers[0][0] <= threshold:
             value, method = offers[0]
         elif lower.delta > 0:
