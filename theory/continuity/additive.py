@@ -18,6 +18,7 @@ function's range is short: pairs |x - y| <= u lie in cells at most u apart.
 from __future__ import annotations
 
 import math
+import time
 from itertools import product
 from typing import Any
 
@@ -47,6 +48,7 @@ def additive_upper_bound(
     p: float,
     tolerance: float,
     threshold: float = 0.0,
+    seconds: float = math.inf,
 ) -> float:
     """Return an upper bound of a modulus of continuity of an additive function.
 
@@ -65,6 +67,8 @@ def additive_upper_bound(
         Relative; how finely the functions of one variable are resolved.
     threshold : float
         A bound at most this large is good enough: no better one is then looked for.
+    seconds : float
+        Time after which the functions of one variable are resolved no further.
 
     Returns
     -------
@@ -80,7 +84,8 @@ def additive_upper_bound(
     if not used:
         return 0.0
     columns = watched.picked(np.array(used))
-    parts = _Parts([form.atoms[k] for k in used], columns, delta, tolerance)
+    end = time.monotonic() + seconds
+    parts = _Parts([form.atoms[k] for k in used], columns, delta, tolerance, end)
     entries = columns.shape[1]
     if math.isinf(p) or entries == 1:
         return parts.largest(np.eye(entries))
@@ -137,12 +142,14 @@ class _Parts:
     columns : Interval of shape (A, E)
         Coefficients of each atom in the watched entries.
     delta, tolerance : float
+    end : float
+        Time of the monotonic clock after which nothing is refined.
     """
 
     def __init__(
-        self, atoms: list[Atom], columns: Interval, delta: float, tolerance: float
+        self, atoms: list[Atom], columns: Interval, delta: float, tolerance: float, end: float
     ) -> None:
-        self.columns, self.delta, self.tolerance = columns, delta, tolerance
+        self.columns, self.delta, self.tolerance, self.end = columns, delta, tolerance, end
         variables = sorted({atom.variable for atom in atoms})
         self.members = [
             np.array([k for k, atom in enumerate(atoms) if atom.variable == variable])
@@ -212,7 +219,7 @@ class _Parts:
             share = self.tolerance * STEP * power * best / counts.sum()
             near = gains > gains.max(1, keepdims=True) - share
             split = near.any(0) & (steps > share)
-            if not split.any():
+            if not split.any() or time.monotonic() > self.end:
                 break
             radii = np.sort(np.concatenate([radii, ((inner + radii) / 2)[split]]))
         return best

@@ -105,7 +105,7 @@ def branch_and_bound(
             open_ = bounds > threshold
             settled = max(settled, float(bounds[~open_].max(initial=0.0)))
             if open_.any() or np.isneginf(bounds).any():
-                settled = max(settled, threshold)  # parts at most this large may have been cut off
+                settled = max(settled, threshold)  # whatever was cut off is at most this large
             halves = cells.picked(open_).halved(sides[open_])
             live = Cells.joined([live, halves])
             heights = np.concatenate([heights, np.tile(bounds[open_], 2)])

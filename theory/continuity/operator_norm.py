@@ -36,6 +36,8 @@ def operator_norm_upper_bound(matrices: Array, p: float) -> Array:
     """
     known = np.asarray(np.isfinite(matrices).all((-2, -1)))
     safe = np.where(known[..., None, None], matrices, 0.0)
+    exponent = np.frexp(np.abs(safe).max((-2, -1), initial=0.0))[1]
+    safe = np.ldexp(safe, -exponent[..., None, None])  # exact, and squares do not underflow
     rows = np.sqrt((safe**2).sum(-1))
     size = np.sqrt((rows**2).sum(-1))
     by_rows = most = rows.max(-1)
@@ -57,7 +59,8 @@ def operator_norm_upper_bound(matrices: Array, p: float) -> Array:
         share = 2 / p
         between = _spectral(safe, size) ** share * (most * (1 + SLACK)) ** (1 - share)
         bound = np.minimum(by_rows, between * (1 + SLACK))
-    return np.where(known, bound, np.inf)
+    with np.errstate(over="ignore"):
+        return np.where(known, np.ldexp(bound, exponent), np.inf)
 
 
 def positive_norm_upper_bound(matrices: Array, p: float) -> Array:

@@ -27,6 +27,7 @@ from theory.enclosure.gains import Gain, grouped_variables
 from theory.enclosure.intervals import Interval
 from theory.notation import Kind, check_dim, check_kind, check_p, check_tokens
 from theory.search import moving_tokens
+from theory.targets.base import Target
 
 __all__ = ["ModulusUpperBound", "ModulusUpperCurve", "modulus_upper_bound"]
 
@@ -35,7 +36,7 @@ Function = Callable[[Any], Any]
 FLOOR, POINTS = 1e-12, 16  # of the largest |f| at some points: thresholds are not set lower
 FEW_INPUTS = 2  # N·d up to which a partition of the cube is tried before pairs of inputs
 PAIRS, PARTITION, ADDITIVE = "branch and bound", "partition", "additive"
-FIRST_STAGES = ((PAIRS, 0.0), (ADDITIVE, 0.0))  # with shares of the time left: 0 is one cell
+FIRST_STAGES = ((PAIRS, 0.0), (ADDITIVE, 0.5))  # with shares of the time left: 0 is one cell
 FEW_STAGES = (*FIRST_STAGES, (PARTITION, 0.6), (PAIRS, 1.0))
 MANY_STAGES = (*FIRST_STAGES, (PAIRS, 0.6), (PARTITION, 1.0))
 ADDITIVE_SHARE = 0.5  # of the tolerance, for the resolution of functions of one variable
@@ -57,8 +58,9 @@ class ModulusUpperBound:
         With the pair that attains it.
     method : str
         What gave the value: trivial (the range), steepness (Lipschitz constants on the cube),
-        additive (functions of one variable each), branch and bound (over pairs of inputs),
-        partition (of the cube), monotone or subadditive (from another radius).
+        closed form (proven on paper, where that is an upper bound only), additive (functions of
+        one variable each), branch and bound (over pairs of inputs), partition (of the cube),
+        monotone or subadditive (from another radius).
     boxes : int
         Cells that were bounded.
     seconds : float
@@ -372,7 +374,7 @@ class _Search:
                 found = branch_and_bound(problem, threshold, seconds=left, least=best, report=clock)
                 value, count = found.value, found.boxes
             elif name == ADDITIVE:
-                value, count = self._additive(problem, threshold), 0
+                value, count = self._additive(problem, threshold, left), 0
             else:
                 value, count = self._partition(problem, threshold, left)
             cells += count
@@ -381,16 +383,22 @@ class _Search:
         return best, method, cells
 
     def _at_once(self, delta: float, row: int | None) -> list[tuple[float, str]]:
-        """Return the bounds by range and by Lipschitz constants on the whole cube."""
+        """Return the bounds by range, by Lipschitz constants on the cube, by a proof on paper."""
         watched = slice(None) if row is None else slice(row, row + 1)
         gain = self.gain[:, watched].reshape(len(self.gain), -1)
         ratio = float(positive_norm_upper_bound(gain.T, self.p))
-        return [
+        offers = [
             (_p_norm(self.span[watched].ravel(), self.p), "trivial"),
             (ratio * delta * (1 + SLACK), "steepness"),
         ]
+        if isinstance(self.f, Target):
+            shape: dict[str, Any] = {"tokens": self.tokens, "dim": self.dim, "p": self.p}
+            form = self.f.closed_form(delta, kind=self.kind, **shape)
+            if form is not None and form.side == "upper":  # exact ones are left to compare with
+                offers.append((form.value * (1 + SLACK), "closed form"))
+        return offers
 
-    def _additive(self, problem: CellProblem, threshold: float) -> float:
+    def _additive(self, problem: CellProblem, threshold: float, seconds: float) -> float:
         """Return the bound for functions of one variable each, inf where f is no sum of them."""
         if self.form is None:
             return math.inf
@@ -402,6 +410,7 @@ class _Search:
             p=self.p,
             tolerance=self.tolerance * ADDITIVE_SHARE,
             threshold=threshold,
+            seconds=seconds,
         )
 
     def _partition(
