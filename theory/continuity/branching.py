@@ -17,6 +17,7 @@ from theory.continuity.cells import CellProblem, Cells
 __all__ = ["Outcome", "branch_and_bound"]
 
 Array = NDArray[np.float64]
+Bounds = Callable[[CellProblem, Cells, float], tuple[Array, NDArray[np.intp], Cells]]
 
 ENTRIES = 2**13  # input entries of the cells bounded at once
 THREADS = min(4, os.cpu_count() or 1)
@@ -33,13 +34,13 @@ class Outcome:
         A certified upper bound.
     boxes : int
         Cells that were bounded.
-    live : int
-        Cells left above the threshold: 0 where the search was finished.
+    live : Cells
+        What is left above the threshold: none where the search was finished.
     """
 
     value: float
     boxes: int
-    live: int
+    live: Cells
 
 
 def branch_and_bound(
@@ -48,6 +49,9 @@ def branch_and_bound(
     *,
     seconds: float,
     least: float = np.inf,
+    root: Cells | None = None,
+    bounds: Bounds = cell_bounds,
+    finest: float = 0.0,
     report: Callable[[float], None] | None = None,
 ) -> Outcome:
     """Return an upper bound of the supremum over all pairs of a problem.
@@ -64,6 +68,12 @@ def branch_and_bound(
         Time after which the search ends with what it has.
     least : float
         An upper bound known otherwise: the search has nothing to do above it.
+    root : Cells, optional
+        What to start from; default: the cell of all pairs.
+    bounds : callable
+        Bounds cells as :func:`theory.continuity.cell_bounds.cell_bounds` does.
+    finest : float
+        Cells no side of which is larger are left as they are.
     report : callable, optional
         Called with the bound reached.
 
@@ -73,22 +83,20 @@ def branch_and_bound(
     """
     end = time.monotonic() + seconds
     batch = max(1, ENTRIES // (problem.tokens * problem.dim))
-    settled, boxes = 0.0, 0
-    live, heights = problem.root(), np.array([least])
+    value, boxes, left = 0.0, 0, list[Cells]()
+    live, heights = root or problem.root(), np.array([least])
     with ThreadPoolExecutor(THREADS) as pool:
 
         def bounded(cells: Cells) -> tuple[Array, NDArray[np.intp], Cells]:
             """Bound cells on every core: NumPy works without the interpreter's lock."""
             parts = np.array_split(np.arange(len(cells)), THREADS)
             parts = [part for part in parts if len(part)]
-            tasks = [
-                pool.submit(cell_bounds, problem, cells.picked(part), threshold) for part in parts
-            ]
-            found = [task.result() for task in tasks]
+            tasks = [pool.submit(bounds, problem, cells.picked(part), threshold) for part in parts]
+            done = [task.result() for task in tasks]
             return (
-                np.concatenate([bounds for bounds, _, _ in found]),
-                np.concatenate([sides for _, sides, _ in found]),
-                Cells.joined([part for _, _, part in found]),
+                np.concatenate([part for part, _, _ in done]),
+                np.concatenate([sides for _, sides, _ in done]),
+                Cells.joined([part for _, _, part in done]),
             )
 
         while len(live):
@@ -100,19 +108,22 @@ def branch_and_bound(
             if not len(cells):
                 continue
             boxes += len(cells)
-            bounds, sides, cells = bounded(cells)
-            bounds = np.minimum(bounds, ceiling)
-            open_ = bounds > threshold
-            settled = max(settled, float(bounds[~open_].max(initial=0.0)))
-            if open_.any() or np.isneginf(bounds).any():
-                settled = max(settled, threshold)  # whatever was cut off is at most this large
+            found, sides, cells = bounded(cells)
+            found = np.minimum(found, ceiling)
+            open_ = found > threshold
+            small = open_ & (cells.widest <= finest)
+            left.append(cells.picked(small))
+            open_ &= ~small
+            value = max(value, float(found[~open_].max(initial=0.0)))
+            if open_.any() or np.isneginf(found).any():
+                value = max(value, threshold)  # whatever was cut off is at most this large
             halves = cells.picked(open_).halved(sides[open_])
             live = Cells.joined([live, halves])
-            heights = np.concatenate([heights, np.tile(bounds[open_], 2)])
+            heights = np.concatenate([heights, np.tile(found[open_], 2)])
             if report is not None and len(heights):
                 report(float(heights.max()))
-    value = max([settled, *heights.max(initial=0.0, keepdims=True)])
-    return Outcome(float(value), boxes, len(live))
+    value = max(value, float(heights.max(initial=0.0)))
+    return Outcome(value, boxes, Cells.joined([*left, live]))
 
 
 def _highest(live: Cells, heights: Array, count: int) -> tuple[Cells, Cells, Array, Array]:

@@ -46,6 +46,10 @@ def cell_bounds(
     nothing else is left gets the bound -inf.  Work is spent on cells it may bring down.
     """
     ends = Ends.of(problem, cells)
+    if problem.steep is not None:
+        around = problem.steep.meet(*ends.hull())
+        if not around.all():
+            return _among(problem, cells, around, threshold)
     hull = problem.derivatives(Interval(*ends.hull()))
     bound = _slopes(problem, hull, ends)
     form = CentreForm.of(problem, cells, ends)
@@ -79,6 +83,18 @@ def cell_bounds(
     empty = (cells.d_low > cells.d_high).any(1) | (cells.c_low > cells.c_high).any(1)
     bound[empty & (bound > threshold)] = -np.inf
     return bound, _side(problem, cells, column, centres, differences), cells
+
+
+def _among(
+    problem: CellProblem, cells: Cells, some: NDArray[np.bool_], threshold: float
+) -> tuple[Array, NDArray[np.intp], Cells]:
+    """Return bounds and sides of some cells; the others are settled."""
+    bound, side = np.full(len(cells), -np.inf), np.zeros(len(cells), dtype=np.intp)
+    if some.any():
+        at = np.flatnonzero(some)
+        bound[at], side[at], found = cell_bounds(problem, cells.picked(at), threshold)
+        cells = cells.replaced(at, found)
+    return bound, side, cells
 
 
 def _slopes(problem: CellProblem, hull: Derivatives, ends: Ends) -> Array:

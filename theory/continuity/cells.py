@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.continuity.operator_norm import SLACK
+from theory.continuity.places import Places
 from theory.enclosure.curved import Curved, curved_variables
 from theory.enclosure.forms import evaluated
 from theory.enclosure.intervals import Interval
@@ -36,6 +37,12 @@ class Cells:
 
     def __len__(self) -> int:
         return len(self.c_low)
+
+    @property
+    def widest(self) -> Array:
+        """The longest sides, shape (B,)."""
+        sides = np.concatenate([self.c_high - self.c_low, self.d_high - self.d_low], 1)
+        return np.asarray(sides.max(1))
 
     def picked(self, which: NDArray[Any]) -> Cells:
         """Return some of the cells, by mask or indices."""
@@ -97,6 +104,8 @@ class CellProblem:
     p, delta : float
     sorted_tokens : tuple of int
         Tokens whose first coordinates may be taken in increasing order: f does not mind.
+    steep : Places, optional
+        Where f may be steep enough: a pair whose segment stays away is settled.
     """
 
     f: Function
@@ -107,6 +116,7 @@ class CellProblem:
     p: float
     delta: float
     sorted_tokens: tuple[int, ...] = ()
+    steep: Places | None = None
 
     @property
     def movable(self) -> NDArray[np.intp]:

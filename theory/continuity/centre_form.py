@@ -22,7 +22,7 @@ from theory.continuity.operator_norm import (
 from theory.enclosure.intervals import Interval
 from theory.enclosure.rounding import EPS
 
-__all__ = ["CentreForm", "cap_box"]
+__all__ = ["CentreForm", "cap_box", "steepness"]
 
 Array = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ class CentreForm:
         core = problem.derivatives(Interval(cells.c_low, cells.c_high))
         smooth = np.flatnonzero(np.isfinite(core.bend_radius).all((1, 2, 3)))
         if len(smooth):
-            *parts, change[smooth], known = _steepness(
+            *parts, change[smooth], known = steepness(
                 problem, core.picked(smooth), ends.picked(smooth)
             )
             steep[smooth], spread[smooth] = (part * reach[smooth] for part in parts)
@@ -142,7 +142,7 @@ def cap_box(axis: Array, height: Array, reach: Array) -> tuple[Array, Array]:
     return np.minimum(*ends) - across - slack, np.maximum(*ends) + across + slack
 
 
-def _steepness(
+def steepness(
     problem: CellProblem, core: Derivatives, ends: Ends
 ) -> tuple[Array, Array, Array, Array]:
     """Return bounds of ‖J(c)‖_(2->p) on the boxes of c, what their size adds, and the middle.

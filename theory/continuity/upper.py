@@ -21,6 +21,7 @@ from theory.continuity.cells import CellProblem
 from theory.continuity.lower import ModulusLowerBound, is_equivariant, modulus_lower_bound, radii_of
 from theory.continuity.operator_norm import SLACK, positive_norm_upper_bound
 from theory.continuity.ranges import ranges_upper_bound
+from theory.continuity.steepest import steepest_upper_bound
 from theory.enclosure.additive import additive_form
 from theory.enclosure.forms import evaluated
 from theory.enclosure.gains import Gain, grouped_variables
@@ -36,9 +37,10 @@ Function = Callable[[Any], Any]
 FLOOR, POINTS = 1e-12, 16  # of the largest |f| at some points: thresholds are not set lower
 FEW_INPUTS = 2  # N·d up to which a partition of the cube is tried before pairs of inputs
 PAIRS, PARTITION, ADDITIVE = "branch and bound", "partition", "additive"
+STEEPEST = "steepest point"
 FIRST_STAGES = ((PAIRS, 0.0), (ADDITIVE, 0.5))  # with shares of the time left: 0 is one cell
 FEW_STAGES = (*FIRST_STAGES, (PARTITION, 0.6), (PAIRS, 1.0))
-MANY_STAGES = (*FIRST_STAGES, (PAIRS, 0.6), (PARTITION, 1.0))
+MANY_STAGES = (*FIRST_STAGES, (STEEPEST, 0.6), (PAIRS, 0.75), (PARTITION, 1.0))
 ADDITIVE_SHARE = 0.5  # of the tolerance, for the resolution of functions of one variable
 
 
@@ -59,8 +61,8 @@ class ModulusUpperBound:
     method : str
         What gave the value: trivial (the range), steepness (Lipschitz constants on the cube),
         closed form (proven on paper, where that is an upper bound only), additive (functions of
-        one variable each), branch and bound (over pairs of inputs), partition (of the cube),
-        monotone or subadditive (from another radius).
+        one variable each), steepest point (of the cube), branch and bound (over pairs of
+        inputs), partition (of the cube), monotone or subadditive (from another radius).
     boxes : int
         Cells that were bounded.
     seconds : float
@@ -373,6 +375,8 @@ class _Search:
             if name == PAIRS:
                 found = branch_and_bound(problem, threshold, seconds=left, least=best, report=clock)
                 value, count = found.value, found.boxes
+            elif name == STEEPEST:
+                value, count, problem = steepest_upper_bound(problem, threshold, left, best)
             elif name == ADDITIVE:
                 value, count = self._additive(problem, threshold, left), 0
             else:

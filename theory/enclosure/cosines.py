@@ -82,7 +82,11 @@ class _Features:
         reach = np.maximum(box.hi - middle, middle - box.lo) * (1 + SLACK)
         self.reach = _pairs(reach)  # (B, N, N, 2d)
         self.angle = _pairs(middle) @ omega + phase  # (B, N, N, F)
+        self.waves = np.cos(self.angle), np.sin(self.angle)
         self.turn = self.reach @ np.abs(omega) * (1 + SLACK)
+        self.bent = self.turn**2 / 2
+        # what a wave changes by: at most by its slope and half the square, never by more than 2
+        self.near = [np.minimum(np.abs(w) * self.turn + self.bent, 2.0) for w in self.waves]
         # roundings of a sum of F products, of a cosine, and of its angle, each at most EPS/2
         angle = 1 + float(np.abs(self.angle).max(initial=0.0))
         self.loose = EPS * (len(phase) + LIBM_ULPS + 4 + (len(omega) + 2) * angle)
@@ -93,24 +97,17 @@ class _Features:
         factor = np.prod([self.omega[a] for a in axes], axis=0) if axes else 1.0
         weight = self.weight * np.reshape(factor, (-1, 1))  # (F, d)
         size = np.abs(weight)
-        centre = _cosine(self.angle, order) @ weight
+        centre = self.waves[order % 2] @ (weight if order % 4 in (0, 3) else -weight)
         slack = self.loose * size.sum(0)
-        slopes = _cosine(self.angle, order + 1)
+        slopes = self.waves[(order + 1) % 2]
         reach = sum(
             np.abs(slopes @ (weight * self.omega[a][:, None])) * self.reach[..., a : a + 1]
             for a in range(len(self.omega))
         )
-        reach = reach + (self.turn @ size) * self.loose
-        reach = reach + (self.turn**2 @ size) * 0.5
-        near = np.abs(slopes) * self.turn + self.turn**2 / 2
-        reach = np.minimum(reach, np.minimum(near, 2.0) @ size + slack)
+        reach = reach + (self.turn @ size) * self.loose + self.bent @ size
+        reach = np.minimum(reach, self.near[(order + 1) % 2] @ size + slack)
         reach = (reach + slack) * (1 + SLACK)
         return Interval(centre - reach, centre + reach)
-
-
-def _cosine(angle: Array, order: int) -> Array:
-    """Return the derivative of an order of the cosine."""
-    return (np.cos, lambda x: -np.sin(x), lambda x: -np.cos(x), np.sin)[order % 4](angle)
 
 
 def _pairs(array: Array) -> Array:
