@@ -50,7 +50,7 @@ def branch_and_bound(
     seconds: float,
     least: float = np.inf,
     root: Cells | None = None,
-    bounds: Bounds = cell_bounds,
+    bounds: Bounds | None = None,
     finest: float = 0.0,
     report: Callable[[float], None] | None = None,
 ) -> Outcome:
@@ -70,8 +70,8 @@ def branch_and_bound(
         An upper bound known otherwise: the search has nothing to do above it.
     root : Cells, optional
         What to start from; default: the cell of all pairs.
-    bounds : callable
-        Bounds cells as :func:`theory.continuity.cell_bounds.cell_bounds` does.
+    bounds : callable, optional
+        What bounds cells; default: :func:`theory.continuity.cell_bounds.cell_bounds`.
     finest : float
         Cells no side of which is larger are left as they are.
     report : callable, optional
@@ -84,6 +84,7 @@ def branch_and_bound(
     end = time.monotonic() + seconds
     batch = max(1, ENTRIES // (problem.tokens * problem.dim))
     value, boxes, left = 0.0, 0, list[Cells]()
+    bound = bounds or cell_bounds
     live, heights = root or problem.root(), np.array([least])
     with ThreadPoolExecutor(THREADS) as pool:
 
@@ -91,7 +92,7 @@ def branch_and_bound(
             """Bound cells on every core: NumPy works without the interpreter's lock."""
             parts = np.array_split(np.arange(len(cells)), THREADS)
             parts = [part for part in parts if len(part)]
-            tasks = [pool.submit(bounds, problem, cells.picked(part), threshold) for part in parts]
+            tasks = [pool.submit(bound, problem, cells.picked(part), threshold) for part in parts]
             done = [task.result() for task in tasks]
             return (
                 np.concatenate([part for part, _, _ in done]),

@@ -13,6 +13,7 @@ On a box, J is bounded by the slopes on it and by J(c0) with second derivatives
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +40,11 @@ MOST_SHARE = 0.5  # of the cube: larger sets spare nothing
 
 
 def steepest_upper_bound(
-    problem: CellProblem, threshold: float, seconds: float, least: float
+    problem: CellProblem,
+    threshold: float,
+    seconds: float,
+    least: float,
+    report: Callable[[float], None] | None = None,
 ) -> tuple[float, int, CellProblem]:
     """Return δ sup ‖J‖, the cells that were bounded, and the problem for the search over pairs.
 
@@ -52,6 +57,8 @@ def steepest_upper_bound(
         Time after which the search ends with what it has.
     least : float
         An upper bound known otherwise.
+    report : callable, optional
+        Called with the bound reached.
     """
     width = problem.tokens * problem.dim
     steps = 2 ** min(GRID // width, FINEST)
@@ -64,6 +71,7 @@ def steepest_upper_bound(
         root=Cells(np.zeros((1, width)), np.ones((1, width)), none, none),
         bounds=_steepest,
         finest=1 / steps,
+        report=report,
     )
     live, tokens = found.live, problem.sorted_tokens
     if len(live) and steps > 1 and math.factorial(len(tokens)) <= MOST_ORDERS:

@@ -376,7 +376,7 @@ class _Search:
                 found = branch_and_bound(problem, threshold, seconds=left, least=best, report=clock)
                 value, count = found.value, found.boxes
             elif name == STEEPEST:
-                value, count, problem = steepest_upper_bound(problem, threshold, left, best)
+                value, count, problem = steepest_upper_bound(problem, threshold, left, best, clock)
             elif name == ADDITIVE:
                 value, count = self._additive(problem, threshold, left), 0
             else:
