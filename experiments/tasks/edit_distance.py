@@ -1,9 +1,9 @@
 """Edit distance: insert and delete cost 2, replace 3; the border as in the published data, or not.
 
-In the published data the first row and column of the table grow by 1 a step, though an insertion or
-deletion costs 2 anywhere else.  So the answer is not a weighted Levenshtein distance: it lets letters
-at the start of either string go at half price.  ``border=1`` is that rule, ``border=2`` the true
-distance with weights (2, 2, 3).
+In the published data the first row and column of the table grow by 1 a step, though an insertion
+or deletion costs 2 anywhere else.  So the answer is not a weighted Levenshtein distance: it lets
+letters at the start of either string go at half price.  ``border=1`` is that rule, ``border=2`` the
+true distance with weights (2, 2, 3).
 """
 
 from __future__ import annotations
@@ -118,13 +118,15 @@ class EditDistance(StringTask):
     """Edit distance of two strings of about ``size`` letters.
 
     A row's alphabet is 3...``letters`` letters drawn without replacement.  The first string has
-    ``size`` of them; the second is random, of length ``size`` - 3 ... ``size`` + 2, with probability
-    0.4, else the first after 1...``size`` random deletions, replacements and insertions.  Equal pairs
-    and second strings of other lengths are drawn again, with as many edits.  The shorter comes first.
+    ``size`` of them.  With probability 0.4 the second is random, of length ``size`` - 3 ...
+    ``size`` + 2, else it is the first after 1...``size`` random deletions, replacements and
+    insertions.  Equal pairs and second strings of other lengths are drawn again, with as many
+    edits.  The shorter comes first.
 
-    The vocabulary has 31 + 3 ``size`` entries, 211 for size 60: <pad>, <sep>, <eos>, "|", "," (which
-    no row uses), the letters, and the numbers 0 ... 3 ``size`` - 1.  A pair whose answer has no token
-    is drawn again; that happens for a few of the smallest strings only.
+    The vocabulary has 5 + ``letters`` + 3 ``size`` entries, 211 as published for size 60: <pad>,
+    <sep>, <eos>, "|", "," (which no row uses), the letters, and the numbers 0 ... 3 ``size`` - 1.
+    A pair whose answer has no token is drawn again; in practice only tiny strings are that far
+    apart.
 
     "train" and "test" share no pair of strings: see :mod:`experiments.tasks.strings`.
 
@@ -187,7 +189,7 @@ class EditDistance(StringTask):
     def _pairs(
         self, rng: np.random.Generator, edits: Array, moves: Array, lengths: Array
     ) -> tuple[Array, ...]:
-        """Return the parts of a block's pairs, and whether the strings differ; 0 edits is random."""
+        """Return a block's parts of pairs, and whether the strings differ; 0 edits is random."""
         width = self.size + self.slack
         order, used = draw_alphabets(rng, len(edits), self.letters)
         first = random_strings(rng, (order, used), self.size)
@@ -251,8 +253,8 @@ def edited_strings(
     Returns
     -------
     uint8 array of shape (B, w), w > n + n/2 + 2
-        Strings, padded with 0.  What a string longer than w had beyond w is lost; within its n edits
-        such a string cannot come back to a length that is used.
+        Strings, padded with 0.  What a string longer than w had beyond w is lost; within its n
+        edits such a string cannot come back to a length that is used.
     """
     (count, n), steps = strings.shape, int(edits.max(initial=0))
     width = n + n // 2 + REACH
@@ -260,18 +262,15 @@ def edited_strings(
     letters = np.zeros((width + 3, count), np.uint8)  # rows 0 and w + 1 stay empty, w + 2 is waste
     letters[1 : n + 1] = strings.T
     moves = moves[:steps].astype(np.int64)
-    places = (
-        n + moves.cumsum(0) - moves + (moves > 0)
-    )  # for an insertion, behind the last letter too
+    places = n + moves.cumsum(0) - moves + (moves > 0)  # an insertion may be at the end
     at = (rng.random(moves.shape, np.float32) * places.astype(np.float32)).astype(np.int64)
     at = np.minimum(at, width - 1)
     drawn = random_strings(rng, alphabets, steps).T
     write = np.where(moves < 0, width + 2, at + 1)
     delete, insert = np.where(moves < 0, at, width), np.where(moves > 0, at, width)
     delete, insert, column = delete.astype(small), insert.astype(small), np.arange(count)
-    for step, rows in enumerate(
-        np.searchsorted(-edits, -np.arange(steps))
-    ):  # those with edits > step
+    active = np.searchsorted(-edits, -np.arange(steps))  # rows with edits > step
+    for step, rows in enumerate(active):
         _shift(letters[:-1, :rows], delete[step, :rows], insert[step, :rows])
         letters[write[step, :rows], column[:rows]] = drawn[step, :rows]
     return letters[1 : width + 1].T

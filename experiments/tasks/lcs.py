@@ -1,4 +1,4 @@
-"""Longest common subsequence: the length of the longest sequence that both strings hold in order."""
+"""Longest common subsequence: length of the longest sequence that both strings hold in order."""
 
 from __future__ import annotations
 

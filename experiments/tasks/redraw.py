@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["accepted_rows", "check_count"]
+__all__ = ["accepted_rows"]
 
 Array = NDArray[Any]
 Attempt = Callable[[Array], tuple[Array, tuple[Array, ...]]]
@@ -53,10 +53,3 @@ def accepted_rows(count: int, attempt: Attempt, *, block: int) -> tuple[Array, .
         if vain >= PATIENCE:
             raise ValueError(f"no row of this split was found in {vain} tries: use larger sizes")
     return done
-
-
-def check_count(count: int) -> int:
-    """Return the number of rows, or raise naming it."""
-    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
-        raise ValueError(f"`count` must be an integer >= 0, got {count!r}")
-    return int(count)

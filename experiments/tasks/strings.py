@@ -1,12 +1,13 @@
 """Tasks on two strings and a number: rows, splits and random letters.
 
-A row is the first string, "|", the second string, "<sep>", the answer as one token and "<eos>", then
-"<pad>" up to a fixed length.  A causal model reads it and predicts the next token; the two that count
-are the answer, predicted where "<sep>" is read, and the end, predicted where the answer is read.
+A row is the first string, "|", the second string, "<sep>", the answer as one token and "<eos>",
+then "<pad>" up to a fixed length.  A causal model reads it and predicts the next token; the two
+that count are the answer, predicted where "<sep>" is read, and the end, predicted where the answer
+is read.
 
 A 64-bit hash of the unordered pair of strings says to which split a pair belongs: one in
-``TEST_SHARE`` to "test".  A pair of the other split is drawn again, so that no pair, in either order,
-is ever in both, whatever the seeds, and nothing has to be stored.
+``TEST_SHARE`` to "test".  A pair of the other split is drawn again, so that no pair, in either
+order, is ever in both, whatever the seeds, and nothing has to be stored.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.tasks.base import Batch, Task, check_split, generator
-from experiments.tasks.redraw import accepted_rows, check_count
+from experiments.tasks.checks import check_integer
+from experiments.tasks.redraw import accepted_rows
 
 __all__ = ["Pairs", "StringTask", "draw_alphabets", "in_test_split", "random_strings"]
 
@@ -79,15 +81,8 @@ class StringTask(Task):
 
     def __post_init__(self) -> None:
         """Refuse sizes for which there are no rows."""
-        for name, low, high in (
-            ("size", self.smallest, 10_000),
-            ("letters", SMALLEST_ALPHABET, len(LETTERS)),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(
-                    f"`{name}` of {self.key} must be an integer {low}...{high}, got {value!r}"
-                )
+        check_integer("size", self.size, least=self.smallest, most=10_000)
+        check_integer("letters", self.letters, least=SMALLEST_ALPHABET, most=len(LETTERS))
 
     @property
     @abstractmethod
@@ -96,7 +91,7 @@ class StringTask(Task):
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, steps: Array) -> tuple[Array, Pairs]:
-        """Try a pair for every entry of ``steps`` (B,); return positions that rose, and their pairs."""
+        """Try a pair for every entry of ``steps`` (B,); return those kept, rising, and pairs."""
 
     @abstractmethod
     def answers(self, pairs: Pairs) -> Array:
@@ -125,8 +120,9 @@ class StringTask(Task):
             If the split is unknown, a number is out of range, or the sizes are so small that the
             split has no rows.
         """
+        check_integer("count", count, least=0)
         rng = generator(split, seed, salt=self.salt)
-        steps = rng.integers(1, self.size + 1, check_count(count))
+        steps = rng.integers(1, self.size + 1, count)
         test = check_split(split) == "test"
 
         def attempt(owners: Array) -> tuple[Array, tuple[Array, ...]]:

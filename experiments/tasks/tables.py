@@ -1,7 +1,8 @@
 """Dynamic programming over two strings, for many rows at once.
 
 A cell (i, j) of the table needs (i-1, j), (i, j-1) and (i-1, j-1) only, so all cells of one
-anti-diagonal i + j = k are computed together, for all rows of a block, from the two diagonals before.
+anti-diagonal i + j = k are computed together, for all rows of a block, from the two diagonals
+before.
 Cells beyond the end of a row's strings are computed too, and never read.
 """
 
@@ -43,8 +44,8 @@ def last_cells(
     compare : numpy.equal or numpy.not_equal
         What ``combine`` is told of the two characters of a cell.
     combine : callable
-        ``combine(above, beside, diagonal, flags, out)`` writes new cells to ``out``; it may overwrite
-        ``diagonal`` and ``flags`` (uint8, 0 or 1).
+        ``combine(above, beside, diagonal, flags, out)`` writes new cells to ``out``; it may
+        overwrite ``diagonal`` and ``flags`` (uint8, 0 or 1).
     dtype : integer type that holds every cell
 
     Returns
@@ -84,7 +85,7 @@ def _check(first: Array, second: Array, ends: Array) -> None:
 def _columns(strings: Array) -> Array:
     """Return strings (B, n) as (n, B), in one byte a character where they fit."""
     fits = strings.dtype == np.uint8 or (
-        strings.size and 0 <= strings.min() and strings.max() < 256
+        strings.size and strings.min() >= 0 and strings.max() < 256
     )
     return np.ascontiguousarray(strings.T, dtype=np.uint8 if fits else strings.dtype)
 
