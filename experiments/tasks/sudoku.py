@@ -71,10 +71,10 @@ class Sudoku(Task):
     path: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.clues, list):  # from JSON
+            object.__setattr__(self, "clues", tuple(self.clues))
         box, clues = self.box, self.clues
         check_integer("bases", self.bases, least=1)
-        if isinstance(clues, list):  # from JSON
-            object.__setattr__(self, "clues", tuple(clues))
         if clues is None:
             return
         if self.path is not None:
@@ -82,7 +82,7 @@ class Sudoku(Task):
                 f"`clues` must be left out beside `path`, got {clues}; the file has its own"
             )
         least = FEWEST.get((min(self._sides), max(self._sides)), box.order)
-        given = (clues, clues) if isinstance(clues, int) else tuple(clues)
+        given = clues if isinstance(clues, tuple) else (clues, clues)
         whole = len(given) == 2 and all(type(number) is int for number in given)
         if not whole or not least <= given[0] <= given[1] <= box.cells:
             raise ValueError(

@@ -205,7 +205,8 @@ def _fetched(what: str, fetch: Callable[[], Any]) -> Any:
 def _from_network(error: Exception) -> bool:
     """Whether an error is the system's (ConnectionError is) or a network library's."""
     origins = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    return isinstance(error, OSError) or bool(origins & {"requests", "urllib3", "httpx"})
+    network = ("requests", "urllib3", "http")  # httpx, httpx2 and httpcore too
+    return isinstance(error, OSError) or any(origin.startswith(network) for origin in origins)
 
 
 # -- tokens ----------------------------------------------------------------------------------------
