@@ -104,7 +104,8 @@ class Task(ABC):
 
     def text(self, ids: Array) -> str:
         """Return one row of token ids as text."""
-        return " ".join(self.vocabulary[int(k)] for k in ids)
+        words = self.vocabulary
+        return " ".join(words[int(k)] for k in ids)
 
     def as_dict(self) -> Mapping[str, Any]:
         """Return the sizes, JSON-ready; ``type(task)(**sizes)`` inverts it."""

@@ -231,7 +231,7 @@ def _solved(numbers: Array, goals: Array) -> NDArray[np.int64]:
     goals = goals.astype(np.float32)
     quotient = (low * goals == high) & (low > 0)  # not 0 / 0
     hits = np.stack([x + y == goals, x * y == goals, high - low == goals, quotient], 1)
-    hits = hits.reshape(-1, len(goals))
+    hits = hits.reshape(len(x) * len(SIGNS), len(goals))
     return np.where(hits.any(0), hits.argmax(0), -1)
 
 
@@ -251,7 +251,7 @@ def _all_steps(state: Array) -> Array:
         quotient[quotient != np.floor(quotient)] = np.nan
         for sign, value in enumerate((x + y, x * y, high - low, quotient)):
             after[-1, :, k, sign] = value
-    return after.reshape(n - 1, -1, count)
+    return after.reshape(n - 1, paths * len(pairs) * len(SIGNS), count)
 
 
 def _tokens(numbers: Array, paths: Array) -> Array:

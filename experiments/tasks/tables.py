@@ -57,8 +57,12 @@ def last_cells(
     ValueError
         If shapes or lengths do not belong together.
     """
-    ends = np.stack([lengths_first, lengths_second]).astype(np.int64)
-    _check(first, second, ends)
+    ends = np.stack(
+        [
+            _checked("first", first, lengths_first, len(first)),
+            _checked("second", second, lengths_second, len(first)),
+        ]
+    )
     result = np.zeros(len(first), np.int64)
     for start in range(0, len(first), BLOCK):
         rows = slice(start, start + BLOCK)
@@ -67,19 +71,20 @@ def last_cells(
     return result
 
 
-def _check(first: Array, second: Array, ends: Array) -> None:
-    """Raise if the shapes or lengths of the strings do not belong together."""
-    for name, strings, lengths in zip(("first", "second"), (first, second), ends, strict=True):
-        if strings.ndim != 2 or lengths.shape != (len(strings),):
-            raise ValueError(
-                f"the {name} strings must be an array (B, n) with B lengths, "
-                f"got shape {strings.shape} and {len(lengths)} lengths"
-            )
-        if len(lengths) and not 0 <= lengths.min() <= lengths.max() <= strings.shape[1]:
-            raise ValueError(
-                f"lengths of the {name} strings must be 0...{strings.shape[1]}, "
-                f"got {lengths.min()}...{lengths.max()}"
-            )
+def _checked(name: str, strings: Array, lengths: Array, count: int) -> NDArray[np.int64]:
+    """Return the lengths of ``count`` strings, or raise if they do not belong to the strings."""
+    lengths = np.asarray(lengths, np.int64)
+    if strings.ndim != 2 or len(strings) != count or lengths.shape != (count,):
+        raise ValueError(
+            f"the {name} strings must be an array ({count}, n) with lengths ({count},), "
+            f"got shapes {strings.shape} and {lengths.shape}"
+        )
+    if count and not 0 <= lengths.min() <= lengths.max() <= strings.shape[1]:
+        raise ValueError(
+            f"lengths of the {name} strings must be 0...{strings.shape[1]}, "
+            f"got {lengths.min()}...{lengths.max()}"
+        )
+    return lengths
 
 
 def _columns(strings: Array) -> Array:
