@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,8 @@ def accepted_rows(count: int, attempt: Attempt, *, block: int) -> tuple[Array, .
         Takes the numbers of rows to try (k,), each perhaps several times, and returns the positions
         (a,) of the accepted tries and arrays (a, ...) of what they hold.
     block : int
-        Tries worth making together: where fewer rows are left, each is tried several times at once.
+        Tries worth making together: where fewer rows are left, each is tried several times at
+        once if few tries are accepted.
 
     Returns
     -------
@@ -38,9 +40,11 @@ def accepted_rows(count: int, attempt: Attempt, *, block: int) -> tuple[Array, .
     ValueError
         If a row is not accepted in many tries.
     """
-    pending, vain, done = np.arange(count), 0, None
+    pending, done = np.arange(count), None
+    tried = accepted = vain = 0
     while done is None or len(pending):
-        copies = min(COPIES, max(1, block // max(1, len(pending))))
+        wanted = math.ceil(2 * (tried + 1) / (accepted + 1))  # so that two are accepted, likely
+        copies = min(COPIES, wanted, max(1, block // max(1, len(pending))))
         owners = np.repeat(pending, copies)
         positions, found = attempt(owners)
         rows, first = np.unique(owners[positions], return_index=True)
@@ -49,6 +53,7 @@ def accepted_rows(count: int, attempt: Attempt, *, block: int) -> tuple[Array, .
         for store, part in zip(done, found, strict=True):
             store[rows] = part[first]
         pending = np.setdiff1d(pending, rows, assume_unique=True)
+        tried, accepted = tried + len(owners), accepted + len(positions)
         vain = 0 if len(rows) else vain + len(owners)
         if vain >= PATIENCE:
             raise ValueError(f"no row of this split was found in {vain} tries: use larger sizes")

@@ -110,6 +110,7 @@ def _block(
     flags = np.empty((n, count), np.bool_)
     total = ends.sum(0)
     result = np.zeros(count, np.int64)
+    shortest = max(1, int(total.min()))  # two empty strings leave the corner, 0
     for k in range(1, int(total.max()) + 1):
         low, high = max(1, k - m), min(n, k - 1) + 1  # inner cells: 1 <= i <= n, 1 <= k - i <= m
         if low < high:
@@ -121,7 +122,8 @@ def _block(
             new[0] = border * k
         if k <= n:
             new[k] = border * k
-        here = np.flatnonzero(total == k)
-        result[here] = new[ends[0, here], here]
+        if k >= shortest:
+            here = np.flatnonzero(total == k)
+            result[here] = new[ends[0, here], here]
         older, last, new = last, new, older
     return result
