@@ -190,22 +190,27 @@ def plain_pair(rng, size, letters):
             return sorted([first, second], key=len)
 
 
+def features(first, second):
+    """What is compared between two ways of drawing pairs."""
+    found = cost(first, second)
+    return (
+        found < 7,
+        found > 14,
+        found != Levenshtein.distance(first, second, weights=WEIGHTS),
+        len(first) < 10,
+        len(second) == 12,
+        len(set(second)) == 3,
+        first[0] == second[0],
+    )
+
+
 def test_rows_are_distributed_as_by_the_plain_procedure():
     task, rng = EditDistance(size=10, letters=6), np.random.default_rng(0)
-    plain = [plain_pair(rng, 10, 6) for _ in range(2000)]
-    ours = [(a, b) for a, b, _ in words_of(task, task.sample("train", 0, 4000).inputs)]
-    for measure in (
-        lambda a, b: cost(a, b) < 7,
-        lambda a, b: cost(a, b) > 14,
-        lambda a, b: cost(a, b) != Levenshtein.distance(a, b, weights=WEIGHTS),
-        lambda a, b: len(a) < 10,
-        lambda a, b: len(b) == 12,
-        lambda a, b: len(set(b)) == 3,
-        lambda a, b: a[0] == b[0],
-    ):
-        shares = [np.mean([measure(a, b) for a, b in pairs]) for pairs in (plain, ours)]
-        spread = np.sqrt(0.25 * (1 / 2000 + 1 / 4000))
-        assert abs(shares[0] - shares[1]) < 4 * spread
+    plain = [features(*plain_pair(rng, 10, 6)) for _ in range(2000)]
+    rows = words_of(task, task.sample("train", 0, 4000).inputs)
+    ours = [features(a, b) for a, b, _ in rows]
+    spread = np.sqrt(0.25 * (1 / 2000 + 1 / 4000))
+    assert (np.abs(np.mean(plain, 0) - np.mean(ours, 0)) < 4 * spread).all()
 
 
 # The longest common subsequence
@@ -460,6 +465,7 @@ def test_any_correct_derivation_is_accepted_for_its_own_target_only(steps):
         ("20-5=15 6/3=2 15-2=13", 13),  # a number that is not there
         ("4/6=0 20*3=60 60-0=60", 60),  # a quotient that is not whole
         ("20+4=24 6*3=18 24+18=41", 41),
+        ("4-3=1 6*1=6 6-20=14", 14),  # the smaller first
     ],
 )
 def test_wrong_derivations_are_rejected(steps, target):
@@ -484,7 +490,14 @@ def test_an_equal_number_may_be_used_as_often_as_it_is_there():
     task = Countdown(numbers=3, max_number=20, max_target=40)
     assert task.validate(row_of(task, (5, 5, 2), 20, "5+5=10 10*2=20"))
     assert not task.validate(row_of(task, (5, 4, 2), 20, "5+5=10 10*2=20"))
-    assert not task.validate(row_of(task, (7, 7, 12), 12, "7-7=0 12/0=12"))  # division by zero
+    assert task.validate(row_of(task, (7, 7, 12), 12, "7-7=0 12+0=12"))
+
+
+def test_nothing_is_divided_by_zero():
+    task = Countdown()
+    assert task.validate(row_of(task, (7, 7, 9, 12), 12, "7-7=0 0/9=0 0+12=12"))
+    assert not task.validate(row_of(task, (7, 7, 5, 5), 12, "7-7=0 5-5=0 0/0=12"))
+    assert not task.validate(row_of(task, (7, 7, 3, 12), 15, "7-7=0 12/0=12 12+3=15"))
 
 
 def test_the_score_counts_any_correct_derivation():
