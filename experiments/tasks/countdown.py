@@ -135,12 +135,13 @@ class Countdown(Task):
         targets, number = np.zeros_like(inputs), EQUALS + 1
         for row, ids in enumerate(inputs):
             numbers, goal = ids[: self.numbers] - number, ids[self.numbers] - number
-            steps = first_solution(numbers.tolist(), int(goal)) or []
-            tokens = [
-                (a + number, 1 + SIGNS.index(sign), b + number, EQUALS, c + number)
-                for a, sign, b, c in steps
-            ]
-            targets[row, self.numbers + 1 :] = np.ravel(tokens)
+            steps = first_solution(numbers.tolist(), int(goal))
+            if steps:  # else it stays blank, as is right for a target that cannot be reached
+                targets[row, self.numbers + 1 :] = [
+                    token
+                    for a, sign, b, c in steps
+                    for token in (a + number, 1 + SIGNS.index(sign), b + number, EQUALS, c + number)
+                ]
         return targets
 
     def score(self, outputs: Array, batch: Batch) -> NDArray[np.float64]:
