@@ -112,6 +112,13 @@ def test_a_row_that_is_no_equation_is_rejected():
         task.validate(row[:-1])
 
 
+def test_a_number_that_is_used_up_is_not_the_number_before_zero():
+    task = Countdown()
+    row = row_of(task, GAME, 4, "6+4=10 1*1=1 3+1=4")
+    row[[10, 12]] = 5  # "=" stands where -1 would
+    assert not task.validate(row)
+
+
 def test_an_equal_number_may_be_used_as_often_as_it_is_there():
     task = Countdown(numbers=3, max_number=20, max_target=40)
     assert task.validate(row_of(task, (5, 5, 2), 20, "5+5=10 10*2=20"))

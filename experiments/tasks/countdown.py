@@ -178,7 +178,7 @@ def _take(left: Array, value: Array) -> NDArray[np.bool_]:
     """Use up one number equal to ``value`` (B,) in every row; return where there was one."""
     found = left == value[:, None]
     left[np.arange(len(left)), found.argmax(1)] = USED
-    return found.any(1) & (value >= 0)
+    return found.any(1)
 
 
 def _computes(a: Array, sign: Array, b: Array, c: Array) -> NDArray[np.bool_]:
