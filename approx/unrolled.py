@@ -145,7 +145,7 @@ def _body(heads: int, norm: bool, causal: bool, activation: str, device: str | N
     ) -> Tensor:
         B, T, D = x.shape
         parts = F.linear(rms_norm(x) if norm else x, qkv).view(B, T, 3, heads, D // heads)
-        q, k, v = parts.permute(2, 0, 3, 1, 4)  # (B, h, T, D/h) each
+        q, k, v = (part.transpose(1, 2) for part in parts.unbind(2))  # (B, h, T, D/h) each
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
         x = x + F.linear(mixed.transpose(1, 2).reshape(B, T, D), out)
         hidden = act(F.linear(rms_norm(x) if norm else x, up, up_bias))
