@@ -299,7 +299,7 @@ def test_the_cache_of_a_changed_text_is_another(tmp_path):
     assert len(list((tmp_path / "cache").glob("*.json"))) == 2
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "words"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "other", "words"])
 def test_a_damaged_cache_is_refused(tmp_path, damage):
     task = Language(cache=str(tmp_path))
     task.sample("train", 0, 1)
@@ -309,6 +309,8 @@ def test_a_damaged_cache_is_refused(tmp_path, damage):
         part.write_bytes(part.read_bytes()[:1000])
     elif damage == "gone":
         part.unlink()
+    elif damage == "other":
+        np.save(part, np.zeros(500, np.uint16))
     else:
         (tmp_path / "tiny-bytes.json").write_text("[]")
     with pytest.raises(ValueError, match=r"`cache` must hold whole files of tiny-bytes, .* delete"):

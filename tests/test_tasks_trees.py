@@ -150,6 +150,14 @@ def test_the_greedy_tree_is_that_of_a_plain_learner(levels):
         np.testing.assert_allclose(found[row, 0::2], expected, rtol=EXACT, atol=EXACT)
 
 
+def test_a_greedy_tree_stops_where_no_question_helps():
+    task = DecisionTree(dims=2, depth=2, points=5)
+    inputs = np.zeros((1, 10, 2), np.float32)
+    inputs[0, 0::2] = [(1, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)]
+    inputs[0, 1:8:2, 0] = [1, 1, 3, 3]  # same signs 1, other signs 3: no coordinate alone tells
+    assert task.greedy_tree(inputs, levels=2)[0, 8] == 2.0
+
+
 @pytest.mark.parametrize("name", ["nearest_neighbour", "greedy_tree"])
 def test_references_see_the_past_alone(name):
     inputs = TASK.sample("train", 5, 6).inputs
