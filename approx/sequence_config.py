@@ -90,13 +90,16 @@ class SequenceConfig:
             raise ValueError(
                 f"`width` must be even for sinusoidal positions, got {self.width}; add 1"
             )
+        if self.tied and not self.vocabulary:
+            raise ValueError(
+                "`tied` must be False for inputs that are vectors (they have no token embedding), "
+                "got True"
+            )
         if self.tied and self.outputs not in (0, self.vocabulary):
             raise ValueError(
                 f"`outputs` must be vocabulary={self.vocabulary} for a tied read-out, got "
                 f"{self.outputs}; leave it out, or take tied=False"
             )
-        if self.tied and not self.vocabulary:
-            raise ValueError("`tied` must be False for inputs that are vectors, got True")
 
     @property
     def blocks(self) -> int:
