@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,7 +35,7 @@ SALT, POOL_SALT = 70_001, 70_002
 TEST_SHARE = 8  # one solution in so many is of the split "test"
 FEWEST = {(2, 2): 4, (2, 3): 8, (2, 4): 14, (3, 3): 17}  # known least clues of a unique puzzle
 EASIEST, HARDEST = 0.42, 0.32  # shares of given cells, the default range: 26 to 35 of 81
-SPARE = 1.25  # boards dug for each base: some stay above the clues asked for
+SPARE = 1.25  # boards dug for each base at first: some stay above the clues asked for
 CHUNK = 4096  # boards drawn together
 ROUNDS = 40  # attempts at a pool of base puzzles
 MIXERS = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)  # of splitmix64
@@ -245,11 +246,15 @@ def _pool(box: Box, clues: int, bases: int, split: Split) -> tuple[Boards, Board
     """Return clues (as 0 or 1) and solutions of base puzzles with just so many clues."""
     rng = generator(split, (box.rows, box.columns, clues, bases), salt=POOL_SALT)
     masks, solutions = (np.zeros((0, box.cells), np.int64) for _ in range(2))
-    with Progress(bases * box.cells, "Sudoku puzzles") as bar:
+    tried = 0
+    with Progress(bases, "Sudoku puzzles") as bar:
         for _ in range(ROUNDS):
             missing = bases - len(masks)
-            grids = random_grids(math.ceil(SPARE * missing) + 8, box, rng)
-            given = _dug(grids, box, clues, rng, bar)
+            share = max(len(masks), 1) / tried if tried else 1 / SPARE
+            grids = random_grids(min(math.ceil(missing / share) + 8, CHUNK), box, rng)
+            tried += len(grids)
+            hope = min(0.9 * missing, share * len(grids)) / box.cells  # bases a step of digging
+            given = _dug(grids, box, clues, rng, partial(_report, bar, len(masks), hope))
             good = np.flatnonzero(given.sum(1) == clues)[:missing]
             masks = np.concatenate([masks, given[good].astype(np.int64)])
             solutions = np.concatenate([solutions, grids[good]])
@@ -261,8 +266,13 @@ def _pool(box: Box, clues: int, bases: int, split: Split) -> tuple[Boards, Board
     )
 
 
+def _report(bar: Progress, found: int, hope: float, steps: int) -> None:
+    """Move the bar to the bases found and those hoped for so far."""
+    bar.to(found + hope * steps)
+
+
 def _dug(
-    grids: Boards, box: Box, clues: int, rng: np.random.Generator, bar: Progress
+    grids: Boards, box: Box, clues: int, rng: np.random.Generator, report: Callable[[int], None]
 ) -> NDArray[np.bool_]:
     """Take clues away in random order while the solution stays unique; return what is left."""
     given = np.ones(grids.shape, np.bool_)
@@ -277,5 +287,5 @@ def _dug(
         bits[(*np.divmod(cell, box.order), np.arange(len(rows)))] = box.full & ~digit
         others, _ = search(bits, box, limit=1)  # is there a solution with another digit here?
         given[rows, cell] = others > 0
-        bar.to(len(grids) * (place + 1))
+        report(place + 1)
     return given
