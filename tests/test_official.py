@@ -147,6 +147,32 @@ def test_a_fresh_model_trains(name):
     assert losses[-1] < 0.9 * losses[0]
 
 
+def test_first_values_follow_the_authors_laws():
+    sizes = {"block_size": 64, "vocab_size": 99, "n_head": 2, "n_embd": 64, "n_loop": 2}
+    model = official_model({"cls": "model.LoopedGPT", **sizes, "n_layer": 8}, seed=0)
+    block = model.blocks[0]
+    for value, std in [
+        (block["qkv"], 0.02),
+        (block["down"], 0.02 / 4),
+        (model.ends["token"], 0.02),
+    ]:
+        assert abs(float(value.detach().std()) / std - 1) < 0.05
+    sizes = {"maxlen": 64, "vocab": 99, "head": 2, "dmodel": 64, "num_loop": 2}
+    model = official_model({"cls": "LoopedGPT", **sizes}, seed=0)
+    assert abs(float(model.ends["token"].detach().std()) - 1) < 0.05
+    assert 0.95 / 8 < float(model.blocks[0]["qkv"].detach().abs().max()) <= 1 / 8  # uniform
+
+
+def test_the_padding_token_stays_zero():
+    sizes = {"maxlen": 9, "vocab": 7, "head": 2, "dmodel": 8, "num_loop": 2}
+    model = official_model({"cls": "LoopedGPT", **sizes}, seed=0)
+    model(torch.tensor([[0, 1, 2]])).square().sum().backward()
+    assert not model.ends["token"][0].any()
+    grad = model.ends["token"].grad
+    assert not grad[0].any()
+    assert grad[1].any()
+
+
 @pytest.mark.parametrize("cls", ["model.TMLT", "TimeDependentLoopedGPT"])
 def test_a_fresh_modulated_model_is_the_identity_between_its_ends(cls):
     sizes = {"block_size": 9, "vocab_size": 7, "n_head": 2, "n_embd": 8, "n_loop": 6}

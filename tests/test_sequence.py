@@ -13,6 +13,7 @@ from approx.unrolled import compiler_works, segment_length
 FLOAT64 = 1e-12  # accumulated rounding of a few hundred float64 operations
 SEEN = 1e-6  # a difference that is no rounding
 
+ACTIVATION = {"gelu": F.gelu, "silu": F.silu, "relu": F.relu}
 SMALL = {"width": 8, "heads": 2, "hidden": 12, "loops": 3, "gate": 0.4}
 TOKENS = {"vocabulary": 7, "length": 6, **SMALL}
 VECTORS = {"channels": 2, "outputs": 1, "positions": "none", **SMALL}
@@ -151,16 +152,22 @@ def test_attention_weights_give_back_the_states(config):
     assert weights.shape == (3, 3, 2, 5, 5)
     torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
     assert (weights.triu(1) == 0).all() == config.causal
-    state, eta = model.states(x)[0], model.eta(3)
-    y = state if config.norm == "none" else F.rms_norm(state, (8,), eps=1e-6)
-    value = (y * eta[0, 0]) @ model.qkv[0, 16:].mT
-    mixed = weights[0] @ value.view(3, 5, 2, 4).transpose(1, 2)
-    state = state + eta[0, 1] * (mixed.transpose(1, 2).reshape(3, 5, 8) @ model.out[0].mT)
-    y = state if config.norm == "none" else F.rms_norm(state, (8,), eps=1e-6)
-    hidden = (y * eta[0, 2]) @ model.up[0].mT + model.up_bias[0]
-    hidden = {"gelu": F.gelu, "silu": F.silu, "relu": F.relu}[config.activation](hidden)
-    state = state + eta[0, 3] * (hidden @ model.down[0].mT + model.down_bias[0])
-    torch.testing.assert_close(model.states(x)[1], state, rtol=FLOAT64, atol=FLOAT64)
+    states, eta = model.states(x), model.eta(3)
+    for t in range(3):
+        state = states[t] + states[0] if config.injection and t else states[t]
+        k = t if config.family == "untied" else 0
+        value = (normed(config, state) * eta[t, 0]) @ model.qkv[k, 16:].mT
+        mixed = weights[t] @ value.view(3, 5, 2, 4).transpose(1, 2)
+        mixed = mixed.transpose(1, 2).reshape(3, 5, 8)
+        state = state + eta[t, 1] * (mixed @ model.out[k].mT)
+        hidden = (normed(config, state) * eta[t, 2]) @ model.up[k].mT + model.up_bias[k]
+        hidden = ACTIVATION[config.activation](hidden)
+        state = state + eta[t, 3] * (hidden @ model.down[k].mT + model.down_bias[k])
+        torch.testing.assert_close(states[t + 1], state, rtol=FLOAT64, atol=FLOAT64)
+
+
+def normed(config, x):
+    return x if config.norm == "none" else F.rms_norm(x, (8,), eps=1e-6)
 
 
 # -- memory and speed ------------------------------------------------------------------------------
@@ -269,6 +276,7 @@ def test_bfloat16_autocast_trains(config):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @every_config
 def test_a_gpu_gives_the_same_numbers(config):
     x = inputs_of(config)
