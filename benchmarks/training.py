@@ -22,7 +22,6 @@ import argparse
 import json
 import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -165,10 +164,9 @@ def large_step(checkpoint: bool, compiled: bool, steps: int) -> dict[str, float]
     """MiB of the process at its peak and of the step alone; seconds of later steps; the loss."""
     config = config_of("tmlt", 100, width=256, length=64)
     step = our_stepper(config, *batch_of(32, 64), checkpoint=checkpoint, compiled=compiled)
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    before = pages * resource.getpagesize() / 2**20
+    before = resident("VmRSS")
     loss = step()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    peak = resident("VmHWM")
     times = [seconds(step) for _ in range(steps)]
     return {
         "process": peak,
@@ -176,6 +174,13 @@ def large_step(checkpoint: bool, compiled: bool, steps: int) -> dict[str, float]
         "seconds": statistics.median(times) if times else math.nan,
         "loss": loss,
     }
+
+
+def resident(name: str) -> float:
+    """Resident memory of this process in MiB: VmRSS now, VmHWM at its peak (a child's own)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{name}:"))
+    return int(line.split()[1]) / 2**10
 
 
 def in_child(checkpoint: bool, compiled: bool, steps: int) -> dict[str, float]:
