@@ -16,18 +16,26 @@ token, which is the same up to rounding.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from approx.parts import Draw, add_block, add_clock, modulation, sinusoids
+from approx.parts import Draw, Family, add_block, add_clock, modulation, sinusoids
 from approx.sequence_config import POSITIONS, Positions, SequenceConfig
 from approx.unrolled import Weights, compiled_body, explicit_attention, rms_norm, unrolled
 from theory.notation import check_loops
 
-__all__ = ["POSITIONS", "Positions", "SequenceConfig", "SequenceModel", "parameter_count"]
+__all__ = [
+    "POSITIONS",
+    "Positions",
+    "SequenceConfig",
+    "SequenceModel",
+    "matched_config",
+    "parameter_count",
+]
 
 Criterion = Callable[[Tensor], Tensor]
 
@@ -251,3 +259,19 @@ def parameter_count(config: SequenceConfig) -> int:
     with torch.device("meta"):
         model = SequenceModel(config, seed=0)
     return sum(p.numel() for p in model.parameters())
+
+
+def matched_config(config: SequenceConfig, family: Family, *, loops: int) -> SequenceConfig:
+    """Return a TMLT's configuration for another family and loop count.
+
+    LT is widened in ``hidden`` until it has the parameters that TMLT spends on its clock (within
+    half a hidden unit), as :func:`approx.looped.matched_config` does.  The untied baseline keeps
+    the block; its count grows with the depth and is reported, not matched.
+    """
+    changed = replace(config, family=family, loops=loops)
+    if family != "lt":
+        return changed
+    missing = parameter_count(replace(config, family="tmlt", loops=loops)) - parameter_count(
+        changed
+    )
+    return replace(changed, hidden=changed.hidden + round(missing / (2 * changed.width + 1)))
