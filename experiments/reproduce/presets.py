@@ -43,7 +43,7 @@ def _smoke(task: Task, **changes: Any) -> TaskPreset:
 
 _SMOKE = _by_key(
     _smoke(Sudoku(2, 2, clues=(6, 8), bases=8), loss="every"),
-    _smoke(Countdown(numbers=2, max_number=9, min_target=2, max_target=20)),
+    _smoke(Countdown(numbers=2, max_number=12, min_target=2, max_target=21)),
     _smoke(LongestCommonSubsequence(size=4, letters=3)),
     _smoke(EditDistance(size=4, letters=3)),
     _smoke(DecisionTree(dims=2, depth=1, points=4)),
