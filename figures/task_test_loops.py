@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -105,7 +106,7 @@ def _draw_model(ax: Axes, rows: Sequence[Row], model: str) -> None:
     """Draw the seeds and medians of one model."""
     style, words = MODEL_STYLE[model]
     kept = sound(rows)
-    look = {"color": style.colour, "zorder": 3}
+    look: dict[str, Any] = {"color": style.colour, "zorder": 3}
     ax.plot(
         column(kept, "loops"),
         column(kept, "value"),

@@ -8,6 +8,7 @@ from typing import Any
 from experiments.reproduce.catalogue import TASKS
 from experiments.reproduce.reported import SOURCE
 from experiments.reproduce.summary import RULES
+from theory.verdict import Verdict
 
 __all__ = ["in_unit", "markdown"]
 
@@ -21,7 +22,8 @@ def markdown(report: Row) -> str:
         "",
         "![metric against loops](figures/task-accuracy__all.png)",
         "",
-        f"Numbers called reported are {SOURCE}: copied, not verified. A trained error is "
+        *_figures("all", [s for s in report["figures"] if s.startswith("task-test-loops")]),
+        f"The column reported: {SOURCE}; copied, not verified. A trained error is "
         "approximation plus optimisation error, so nothing here is evidence for or against a "
         "theorem; see [Why the bounds are silent](#why-the-bounds-are-silent).",
         "",
@@ -30,6 +32,7 @@ def markdown(report: Row) -> str:
     ]
     for part in report["tasks"]:
         lines += _task(part, report["preset"])
+        lines += _figures(part["name"], report["figures"])
     lines += _silence(report["tasks"])
     lines += ["## What was not run", ""]
     lines += [f"- {sentence}" for sentence in report["not_run"]] or ["- nothing that was planned"]
@@ -37,10 +40,20 @@ def markdown(report: Row) -> str:
 
 
 def in_unit(value: float | None, metric: str) -> str:
-    """Return a value as a reader expects it, nothing for None."""
+    """Return a value as a reader expects it, an accuracy in per cent, nothing for None."""
     if value is None:
         return ""
-    return f"{100 * value:.1f} %" if metric == "accuracy" else f"{value:.3g}"
+    return f"{100 * value:.1f}" if metric == "accuracy" else f"{value:.3g}"
+
+
+def _figures(name: str, stems: Sequence[str]) -> list[str]:
+    """Links to the figures of one task."""
+    links: list[str] = []
+    for stem in stems:
+        slug = stem.partition("__")[2]
+        if slug == name or slug.startswith(f"{name}-"):
+            links += [f"![{stem}](figures/{stem}.png)", ""]
+    return links
 
 
 def _task(part: Row, preset: str) -> list[str]:
@@ -56,6 +69,7 @@ def _task(part: Row, preset: str) -> list[str]:
         )
     )
     lines = [f"## {name}", "", f"{TASKS[name].summary}; {sizes}; {facts}; metric: {metric}.", ""]
+    lines += [f"Against the paper: {part['note']}.", ""] if part["note"] else []
     lines += [_reported(part, preset), "", *_table(_cell_rows(part)), ""]
     if part["test_loops"]:
         lines += ["Other loop counts at test time (trained count in bold):", ""]
@@ -82,7 +96,9 @@ def _reported(part: Row, preset: str) -> str:
 
 def _cell_rows(part: Row) -> list[list[str]]:
     """The main table of a task."""
-    head = ["model", "loops", "parameters", f"ours ({part['metric']})", "seeds", "reported"]
+    unit = ", %" if part["metric"] == "accuracy" else ""
+    ours = f"ours ({part['metric']}{unit})"
+    head = ["model", "loops", "parameters", ours, "seeds", "reported"]
     rows = [[*head, "seconds a fit", "device"]]
     for cell in part["table"]:
         rows.append(
@@ -160,14 +176,22 @@ def _silence(parts: Sequence[Row]) -> list[str]:
 
 def _hypotheses(part: Row) -> list[str]:
     """The findings of one task, those of both sizes side by side."""
-    here, paper = (
-        [*found["hypotheses"], found["bound"], found["storage"]]
-        for found in (part["silence"]["here"], part["silence"]["paper"])
-    )
+    both = [part["silence"]["here"], part["silence"]["paper"]]
     rows = [["claim", "as run", "at the paper's size"]]
-    for a, b in zip(here, paper, strict=True):
-        rows.append([a["claim"], *(f"**{f['verdict']}**: {f['reason']}" for f in (a, b))])
+    for pair in zip(*(found["hypotheses"] for found in both), strict=True):
+        words = [f"**{_word(finding)}**: {finding['reason']}" for finding in pair]
+        rows.append([pair[0]["claim"], *words])
+    for name in ("bound", "storage"):
+        words = [f"**{found[name]['verdict']}**: {found[name]['reason']}" for found in both]
+        rows.append([both[0][name]["claim"], *words])
     return [f"### {part['name']}", "", *_table(rows), ""]
+
+
+def _word(hypothesis: Row) -> str:
+    """Say whether a hypothesis holds, fails, or was not looked at."""
+    if hypothesis["verdict"] == Verdict.HOLDS:
+        return "holds"
+    return "open" if "skipped" in hypothesis["evidence"] else "fails"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

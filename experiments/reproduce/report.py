@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,23 +45,29 @@ def write_report(folder: Path, rows: Sequence[Row]) -> Row:
             "preset a folder of its own"
         )
     names = [name for name in TASKS if any(row["name"] == name for row in rows)]
+    planned = _planned(folder)
     report = {
         "schema": 1,
         "preset": presets[0],
         "torch": sorted({row["torch"] for row in rows}),
         "reported": SOURCE,
-        "tasks": [_task_part(name, [r for r in rows if r["name"] == name]) for name in names],
-        "not_run": _not_run(folder, rows),
+        "tasks": [
+            _task_part([r for r in rows if r["name"] == name])
+            | {"note": planned.get(name, {}).get("note", "")}
+            for name in names
+        ],
+        "not_run": _not_run(planned, rows),
+        "figures": [path.stem for path in write_figure_tables(folder, rows)],
     }
-    write_figure_tables(folder, rows)
     text = json.dumps(report, indent=1, allow_nan=False)
     write_atomically(folder / "report.json", text + "\n")
     write_atomically(folder / "report.md", markdown(report))
     return report
 
 
-def _task_part(name: str, rows: Sequence[Row]) -> Row:
+def _task_part(rows: Sequence[Row]) -> Row:
     """Everything about one task."""
+    name = rows[0]["name"]
     at_size = _at_paper_size(rows[0])
     table = cells(rows)
     for cell in table:
@@ -88,18 +94,18 @@ def _task_part(name: str, rows: Sequence[Row]) -> Row:
 
 def _at_paper_size(row: Row) -> bool:
     """Tell whether a fit's task has the sizes of the paper's preset."""
-    paper = PRESETS["paper"][row["name"]].task.as_dict()
-    return _sizes(row["sizes"]) == _sizes(json.loads(json.dumps(dict(paper))))
+    return _sizes(row["sizes"]) == _sizes(PRESETS["paper"][row["name"]].task.as_dict())
 
 
-def _sizes(sizes: Row) -> Row:
-    """Return the sizes proper."""
-    return {name: value for name, value in sizes.items() if name not in NOT_SIZES}
+def _sizes(sizes: Mapping[str, Any]) -> Row:
+    """Return the sizes proper, as they come back from JSON."""
+    kept = {name: value for name, value in sizes.items() if name not in NOT_SIZES}
+    return dict(json.loads(json.dumps(kept)))
 
 
 def _setting_of(rows: Sequence[Row]) -> Setting:
     """What was run of one task, at its most loops."""
-    row = max((r for r in rows), key=lambda r: (r["model"] != "untied", r["loops"]))
+    row = max(rows, key=lambda r: (r["model"] != "untied", r["loops"]))
     task = task_of(row["name"], row["sizes"])
     return Setting(task, SequenceConfig(**row["model_config"]), row["loops"])
 
@@ -111,29 +117,30 @@ def _paper_setting(name: str) -> Setting:
     return Setting(preset.task, preset.config, loops)
 
 
-def _not_run(folder: Path, rows: Sequence[Row]) -> list[str]:
+def _not_run(planned: Mapping[str, Row], rows: Sequence[Row]) -> list[str]:
     """Say in sentences what is missing: tasks, models, planned fits, the paper's sizes, losses."""
-    there = {row["name"] for row in rows}
-    found = [f"{name}: no fit" for name in TASKS if name not in there]
-    planned = _planned(folder)
-    for name in (key for key in TASKS if key in there):
+    found = []
+    for name in TASKS:
         own = [row for row in rows if row["name"] == name]
+        fits = len(planned.get(name, {}).get("fits", []))
+        if not own:
+            found.append(f"{name}: no fit")
+            continue
         missing = [model for model in MODELS if all(row["model"] != model for row in own)]
         if missing:
             found.append(f"{name}: no fit of {', '.join(missing)}")
-        if planned.get(name, 0) > len(own):
-            found.append(f"{name}: {planned[name] - len(own)} of {planned[name]} planned fits")
+        if fits > len(own):
+            found.append(f"{name}: {fits - len(own)} of {fits} planned fits")
         if lost := sum(diverged(row) for row in own):
             found.append(f"{name}: {lost} of {len(own)} fits diverged and count nowhere")
         if not _at_paper_size(own[0]):
-            found.append(f"{name} at the paper's size: no fit in this folder")
+            found.append(f"{name}: the paper's size, in this folder")
+        unlike = dict.fromkeys(cell.metric for cell in reported_of(name) if not cell.compared)
+        found += [f"{name}: the {metric}, which is reported, is not measured" for metric in unlike]
     return found
 
 
-def _planned(folder: Path) -> dict[str, int]:
-    """Return how many fits config.json names for each task; nothing where there is none."""
+def _planned(folder: Path) -> dict[str, Row]:
+    """Return what config.json says of each task; nothing where there is none."""
     path = folder / "config.json"
-    if not path.exists():
-        return {}
-    tasks = json.loads(path.read_text())["tasks"]
-    return {name: len(task.get("fits", [])) for name, task in tasks.items()}
+    return dict(json.loads(path.read_text())["tasks"]) if path.exists() else {}

@@ -129,7 +129,7 @@ def beats(rows: Sequence[Row], loops: int) -> Row:
     evidence: Row = {"pairs": len(sound), "left_out": len(shared) - len(sound), "interval": None}
     evidence["mean"] = float(gains.mean()) if sound else None
     left_out = f", {len(shared) - len(sound)} left out" if len(sound) < len(shared) else ""
-    told = f"{len(sound)} pairs{left_out}"
+    told = f"{len(sound)} pair{'' if len(sound) == 1 else 's'}{left_out}"
     if sound:
         told = f"better by {gains.mean():+.3g} on average, {told}"
     if len(sound) < LEAST_SEEDS:

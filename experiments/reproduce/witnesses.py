@@ -94,8 +94,8 @@ def equivariant(task: Task) -> Checked:
 def continuous(task: Task) -> Checked:
     """Move a point across the surface on which a tree's root decides; ids have nothing between."""
     if not isinstance(task, DecisionTree):
-        words = "not looked at: between ids there is nothing on which to be continuous"
-        return False, words, {"skipped": True}
+        between = "" if task.channels else ": between ids there is nothing to be continuous on"
+        return False, f"not looked at{between}", {"skipped": True}
     questions, leaves, point = _trees(task)
     points = np.repeat(point, 2, axis=1)
     points[:, :, questions[0, 0]] = -STEP, STEP
