@@ -1,14 +1,20 @@
 """Made-up rows and pictures of a reproduction: plausible, measured by nobody."""
 
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 
 from approx.sequence_config import SequenceConfig
 from experiments.records import write_npz
 from experiments.reproduce.catalogue import TASKS
+from experiments.reproduce.figure_tables import write_figure_tables
 from experiments.tasks.edit_distance import EditDistance
 from experiments.tasks.sudoku import Sudoku
+from figures.rows import read_rows
 
-__all__ = ["LEVELS", "SIZES", "fit", "fits", "write_pictures"]
+__all__ = ["LEVELS", "SIZES", "figure_rows", "fit", "fits", "write_pictures"]
 
 SIZES = {
     "sudoku": {"box_rows": 2, "box_columns": 2, "bases": 8},
@@ -106,3 +112,19 @@ def write_pictures(folder, loops=8):
             arrays["attention"] = (weights / weights.sum(-1, keepdims=True)).astype(np.float16)
         for model in LEVELS:
             write_npz(folder / "pictures" / f"{task.key}__{model}.npz", arrays)
+
+
+@lru_cache
+def _tables():
+    """The rows of every figure of a small reproduction, read back from their files."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        write_pictures(folder, loops=2)
+        paths = write_figure_tables(folder, fits("sudoku", "edit-distance", loops=(1, 2)))
+        return {path.stem: tuple(read_rows(path)) for path in paths}
+
+
+def figure_rows(kind):
+    """Rows of one kind of figure."""
+    stem = next(stem for stem in _tables() if stem.startswith(f"{kind}__"))
+    return [dict(row) for row in _tables()[stem]]
