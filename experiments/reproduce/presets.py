@@ -23,8 +23,6 @@ from experiments.tasks.sudoku import Sudoku
 
 __all__ = ["PRESETS", "TaskPreset"]
 
-EVERY = (1, 2, 4, 8)
-
 
 def _by_key(*presets: TaskPreset) -> dict[str, TaskPreset]:
     """File presets under their task's name."""
@@ -52,27 +50,30 @@ _SMOKE = _by_key(
 
 
 # -- small: two CPU cores --------------------------------------------------------------------------
-def _small(task: Task, steps: int, *, model: dict[str, Any] | None = None, **recipe: Any) -> Any:
-    """A model of width 32 with every loop count, two seeds."""
-    config = model_of(task, width=32, heads=2, hidden=64, frequencies=16, clock=16, **(model or {}))
-    usual = {"learning_rate": 5e-3, "warmup": 50, "validation_rows": 256, "test_rows": 2000}
+def _small(task: Task, steps: int, *, injection: bool = False, **recipe: Any) -> TaskPreset:
+    """A model of width 32 at every loop count, two seeds."""
+    config = model_of(
+        task, width=32, heads=2, hidden=64, frequencies=16, clock=16, injection=injection
+    )
+    usual: dict[str, Any] = {"learning_rate": 5e-3, "warmup": 50, "test_rows": 2000}
     return TaskPreset(
         task,
         config,
         SequenceRecipe(steps=steps, **{**usual, **recipe}),
-        loops=EVERY,
+        loops=(1, 2, 4, 8),
         test_loops=(1, 2, 4, 8, 12, 16),
         seeds=2,
+        depths=(1, 2, 4),
     )
 
 
 _SMALL = _by_key(
-    _small(Sudoku(2, 2, clues=(5, 8), bases=128), 1000, model={"injection": True}, loss="every"),
-    _small(Countdown(numbers=2, max_number=20, min_target=2, max_target=40), 1000),
-    _small(LongestCommonSubsequence(size=5, letters=3), 1000),
-    _small(EditDistance(size=4, letters=3), 1000),
-    _small(DecisionTree(dims=4, depth=2, points=16), 600),
-    _small(Language(context=64), 400),
+    _small(Sudoku(2, 2, clues=(4, 6), bases=128), 1000, injection=True, loss="every"),
+    _small(Countdown(numbers=2, max_number=30, min_target=2, max_target=30), 1400),
+    _small(LongestCommonSubsequence(size=4, letters=3), 1600),
+    _small(EditDistance(size=4, letters=3), 1600),
+    _small(DecisionTree(dims=2, depth=2, points=16), 1200),
+    _small(Language(context=64), 800, batch=8),
 )
 
 

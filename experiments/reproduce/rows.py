@@ -41,7 +41,8 @@ class TrainingRows:
         self.task, self.recipe, self.seed = task, recipe, seed
         self.steps = max(1, CHUNK // recipe.batch)  # of one chunk
         self.pool = ThreadPoolExecutor(1) if ahead else None
-        self.number, self.chunk = -1, None
+        self.number = -1
+        self.chunk: Batch | None = None
         self.coming: dict[int, Future[Batch]] = {}
 
     def batch(self, step: int) -> Batch:
