@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -256,6 +256,12 @@ class SequenceModel(nn.Module):
 
 def parameter_count(config: SequenceConfig) -> int:
     """Return the number of scalars of a model of this configuration, without making them."""
+    return _count(config if config.family == "untied" else replace(config, loops=1))
+
+
+@lru_cache(maxsize=256)
+def _count(config: SequenceConfig) -> int:
+    """Count on a device that holds no numbers."""
     with torch.device("meta"):
         model = SequenceModel(config, seed=0)
     return sum(p.numel() for p in model.parameters())
