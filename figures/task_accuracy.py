@@ -16,6 +16,7 @@ from figures.style import GREY, points
 from figures.task_common import (
     METRICS,
     MODEL_STYLE,
+    NUDGE,
     diverged_handle,
     draw_diverged,
     grid_of_panels,
@@ -47,7 +48,6 @@ CHOICES = {
     "metric": tuple(METRICS),
     "model": tuple(MODEL_STYLE),
 }
-NUDGE = {"looped": 0.965, "tmlt": 1.035, "untied": 1.0}  # beside each other where they meet
 
 
 def panels(rows: Sequence[Row]) -> list[str]:

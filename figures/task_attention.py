@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
@@ -60,8 +61,8 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
 
     Notes
     -----
-    Weights are means over the heads, from 0 to the largest of all loops; a query's weights add up
-    to 1 over its row.  The framed row is where the answer is predicted.
+    Weights are means over the heads, from 0 to the largest of all loops, on a square-root scale; a
+    query's weights add up to 1 over its row.  The framed row is where the answer is predicted.
     """
     loop = panels(rows)[0] if panels(rows) else None
     _draw_loop(ax, where(rows, loop=loop), _largest(rows))
@@ -93,9 +94,8 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
 def _draw_loop(ax: Axes, rows: Sequence[Row], largest: float) -> AxesImage:
     """Draw the weights of one loop, with the row of the answer framed."""
     weights = _matrix(rows)
-    image = ax.imshow(
-        weights, cmap=COLOUR_MAP, vmin=0.0, vmax=largest, interpolation="nearest", aspect="equal"
-    )
+    scale = PowerNorm(0.5, vmin=0.0, vmax=largest)  # so that small weights show, too
+    image = ax.imshow(weights, cmap=COLOUR_MAP, norm=scale, interpolation="nearest", aspect="equal")
     for query in distinct(where(rows, asked=True), "query"):
         corner = (-0.5, float(query or 1.0) - 1.5)
         frame = Rectangle(corner, len(weights), 1, facecolor="none", edgecolor=ASKED)

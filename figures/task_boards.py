@@ -43,7 +43,7 @@ def panels(rows: Sequence[Row]) -> list[float]:
 def size(rows: Sequence[Row]) -> tuple[float, float]:
     """Return width and height in inches."""
     side, across = CELL * len(distinct(rows, "row")) + 0.35, _across(rows)
-    return max(3.6, across * side), -(-len(panels(rows)) // across) * (side + 0.2) + 0.75
+    return max(4.0, across * side), -(-len(panels(rows)) // across) * (side + 0.2) + 0.75
 
 
 def draw(ax: Axes, rows: Sequence[Row]) -> None:
@@ -119,7 +119,7 @@ def _draw_cell(ax: Axes, row: Row) -> None:
         va="center",
     )
     if not right:
-        ax.plot([x + 0.12, x + 0.88], [y + 0.88, y + 0.12], color=WRONG, linewidth=points(0.8),
+        ax.plot([x + 0.12, x + 0.88], [y + 0.88, y + 0.12], color=WRONG, linewidth=points(0.6),
                 label="_wrong")  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from figures.style import FAMILY_STYLE, GREY, LineStyle, points
 __all__ = [
     "METRICS",
     "MODEL_STYLE",
+    "NUDGE",
     "diverged_handle",
     "draw_diverged",
     "grid_of_panels",
@@ -45,6 +46,7 @@ METRICS = {
     "squared error": "squared error (lower is better)",
     "perplexity": "perplexity (lower is better)",
 }
+NUDGE = {"looped": 0.965, "tmlt": 1.035, "untied": 1.0}  # sideways, so that equal ones show
 MOST_COLUMNS = 3
 LEAST_TICKS, MOST_TICKS = 3, 9  # of a logarithmic y axis
 FLOOR = 0.02  # of the axes' height, where a fit without a number is marked

@@ -17,6 +17,7 @@ from figures.task_accuracy import panels, size
 from figures.task_common import (
     METRICS,
     MODEL_STYLE,
+    NUDGE,
     PADDING,
     diverged_handle,
     draw_diverged,
@@ -65,7 +66,8 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
 
     Notes
     -----
-    Every seed is an open mark, lines join medians.  The trained count is a vertical line; right of
+    Every seed is an open mark, lines join medians; models are set a little apart sideways.  The
+    trained count is a vertical line; right of
     it, shaded, the model runs more loops than in training.
     """
     name = panels(rows)[0] if panels(rows) else ""
@@ -108,7 +110,7 @@ def _draw_model(ax: Axes, rows: Sequence[Row], model: str) -> None:
     kept = sound(rows)
     look: dict[str, Any] = {"color": style.colour, "zorder": 3}
     ax.plot(
-        column(kept, "loops"),
+        column(kept, "loops") * NUDGE[model],
         column(kept, "value"),
         marker=style.marker,
         markerfacecolor="none",
@@ -117,5 +119,5 @@ def _draw_model(ax: Axes, rows: Sequence[Row], model: str) -> None:
         **look,
     )
     band = band_over_seeds(kept, x="loops")
-    ax.plot(band.x, band.median, linewidth=points(style.width), label=words, **look)
+    ax.plot(band.x * NUDGE[model], band.median, linewidth=points(style.width), label=words, **look)
     draw_diverged(ax, rows, style.colour)

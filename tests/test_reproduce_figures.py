@@ -11,7 +11,14 @@ from experiments.records import write_npz
 from experiments.reproduce.figure_tables import shown_loops, size_in_words, write_figure_tables
 from experiments.tasks.edit_distance import EditDistance
 from experiments.tasks.sudoku import Sudoku
-from figures import task_accuracy, task_attention, task_boards, task_test_loops, task_training
+from figures import (
+    task_accuracy,
+    task_attention,
+    task_boards,
+    task_common,
+    task_test_loops,
+    task_training,
+)
 from figures.drawing import KINDS, make_figure
 from figures.rows import read_rows, where
 from figures.style import FAMILY_STYLE
@@ -96,7 +103,7 @@ def test_seeds_are_points_and_medians_a_line(tmp_path):
     figure = accuracy_axes(tmp_path, fit_rows({1: (0.1, 0.3, 0.2), 4: (0.6, 0.5, 0.9)}))
     (ax,) = figure.axes
     seeds, middle = line(ax, "_seeds of TMLT"), line(ax, "TMLT")
-    nudge = task_accuracy.NUDGE["tmlt"]
+    nudge = task_common.NUDGE["tmlt"]
     assert sorted(seeds.get_ydata()) == [0.1, 0.2, 0.3, 0.5, 0.6, 0.9]
     assert data(middle) == [(nudge, 0.2), (4 * nudge, 0.6)]
     assert middle.get_color() == FAMILY_STYLE["tmlt"].colour
@@ -167,7 +174,8 @@ def test_the_trained_count_is_marked_and_what_is_beyond_is_shaded(tmp_path):
     assert set(line(ax, "_trained").get_xdata()) == {8.0}
     (beyond,) = [patch for patch in ax.patches if patch.get_label() == "_beyond"]
     assert beyond.get_x() == 8.0
-    assert [x for x, _ in data(line(ax, "Looped"))] == [1, 2, 4, 8, 16]
+    nudge = task_common.NUDGE["looped"]
+    assert [x / nudge for x, _ in data(line(ax, "Looped"))] == pytest.approx([1, 2, 4, 8, 16])
     assert len(line(ax, "_seeds of Looped").get_xdata()) == 10
 
 

@@ -163,6 +163,12 @@ def with_values(table, name="lcs", model="looped"):
         ({1: (0.1, 0.5), 2: (0.3, 0.4), 4: (0.4, 0.6)}, "not clear"),  # the ends overlap
         ({1: (0.1, 0.2), 2: (0.7, 0.8), 4: (0.3, 0.4), 8: (0.31, 0.41)}, "not clear"),  # no trend
         ({1: (0.1, 0.6), 2: (0.5, 0.55), 4: (0.7, 0.5)}, "not clear"),  # one seed falls
+        (
+            {1: (0.1,) * 3, 2: (0.9, 0.2, 0.2), 4: (0.8, 0.3, 0.3), 8: (0.7, 0.4, 0.4)}
+            | {16: (0.3, 0.5, 0.5)},
+            "not clear",  # one seed has no trend
+        ),
+        ({1: (0.9, 0.1), 2: (0.5, 0.11), 4: (0.1, 0.12)}, "not clear"),  # one seed rises
         ({1: (0.0, 0.0), 2: (0.0, 0.0), 4: (0.0, 0.0)}, "not clear"),
         ({1: (0.1,), 2: (0.3,), 4: (0.5,)}, "not clear"),  # one seed
         ({1: (0.1, 0.2), 2: (0.3, 0.4)}, "not clear"),  # two loop counts
@@ -242,6 +248,7 @@ def test_every_task_fails_a_hypothesis_and_says_which(key):
     found = silence(setting(key))
     assert found["verdict"] == "not testable"
     assert found["tokens"] == task_of(key, SIZES[key]).length
+    assert found["dim"] == (4 if key == "decision-tree" else 1)
     assert found["delta"] is None
     assert f"loops > tokens={found['tokens']}, got 8" in found["sentence"]
     json.dumps(found, allow_nan=False)
@@ -299,7 +306,7 @@ class Copy(Task):
 
     def sample(self, split, seed, count):
         x = np.random.default_rng(0).random((count, 3, 1)) * self.factor
-        return Batch(x, self.oracle(x), np.ones((count, 3), bool))
+        return Batch(x, self.oracle(x).copy(), np.ones((count, 3), bool))
 
     def oracle(self, inputs):
         return inputs[:, :, 0]
@@ -370,6 +377,15 @@ def test_a_task_that_is_equivariant_is_not_refuted():
     assert not on_the_cube(Copy(2.0), 0)[0]
 
 
+def test_only_counted_positions_decide_whether_the_target_is_a_function(monkeypatch):
+    batch = Copy().sample("test", 0, 4)
+    batch.targets[:, 0] = 9.0
+    monkeypatch.setattr(Copy, "sample", lambda self, split, seed, count: batch)
+    assert not is_function(Copy())[0]
+    batch.mask[:, 0] = False
+    assert is_function(Copy())[0]
+
+
 def test_an_oracle_that_disagrees_refutes_that_the_target_is_a_function(monkeypatch):
     assert is_function(Sudoku(**SIZES["sudoku"]))[0]
     monkeypatch.setattr(Sudoku, "oracle", lambda self, inputs: np.zeros_like(inputs))
@@ -389,7 +405,8 @@ def test_what_was_not_looked_at_says_so():
     found = words(hypotheses(setting("language")))
     for claim in ("target is continuous", "target is permutation-equivariant"):
         assert found[claim].evidence == {"skipped": True}
-    assert "2 not looked at" in silence(setting("language"))["sentence"]
+    told = silence(setting("language"))["sentence"]
+    assert told.startswith("6 of 8 hypotheses fail, 2 not looked at; ")
 
 
 # the report
@@ -417,6 +434,11 @@ def test_at_another_size_the_column_reported_stays_empty(small):
     assert text.count("Reported for another size") == 2
     assert "| looped | 8 | 1,000 | 44.5 [43.3 to 45.6] | 2 |  | 80 | cpu, 1 thread |" in text
     assert " | 1 (1 diverged) |  | 10 |" in text
+
+
+def test_a_known_loop_count_at_another_size_is_not_compared(tmp_path):
+    report = write_report(tmp_path, [fit("lcs", "looped", 100, 0, preset="paper")])
+    assert report["tasks"][0]["table"][0]["reported"] is None
 
 
 def test_what_was_not_run_is_listed(small):
