@@ -62,7 +62,9 @@ def add_reproduce(commands: Commands) -> None:
     reproduce.add_argument("--seeds", type=int, help="number of seeds")
     reproduce.add_argument("--model", nargs="+", choices=MODELS, help="some of the models")
     reproduce.add_argument("--out", type=Path, help="folder (default: runs/reproduce-PRESET)")
-    reproduce.add_argument("--device", choices=["cpu", "cuda"], help="(default: cpu)")
+    reproduce.add_argument(
+        "--device", choices=["cpu", "cuda"], help="where to train (default: cpu)"
+    )
     reproduce.add_argument(
         "--processes", type=int, help="workers (default: one per core, or one on a GPU)"
     )
@@ -125,6 +127,7 @@ def _run(
     from experiments.reproduce.report import write_report
     from experiments.reproduce.study import ReproduceStudy
     from experiments.study import run_study
+    from experiments.tasks.language import Language
 
     device = options.device or "cpu"
     if device == "cuda":
@@ -132,6 +135,9 @@ def _run(
 
         if not torch.cuda.is_available():
             raise ValueError("`device` is cuda but torch sees no GPU; take --device cpu")
+    for preset in presets.values():
+        if isinstance(preset.task, Language):
+            preset.task.sample("test", 0, 1)  # a text that is not there fails before any work
     processes = options.processes or (1 if device == "cuda" else default_processes())
     with exclusive(folder):
         study = ReproduceStudy(presets, options.preset, folder, device)

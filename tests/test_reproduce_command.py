@@ -20,7 +20,7 @@ SMOKE = PRESETS["smoke"]
 FIELDS = {
     *("kind", "name", "preset", "model", "loops", "seed", "parameters", "metric", "value"),
     *("test_rows", "test_loops", "at_test_loops", "curve_step", "curve_loss", "curve_value"),
-    *("diverged_at", "steps", "batch", "seconds", "device", "torch", "sizes", "model_config"),
+    *("diverged_at", "steps", "batch", "device", "torch", "sizes", "model_config"),
 }
 PUBLISHED = {  # task -> T, width, heads, loops, steps, untied depth
     "sudoku": (81, 256, 4, (32,), 156_250, 6),
@@ -77,7 +77,7 @@ def test_smoke_ends_with_rows_pictures_and_a_report_and_resumes(tmp_path, said, 
         ("edit-distance", model, loops, 0) for model in ("tmlt", "untied") for loops in (1, 2)
     }
     for (_, model, loops, _), row in rows.items():
-        assert row.keys() >= FIELDS - {"seconds"}
+        assert row.keys() >= FIELDS
         assert (row["kind"], row["diverged_at"], row["device"]) == ("fit", -1, "cpu, 1 thread")
         assert row["test_loops"] == ([] if model == "untied" else [1, 2, 3])
         assert len(row["at_test_loops"]) == len(row["test_loops"])
@@ -91,6 +91,7 @@ def test_smoke_ends_with_rows_pictures_and_a_report_and_resumes(tmp_path, said, 
         assert set(found.files) == {"inputs", "targets", "mask", "predictions", "attention"}
     assert not list((tmp_path / "checkpoints").glob("*"))
     before = (tmp_path / "rows.jsonl").read_bytes()
+    assert all(json.loads(line)["seconds"] > 0 for line in before.splitlines())
     code, out, err = said(*arguments, "--json")
     assert code == 0
     assert f"resuming {tmp_path}: 4 of 4 fits are done" in err
@@ -204,6 +205,17 @@ def test_cuda_without_a_gpu_is_refused(tmp_path, said, monkeypatch):
     folder = tmp_path / "x"
     code, _, err = said("reproduce", "lcs", "--device", "cuda", "--out", folder)
     assert (code, "`device` is cuda but torch sees no GPU" in err) == (2, True)
+    assert not folder.exists()
+
+
+def test_a_missing_text_is_told_before_any_work(tmp_path, said, monkeypatch):
+    missing = replace(SMOKE["language"].task, source=str(tmp_path / "none.txt"))
+    wanted = {**SMOKE, "language": replace(SMOKE["language"], task=missing)}
+    monkeypatch.setitem(PRESETS, "smoke", wanted)
+    folder = tmp_path / "x"
+    code, _, err = said("reproduce", "all", "--preset", "smoke", "--out", folder)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "none.txt" in err
     assert not folder.exists()
 
 

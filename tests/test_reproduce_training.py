@@ -110,7 +110,8 @@ def test_rows_are_a_function_of_seed_and_step(monkeypatch):
     ahead = TrainingRows(EDIT, replace(RECIPE, steps=8), 5, ahead=True)
     assert all((ahead.batch(step).inputs == first[step]).all() for step in range(8))
     ahead.close()
-    assert len({step.tobytes() for step in first}) == 8
+    assert {step.shape for step in first} == {(RECIPE.batch, EDIT.length)}
+    assert len({row.tobytes() for step in first for row in step}) > 60  # of 64, hardly one twice
     assert (TrainingRows(EDIT, RECIPE, 6).batch(0).inputs != first[0]).any()
 
 
@@ -150,9 +151,10 @@ def test_the_loss_is_over_the_positions_that_count(key):
 
 @every_task
 def test_one_run_measures_every_loop_count(key, monkeypatch):
-    monkeypatch.setattr("experiments.reproduce.measure.PART", 7)
     task = SMALL[key]
     model = SequenceModel(tiny(task), seed=0)
+    numbers = 7 * task.length * model.config.predicted  # those of 7 rows
+    monkeypatch.setattr("experiments.reproduce.measure.NUMBERS", numbers)
     rows = task.sample("test", 9, 20)
     found = measured(model, task, rows, (1, 3), CPU)
     for loops in (1, 3):

@@ -17,7 +17,8 @@ from experiments.tasks.language import perplexity
 __all__ = ["TEST", "VALIDATION", "criterion", "inputs_of", "measured", "precision"]
 
 VALIDATION, TEST = 0, 1  # first seeds of the held-out rows: of the curve, and of the final test
-PART = 256  # rows measured together
+PART = 256  # rows measured together, fewer where their predictions are more than
+NUMBERS = 1 << 28
 Array = NDArray[np.generic]
 
 
@@ -27,11 +28,12 @@ def criterion(task: Task, batch: Batch, device: torch.device) -> Callable[[Tenso
     Cross-entropy with the target ids, or the squared error of the one number predicted.
     """
     places = np.flatnonzero(batch.mask)
-    index = torch.from_numpy(places).to(device)
+    index = None if batch.mask.all() else torch.from_numpy(places).to(device)
     wanted = torch.from_numpy(batch.targets.reshape(-1)[places]).to(device)
 
     def loss(out: Tensor) -> Tensor:
-        found = out.flatten(0, 1).index_select(0, index).float()
+        found = out.flatten(0, 1)
+        found = (found if index is None else found.index_select(0, index)).float()
         if task.metric == "squared error":
             return F.mse_loss(found[:, 0], wanted)
         return F.cross_entropy(found, wanted)
@@ -68,8 +70,9 @@ def measured(
     dict from loop count to the mean accuracy or squared error of a row, or the perplexity
     """
     scores: dict[int, list[NDArray[np.float64]]] = {count: [] for count in loops}
-    for start in range(0, len(rows), PART):
-        part = slice(start, start + PART)
+    size = max(1, min(PART, NUMBERS // (task.length * model.config.predicted)))
+    for start in range(0, len(rows), size):
+        part = slice(start, start + size)
         batch = Batch(rows.inputs[part], rows.targets[part], rows.mask[part])
         for count, outputs in _outputs(model, task, batch, set(loops), device).items():
             scores[count].append(_scored(task, outputs, batch))
