@@ -46,7 +46,7 @@ def panels(rows: Sequence[Row]) -> list[float]:
 def size(rows: Sequence[Row]) -> tuple[float, float]:
     """Return width and height in inches."""
     count = max(1, len(panels(rows)))
-    return PANEL * min(MOST_COLUMNS, count) + 0.7, PANEL * -(-count // MOST_COLUMNS) + 0.6
+    return PANEL * _across(count) + 0.7, PANEL * -(-count // _across(count)) + 0.6
 
 
 def draw(ax: Axes, rows: Sequence[Row]) -> None:
@@ -71,17 +71,17 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
 def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     """Draw one panel a loop, on one colour scale."""
     loops: list[float | None] = [*panels(rows)] or [None]
-    across = min(MOST_COLUMNS, len(loops))
+    across = _across(len(loops))
     grid = figure.subplots(-(-len(loops) // across), across, squeeze=False)
     image = None
-    for ax, loop in zip(grid.ravel(), loops, strict=False):
+    for place, (ax, loop) in enumerate(zip(grid.ravel(), loops, strict=False)):
         image = _draw_loop(ax, where(rows, loop=loop), _largest(rows))
+        if place + across >= len(loops):  # nothing below
+            ax.set_xlabel("token attended to")
     for ax in grid.ravel()[len(loops) :]:
         ax.set_visible(False)
     for ax in grid[:, 0]:
         ax.set_ylabel("token that attends")
-    for ax in grid[-1]:
-        ax.set_xlabel("token attended to")
     first: Row = rows[0] if rows else {}
     name, heads = str(first.get("name") or ""), first.get("heads")
     model = MODEL_STYLE[str(first["model"])][1].partition(",")[0] if rows else ""
@@ -89,6 +89,11 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     if image is not None:
         label = f"attention weight, mean of {heads:g} heads" if heads else "attention weight"
         figure.colorbar(image, ax=grid.ravel().tolist(), label=label, shrink=0.7)
+
+
+def _across(count: int) -> int:
+    """How many panels stand side by side: four make a square."""
+    return 2 if count == 4 else min(MOST_COLUMNS, count)
 
 
 def _draw_loop(ax: Axes, rows: Sequence[Row], largest: float) -> AxesImage:

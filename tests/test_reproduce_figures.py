@@ -151,14 +151,19 @@ def test_reported_numbers_are_dashed_and_labelled(tmp_path):
     assert not lines(plain, "_reported")
 
 
+def test_tasks_come_in_their_usual_order_whatever_the_order_of_rows(tmp_path):
+    found = tables(tmp_path, fits("sudoku", "lcs", "language")[::-1])["task-accuracy__all"]
+    assert task_accuracy.panels(found) == ["sudoku", "lcs", "language"]
+
+
 def test_each_task_has_a_panel_and_errors_a_logarithmic_axis(tmp_path):
-    axes = accuracy_axes(tmp_path, fits("sudoku", "decision-tree", "lcs", "language")).axes
+    axes = accuracy_axes(tmp_path, fits("sudoku", "lcs", "decision-tree", "language")).axes
     shown = [ax for ax in axes if ax.get_visible()]
     assert [ax.get_title().partition(" (")[0] for ax in shown] == [
-        *("sudoku", "decision-tree", "lcs", "language")
+        *("sudoku", "lcs", "decision-tree", "language")
     ]
-    assert [ax.get_yscale() for ax in shown] == ["linear", "log", "linear", "log"]
-    assert "lower is better" in shown[1].get_ylabel()
+    assert [ax.get_yscale() for ax in shown] == ["linear", "linear", "log", "log"]
+    assert "lower is better" in shown[2].get_ylabel()
     for ax in shown:
         low, high = ax.get_ylim()
         assert sum(low <= tick <= high for tick in ax.get_yticks()) >= 3

@@ -120,7 +120,7 @@ def test_diverged_fits_are_counted_and_averaged_nowhere():
 
 
 def test_cells_come_model_after_model_with_parameters_time_and_device():
-    found = cells(fits("lcs"))
+    found = cells(fits("lcs")[::-1])
     assert [(c["model"], c["loops"]) for c in found[:5]] == [
         *(("looped", r) for r in (1, 2, 4, 8)),
         ("tmlt", 1),

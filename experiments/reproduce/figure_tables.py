@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.figure_rows import write_rows
-from experiments.reproduce.catalogue import MODELS, task_of
+from experiments.reproduce.catalogue import MODELS, TASKS, task_of
 from experiments.reproduce.reported import reported_of
 from experiments.reproduce.summary import diverged
 from experiments.tasks.sudoku import Sudoku
@@ -39,6 +39,8 @@ def write_figure_tables(folder: Path, rows: Sequence[Row]) -> list[Path]:
     rows : sequence of dict
         Fits.
     """
+    order = list(TASKS)
+    rows = sorted(rows, key=lambda row: order.index(row["name"]))
     names = list(dict.fromkeys(row["name"] for row in rows))
     tables = [
         ("task-accuracy", "all", _accuracy_rows(rows)),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from experiments.eta_statistics import CONFIDENCE, LEAST_SEEDS, RESAMPLES, within_level_rank
+from experiments.reproduce.catalogue import MODELS
 from theory.seed_intervals import linear_interval
 
 __all__ = ["RULES", "beats", "cells", "diverged", "rises", "spread", "test_loop_cells"]
@@ -167,10 +168,9 @@ def _rank(loops: Sequence[int], values: Sequence[float]) -> float | None:
 
 
 def _keys(rows: Sequence[Row], *names: str) -> list[tuple[Any, ...]]:
-    """Return the distinct values of some fields, models in order of appearance, numbers rising."""
-    found = list(dict.fromkeys(tuple(row[name] for name in names) for row in rows))
-    order = [key[0] for key in found]
-    return sorted(found, key=lambda key: (order.index(key[0]), *key[1:]))
+    """Return the distinct values of some fields, models in their usual order, numbers rising."""
+    found = {tuple(row[name] for name in names) for row in rows}
+    return sorted(found, key=lambda key: (list(MODELS).index(key[0]), *key[1:]))
 
 
 def _finite(value: float | None) -> bool:
