@@ -78,9 +78,15 @@ def test_every_fit_is_a_row_and_nothing_is_reported_for_small_sizes(tmp_path):
     assert [row["value"] for row in found] == [row["value"] for row in rows]
 
 
-def test_reported_rows_come_with_the_preset_paper_only(tmp_path):
-    found = tables(tmp_path, [fit("language", "tmlt", 24, 0, preset="paper")])
-    reported = where(found["task-accuracy__all"], curve="reported")
+def test_reported_rows_come_with_the_preset_and_the_sizes_of_the_paper_only(tmp_path):
+    def reported_rows(**changes):
+        found = tables(tmp_path, [fit("language", "tmlt", 24, 0, **changes)])
+        return where(found["task-accuracy__all"], curve="reported")
+
+    sizes = {"source": "wikitext-103", "context": 1024}
+    assert not reported_rows(preset="paper")
+    assert not reported_rows(preset="medium", sizes=sizes)
+    reported = reported_rows(preset="paper", sizes=sizes)
     assert [(r["model"], r["loops"], r["value"]) for r in reported] == [
         ("untied", 12, 20.5),
         ("looped", 24, 20.6),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from experiments.figure_rows import write_rows
 from experiments.reproduce.catalogue import MODELS, TASKS, task_of
+from experiments.reproduce.paper_size import at_paper_size
 from experiments.reproduce.reported import reported_of
 from experiments.reproduce.summary import diverged
 from experiments.tasks.sudoku import Sudoku
@@ -92,7 +93,9 @@ def _accuracy_rows(rows: Sequence[Row]) -> list[Row]:
         _common(row) | {"curve": "fit", "value": row["value"], "diverged": diverged(row)}
         for row in rows
     ]
-    at_paper = dict.fromkeys(row["name"] for row in rows if row["preset"] == "paper")
+    at_paper = dict.fromkeys(
+        row["name"] for row in rows if row["preset"] == "paper" and at_paper_size(row)
+    )
     same = {row["name"]: {k: _common(row)[k] for k in ("metric", "detail")} for row in rows}
     table += [
         {"curve": "reported", "name": name, **same[name], "model": cell.model}

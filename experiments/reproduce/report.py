@@ -12,6 +12,7 @@ from experiments.records import write_atomically
 from experiments.reproduce.catalogue import MODELS, TASKS, task_of
 from experiments.reproduce.figure_tables import write_figure_tables
 from experiments.reproduce.page import markdown
+from experiments.reproduce.paper_size import at_paper_size
 from experiments.reproduce.presets import PRESETS
 from experiments.reproduce.reported import SOURCE, reported_cell, reported_of
 from experiments.reproduce.silence import Setting, silence
@@ -20,7 +21,6 @@ from experiments.reproduce.summary import beats, cells, diverged, rises, test_lo
 __all__ = ["write_report"]
 
 Row = dict[str, Any]
-NOT_SIZES = {"bases", "path", "cache", "download", "held_out"}  # where rows come from
 
 
 def write_report(folder: Path, rows: Sequence[Row]) -> Row:
@@ -68,7 +68,7 @@ def write_report(folder: Path, rows: Sequence[Row]) -> Row:
 def _task_part(rows: Sequence[Row]) -> Row:
     """Everything about one task."""
     name = rows[0]["name"]
-    at_size = _at_paper_size(rows[0])
+    at_size = at_paper_size(rows[0])
     table = cells(rows)
     for cell in table:
         reported = reported_cell(name, cell["model"], cell["loops"]) if at_size else None
@@ -90,17 +90,6 @@ def _task_part(rows: Sequence[Row]) -> Row:
         + [beats(rows, loops) for loops in sorted(set.intersection(*shared))],
         "silence": {"here": silence(_setting_of(rows)), "paper": silence(_paper_setting(name))},
     }
-
-
-def _at_paper_size(row: Row) -> bool:
-    """Tell whether a fit's task has the sizes of the paper's preset."""
-    return _sizes(row["sizes"]) == _sizes(PRESETS["paper"][row["name"]].task.as_dict())
-
-
-def _sizes(sizes: Mapping[str, Any]) -> Row:
-    """Return the sizes proper, as they come back from JSON."""
-    kept = {name: value for name, value in sizes.items() if name not in NOT_SIZES}
-    return dict(json.loads(json.dumps(kept)))
 
 
 def _setting_of(rows: Sequence[Row]) -> Setting:
@@ -133,7 +122,7 @@ def _not_run(planned: Mapping[str, Row], rows: Sequence[Row]) -> list[str]:
             found.append(f"{name}: {fits - len(own)} of {fits} planned fits")
         if lost := sum(diverged(row) for row in own):
             found.append(f"{name}: {lost} of {len(own)} fits diverged and count nowhere")
-        if not _at_paper_size(own[0]):
+        if not at_paper_size(own[0]):
             found.append(f"{name}: the paper's size, in this folder")
         unlike = dict.fromkeys(cell.metric for cell in reported_of(name) if not cell.compared)
         found += [f"{name}: the {metric}, which is reported, is not measured" for metric in unlike]
