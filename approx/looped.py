@@ -19,15 +19,25 @@ residuals are ours, the theory has neither.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from approx.parts import (
+    ACTIVATIONS,
+    EPS,
+    FAMILIES,
+    Draw,
+    Family,
+    add_block,
+    add_clock,
+    check_block,
+    modulation,
+    sinusoids,
+)
 from theory.notation import check_dim, check_loops
 
 __all__ = [
@@ -40,12 +50,6 @@ __all__ = [
     "parameter_count",
     "sinusoids",
 ]
-
-Family = Literal["lt", "tmlt", "untied"]
-FAMILIES: tuple[Family, ...] = get_args(Family)
-Activation = Callable[[Tensor], Tensor]
-ACTIVATIONS: dict[str, Activation] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
-EPS = 1e-6  # inside the root of the RMS norm, for every dtype alike
 
 
 @dataclass(frozen=True)
@@ -92,42 +96,11 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_dim(self.dim)
-        for name in ("width", "heads", "hidden", "blocks", "frequencies", "clock"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be an integer >= 1, got {getattr(self, name)}")
-        if self.width % self.heads:
-            raise ValueError(
-                f"`heads` must divide width={self.width}, got {self.heads}; take 1 or 2"
-            )
-        if self.family not in FAMILIES:
-            raise ValueError(f"`family` must be one of {', '.join(FAMILIES)}, got {self.family!r}")
-        if self.blocks > 1 and self.family != "untied":
-            raise ValueError(
-                f"`blocks` must be 1 for a weight-tied model, got {self.blocks}; "
-                "use family='untied' for one block per loop"
-            )
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"`activation` must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}"
-            )
-        if self.norm not in ("rms", "none"):
-            raise ValueError(f"`norm` must be rms or none, got {self.norm!r}")
-        if self.frequencies % 2:
-            raise ValueError(
-                f"`frequencies` must be even (cosines and sines), got {self.frequencies}"
-            )
+        check_block(self)
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary; ``ModelConfig(**d)`` inverts it."""
         return asdict(self)
-
-
-def sinusoids(loops: int, frequencies: int, *, period: float = 10_000.0) -> Tensor:
-    """Return cosines then sines of t = 0..loops-1, shape (loops, frequencies), float64."""
-    half = frequencies // 2
-    rate = torch.exp(-math.log(period) * torch.arange(half, dtype=torch.float64) / half)
-    angle = torch.arange(loops, dtype=torch.float64)[:, None] * rate
-    return torch.cat([angle.cos(), angle.sin()], dim=1)
 
 
 class LoopedTransformer(nn.Module):
@@ -140,49 +113,30 @@ class LoopedTransformer(nn.Module):
         Seed of the initial weights; None draws a fresh one.
     """
 
+    qkv: Tensor
+    out: Tensor
+    up: Tensor
+    up_bias: Tensor
+    down: Tensor
+    down_bias: Tensor
+
     def __init__(self, config: ModelConfig, *, seed: int | None = None) -> None:
         super().__init__()
         self.config = config
-        c, L = config, config.blocks
-        generator = torch.Generator()
-        if seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(seed)
-
-        def weight(*shape: int, gain: float = 1.0) -> nn.Parameter:
-            std = gain / math.sqrt(shape[-1])
-            return nn.Parameter(torch.randn(*shape, generator=generator) * std)
-
-        def zeros(*shape: int) -> nn.Parameter:
-            return nn.Parameter(torch.zeros(*shape))
-
-        self.embed = weight(c.width, c.dim)  # L1
-        self.embed_bias = nn.Parameter(torch.rand(c.width, generator=generator) - 0.5)
-        self.qkv = weight(L, 3 * c.width, c.width)
-        self.out = weight(L, c.width, c.width)
-        self.up = weight(L, c.hidden, c.width, gain=math.sqrt(2.0))
-        self.up_bias = nn.Parameter(torch.rand(L, c.hidden, generator=generator) - 0.5)
-        self.down = weight(L, c.width, c.hidden)
-        self.down_bias = zeros(L, c.width)
-        self.read = weight(c.dim, c.width)  # L2
-        self.read_bias = zeros(c.dim)
-        self.eta_row = nn.Parameter(torch.ones(L, 4, c.width))
+        c, draw = config, Draw(seed)
+        self.embed = draw.weight(c.width, c.dim)  # L1
+        self.embed_bias = draw.uniform(c.width)
+        add_block(self, c, draw)
+        self.read = draw.weight(c.dim, c.width)  # L2
+        self.read_bias = draw.zeros(c.dim)
+        self.eta_row = nn.Parameter(torch.ones(c.blocks, 4, c.width))
         if c.positions:
-            self.position = weight(c.width, c.positions)
-        if c.family == "tmlt":
-            self.clock_in = weight(c.clock, c.frequencies)
-            self.clock_bias = zeros(c.clock)
-            self.clock_out = zeros(4 * c.width, c.clock)
+            self.position = draw.weight(c.width, c.positions)
+        add_clock(self, c, draw)
 
     def eta(self, loops: int) -> Tensor:
         """Return the modulation eta, shape (loops, 4, D): scale, gate, scale, gate per loop."""
-        eta = self.eta_row.expand(loops, -1, -1)
-        if self.config.family == "tmlt":
-            wave = sinusoids(loops, self.config.frequencies).to(eta)
-            hidden = F.silu(wave @ self.clock_in.mT + self.clock_bias)
-            eta = eta + (hidden @ self.clock_out.mT).view(loops, 4, self.config.width)
-        return eta * eta.new_tensor([1.0, self.config.gate, 1.0, self.config.gate])[:, None]
+        return modulation(self, self.config, loops)
 
     def forward(self, x: Tensor, loops: int, eta: Tensor | None = None) -> Tensor:
         """Map (B, N, d) to (B, N, d) with ``loops`` applications of the block.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from experiments.command_bound import add_bound
 from experiments.command_moduli import add_moduli
+from experiments.command_reproduce import add_reproduce
 from experiments.command_verify import add_verify
 from experiments.options import Parser, add_command, add_json, add_style
 from experiments.parsers import add_claims, add_construct, add_eta, add_learned
@@ -49,6 +50,7 @@ def _parser() -> Parser:
     add_verify(commands)
     add_learned(commands)
     add_eta(commands)
+    add_reproduce(commands)
     add_claims(commands)
 
     figures = add_command(

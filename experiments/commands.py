@@ -21,6 +21,7 @@ __all__ = [
     "figures",
     "learned",
     "moduli",
+    "reproduce",
     "targets",
     "verify",
 ]
@@ -86,6 +87,13 @@ def eta(options: Namespace) -> int:
     from experiments.command_eta import run_eta_command
 
     return run_eta_command(options)
+
+
+def reproduce(options: Namespace) -> int:
+    """Train the paper's tasks again, resume if need be, and report."""
+    from experiments.command_reproduce import run_reproduce
+
+    return run_reproduce(options)
 
 
 def learned(options: Namespace) -> int:

@@ -38,6 +38,11 @@ COLUMNS = {
     ),
     "learned-moduli": ("kind delta family loops seed value lower upper target latex tokens dim p"),
     "stages": ("panel name token loop position height used grid stage target latex tokens dim p"),
+    "task-accuracy": "curve name detail metric model loops seed value diverged",
+    "task-test-loops": "name detail metric model trained loops seed value diverged",
+    "task-training": "name detail metric model loops seed step value diverged",
+    "task-boards": "name model loops loop row column digit given right box_rows box_columns",
+    "task-attention": ("name model loops loop query key weight query_word key_word asked heads"),
 }
 BOUND_LABELS = {
     "increments": ("lt", "explicit inequality, increments"),

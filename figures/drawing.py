@@ -20,6 +20,11 @@ import figures.learned_moduli as learned_moduli
 import figures.memorisers as memorisers
 import figures.moduli as moduli
 import figures.stages as stages
+import figures.task_accuracy as task_accuracy
+import figures.task_attention as task_attention
+import figures.task_boards as task_boards
+import figures.task_test_loops as task_test_loops
+import figures.task_training as task_training
 import figures.training_curves as training_curves
 from figures.rows import Row, check_columns, read_rows
 from figures.style import STYLES
@@ -77,6 +82,11 @@ def _panelled(module: Any) -> FigureKind:
     )
 
 
+def _sized(module: Any) -> FigureKind:
+    """Kind of a module that says how large its figure is."""
+    return FigureKind(module.COLUMNS, module.CHOICES, module.size, module.draw_all)
+
+
 KINDS: dict[str, FigureKind] = {
     "error-against-loops": _single(error_against_loops),
     "moduli": _single(moduli),
@@ -87,6 +97,11 @@ KINDS: dict[str, FigureKind] = {
     "learned-moduli": _panelled(learned_moduli),
     "eta-gain": _panelled(eta_gain),
     "stages": FigureKind(stages.COLUMNS, stages.CHOICES, lambda rows: stages.SIZE, stages.draw_all),
+    "task-accuracy": _sized(task_accuracy),
+    "task-test-loops": _sized(task_test_loops),
+    "task-training": _panelled(task_training),
+    "task-boards": _sized(task_boards),
+    "task-attention": _sized(task_attention),
 }
 
 

@@ -59,8 +59,18 @@ NUMBERS = {
     "p": 1.0,
     "share": -math.inf,
     "modulus_sum": 0.0,
+    "trained": 1.0,
+    "row": 1.0,
+    "column": 1.0,
+    "digit": 0.0,
+    "box_rows": 1.0,
+    "box_columns": 1.0,
+    "query": 1.0,
+    "key": 1.0,
+    "weight": 0.0,
+    "heads": 1.0,
 }
-FLAGS = frozenset({"chosen", "used", "refused"})
+FLAGS = frozenset({"chosen", "used", "refused", "diverged", "given", "right", "asked"})
 TRUE, FALSE = ("1", "true", "yes"), ("0", "false", "no")
 
 

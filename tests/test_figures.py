@@ -6,6 +6,7 @@ import math
 import random
 import subprocess
 import sys
+from functools import partial
 
 import matplotlib
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from cases.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
 from cases.eta_rows import figure_rows as eta_rows
 from cases.learned_rows import figure_rows as learned_rows
+from cases.reproduce_rows import figure_rows as task_rows
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_rgb
 
@@ -103,6 +105,11 @@ CASES = {
     "stages": stage_rows,
     "eta-gain": eta_rows,
     "learned-moduli": learned_rows,
+    "task-accuracy": partial(task_rows, "task-accuracy"),
+    "task-test-loops": partial(task_rows, "task-test-loops"),
+    "task-training": partial(task_rows, "task-training"),
+    "task-boards": partial(task_rows, "task-boards"),
+    "task-attention": partial(task_rows, "task-attention"),
 }
 
 

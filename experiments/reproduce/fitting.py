@@ -1,0 +1,126 @@
+"""What the workers of a reproduction do: one model on one task, to one row and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from approx.sequence import SequenceConfig, SequenceModel
+from experiments.records import write_npz
+from experiments.reproduce.catalogue import task_of
+from experiments.reproduce.measure import TEST, inputs_of, measured, precision
+from experiments.reproduce.recipe import SequenceRecipe
+from experiments.reproduce.trainer import Trainer
+from experiments.tasks.base import Task
+
+__all__ = ["checkpoint_of", "fit_row", "picture_of"]
+
+DRAWN = 4  # rows of a picture
+Row = dict[str, Any]
+
+
+def checkpoint_of(folder: Path, key: str) -> Path:
+    """Return the file that keeps an unfinished fit."""
+    return folder / "checkpoints" / f"{key}.npz"
+
+
+def picture_of(folder: Path, name: str, model: str) -> Path:
+    """Return the file with what every loop of a model does to a few test rows."""
+    return folder / "pictures" / f"{name}__{model}.npz"
+
+
+def fit_row(
+    report: Callable[[float], None],
+    *,
+    name: str,
+    sizes: Row,
+    preset: str,
+    model: str,
+    model_config: Row,
+    recipe: Row,
+    test_loops: list[int],
+    seed: int,
+    device: str,
+    picture: bool,
+    key: str,
+    folder: str,
+) -> list[Row]:
+    """Train one model, test it at its own and at other loop counts, and return one row.
+
+    The checkpoint stays until the row is stored.
+    """
+    task, plan = task_of(name, sizes), SequenceRecipe(**recipe)
+    config = SequenceConfig(**model_config)
+    trainer = Trainer(task, config, plan, seed=seed, device=device)
+    curve = trainer.run(
+        checkpoint=checkpoint_of(Path(folder), key), progress=lambda part: report(0.97 * part)
+    )
+    test = task.sample("test", (TEST,), plan.test_rows)
+    others = [] if model == "untied" else sorted(test_loops)
+    counts = sorted({config.loops, *others})
+    found = measured(trainer.model, task, test, counts, trainer.device)
+    if picture:
+        path = picture_of(Path(folder), name, model)
+        write_npz(path, _picture(trainer.model, task, trainer.device))
+    return [
+        {
+            "kind": "fit",
+            "name": name,
+            "preset": preset,
+            "model": model,
+            "loops": config.loops,
+            "seed": seed,
+            "parameters": sum(p.numel() for p in trainer.model.parameters()),
+            "metric": task.metric,
+            "value": found[config.loops],
+            "test_rows": plan.test_rows,
+            "test_loops": others,
+            "at_test_loops": [found[count] for count in others],
+            "curve_step": curve.step,
+            "curve_loss": curve.loss,
+            "curve_value": curve.value,
+            "diverged_at": curve.diverged_at,
+            "steps": plan.steps,
+            "batch": plan.batch,
+            "seconds": round(curve.seconds, 3),
+            "device": _in_words(trainer.device),
+            "torch": torch.__version__,
+            "sizes": dict(task.as_dict()),
+            "model_config": config.as_dict(),
+            "recipe": plan.as_dict(),
+        }
+    ]
+
+
+def _in_words(device: torch.device) -> str:
+    """Return a device's name for readers."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"cpu, {threads} thread{'s' if threads > 1 else ''}"
+
+
+@torch.no_grad()
+def _picture(model: SequenceModel, task: Task, device: torch.device) -> dict[str, np.ndarray]:
+    """Return a few test rows, what is predicted after every loop, and (edit distance) attention."""
+    rows = task.sample("test", (TEST,), DRAWN)
+    inputs = inputs_of(rows, device)
+    found: list[np.ndarray] = []
+
+    def visit(out: torch.Tensor) -> torch.Tensor:
+        read = out[..., 0].float() if task.metric == "squared error" else out.argmax(-1)
+        found.append(read.cpu().numpy())
+        return out.new_zeros(())
+
+    with precision(device):
+        model.loss(inputs, visit, every=True)
+    arrays = {"inputs": rows.inputs, "targets": rows.targets, "mask": rows.mask}
+    arrays["predictions"] = np.stack(found)
+    if task.key == "edit-distance":
+        weights = model.attention(inputs[:1])[:, 0]  # (loops, heads, T, T)
+        arrays["attention"] = weights.cpu().numpy().astype(np.float16)
+    return arrays

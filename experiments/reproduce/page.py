@@ -1,0 +1,209 @@
+"""The report of a reproduction as a page of Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from experiments.reproduce.catalogue import TASKS
+from experiments.reproduce.reported import SOURCE
+from experiments.reproduce.summary import RULES
+from theory.verdict import Verdict
+
+__all__ = ["in_unit", "markdown"]
+
+Row = dict[str, Any]
+
+
+def markdown(report: Row) -> str:
+    """Return the report of a reproduction as Markdown."""
+    lines = [
+        f"# The paper's experiments again: preset {report['preset']}",
+        "",
+        "![metric against loops](figures/task-accuracy__all.png)",
+        "",
+        *_figures("all", [s for s in report["figures"] if s.startswith("task-test-loops")]),
+        f"The column reported: {SOURCE}; copied, not verified. A trained error is "
+        "approximation plus optimisation error, so nothing here is evidence for or against a "
+        "theorem; see [Why the bounds are silent](#why-the-bounds-are-silent).",
+        "",
+        f"Spreads are median [least to largest] over seeds that did not diverge. {RULES}",
+        "",
+    ]
+    for part in report["tasks"]:
+        lines += _task(part, report["preset"])
+        lines += _figures(part["name"], report["figures"])
+    lines += _silence(report["tasks"])
+    lines += ["## What was not run", ""]
+    lines += [f"- {sentence}" for sentence in report["not_run"]] or ["- nothing that was planned"]
+    return "\n".join([*lines, "", f"torch {', '.join(report['torch'])}", ""])
+
+
+def in_unit(value: float | None, metric: str) -> str:
+    """Return a value as a reader expects it, an accuracy in per cent, nothing for None."""
+    if value is None:
+        return ""
+    return f"{100 * value:.1f}" if metric == "accuracy" else f"{value:.3g}"
+
+
+def _figures(name: str, stems: Sequence[str]) -> list[str]:
+    """Links to the figures of one task."""
+    links: list[str] = []
+    for stem in stems:
+        slug = stem.partition("__")[2]
+        if slug == name or slug.startswith(f"{name}-"):
+            links += [f"![{stem}](figures/{stem}.png)", ""]
+    return links
+
+
+def _task(part: Row, preset: str) -> list[str]:
+    """The section of one task."""
+    name, metric = part["name"], part["metric"]
+    sizes = ", ".join(f"{key} = {value}" for key, value in part["sizes"].items() if value)
+    facts = ", ".join(
+        f"{'/'.join(map(str, part[key]))} {words}"
+        for key, words in (
+            ("steps", "steps"),
+            ("batch", "rows a step"),
+            ("test_rows", "test rows"),
+        )
+    )
+    lines = [f"## {name}", "", f"{TASKS[name].summary}; {sizes}; {facts}; metric: {metric}.", ""]
+    lines += [f"Against the paper: {part['note']}.", ""] if part["note"] else []
+    lines += [_reported(part, preset), "", *_table(_cell_rows(part)), ""]
+    if part["test_loops"]:
+        lines += ["Other loop counts at test time (trained count in bold):", ""]
+        lines += [*_table(_test_rows(part)), ""]
+    answers = [[f"**{a['answer']}**", a["claim"], a["reason"]] for a in part["answers"]]
+    return [*lines, *_table([["answer", "question", "why"], *answers]), ""]
+
+
+def _reported(part: Row, preset: str) -> str:
+    """What is reported, and whether it is of this size."""
+    told = "; ".join(
+        f"{cell['metric']} {cell['model']} {'L' if cell['model'] == 'untied' else 'r'} = "
+        f"{cell['loops']}: {cell['value']:g}{' %' if cell['unit'] == '%' else ''}"
+        for cell in part["reported"]
+    )
+    size = part["reported"][0]["size"]
+    if part["at_paper_size"]:
+        return f"Reported ({size}, the size of this task; training here: preset {preset}): {told}."
+    return (
+        f"Reported for another size ({size}), so not comparable with the table, whose column "
+        f"reported stays empty: {told}."
+    )
+
+
+def _cell_rows(part: Row) -> list[list[str]]:
+    """The main table of a task."""
+    unit = ", %" if part["metric"] == "accuracy" else ""
+    ours = f"ours ({part['metric']}{unit})"
+    head = ["model", "loops", "parameters", ours, "seeds", "reported"]
+    rows = [[*head, "seconds a fit", "device"]]
+    for cell in part["table"]:
+        rows.append(
+            [
+                cell["model"],
+                f"{cell['loops']}",
+                f"{cell['parameters']:,}",
+                _spread(cell, part["metric"]),
+                _seeds(cell),
+                in_unit(cell["reported"], part["metric"]),
+                f"{cell['seconds']:.3g}",
+                cell["device"],
+            ]
+        )
+    return rows
+
+
+def _test_rows(part: Row) -> list[list[str]]:
+    """The table of loop counts at test time: a row a model and trained count."""
+    counts = sorted({cell["loops"] for cell in part["test_loops"]})
+    rows = [["model", "trained", *(f"r = {count}" for count in counts)]]
+    for model, trained in dict.fromkeys((c["model"], c["trained"]) for c in part["test_loops"]):
+        own = {
+            cell["loops"]: cell
+            for cell in part["test_loops"]
+            if (cell["model"], cell["trained"]) == (model, trained)
+        }
+        texts = {count: _spread(cell, part["metric"]) for count, cell in own.items()}
+        if texts.get(trained):
+            texts[trained] = f"**{texts[trained]}**"
+        rows.append([model, f"{trained}", *(texts.get(count, "") for count in counts)])
+    return rows
+
+
+def _spread(cell: Row, metric: str) -> str:
+    """Median and range of a cell, or what became of it."""
+    if not cell["seeds"]:
+        return "diverged" if cell["diverged"] else ""
+    middle = in_unit(cell["median"], metric)
+    if cell["seeds"] == 1:
+        return middle
+    return f"{middle} [{in_unit(cell['low'], metric)} to {in_unit(cell['high'], metric)}]"
+
+
+def _seeds(cell: Row) -> str:
+    """How many seeds count, and how many do not."""
+    return f"{cell['seeds']}" + (f" ({cell['diverged']} diverged)" if cell["diverged"] else "")
+
+
+def _silence(parts: Sequence[Row]) -> list[str]:
+    """The section on the theorems: one table of all sizes, then every hypothesis."""
+    rows = [["task", "size", "N", "d", "r", "delta", "verdict", "why"]]
+    details: list[str] = []
+    for part in parts:
+        for where, words in (("here", "as run"), ("paper", "the paper's")):
+            found = part["silence"][where]
+            delta = "" if found["delta"] is None else f"{found['delta']:.4g}"
+            numbers = [f"{found[name]}" for name in ("tokens", "dim", "loops")]
+            verdict = f"**{found['verdict']}**"
+            rows.append([part["name"], words, *numbers, delta, verdict, found["sentence"]])
+        details += _hypotheses(part)
+    return [
+        "## Why the bounds are silent",
+        "",
+        "Theorems 3.6 and 4.2 (v7) against every task, at the sizes that were run and at those of "
+        "the paper's preset. N is the length of a row of this project. Readings are the kindest: "
+        "a token id counts as one coordinate (d = 1), the moduli of the bound are put at 0. Where "
+        "a hypothesis holds, it was not refuted where it was looked at; delta exists for r > N.",
+        "",
+        *_table(rows),
+        "",
+        *details,
+    ]
+
+
+def _hypotheses(part: Row) -> list[str]:
+    """The findings of one task, those of both sizes side by side."""
+    both = [part["silence"]["here"], part["silence"]["paper"]]
+    rows = [["claim", "as run", "at the paper's size"]]
+    for pair in zip(*(found["hypotheses"] for found in both), strict=True):
+        words = [f"**{_word(finding)}**: {finding['reason']}" for finding in pair]
+        rows.append([pair[0]["claim"], *words])
+    for name in ("bound", "storage"):
+        words = [f"**{found[name]['verdict']}**: {found[name]['reason']}" for found in both]
+        rows.append([both[0][name]["claim"], *words])
+    return [f"### {part['name']}", "", *_table(rows), ""]
+
+
+def _word(hypothesis: Row) -> str:
+    """Say whether a hypothesis holds, fails, or was not looked at."""
+    if hypothesis["verdict"] == Verdict.HOLDS:
+        return "holds"
+    return "open" if "skipped" in hypothesis["evidence"] else "fails"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a Markdown table, the first row its head."""
+    head, *body = [[_escaped(cell) for cell in row] for row in rows]
+    return [
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+        *("| " + " | ".join(row) + " |" for row in body),
+    ]
+
+
+def _escaped(text: str) -> str:
+    """Escape a Markdown table cell; tokens such as <blank> are text, not tags."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -1,0 +1,178 @@
+"""What the rows of a reproduction come to: cells of tables, and plain answers.
+
+An answer is "yes", "no" or "not clear" and no verdict on any theorem.  Fits that diverged are
+counted and left out of medians, ranges and answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from experiments.eta_statistics import CONFIDENCE, LEAST_SEEDS, RESAMPLES, within_level_rank
+from experiments.reproduce.catalogue import MODELS
+from theory.seed_intervals import linear_interval
+
+__all__ = ["RULES", "beats", "cells", "diverged", "rises", "spread", "test_loop_cells"]
+
+Row = dict[str, Any]
+HIGHER_IS_BETTER = {"accuracy": True, "squared error": False, "perplexity": False}
+LEAST_COUNTS = 3  # loop counts for a trend
+LEAST_REPEATS = 2  # seeds for a range
+CLEAR = 0.8  # Spearman's correlation of the medians that counts as a trend
+SEED = 0  # of the resampling: the same rows give the same report
+RULES = (
+    f"A trend with loops is a yes where Spearman's correlation of loops and medians is at least "
+    f"{CLEAR:g}, that of every seed is above 0, and the worst seed at the most loops is better "
+    "than the best seed at the fewest; a no where none of these correlations is above 0. TMLT "
+    f"above Looped is a yes (no) where the {CONFIDENCE:.0%} bootstrap interval of the mean "
+    f"difference, paired by seed, lies above (below) 0, with at least {LEAST_SEEDS} pairs. All "
+    "else is not clear."
+)
+
+
+def diverged(row: Row) -> bool:
+    """Tell whether a fit was stopped, or ended without a number."""
+    return row["diverged_at"] >= 0 or not _finite(row["value"])
+
+
+def spread(values: Sequence[float]) -> Row:
+    """Return median, least and largest value, None for none, and how many there are."""
+    if not values:
+        return {"median": None, "low": None, "high": None, "seeds": 0}
+    ends = {"low": min(values), "high": max(values)}
+    return {"median": float(median(values)), **ends, "seeds": len(values)}
+
+
+def cells(rows: Sequence[Row]) -> list[Row]:
+    """Return one cell a model and loop count of one task: spread, size, time, device."""
+    found = []
+    for model, loops in _keys(rows, "model", "loops"):
+        own = [row for row in rows if (row["model"], row["loops"]) == (model, loops)]
+        sound = [row for row in own if not diverged(row)]
+        found.append(
+            {"model": model, "loops": loops, "parameters": own[0]["parameters"]}
+            | spread([row["value"] for row in sound])
+            | {"diverged": len(own) - len(sound)}
+            | {"seconds": float(median(row["seconds"] for row in own))}
+            | {"device": ", ".join(dict.fromkeys(row["device"] for row in own))}
+        )
+    return found
+
+
+def test_loop_cells(rows: Sequence[Row]) -> list[Row]:
+    """Return one cell a model, trained loop count and loop count at test time."""
+    found = []
+    for model, trained in _keys([row for row in rows if row["test_loops"]], "model", "loops"):
+        own = [row for row in rows if (row["model"], row["loops"]) == (model, trained)]
+        sound = [row for row in own if not diverged(row)]
+        for loops in sorted({count for row in own for count in row["test_loops"]}):
+            values = [
+                value
+                for row in sound
+                for count, value in zip(row["test_loops"], row["at_test_loops"], strict=True)
+                if count == loops and _finite(value)
+            ]
+            cell = {"model": model, "trained": trained, "loops": loops, **spread(values)}
+            found.append(cell | {"diverged": len(own) - len(sound)})
+    return found
+
+
+def rises(rows: Sequence[Row], model: str) -> Row:
+    """Answer whether a model gets better with loops, from one task's rows."""
+    own = [row for row in rows if row["model"] == model and not diverged(row)]
+    good = _goodness(rows)
+    metric = rows[0]["metric"]
+    word = "rises" if HIGHER_IS_BETTER[metric] else "falls"
+    claim = f"{metric} {word} with loops: {model}"
+    counts, seeds = (sorted({row[name] for row in own}) for name in ("loops", "seed"))
+    if len(counts) < LEAST_COUNTS or len(seeds) < LEAST_REPEATS:
+        reason = (
+            f"needs {LEAST_COUNTS} loop counts and {LEAST_REPEATS} seeds that did not diverge, got "
+            f"{len(counts)} and {len(seeds)}"
+        )
+        return _answer(claim, "not clear", reason, {"loops": counts, "seeds": len(seeds)})
+    at = [[good(row) for row in own if row["loops"] == r] for r in counts]
+    rank = _rank(counts, [float(median(values)) for values in at])
+    per_seed = [rank_ for s in seeds if (rank_ := _seed_rank(own, s, good)) is not None]
+    evidence: Row = {"rank": rank, "per_seed": per_seed, "loops": counts, "seeds": len(seeds)}
+    apart = min(at[-1]) > max(at[0])
+    evidence["ends_apart"] = apart
+    if rank is None or not per_seed:
+        return _answer(claim, "not clear", "all medians are equal", evidence)
+    reason = (
+        f"Spearman {rank:+.2f} over r = {', '.join(map(str, counts))} (single seeds "
+        f"{min(per_seed):+.2f} to {max(per_seed):+.2f}); all seeds at r = {counts[-1]} "
+        f"{'are' if apart else 'are not'} better than all at r = {counts[0]}"
+    )
+    if rank >= CLEAR and min(per_seed) > 0 and apart:
+        return _answer(claim, "yes", reason, evidence)
+    none = rank <= 0 and max(per_seed) <= 0
+    return _answer(claim, "no" if none else "not clear", reason, evidence)
+
+
+def beats(rows: Sequence[Row], loops: int) -> Row:
+    """Answer whether TMLT is better than Looped at one loop count, paired by seed."""
+    good = _goodness(rows)
+    at = [row for row in rows if row["loops"] == loops]
+    by_model = {
+        model: {row["seed"]: row for row in at if row["model"] == model}
+        for model in ("looped", "tmlt")
+    }
+    shared = sorted(by_model["looped"].keys() & by_model["tmlt"].keys())
+    sound = [s for s in shared if not any(diverged(of[s]) for of in by_model.values())]
+    claim = f"TMLT above Looped at r = {loops} ({rows[0]['metric']})"
+    gains = np.array([good(by_model["tmlt"][s]) - good(by_model["looped"][s]) for s in sound])
+    evidence: Row = {"pairs": len(sound), "left_out": len(shared) - len(sound), "interval": None}
+    evidence["mean"] = float(gains.mean()) if sound else None
+    left_out = f", {len(shared) - len(sound)} left out" if len(sound) < len(shared) else ""
+    told = f"{len(sound)} pair{'' if len(sound) == 1 else 's'}{left_out}"
+    if sound:
+        told = f"better by {gains.mean():+.3g} on average, {told}"
+    if len(sound) < LEAST_SEEDS:
+        return _answer(claim, "not clear", f"needs {LEAST_SEEDS} pairs: {told}", evidence)
+    picks = np.random.default_rng(SEED).integers(len(sound), size=(RESAMPLES, len(sound)))
+    low, high = linear_interval(gains, picks, CONFIDENCE) or (-math.inf, math.inf)
+    evidence["interval"] = [low, high]
+    word = "yes" if low > 0 else "no" if high < 0 else "not clear"
+    return _answer(claim, word, f"{told}, {CONFIDENCE:.0%} {low:+.3g} to {high:+.3g}", evidence)
+
+
+def _answer(claim: str, answer: str, reason: str, evidence: Row) -> Row:
+    """One plain answer."""
+    return {"claim": claim, "answer": answer, "reason": reason, "evidence": evidence}
+
+
+def _goodness(rows: Sequence[Row]) -> Callable[[Row], float]:
+    """Return what is higher for a better row."""
+    sign = 1.0 if HIGHER_IS_BETTER[rows[0]["metric"]] else -1.0
+    return lambda row: sign * row["value"]
+
+
+def _seed_rank(rows: Sequence[Row], seed: int, good: Callable[[Row], float]) -> float | None:
+    """Spearman's correlation of one seed; 0 where its values are equal, None for too few."""
+    own = [row for row in rows if row["seed"] == seed]
+    if len(own) < LEAST_COUNTS:
+        return None
+    return _rank([row["loops"] for row in own], [good(row) for row in own]) or 0.0
+
+
+def _rank(loops: Sequence[int], values: Sequence[float]) -> float | None:
+    """Spearman's correlation, None where all values are equal."""
+    rank = within_level_rank(np.array(values), np.array(loops, float), ["all"] * len(loops))
+    return rank if math.isfinite(rank) else None
+
+
+def _keys(rows: Sequence[Row], *names: str) -> list[tuple[Any, ...]]:
+    """Return the distinct values of some fields, models in their usual order, numbers rising."""
+    found = {tuple(row[name] for name in names) for row in rows}
+    return sorted(found, key=lambda key: (list(MODELS).index(key[0]), *key[1:]))
+
+
+def _finite(value: float | None) -> bool:
+    """Tell whether there is a number."""
+    return value is not None and math.isfinite(value)

@@ -1,0 +1,497 @@
+"""The report of a reproduction: reported numbers, tables, plain answers, why bounds are silent."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from cases.reproduce_rows import SIZES, fit, fits
+
+from approx.sequence_config import SequenceConfig
+from experiments.claims.reported import TABLES
+from experiments.reproduce.catalogue import TASKS, task_of
+from experiments.reproduce.page import markdown
+from experiments.reproduce.report import write_report
+from experiments.reproduce.reported import REPORTED, SOURCE, reported_cell
+from experiments.reproduce.silence import Setting, hypotheses, silence
+from experiments.reproduce.summary import beats, cells, rises, spread, test_loop_cells
+from experiments.reproduce.witnesses import continuous, equivariant, is_function, on_the_cube
+from experiments.tasks.base import Batch, Task
+from experiments.tasks.decision_tree import DecisionTree
+from experiments.tasks.edit_distance import EditDistance, cost
+from experiments.tasks.sudoku import Sudoku
+from theory.theorem import theorem_3_6_bound
+from theory.verdict import Verdict
+
+test_loop_cells.__test__ = False  # a function of the project, not a test
+PUBLISHED = {  # typed once more, from the summary: model, loops, value
+    ("sudoku", "board accuracy"): ("untied 6 0.0", "looped 32 87.9", "tmlt 32 90.2"),
+    ("countdown", "accuracy"): ("untied 6 53.8", "looped 32 88.1", "tmlt 32 90.5"),
+    ("lcs", "accuracy"): ("untied 12 39.8", "looped 100 98.2", "tmlt 100 98.6"),
+    ("edit-distance", "accuracy"): ("untied 12 41.4", "looped 100 47.7", "tmlt 100 88.3"),
+    ("decision-tree", "mean squared error"): (
+        "untied 12 0.0086",
+        "looped 12 0.014",
+        "tmlt 12 0.0017",
+    ),
+    ("language", "train perplexity"): ("untied 12 15.9", "looped 24 17.1", "tmlt 24 15.9"),
+    ("language", "test perplexity"): ("untied 12 20.5", "looped 24 20.6", "tmlt 24 19.6"),
+}
+
+
+def by_hand(cells_):
+    found = {}
+    for cell in cells_:
+        key = (cell.task, cell.metric)
+        found[key] = (*found.get(key, ()), f"{cell.model} {cell.loops} {cell.value:g}")
+    return found
+
+
+def as_numbers(table):
+    return {key: [(w.split()[:2], float(w.split()[2])) for w in v] for key, v in table.items()}
+
+
+# reported numbers
+
+
+def test_the_reported_numbers_are_those_of_the_summary_and_no_others():
+    assert as_numbers(by_hand(REPORTED)) == as_numbers(PUBLISHED)
+    assert {cell.source for cell in REPORTED} == {SOURCE}
+
+
+def test_a_wrong_reported_number_is_caught():
+    for place in range(len(REPORTED)):
+        wrong = list(REPORTED)
+        wrong[place] = replace(wrong[place], value=wrong[place].value + 0.1)
+        assert as_numbers(by_hand(wrong)) != as_numbers(PUBLISHED)
+
+
+def test_the_ledger_of_claims_reports_the_same_numbers():
+    names = {"language": "wikitext"}
+    for key in TASKS:
+        (line,) = [table for table in TABLES if table.id == names.get(key, key)]
+        for model, text in (
+            ("untied", line.baseline),
+            ("looped", line.looped),
+            ("tmlt", line.tmlt),
+        ):
+            loops, values = text.split(": ")
+            mine = [c for c in REPORTED if (c.task, c.model) == (key, model)]
+            assert {c.loops for c in mine} == {int(loops.partition("=")[2])}
+            assert [c.value for c in mine] == [float(value) for value in values.split(" / ")]
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        (("sudoku", "tmlt", 32), 0.902),
+        (("language", "untied", 12), 20.5),  # the test perplexity, never that of training
+        (("sudoku", "tmlt", 50), None),
+        (("edit-distance", "looped", 10), None),
+        (("decision-tree", "untied", 6), None),
+    ],
+)
+def test_known_cells_are_given_in_the_unit_of_rows_and_unknown_ones_do_not_exist(cell, value):
+    found = reported_cell(*cell)
+    assert (found.in_rows_unit if found else None) == pytest.approx(value)
+
+
+# cells
+
+
+def test_a_spread_is_median_and_ends():
+    assert spread([0.3, 0.1, 0.2]) == {"median": 0.2, "low": 0.1, "high": 0.3, "seeds": 3}
+    assert spread([]) == {"median": None, "low": None, "high": None, "seeds": 0}
+
+
+def test_diverged_fits_are_counted_and_averaged_nowhere():
+    rows = [
+        fit("lcs", "tmlt", 4, 0, value=0.5),
+        fit("lcs", "tmlt", 4, 1, value=0.9),
+        fit("lcs", "tmlt", 4, 2, value=0.0, diverged_at=70),
+        fit("lcs", "tmlt", 4, 3, value=None),
+        fit("lcs", "tmlt", 8, 0, value=None, diverged_at=10),
+    ]
+    four, eight = cells(rows)
+    assert (four["median"], four["low"], four["high"]) == (0.7, 0.5, 0.9)
+    assert (four["seeds"], four["diverged"]) == (2, 2)
+    assert (eight["median"], eight["seeds"], eight["diverged"]) == (None, 0, 1)
+
+
+def test_cells_come_model_after_model_with_parameters_time_and_device():
+    found = cells(fits("lcs")[::-1])
+    assert [(c["model"], c["loops"]) for c in found[:5]] == [
+        *(("looped", r) for r in (1, 2, 4, 8)),
+        ("tmlt", 1),
+    ]
+    assert (found[-1]["model"], found[-1]["parameters"], found[-1]["seconds"]) == (
+        "untied",
+        8000,
+        80.0,
+    )
+    assert found[0]["device"] == "cpu, 1 thread"
+
+
+def test_other_loop_counts_have_a_cell_each_and_untied_models_none():
+    rows = [
+        fit("lcs", "looped", 2, seed, test_loops=[2, 4], at_test_loops=[0.5, 0.1 * seed])
+        for seed in range(3)
+    ]
+    rows += [fit("lcs", "looped", 2, 3, value=None, at_test_loops=[None] * 5)]
+    rows += [fit("lcs", "untied", 2, 0)]
+    found = {(c["model"], c["trained"], c["loops"]): c for c in test_loop_cells(rows)}
+    assert set(found) == {("looped", 2, r) for r in (1, 2, 4, 8, 16)}
+    four = found["looped", 2, 4]
+    assert (four["median"], four["low"], four["high"]) == pytest.approx((0.1, 0.0, 0.2))
+    assert (four["seeds"], four["diverged"]) == (3, 1)
+
+
+# plain answers
+
+
+def with_values(table, name="lcs", model="looped"):
+    """Fits of one model: loop count -> values of seeds 0, 1, ..."""
+    return [fit(name, model, r, s, value=v) for r, vs in table.items() for s, v in enumerate(vs)]
+
+
+@pytest.mark.parametrize(
+    ("table", "answer"),
+    [
+        ({1: (0.1, 0.2), 2: (0.3, 0.4), 4: (0.5, 0.6)}, "yes"),
+        ({1: (0.5, 0.6), 2: (0.3, 0.4), 4: (0.1, 0.2)}, "no"),
+        ({1: (0.1, 0.5), 2: (0.3, 0.4), 4: (0.4, 0.6)}, "not clear"),  # the ends overlap
+        ({1: (0.1, 0.2), 2: (0.7, 0.8), 4: (0.3, 0.4), 8: (0.31, 0.41)}, "not clear"),  # no trend
+        ({1: (0.1, 0.6), 2: (0.5, 0.55), 4: (0.7, 0.5)}, "not clear"),  # one seed falls
+        (
+            {1: (0.1,) * 3, 2: (0.9, 0.2, 0.2), 4: (0.8, 0.3, 0.3), 8: (0.7, 0.4, 0.4)}
+            | {16: (0.3, 0.5, 0.5)},
+            "not clear",  # one seed has no trend
+        ),
+        ({1: (0.9, 0.1), 2: (0.5, 0.11), 4: (0.1, 0.12)}, "not clear"),  # one seed rises
+        ({1: (0.0, 0.0), 2: (0.0, 0.0), 4: (0.0, 0.0)}, "not clear"),
+        ({1: (0.1,), 2: (0.3,), 4: (0.5,)}, "not clear"),  # one seed
+        ({1: (0.1, 0.2), 2: (0.3, 0.4)}, "not clear"),  # two loop counts
+    ],
+)
+def test_the_answer_on_loops_follows_its_rule(table, answer):
+    assert rises(with_values(table), "looped")["answer"] == answer
+    errors = {r: [2.0 - v for v in values] for r, values in table.items()}
+    mirrored = rises(with_values(errors, "decision-tree"), "looped")
+    assert mirrored["answer"] == answer  # an error falls where an accuracy rises
+    assert mirrored["claim"].startswith("squared error falls")
+
+
+def test_the_answer_on_loops_tells_the_correlation_and_leaves_diverged_fits_out():
+    rows = with_values({1: (0.1, 0.2), 2: (0.5, 0.6), 4: (0.3, 0.4), 8: (0.7, 0.8)})
+    found = rises(rows, "looped")
+    assert found["evidence"]["rank"] == pytest.approx(0.8)  # 1 - 6 * 2 / (4 * 15)
+    assert "Spearman +0.80 over r = 1, 2, 4, 8" in found["reason"]
+    rows += [fit("lcs", "looped", 8, 2, value=0.0, diverged_at=3)]
+    assert rises(rows, "looped")["answer"] == found["answer"] == "yes"
+    assert rises([*rows[:-1], rows[-1] | {"diverged_at": -1}], "looped")["answer"] == "not clear"
+
+
+def pairs(gains, name="lcs"):
+    return [
+        fit(name, model, 8, seed, value=0.5 + 0.02 * seed + (gain if model == "tmlt" else 0.0))
+        for seed, gain in enumerate(gains)
+        for model in ("looped", "tmlt")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gains", "answer"),
+    [
+        ((0.10, 0.12, 0.09, 0.11, 0.10), "yes"),
+        ((-0.10, -0.12, -0.09, -0.11, -0.10), "no"),
+        ((0.10, -0.12, 0.09, -0.11, 0.02), "not clear"),
+        ((0.10, 0.12, 0.11), "not clear"),  # three pairs
+        ((0.0, 0.0, 0.0, 0.0, 0.0), "not clear"),
+    ],
+)
+def test_tmlt_is_compared_with_looped_seed_by_seed(gains, answer):
+    found = beats(pairs(gains), 8)
+    assert found["answer"] == answer
+    assert found["evidence"]["mean"] == pytest.approx(np.mean(gains))
+    flipped = {"yes": "no", "no": "yes"}.get(answer, answer)
+    assert beats(pairs(gains, "language"), 8)["answer"] == flipped  # a perplexity
+    assert (found["evidence"]["interval"] is None) == (len(gains) < 4)
+
+
+def test_a_diverged_fit_takes_its_pair_with_it():
+    rows = pairs((0.1, 0.1, 0.1, 0.1, 0.1))
+    rows[1] |= {"value": -9.0, "diverged_at": 5}
+    found = beats(rows, 8)
+    assert (found["answer"], found["evidence"]["mean"]) == ("yes", pytest.approx(0.1))
+    assert found["reason"].startswith("better by +0.1 on average, 4 pairs, 1 left out")
+    assert beats([row for row in rows if row["model"] == "tmlt"], 8)["answer"] == "not clear"
+
+
+# why the bounds are silent
+
+
+def setting(key="sudoku", loops=8, sizes=None, **config):
+    task = task_of(key, SIZES[key] if sizes is None else sizes)
+    vocabulary = 0 if task.channels else 257 if key == "language" else len(task.vocabulary)
+    usual = {"vocabulary": vocabulary, "channels": task.channels, "length": task.length}
+    usual |= {"outputs": 1 if task.channels else 0, "causal": task.causal}
+    return Setting(task, SequenceConfig(**(usual | config)), loops)
+
+
+def words(found):
+    return {finding.claim.removeprefix("the "): finding for finding in found}
+
+
+@pytest.mark.parametrize("key", TASKS)
+def test_every_task_fails_a_hypothesis_and_says_which(key):
+    found = silence(setting(key))
+    assert found["verdict"] == "not testable"
+    assert found["tokens"] == task_of(key, SIZES[key]).length
+    assert found["dim"] == (4 if key == "decision-tree" else 1)
+    assert found["delta"] is None
+    assert f"loops > tokens={found['tokens']}, got 8" in found["sentence"]
+    json.dumps(found, allow_nan=False)
+
+
+def test_delta_and_the_verdict_of_the_bound_come_from_the_theory():
+    found = silence(setting(loops=32))
+    assert found["delta"] == pytest.approx(((32 - 16) / 2) ** (-1 / 18), rel=1e-12)
+    bound = theorem_3_6_bound(
+        lambda kind, delta: (0.0, "exact"), 32, tokens=16, dim=1, p=1.0, oscillation=1.0
+    )
+    assert found["bound"]["verdict"] == str(bound.verdict) == "vacuous"
+    assert found["bound"]["evidence"]["total"] == bound.total
+    assert silence(setting(loops=16))["delta"] is None
+
+
+def test_vacuous_is_the_word_only_where_no_hypothesis_fails(monkeypatch):
+    assert silence(Setting(Copy(), PLAIN, 10))["verdict"] == "not testable"  # continuity is open
+    monkeypatch.setattr("experiments.reproduce.silence.continuous", lambda task: (True, "", {}))
+    found = silence(Setting(Copy(), PLAIN, 10))
+    assert (found["verdict"], found["bound"]["verdict"]) == ("vacuous", "vacuous")
+    far = silence(Setting(Copy(), PLAIN, 10**9))
+    assert far["bound"]["verdict"] == "not testable"  # moduli of 0 cannot make a bound hold
+    assert far["storage"]["verdict"] == "holds"
+
+
+def test_the_loops_of_theorem_4_2_are_counted_by_hand_on_a_small_case():
+    found = silence(Setting(Copy(), PLAIN, 10))["storage"]
+    # N = 3, d = 1, m = 3: labels 3 (9 * 2 + 3 * 1 + 0) + 2 = 65, and (m - 1) + N + 65 loops
+    assert 10 ** found["evidence"]["log10_loops_needed"] == pytest.approx(2 + 3 + 65)
+    assert found["verdict"] == "not testable"
+    assert silence(Setting(Copy(), PLAIN, 70))["storage"]["verdict"] == "holds"
+    assert silence(Setting(Copy(), PLAIN, 69))["storage"]["verdict"] == "not testable"
+
+
+@dataclass(frozen=True)
+class Copy(Task):
+    """A task that meets every hypothesis: give back vectors of [0,1]."""
+
+    key: ClassVar[str] = "copy"
+    causal: ClassVar[bool] = False
+    factor: float = 1.0
+
+    @property
+    def length(self):
+        return 3
+
+    @property
+    def vocabulary(self):
+        return ()
+
+    @property
+    def channels(self):
+        return 1
+
+    def sample(self, split, seed, count):
+        x = np.random.default_rng(0).random((count, 3, 1)) * self.factor
+        return Batch(x, self.oracle(x).copy(), np.ones((count, 3), bool))
+
+    def oracle(self, inputs):
+        return inputs[:, :, 0]
+
+
+PLAIN = SequenceConfig(
+    channels=1,
+    outputs=1,
+    width=4,
+    heads=1,
+    positions="none",
+    causal=False,
+    norm="none",
+    activation="relu",
+)
+
+
+def only_failing(setting_):
+    return [k for k, f in words(hypotheses(setting_)).items() if f.verdict is not Verdict.HOLDS]
+
+
+@pytest.mark.parametrize(
+    ("changes", "loops", "factor", "failing"),
+    [
+        ({}, 4, 1.0, []),
+        ({}, 3, 1.0, ["loop count exceeds the number of tokens"]),
+        ({"positions": "sinusoidal"}, 4, 1.0, ["network takes no positions"]),
+        ({"causal": True}, 4, 1.0, ["network sees all tokens"]),
+        ({"norm": "rms"}, 4, 1.0, ["block has ReLU and no normalisation"]),
+        ({"activation": "gelu"}, 4, 1.0, ["block has ReLU and no normalisation"]),
+        ({}, 4, 2.0, ["target is defined on the whole cube"]),
+    ],
+)
+def test_each_hypothesis_fails_alone(changes, loops, factor, failing, monkeypatch):
+    monkeypatch.setattr("experiments.reproduce.silence.continuous", lambda task: (True, "", {}))
+    assert only_failing(Setting(Copy(factor), replace(PLAIN, **changes), loops)) == failing
+
+
+def test_the_witness_against_equivariance_of_sudoku_is_one():
+    task = Sudoku(**SIZES["sudoku"])
+    holds, reason, evidence = equivariant(task)
+    batch = replace(task, bases=1).sample("test", 0, 8)
+    i, j = evidence["positions"]
+    row = evidence["row"]
+    assert not holds
+    assert batch.inputs[row, i] == batch.inputs[row, j] == 0
+    assert batch.targets[row, i] != batch.targets[row, j]
+    assert f"positions {i + 1} and {j + 1}" in reason
+
+
+def test_the_witness_against_equivariance_of_edit_distance_changes_the_answer():
+    task = EditDistance(**SIZES["edit-distance"])
+    holds, reason, evidence = equivariant(task)
+    i, j = evidence["positions"]
+    ids = task.sample("test", 0, 8).inputs[evidence["row"]]
+    first, second = task.text(ids).replace(" ", "").split("<sep>")[0].split("|")
+    swapped = list(first)
+    swapped[i], swapped[j] = first[j], first[i]
+    assert not holds
+    assert cost(first, second) != cost(swapped, second)
+    assert f"from {cost(first, second)} to {cost(swapped, second)}" in reason
+
+
+def test_a_task_that_is_equivariant_is_not_refuted():
+    assert equivariant(Copy())[0]
+    assert is_function(Copy())[0]
+    assert on_the_cube(Copy(), 0)[0]
+    assert not on_the_cube(Copy(2.0), 0)[0]
+
+
+def test_only_counted_positions_decide_whether_the_target_is_a_function(monkeypatch):
+    batch = Copy().sample("test", 0, 4)
+    batch.targets[:, 0] = 9.0
+    monkeypatch.setattr(Copy, "sample", lambda self, split, seed, count: batch)
+    assert not is_function(Copy())[0]
+    batch.mask[:, 0] = False
+    assert is_function(Copy())[0]
+
+
+def test_an_oracle_that_disagrees_refutes_that_the_target_is_a_function(monkeypatch):
+    assert is_function(Sudoku(**SIZES["sudoku"]))[0]
+    monkeypatch.setattr(Sudoku, "oracle", lambda self, inputs: np.zeros_like(inputs))
+    assert not is_function(Sudoku(**SIZES["sudoku"]))[0]
+
+
+def test_a_tree_jumps_and_two_trees_differ_at_one_point():
+    task = DecisionTree(**SIZES["decision-tree"])
+    for check in (continuous, is_function):
+        holds, _, evidence = check(task)
+        assert not holds
+        assert evidence["values"][0] != evidence["values"][1]
+    assert continuous(task)[2]["distance"] == pytest.approx(2e-6)
+
+
+def test_what_was_not_looked_at_says_so():
+    found = words(hypotheses(setting("language")))
+    for claim in ("target is continuous", "target is permutation-equivariant"):
+        assert found[claim].evidence == {"skipped": True}
+    told = silence(setting("language"))["sentence"]
+    assert told.startswith("6 of 8 hypotheses fail, 2 not looked at; ")
+
+
+# the report
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    rows = fits("lcs", "edit-distance")
+    rows[0] |= {"value": None, "diverged_at": 40}
+    return folder, write_report(folder, rows)
+
+
+def test_both_files_hold_the_report(small):
+    folder, report = small
+    assert json.loads((folder / "report.json").read_text()) == report
+    assert (folder / "report.md").read_text() == markdown(report)
+    assert [part["name"] for part in report["tasks"]] == ["lcs", "edit-distance"]
+
+
+def test_at_another_size_the_column_reported_stays_empty(small):
+    folder, report = small
+    assert all(cell["reported"] is None for part in report["tasks"] for cell in part["table"])
+    text = (folder / "report.md").read_text()
+    assert text.count("Reported for another size") == 2
+    assert "| looped | 8 | 1,000 | 44.5 [43.3 to 45.6] | 2 |  | 80 | cpu, 1 thread |" in text
+    assert " | 1 (1 diverged) |  | 10 |" in text
+
+
+def test_a_known_loop_count_at_another_size_is_not_compared(tmp_path):
+    report = write_report(tmp_path, [fit("lcs", "looped", 100, 0, preset="paper")])
+    assert report["tasks"][0]["table"][0]["reported"] is None
+
+
+def test_what_was_not_run_is_listed(small):
+    _, report = small
+    listed = report["not_run"]
+    assert "sudoku: no fit" in listed
+    assert "lcs: 1 of 24 fits diverged and count nowhere" in listed
+    assert "lcs: the paper's size, in this folder" in listed
+    assert not any(sentence.startswith("edit-distance: no fit") for sentence in listed)
+
+
+def test_missing_models_and_planned_fits_are_listed(tmp_path):
+    config = {"tasks": {"lcs": {"fits": ["a", "b", "c"], "note": "shorter strings"}}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    report = write_report(tmp_path, [fit("lcs", "looped", 2, 0)])
+    assert "lcs: no fit of tmlt, untied" in report["not_run"]
+    assert "lcs: 2 of 3 planned fits" in report["not_run"]
+    assert "Against the paper: shorter strings." in (tmp_path / "report.md").read_text()
+
+
+def test_at_the_size_of_the_paper_known_cells_stand_beside_ours_and_others_stay_empty(tmp_path):
+    rows = [
+        fit("edit-distance", model, loops, 0, preset="paper", sizes={})
+        for model, loops in (("looped", 10), ("looped", 100), ("tmlt", 100), ("untied", 12))
+    ]
+    report = write_report(tmp_path, rows)
+    (part,) = report["tasks"]
+    found = {(cell["model"], cell["loops"]): cell["reported"] for cell in part["table"]}
+    assert found == {
+        ("looped", 10): None,
+        ("looped", 100): pytest.approx(0.477),
+        ("tmlt", 100): pytest.approx(0.883),
+        ("untied", 12): pytest.approx(0.414),
+    }
+    text = (tmp_path / "report.md").read_text()
+    assert "| 1 | 47.7 | 1e+03 |" in text
+    assert "the size of this task; training here: preset paper" in text
+    assert "edit-distance: the paper's size, in this folder" not in report["not_run"]
+    assert part["silence"]["here"]["tokens"] == part["silence"]["paper"]["tokens"] == 126
+
+
+def test_the_section_on_silence_has_both_sizes_of_every_task(small):
+    folder, _ = small
+    text = (folder / "report.md").read_text()
+    assert "| lcs | as run | 20 | 1 | 8 |  | **not testable** |" in text
+    assert "| lcs | the paper's | 204 | 1 | 100 |  | **not testable** |" in text
+    assert "**fails**: causal mask" in text
+    assert "**open**: not looked at: between ids" in text
+
+
+def test_rows_of_two_presets_are_refused(tmp_path):
+    rows = [fit("lcs", "looped", 2, 0), fit("lcs", "looped", 2, 0, preset="smoke")]
+    with pytest.raises(ValueError, match="`rows` must be fits of one preset, got small, smoke"):
+        write_report(tmp_path, rows)
+    with pytest.raises(ValueError, match="got no rows"):
+        write_report(tmp_path, [])
