@@ -66,7 +66,7 @@ class Countdown(Task):
     max_target: int = 100
 
     key: ClassVar[str] = "countdown"
-    summary: ClassVar[str] = "reach a target from four numbers; the answer is the steps"
+    summary: ClassVar[str] = "reach a target from a few numbers; the answer is the steps"
     causal: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
