@@ -110,8 +110,8 @@ def test_tasks_asked_for_before_stay_in_the_report(tmp_path, said, undrawn):
     stored = json.loads((tmp_path / "config.json").read_text())
     assert (stored["preset"], set(stored["tasks"])) == ("smoke", {"lcs", "decision-tree"})
     assert stored["tasks"]["lcs"]["loops"] == [1]
-    code, _, err = said("reproduce", "lcs", "--preset", "small", "--out", tmp_path)
-    assert (code, "holds one of smoke; take another folder" in err) == (2, True)
+    with pytest.raises(ValueError, match="holds one of smoke; take another folder"):
+        ReproduceStudy(SMOKE, "small", tmp_path)
 
 
 def test_a_killed_study_ends_with_the_rows_of_an_unbroken_one(tmp_path):
