@@ -69,7 +69,12 @@ def _small(task: Task, steps: int, *, injection: bool = False, **recipe: Any) ->
 
 _SMALL = _by_key(
     _small(Sudoku(2, 2, clues=(4, 6), bases=128), 1000, injection=True, loss="every"),
-    _small(Countdown(numbers=2, max_number=30, min_target=2, max_target=30), 1400),
+    _small(
+        Countdown(numbers=2, max_number=30, min_target=2, max_target=30),
+        1400,
+        injection=True,
+        loss="every",
+    ),
     _small(LongestCommonSubsequence(size=4, letters=3), 1600),
     _small(EditDistance(size=4, letters=3), 1600),
     _small(DecisionTree(dims=2, depth=2, points=16), 1200),
