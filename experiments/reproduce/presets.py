@@ -117,7 +117,9 @@ _MEDIUM = _by_key(
         2,
         steps=5000,
         batch=512,
+        loss="every",
         depths=(6,),
+        model={"injection": True},
     ),
     _medium(
         LongestCommonSubsequence(size=20),
