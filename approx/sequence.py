@@ -227,24 +227,17 @@ class SequenceModel(nn.Module):
 
     def _weights(self, loops: int) -> list[Callable[[], Weights]]:
         """Return for every loop a function that returns its weights, eta multiplied in."""
-        rows = self.eta(loops).unbind(0)
+        rows, blocks = self.eta(loops).unbind(0), self._blocks()
         if self.config.family == "lt":
-            same = self._modulated(rows[0], 0)
+            same = _modulated(rows[0], blocks[0])
             return [lambda: same] * loops
-        last = self.config.blocks - 1
-        return [partial(self._modulated, row, min(t, last)) for t, row in enumerate(rows)]
+        last = len(blocks) - 1
+        return [partial(_modulated, row, blocks[min(t, last)]) for t, row in enumerate(rows)]
 
-    def _modulated(self, eta: Tensor, k: int) -> Weights:
-        """Return the weights of block ``k`` with the scales on their inputs, gates on outputs."""
-        scale_attn, gate_attn, scale_ff, gate_ff = eta.unbind(0)
-        return (
-            self.qkv[k] * scale_attn,
-            self.out[k] * gate_attn[:, None],
-            self.up[k] * scale_ff,
-            self.up_bias[k],
-            self.down[k] * gate_ff[:, None],
-            self.down_bias[k] * gate_ff,
-        )
+    def _blocks(self) -> list[Weights]:
+        """Return the weights of every block, before eta."""
+        every = (self.qkv, self.out, self.up, self.up_bias, self.down, self.down_bias)
+        return list(zip(*(weight.unbind(0) for weight in every), strict=True))
 
     def _read(self, state: Tensor) -> Tensor:
         """Map a state (B, T, D) to predictions (B, T, V)."""
@@ -252,6 +245,20 @@ class SequenceModel(nn.Module):
         if self.config.tied:
             return F.linear(x, self.embed)
         return F.linear(x, self.read, self.read_bias)
+
+
+def _modulated(eta: Tensor, block: Weights) -> Weights:
+    """Return the weights of a block with the scales on their inputs, gates on outputs."""
+    scale_attn, gate_attn, scale_ff, gate_ff = eta.unbind(0)
+    qkv, out, up, up_bias, down, down_bias = block
+    return (
+        qkv * scale_attn,
+        out * gate_attn[:, None],
+        up * scale_ff,
+        up_bias,
+        down * gate_ff[:, None],
+        down_bias * gate_ff,
+    )
 
 
 def parameter_count(config: SequenceConfig) -> int:

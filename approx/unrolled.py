@@ -12,7 +12,7 @@ import functools
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +40,27 @@ INNER = 16  # states that one loop's inner values take, about
 def rms_norm(x: Tensor) -> Tensor:
     """Divide by the root mean square over the last axis, without gains."""
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + EPS)
+
+
+class _Norm(torch.autograd.Function):
+    """:func:`rms_norm` with its derivative by hand: a third less time where nothing is compiled.
+
+    With y = x s and s = 1 / rms(x), the gradient is s (g - y mean(g y)).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
+        inverse = square.div_(x.shape[-1]).add_(EPS).rsqrt_()
+        y = x * inverse
+        ctx.save_for_backward(y, inverse)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        y, inverse = ctx.saved_tensors
+        mean = torch.linalg.vecdot(grad, y).unsqueeze_(-1).div_(-y.shape[-1])
+        return torch.addcmul(grad, y, mean).mul_(inverse)
 
 
 class SequenceBlock(BlockConfig, Protocol):
@@ -133,6 +154,7 @@ def explicit_attention(config: SequenceBlock, state: Tensor, qkv: Tensor) -> Ten
 def _body(heads: int, norm: bool, causal: bool, activation: str, device: str | None) -> Body:
     """Return the function that applies a block once, compiled unless ``device`` is None."""
     act = ACTIVATIONS[activation]
+    normed = _Norm.apply if device is None else rms_norm  # a compiler fuses the plain one itself
 
     def body(
         x: Tensor,
@@ -144,11 +166,11 @@ def _body(heads: int, norm: bool, causal: bool, activation: str, device: str | N
         down_bias: Tensor,
     ) -> Tensor:
         B, T, D = x.shape
-        parts = F.linear(rms_norm(x) if norm else x, qkv).view(B, T, 3, heads, D // heads)
+        parts = F.linear(normed(x) if norm else x, qkv).view(B, T, 3, heads, D // heads)
         q, k, v = (part.transpose(1, 2) for part in parts.unbind(2))  # (B, h, T, D/h) each
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
         x = x + F.linear(mixed.transpose(1, 2).reshape(B, T, D), out)
-        hidden = act(F.linear(rms_norm(x) if norm else x, up, up_bias))
+        hidden = act(F.linear(normed(x) if norm else x, up, up_bias))
         return x + F.linear(hidden, down, down_bias)
 
     if device is None:
