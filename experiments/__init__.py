@@ -2,6 +2,7 @@
 
 ``config``        what a study is, and its presets
 ``records``       rows on disk: append, resume, lock
+``provenance``    the version and commit a row comes from
 ``engine``        tasks over processes
 ``evaluate``      the theory of a target as plain rows
 ``tasks_study``   what a worker does

@@ -1,10 +1,10 @@
 """Rows on disk: append-only JSON lines, one writer, safe against a kill at any moment.
 
-Each row is one line of JSON.  Rows of one task share the digest ``task`` of everything that decides
-their numbers, carry their number ``of`` that task, and are appended in one write; a task counts as
-done when all its rows are there.  A last task torn by a kill (its last line without a newline, or
-fewer rows than ``of``) is dropped when the next rows are appended; any other unreadable line is an
-error and nothing is touched.
+Each row is one line of JSON, with the version and commit it comes from.  Rows of one task share the
+digest ``task`` of everything that decides their numbers, carry their number ``of`` that task, and
+are appended in one write; a task counts as done when all its rows are there.  A last task torn by a
+kill (its last line without a newline, or fewer rows than ``of``) is dropped when the next rows are
+appended; any other unreadable line is an error and nothing is touched.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
+
+from experiments.provenance import provenance
 
 __all__ = [
     "CorruptRows",
@@ -136,9 +138,9 @@ class RowStore:
         return [found[index] for index in sorted(found)]
 
     def append(self, key: str, rows: Sequence[Row]) -> list[Row]:
-        """Append the rows of one task in one write and return them as stored."""
+        """Append the rows of one task, with their provenance, in one write; return them so."""
         stored = [
-            _clean({"task": key, "index": index, "of": len(rows), **row})
+            _clean({"task": key, "index": index, "of": len(rows), **row, **provenance()})
             for index, row in enumerate(rows)
         ]
         text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in stored)

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 
 import numpy as np
 import pytest
 
 from experiments import records
+from experiments.provenance import _commit, provenance
 from experiments.records import (
     CorruptRows,
     RowStore,
@@ -35,7 +37,33 @@ def stored(path, key="a"):
 
 
 def framed(key="a", rows=ROWS):
-    return [{"task": key, "index": k, "of": len(rows), **row} for k, row in enumerate(rows)]
+    frames = ({"task": key, "index": k, "of": len(rows)} for k in range(len(rows)))
+    return [{**frame, **row, **provenance()} for frame, row in zip(frames, rows, strict=True)]
+
+
+def test_rows_say_where_they_come_from(path, monkeypatch, tmp_path):
+    RowStore(path).append("a", ROWS)
+    assert {row["version"] for row in stored(path)} == {version("looprate")}
+    commits = {row["commit"] for row in stored(path)}
+    assert commits == {_commit()}
+    monkeypatch.setattr("experiments.provenance.HERE", tmp_path / "provenance.py")
+    assert _commit() is None  # under no repository
+    git("init", "--quiet", cwd=tmp_path)
+    (tmp_path / "provenance.py").write_text("here\n")
+    assert _commit() is None  # in a repository that does not hold this file
+    git("add", "provenance.py", cwd=tmp_path)
+    git("commit", "--quiet", "-m", "one", cwd=tmp_path)
+    head = git("rev-parse", "HEAD", cwd=tmp_path)[:12]
+    assert _commit() == head
+    (tmp_path / "provenance.py").write_text("there\n")
+    assert _commit() == f"{head}-dirty"
+
+
+def git(*arguments, cwd):
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    command = ["git", *author, *arguments]
+    done = subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 # -- rows ------------------------------------------------------------------------------------------

@@ -50,35 +50,34 @@ _SMOKE = _by_key(
 
 
 # -- small: two CPU cores --------------------------------------------------------------------------
-def _small(task: Task, steps: int, *, injection: bool = False, **recipe: Any) -> TaskPreset:
-    """A model of width 32 at every loop count, two seeds."""
-    config = model_of(
-        task, width=32, heads=2, hidden=64, frequencies=16, clock=16, injection=injection
-    )
+def _small(task: Task, steps: int, *, seeds: int = 3, **changes: Any) -> TaskPreset:
+    """A model of width 32 at every loop count."""
+    sizes = {"width": 32, "heads": 2, "hidden": 64, "frequencies": 16, "clock": 16}
+    config = model_of(task, **{**sizes, **changes.pop("model", {})})
     usual: dict[str, Any] = {"learning_rate": 5e-3, "warmup": 50, "test_rows": 2000}
     return TaskPreset(
         task,
         config,
-        SequenceRecipe(steps=steps, **{**usual, **recipe}),
+        SequenceRecipe(steps=steps, **{**usual, **changes}),
         loops=(1, 2, 4, 8),
         test_loops=(1, 2, 4, 8, 12, 16),
-        seeds=2,
+        seeds=seeds,
         depths=(1, 2, 4),
     )
 
 
+_SENTENCES: dict[str, Any] = {"positions": "sinusoidal", "embedding_norm": True}  # as published
+_PUZZLES: dict[str, Any] = {"loss": "every", "model": {"injection": True}}  # as published
+_STRINGS: dict[str, Any] = {"batch": 64, "learning_rate": 3e-3, "model": _SENTENCES}
 _SMALL = _by_key(
-    _small(Sudoku(2, 2, clues=(4, 6), bases=128), 1000, injection=True, loss="every"),
+    _small(Sudoku(2, 2, clues=(4, 6), bases=128), 1000, seeds=4, **_PUZZLES),
     _small(
-        Countdown(numbers=2, max_number=30, min_target=2, max_target=30),
-        1400,
-        injection=True,
-        loss="every",
+        Countdown(numbers=2, max_number=30, min_target=2, max_target=30), 1400, seeds=2, **_PUZZLES
     ),
-    _small(LongestCommonSubsequence(size=4, letters=3), 1600),
-    _small(EditDistance(size=4, letters=3), 1600),
+    _small(LongestCommonSubsequence(size=4, letters=3), 1200, **_STRINGS),
+    _small(EditDistance(size=4, letters=3), 1200, **_STRINGS),
     _small(DecisionTree(dims=2, depth=2, points=16), 1200),
-    _small(Language(context=64), 800, batch=8),
+    _small(Language(context=64), 800, seeds=4, batch=8),
 )
 
 
@@ -97,7 +96,6 @@ def _medium(
     return TaskPreset(task, config, recipe, loops, test_loops, seeds, depths=depths, note=note)
 
 
-_STRINGS = {"positions": "sinusoidal", "embedding_norm": True}
 _MEDIUM = _by_key(
     _medium(
         Sudoku(2, 3),
@@ -128,7 +126,7 @@ _MEDIUM = _by_key(
         3,
         steps=3000,
         batch=256,
-        model=_STRINGS,
+        model=_SENTENCES,
     ),
     _medium(
         EditDistance(size=20),
@@ -137,7 +135,7 @@ _MEDIUM = _by_key(
         3,
         steps=3000,
         batch=256,
-        model=_STRINGS,
+        model=_SENTENCES,
     ),
     _medium(
         DecisionTree(dims=8, depth=3, points=32),
