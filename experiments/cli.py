@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import sysconfig
@@ -28,6 +29,7 @@ written for NumPy, for torch, or for both.
 Theorem numbers are those of Xu & Sato, arXiv 2410.01405v7."""
 
 USER_ERRORS = (ValueError, TypeError, OSError)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _parser() -> Parser:
@@ -117,7 +119,10 @@ def _place_in_own_code(error: BaseException) -> str | None:
 def _one_line(error: Exception) -> str:
     """Return an error's message on one line."""
     if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"cannot use {error.filename}: {error.strerror}; check the path and its permissions"
+        cure = "check the path and its permissions"
+        if error.errno in FULL:
+            cure = "free some space and run the same command again, finished work is kept"
+        return f"cannot use {error.filename}: {error.strerror}; {cure}"
     return " ".join(str(error).split())
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from experiments.construct import certificate_of, cost_of, target_facts
 from experiments.engine import Task
 from experiments.eta_config import EtaConfig
+from experiments.provenance import stamped
 from experiments.records import RowStore, digest
 from experiments.study import A_SECOND, SCHEMA, plan
 from experiments.tasks_construct import BOXES, TOLERANCE
@@ -36,6 +37,7 @@ def planned_specs(config: EtaConfig) -> list[ConstructionSpec]:
     return [plain, *(ConstructionSpec(n, d, grid, "timestep", "rank") for grid in grids)]
 
 
+@stamped
 def certificate_rows(
     report: Callable[[float], None],
     *,
@@ -74,6 +76,7 @@ class EtaStudy:
         self.construct_store = RowStore(folder / "constructions.jsonl")
         self.fit_tasks = plan(config.study(), folder)[1]
         self.construct_tasks = _construct_tasks(config)
+        self._fit_keys = {task.key for task in self.fit_tasks}
 
     def tasks(self) -> list[Task]:
         """Return every task of the sweep."""
@@ -81,7 +84,7 @@ class EtaStudy:
 
     def missing(self) -> list[Task]:
         """Return the tasks without stored rows."""
-        return [task for task in self.tasks() if self._store_of(task).task(task.key) is None]
+        return [task for task in self.tasks() if task.key not in self._store_of(task)]
 
     def keep(self, task: Task, rows: Sequence[Row]) -> None:
         """Store the rows of a finished task."""
@@ -98,7 +101,7 @@ class EtaStudy:
 
     def _store_of(self, task: Task) -> RowStore:
         """The file a task's rows belong to."""
-        return self.store if task in self.fit_tasks else self.construct_store
+        return self.store if task.key in self._fit_keys else self.construct_store
 
 
 def _construct_tasks(config: EtaConfig) -> list[Task]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from experiments.engine import Task, run_tasks
 from experiments.learned_networks import chosen_fits, network_digest, network_of
+from experiments.provenance import stamped
 from experiments.records import RowStore, digest
 from experiments.tasks_study import source_digest, versions
 from theory.continuity import modulus_lower_bound
@@ -98,6 +99,7 @@ def _network_task(folder: Path, row: Row, work: Row) -> Task:
     return Task(key, label, learned_rows, {"folder": str(folder), "row": row, **work}, cost)
 
 
+@stamped
 def target_rows(
     report: Report,
     *,
@@ -124,6 +126,7 @@ def target_rows(
     return rows
 
 
+@stamped
 def learned_rows(
     report: Report,
     *,
@@ -220,7 +223,7 @@ def run_learned(
         Called with the finished share and a few words.
     """
     store, tasks = RowStore(plan.folder / "learned.jsonl"), plan.tasks()
-    missing = [task for task in tasks if store.task(task.key) is None]
+    missing = [task for task in tasks if task.key not in store]
     parts = {task.key: 0.0 for task in missing}
     total = sum(task.cost for task in missing) or 1.0
 

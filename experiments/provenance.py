@@ -1,16 +1,22 @@
-"""Where rows come from: the version of looprate, and the commit where it is a checkout."""
+"""Where rows come from: version, commit, device, seed and wall time, noted where a task ran."""
 
 from __future__ import annotations
 
 import subprocess
-from functools import cache
+import time
+from collections.abc import Callable
+from functools import cache, wraps
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-__all__ = ["provenance"]
+__all__ = ["provenance", "stamped"]
 
 HERE = Path(__file__)
 PATIENCE = 10.0  # seconds git gets
+#: What holds for a task whose rows do not say otherwise.
+DEVICE, SEED = "cpu", 0  # every search and sample of a task without seeds of its own draws from 0
+Row = dict[str, Any]
 
 
 @cache
@@ -28,6 +34,32 @@ def provenance() -> dict[str, str | None]:
     except PackageNotFoundError:  # a bare checkout on the path
         installed = None
     return {"version": installed, "commit": _commit()}
+
+
+def stamped(work: Callable[..., list[Row]]) -> Callable[..., list[Row]]:
+    """Return a task's function with provenance in its rows, measured in the process that runs it.
+
+    Parameters
+    ----------
+    work : callable
+        Returns the rows of one task; importable by its name, as a task's function must be.
+
+    Returns
+    -------
+    callable
+        The same, each row with "device", "seed", "version", "commit" and "seconds", its share of
+        the task's wall time; what a row says itself stays.
+    """
+
+    @wraps(work)
+    def run(*values: Any, **arguments: Any) -> list[Row]:
+        started = time.monotonic()
+        rows = work(*values, **arguments)
+        share = (time.monotonic() - started) / max(1, len(rows))
+        stamp = {"device": DEVICE, "seed": SEED, "seconds": round(share, 3), **provenance()}
+        return [row | {name: stamp[name] for name in stamp if name not in row} for row in rows]
+
+    return run
 
 
 def _commit() -> str | None:

@@ -2,9 +2,9 @@
 
 Each row is one line of JSON, with the version and commit it comes from.  Rows of one task share the
 digest ``task`` of everything that decides their numbers, carry their number ``of`` that task, and
-are appended in one write; a task counts as done when all its rows are there.  A last task torn by a
-kill (its last line without a newline, or fewer rows than ``of``) is dropped when the next rows are
-appended; any other unreadable line is an error and nothing is touched.
+are appended in one write; a task counts as done when all its rows are there, one after the other.
+A last task torn by a kill (its last line without a newline, or fewer rows than ``of``) is dropped
+when the next rows are appended; any other unreadable line is an error and nothing is touched.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import json
 import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
@@ -59,14 +59,35 @@ def _clean(value: Any) -> Any:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader or a kill sees the old or the new one, never a part."""
+    """Write a file so that a reader or a kill sees the old or the new one, never a part.
+
+    Raises
+    ------
+    OSError
+        With the path, if it cannot be written; the old file is as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as stream:
-        stream.write(content.encode() if isinstance(content, str) else content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
+            _to_disk(stream)
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)  # of no use, and a full disk needs the room
+        raise _of_path(error, path) from None
+
+
+def _to_disk(stream: BinaryIO) -> None:
+    """Make what was written outlast a power cut."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def _of_path(error: OSError, path: Path) -> OSError:
+    """Return an error that names its file, which errors of write and flush do not."""
+    return OSError(error.errno, error.strerror or str(error), str(path))
 
 
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -74,6 +95,32 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     write_atomically(path, buffer.getvalue())
+
+
+def _lines(path: Path) -> Iterator[tuple[Row, int]]:
+    """Yield every row of a file and where its line ends, but for a line torn in its middle."""
+    end = 0
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.endswith(b"\n"):
+                return  # torn by a kill in the middle of a write, even if it can be read
+            end += len(line)
+            yield _row(line, path, number), end
+
+
+def _row(line: bytes, path: Path, number: int) -> Row:
+    """Return the row of a line or say where the file is unsound."""
+    try:
+        row = json.loads(line.decode("utf-8"))
+        if not isinstance(row, dict) or not row.keys() >= FRAME:
+            raise ValueError("not a row")
+    except ValueError:
+        raise CorruptRows(
+            f"`{path.name}` must hold one JSON row a line, line {number} of {path} is not one "
+            f"({line[:40]!r}); nothing was changed: delete that line (its task runs again), move "
+            "the file away or take another --out"
+        ) from None
+    return row
 
 
 def read_rows(path: Path) -> tuple[list[Row], int]:
@@ -89,70 +136,128 @@ def read_rows(path: Path) -> tuple[list[Row], int]:
     if not path.exists():
         return [], 0
     rows: list[Row] = []
-    sizes: list[int] = []
-    data = path.read_bytes()
-    for number, line in enumerate(data.splitlines(keepends=True), start=1):
-        if not line.endswith(b"\n"):
-            break  # torn by a kill in the middle of a write, even if it can be read
-        try:
-            row = json.loads(line.decode("utf-8"))
-            if not isinstance(row, dict) or not row.keys() >= FRAME:
-                raise ValueError("not a row")
-        except ValueError:
-            raise CorruptRows(
-                f"`{path.name}` must hold one JSON row a line, line {number} of {path} is not one "
-                f"({line[:40]!r}); nothing was changed: move the file away or take another --out"
-            ) from None
+    sound = whole = 0
+    for row, end in _lines(path):
         rows.append(row)
-        sizes.append(len(line))
-    while rows and rows[-1]["index"] + 1 < rows[-1]["of"]:
-        rows.pop(), sizes.pop()
-    return rows, sum(sizes)
+        if row["index"] + 1 >= row["of"]:
+            sound, whole = end, len(rows)
+    return rows[:whole], sound
 
 
 class RowStore:
-    """The rows of one file, held in memory and appended on disk.
+    """The rows of one file: read when asked for, appended at once.
+
+    Memory holds the place of every task's rows, not the rows.
 
     Parameters
     ----------
     path : Path
         Created with its folder when the first rows arrive.
+
+    Raises
+    ------
+    CorruptRows
+        If any line but a torn last one is not a row.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        rows, self._sound = read_rows(path)
-        self._tasks: dict[str, dict[int, Row]] = {}
-        self._remember(rows)
+        self._starts: dict[str, int] = {}  # of each finished task, where its rows start
+        self._sound = 0  # bytes up to the end of the last whole task
+        self._size = path.stat().st_size if path.exists() else 0
+        if self._size:
+            self._find_tasks()
 
-    def _remember(self, rows: Sequence[Row]) -> None:
-        """File rows under their task and index."""
-        for row in rows:
-            self._tasks.setdefault(row["task"], {})[row["index"]] = row
+    def _find_tasks(self) -> None:
+        """Note where finished tasks start; of rows stored twice the later ones count."""
+        key, start, count, begin = "", 0, 0, 0
+        for row, end in _lines(self.path):
+            if row["index"] == 0:
+                key, start, count = row["task"], begin, 0
+            if row["task"] == key and row["index"] == count:
+                count += 1
+                if count == row["of"]:
+                    self._starts[key] = start
+            else:
+                key = ""  # rows of a task that is not whole
+            if row["index"] + 1 >= row["of"]:
+                self._sound = end
+            begin = end
+
+    def __contains__(self, key: str) -> bool:
+        """Whether the rows of a finished task are here; reads nothing."""
+        return key in self._starts
+
+    def __len__(self) -> int:
+        """Number of finished tasks."""
+        return len(self._starts)
+
+    def keys(self) -> list[str]:
+        """Return the finished tasks in the order in which they are stored."""
+        return sorted(self._starts, key=self._starts.__getitem__)
 
     def task(self, key: str) -> list[Row] | None:
         """Return the rows of a finished task in order, or None."""
-        found = self._tasks.get(key, {})
-        if not found or len(found) < next(iter(found.values()))["of"]:
+        lines = self.lines(key)
+        return None if lines is None else [json.loads(line) for line in lines]
+
+    def lines(self, key: str) -> list[bytes] | None:
+        """Return the rows of a finished task as they are on disk, or None."""
+        if key not in self._starts:
             return None
-        return [found[index] for index in sorted(found)]
+        with self.path.open("rb") as stream:
+            stream.seek(self._starts[key])
+            first = stream.readline()
+            return [first, *(stream.readline() for _ in range(json.loads(first)["of"] - 1))]
 
     def append(self, key: str, rows: Sequence[Row]) -> list[Row]:
-        """Append the rows of one task, with their provenance, in one write; return them so."""
+        """Append the rows of one task, with their provenance, in one write; return them so.
+
+        Raises
+        ------
+        OSError
+            With the path, if it cannot be written, as on a full disk; rows stored before stay.
+        CorruptRows
+            If another program changed the file meanwhile.
+        """
+        frames = ({"task": key, "index": index, "of": len(rows)} for index in range(len(rows)))
+        origin = provenance()
         stored = [
-            _clean({"task": key, "index": index, "of": len(rows), **row, **provenance()})
-            for index, row in enumerate(rows)
+            _clean({**frame, **row, **{name: origin[name] for name in origin if name not in row}})
+            for frame, row in zip(frames, rows, strict=True)
         ]
         text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in stored)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as stream:
-            stream.truncate(self._sound)  # drops a torn last task, nothing else
-            stream.write(text.encode())
-            stream.flush()
-            os.fsync(stream.fileno())
-        self._sound += len(text.encode())
-        self._remember(stored)
+        start = self._sound
+        self._write(text.encode())
+        if stored:
+            self._starts[key] = start
         return stored
+
+    def _write(self, content: bytes) -> None:
+        """Put bytes behind the last whole task: all of them, or none."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self.path.open("ab") as stream:
+                self._check_size(os.fstat(stream.fileno()).st_size)
+                stream.truncate(self._sound)  # drops a torn last task, nothing else
+                stream.write(content)
+                _to_disk(stream)
+        except OSError as error:
+            with suppress(OSError):
+                os.truncate(self.path, self._sound)
+                self._size = self._sound
+            raise _of_path(error, self.path) from None
+        self._sound += len(content)
+        self._size = self._sound
+
+    def _check_size(self, size: int) -> None:
+        """Refuse to write where somebody else wrote: truncating would lose their rows."""
+        if size != self._size:
+            raise CorruptRows(
+                f"`{self.path.name}` must have one writer, {self.path} has {size} bytes instead of "
+                f"{self._size}: another program changed it; nothing was written: run the same "
+                "command again"
+            )
 
 
 @contextmanager
@@ -178,6 +283,8 @@ def exclusive(folder: Path) -> Iterator[None]:
                 f"`--out` must not be in use, another run is writing to {folder}; "
                 "wait for it or take another folder"
             ) from None
+        except OSError as error:  # a file system without locks
+            raise _of_path(error, folder / ".lock") from None
         yield
     finally:
         stream.close()

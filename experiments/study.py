@@ -55,10 +55,12 @@ class Study:
         self.construct_store = RowStore(folder / "constructions.jsonl")
         self.theory_tasks, self.fit_tasks = plan(config, folder)
         self.construct_tasks, self.lesson_task = plan_constructions(config)
+        self._theory_keys = {task.key for task in self.theory_tasks}
+        self._fit_keys = {task.key for task in self.fit_tasks}
 
     def missing(self) -> list[Task]:
         """Return the tasks without stored rows."""
-        return [task for task in self.tasks() if self._store_of(task).task(task.key) is None]
+        return [task for task in self.tasks() if task.key not in self._store_of(task)]
 
     def tasks(self) -> list[Task]:
         """Return every task of the study."""
@@ -71,9 +73,9 @@ class Study:
 
     def _store_of(self, task: Task) -> RowStore:
         """The file a task's rows belong to."""
-        if task in self.theory_tasks:
+        if task.key in self._theory_keys:
             return self.theory_store
-        return self.store if task in self.fit_tasks else self.construct_store
+        return self.store if task.key in self._fit_keys else self.construct_store
 
     def rows(self) -> list[Row]:
         """Return the stored fit rows of this configuration."""

@@ -13,6 +13,7 @@ from experiments.construct import (
     target_facts,
 )
 from experiments.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
+from experiments.provenance import stamped
 from theory.construction.certificate import TargetFacts
 from theory.construction.compile import compile_construction
 from theory.construction.spec import ConstructionSpec
@@ -62,6 +63,7 @@ def planned_specs(
     return specs, left_out
 
 
+@stamped
 def certificate_rows(
     report: Callable[[float], None],
     *,
@@ -107,6 +109,7 @@ def lesson_arguments(grid: int) -> dict[str, Any]:
     }
 
 
+@stamped
 def lesson_rows(
     report: Callable[[float], None],
     *,

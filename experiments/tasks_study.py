@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from experiments import evaluate
+from experiments.provenance import stamped
 from experiments.records import digest, write_npz
 from theory.hypotheses import check_hypotheses
 from theory.targets import Target, own_functions, resolve_target
@@ -49,6 +50,7 @@ def source_digest(target: Target) -> str | None:
     return digest(sources) if sources else None
 
 
+@stamped
 def theory_rows(
     report: Report, *, target: str, tokens: int, dim: int, p: float, budget: float
 ) -> list[dict[str, Any]]:
@@ -76,6 +78,7 @@ def theory_rows(
     ]
 
 
+@stamped
 def fit_rows(
     report: Report,
     *,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from approx.sequence import SequenceConfig, SequenceModel
+from experiments.provenance import stamped
 from experiments.records import write_npz
 from experiments.reproduce.catalogue import task_of
 from experiments.reproduce.measure import TEST, inputs_of, measured, precision
@@ -33,6 +34,7 @@ def picture_of(folder: Path, name: str, model: str) -> Path:
     return folder / "pictures" / f"{name}__{model}.npz"
 
 
+@stamped
 def fit_row(
     report: Callable[[float], None],
     *,

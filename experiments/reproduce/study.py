@@ -52,7 +52,7 @@ class ReproduceStudy:
 
     def missing(self) -> list[Task]:
         """Return the fits without a stored row."""
-        return [task for task in self.tasks() if self.store.task(task.key) is None]
+        return [task for task in self.tasks() if task.key not in self.store]
 
     def keep(self, task: Task, rows: Sequence[Row]) -> None:
         """Store the row of a finished fit, then drop its checkpoint."""
