@@ -1,25 +1,40 @@
-"""Fit many looped Transformers at once: targets x seeds x learning rates as one bank.
+"""Fit many looped Transformers at once: targets x seeds x learning rates in banks.
 
 Fresh scrambled Sobol points at every step, Adam with warm-up and cosine decay, gradients clipped
 per model.  A model whose loss or gradient stops being finite is frozen and reported; the others go
 on.  Every random number is a function of (seed, step), so a run continued from a checkpoint ends
 with the same numbers as an unbroken one on the same machine.
+
+On the CPU all models are one bank.  On a GPU a bank is as large as its free memory holds; where
+that was too much, its halves go on from where it was.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from itertools import product
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
+from approx.fitted import FitResult, Member, Recipe, predictions
 from approx.looped import ModelConfig
-from approx.training import FitResult, Function, Member, Recipe, TrainingRun, predictions
+from approx.memory import ensemble_size, free_memory, in_halves
+from approx.sampling import Function
+from approx.state import FitState, bank_at, fresh_state, load_state, save_state
+from approx.training import TrainingRun
 from theory.notation import check_loops, check_p, check_tokens
 
 __all__ = ["FitResult", "Member", "Recipe", "fit", "predictions"]
+
+FORMAT = 2  # of a checkpoint
 
 
 def fit(
@@ -37,6 +52,7 @@ def fit(
     checkpoint: Path | None = None,
     checkpoint_seconds: float = 10.0,
     progress: Callable[[int], None] | None = None,
+    free_bytes: int | None = None,
 ) -> FitResult:
     """Train one model per (target, seed, learning rate), all at once.
 
@@ -59,7 +75,9 @@ def fit(
         Written atomically every ``checkpoint_seconds``; a later call with the same arguments
         continues from it.
     progress : callable, optional
-        Called with the number of finished steps.
+        Called with the number of finished steps (their mean, where banks go one after another).
+    free_bytes : int, optional
+        Memory that a bank may plan with; by default what a GPU has free, and no limit on the CPU.
 
     Returns
     -------
@@ -71,28 +89,101 @@ def fit(
         raise ValueError("`p` must be finite to train on the L^p error, got inf")
     if not targets or not seeds or not learning_rates:
         raise ValueError("`targets`, `seeds` and `learning_rates` must each hold at least one")
-    run = TrainingRun(
-        targets,
-        config,
-        tokens=tokens,
-        loops=loops,
-        seeds=seeds,
-        learning_rates=learning_rates,
-        p=p,
-        recipe=recipe,
-        device=device,
-        compiled=compiled,
+    members = [Member(*each) for each in product(range(len(targets)), seeds, learning_rates)]
+    device = torch.device(device)
+    shape: dict[str, Any] = {"tokens": tokens, "loops": loops}
+    how: dict[str, Any] = {**shape, "p": p, "recipe": recipe, "compiled": compiled}
+    stamp = _stamp(targets, config, members, device=device.type, **how)
+    state = None if checkpoint is None else load_state(checkpoint, stamp)
+    state = state or fresh_state(config, members, evaluations=recipe.evaluations)
+    keeper = _Keeper(state, recipe.steps, checkpoint, stamp, checkpoint_seconds, progress)
+
+    def train(start: int, stop: int) -> list[None]:
+        bank = members[start:stop], state.part(start, stop)
+        keeper.follow(start, TrainingRun(targets, config, *bank, device=device, **how))
+        return []
+
+    free_bytes = free_memory(device) if free_bytes is None else free_bytes
+    size = len(members)
+    if free_bytes is not None:
+        size = ensemble_size(
+            config, tokens=tokens, batch=recipe.batch, loops=loops, free_bytes=free_bytes
+        )
+    for start, stop in state.banks(size):
+        in_halves(train, start, stop)
+    bank = bank_at(torch.from_numpy(state.flat).to(device), config)
+    return FitResult(
+        bank, config, members, np.array(recipe.marks), state.curve.T.copy(), state.diverged_at
     )
-    stamp = run.stamp()
-    if checkpoint is not None and checkpoint.exists():
-        run.load(checkpoint, stamp)
-    saved = time.monotonic()
-    while run.step < recipe.steps:
-        run.advance()
-        if progress is not None:
-            progress(run.step)
-        due = time.monotonic() - saved > checkpoint_seconds
-        if checkpoint is not None and due and run.step < recipe.steps:
-            run.save(checkpoint, stamp)
-            saved = time.monotonic()
-    return run.result()
+
+
+class _Keeper:
+    """Follows one bank after another to the end, and keeps the state of all of them."""
+
+    def __init__(
+        self,
+        state: FitState,
+        steps: int,
+        checkpoint: Path | None,
+        stamp: str,
+        every: float,
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        self.state, self.steps = state, steps
+        self.checkpoint, self.stamp, self.every = checkpoint, stamp, every
+        self.progress, self.saved = progress, time.monotonic()
+
+    def follow(self, start: int, run: TrainingRun) -> None:
+        """Train a bank whose first model is ``start``; if its memory ends, keep where it came."""
+        try:
+            while run.step < self.steps:
+                run.advance()
+                self._report(start, run)
+                self._save(start, run)
+        finally:
+            self.state.put(start, run.state())
+
+    def _report(self, start: int, run: TrainingRun) -> None:
+        """Say how many steps are done, on average over all models."""
+        if self.progress is None:
+            return
+        step = self.state.step.copy()
+        step[start : start + len(run.members)] = run.step
+        self.progress(int(step.mean()))
+
+    def _save(self, start: int, run: TrainingRun) -> None:
+        """Write a checkpoint if one is due; none after the last step."""
+        due = time.monotonic() - self.saved > self.every
+        if self.checkpoint is None or not due:
+            return
+        self.state.put(start, run.state())
+        if (self.state.step < self.steps).any():
+            save_state(self.checkpoint, self.stamp, self.state)
+            self.saved = time.monotonic()
+
+
+def _stamp(
+    targets: Sequence[Function],
+    config: ModelConfig,
+    members: Sequence[Member],
+    *,
+    recipe: Recipe,
+    **facts: Any,
+) -> str:
+    """Return a digest of everything that decides the numbers of a fit."""
+    whole = {
+        "format": FORMAT,
+        "targets": [_name(f) for f in targets],
+        "config": config.as_dict(),
+        "members": [asdict(member) for member in members],
+        "recipe": asdict(recipe),
+        "torch": torch.__version__,
+        **facts,
+    }
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def _name(function: Function) -> str:
+    """Return a name that is the same in every process."""
+    qualified = getattr(function, "__qualname__", None)
+    return f"{function.__module__}.{qualified}" if qualified else str(function)

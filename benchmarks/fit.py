@@ -29,7 +29,8 @@ from torch import Tensor
 
 from approx.bank import bank_forward
 from approx.looped import LoopedTransformer, ModelConfig
-from approx.training import Recipe, TrainingRun
+from approx.state import fresh_state
+from approx.training import Member, Recipe, TrainingRun
 
 ROUNDING = 1e-4  # relative, of a loss after a few float32 steps
 RATE = 1e-3
@@ -90,28 +91,28 @@ def eager_stepper(setting: Setting) -> Callable[[int], list[float]]:
 def bank_stepper(setting: Setting, *, losses: bool = False) -> Callable[[int], list[float]]:
     """Train a bank of equal models; returns ``steps -> losses of the first`` (if asked for)."""
     recipe = Recipe(steps=10**6, batch=setting.batch, warmup=0.0, clip=float("inf"))
+    members = [Member(0, 0, RATE)] * setting.models
     bank = TrainingRun(
         [target],
         setting.config,
+        members,
+        fresh_state(setting.config, members, evaluations=recipe.evaluations),
         tokens=setting.tokens,
         loops=setting.loops,
-        seeds=[0] * setting.models,
-        learning_rates=[RATE],
         p=1.0,
         recipe=recipe,
         device="cpu",
         compiled=True,
     )
-    bank.of_seed.zero_()  # every model sees the same points
 
     def run(steps: int) -> list[float]:
         found = []
         for x in points(setting, steps):
+            many, truth = (v.repeat(setting.models, 1, 1, 1) for v in (x, target(x)))
             if losses:
-                many = x.expand(setting.models, *x.shape)
                 out = bank_forward(bank.bank, setting.config, many, setting.loops)
                 found.append(float((out[0] - target(x)).abs().mean().detach()))
-            bank.train_step(x[None], target(x)[None, None], bank.scalars(1.0))
+            bank.learn(many, truth, bank.schedule(1)[0])
             bank.step += 1
         return found
 
