@@ -12,6 +12,7 @@ from pathlib import Path
 from experiments.command_bound import add_bound
 from experiments.command_moduli import add_moduli
 from experiments.command_reproduce import add_reproduce
+from experiments.command_rows import add_rows
 from experiments.command_verify import add_verify
 from experiments.options import Parser, add_command, add_json, add_style
 from experiments.parsers import add_claims, add_construct, add_eta, add_learned
@@ -54,6 +55,7 @@ def _parser() -> Parser:
     add_eta(commands)
     add_reproduce(commands)
     add_claims(commands)
+    add_rows(commands)
 
     figures = add_command(
         commands,

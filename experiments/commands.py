@@ -22,6 +22,7 @@ __all__ = [
     "learned",
     "moduli",
     "reproduce",
+    "rows",
     "targets",
     "verify",
 ]
@@ -115,6 +116,13 @@ def explain(options: Namespace) -> int:
     from experiments.command_claims import run_explain
 
     return run_explain(options)
+
+
+def rows(options: Namespace) -> int:
+    """List, filter, export and merge stored rows."""
+    from experiments.command_rows import run_rows
+
+    return run_rows(options)
 
 
 def figures(options: Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Where rows come from: version, commit, device, seed and wall time, noted where a task ran."""
+"""Where rows come from: versions, commit, device, seed and wall time, noted where a task ran."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["provenance", "stamped"]
+__all__ = ["provenance", "stamped", "versions"]
 
 HERE = Path(__file__)
 PATIENCE = 10.0  # seconds git gets
 #: What holds for a task whose rows do not say otherwise.
 DEVICE, SEED = "cpu", 0  # every search and sample of a task without seeds of its own draws from 0
+#: Names, at any depth of a row, of what does not decide its numbers.
+TRACES = frozenset({"commit", "device", "seconds", "torch", "version", "versions"})
 Row = dict[str, Any]
 
 
@@ -34,6 +36,22 @@ def provenance() -> dict[str, str | None]:
     except PackageNotFoundError:  # a bare checkout on the path
         installed = None
     return {"version": installed, "commit": _commit()}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that decide numbers."""
+    import platform
+
+    import numpy
+    import scipy
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "scipy": scipy.__version__,
+        "torch": torch.__version__,
+    }
 
 
 def stamped(work: Callable[..., list[Row]]) -> Callable[..., list[Row]]:
