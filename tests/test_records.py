@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from importlib.metadata import version
 
 import numpy as np
 import pytest
 
 from experiments import records
-from experiments.provenance import _commit, provenance
+from experiments.provenance import _commit, provenance, stamped
 from experiments.records import (
     CorruptRows,
     RowStore,
@@ -24,6 +25,7 @@ from experiments.records import (
     write_npz,
 )
 
+PROVENANCE = {"version", "commit", "device", "seed", "seconds"}
 ROWS = [{"seed": 0, "error": 0.1, "curve": [0.3, 1 / 3]}, {"seed": 1, "error": 2e-9, "word": "é\n"}]
 
 
@@ -64,6 +66,44 @@ def git(*arguments, cwd):
     command = ["git", *author, *arguments]
     done = subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+def test_a_stamp_is_of_the_process_and_time_of_the_task_and_leaves_what_rows_say():
+    @stamped
+    def work(report, *, say):
+        report(1.0)
+        time.sleep(0.05)
+        return [{"a": 1}, {"a": 2, **say}]
+
+    heard = []
+    plain, own = work(heard.append, say={"seed": 7, "device": "H100", "seconds": 9.0})
+    assert heard == [1.0]
+    assert set(plain) == PROVENANCE | {"a"}
+    assert (plain["device"], plain["seed"], plain["commit"]) == ("cpu", 0, provenance()["commit"])
+    assert 0.025 <= plain["seconds"] < 5.0  # the half of two rows
+    assert (own["seed"], own["device"], own["seconds"]) == (7, "H100", 9.0)
+    assert work(heard.append, say={})[0]["seconds"] == pytest.approx(plain["seconds"], abs=1.0)
+
+
+def test_what_a_task_says_of_its_origin_is_stored(path):
+    (row,) = RowStore(path).append("a", [{"commit": "of a worker", "version": "9"}])
+    assert (row["commit"], row["version"]) == ("of a worker", "9")
+
+
+def test_every_kind_of_row_is_stamped():
+    from experiments import eta_study, learned, tasks_construct, tasks_study
+    from experiments.reproduce import fitting
+
+    (row,) = tasks_study.theory_rows(
+        lambda part: None, target="mean-field", tokens=2, dim=1, p=1.0, budget=0.01
+    )
+    assert set(row) >= PROVENANCE
+    for work in (
+        *(tasks_study.fit_rows, fitting.fit_row, tasks_construct.certificate_rows),
+        *(tasks_construct.lesson_rows, eta_study.certificate_rows),
+        *(learned.target_rows, learned.learned_rows),
+    ):
+        assert work.__code__ is stamped(work).__code__, work.__module__
 
 
 # -- rows ------------------------------------------------------------------------------------------
@@ -133,6 +173,123 @@ def test_a_half_written_task_in_the_middle_is_not_done_either(path):
     assert stored(path, "b") == framed("b", ROWS[:1])
 
 
+def test_a_task_stored_twice_counts_as_stored_last(path):
+    store = RowStore(path)
+    store.append("a", ROWS)
+    store.append("b", ROWS)
+    store.append("a", ROWS[::-1])
+    for again in (store, RowStore(path)):
+        assert again.task("a") == framed(rows=ROWS[::-1])
+        assert again.keys() == ["b", "a"]
+        assert len(again) == 2
+        assert "b" in again
+        assert "c" not in again
+        assert again.lines("b") == path.read_bytes().splitlines(keepends=True)[2:4]
+        assert again.lines("c") is None
+
+
+def test_memory_does_not_grow_with_the_rows(path):
+    row = {"curve": ["a long cell"] * 5_000}  # 75 kB on disk
+    tracemalloc.start()
+    try:
+        store = RowStore(path)
+        for key in map(str, range(40)):
+            store.append(key, [row])
+        again = RowStore(path)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert path.stat().st_size > 3_000_000
+    assert len(again) == 40
+    assert held < 300_000
+
+
+def test_rows_of_another_writer_are_not_cut_off(path):
+    mine, other = RowStore(path), RowStore(path)
+    other.append("a", ROWS)
+    before = path.read_bytes()
+    with pytest.raises(CorruptRows, match=r"`rows.jsonl` must have one writer.*run the same"):
+        mine.append("b", ROWS)
+    assert path.read_bytes() == before
+    other.append("b", ROWS)  # the other may go on
+
+
+# -- disks -----------------------------------------------------------------------------------------
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of 64 kB of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)]
+    if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder):
+    """Leave no byte free."""
+    with pytest.raises(OSError, match="No space left"):
+        (folder / "filler").write_bytes(b"x" * 1_000_000)
+
+
+def test_a_full_disk_costs_no_stored_row_and_is_named(disk):
+    path = disk / "rows.jsonl"
+    store = RowStore(path)
+    store.append("a", ROWS)
+    before = path.read_bytes()
+    with pytest.raises(OSError, match=r"No space left on device: '.*/rows\.jsonl'"):
+        store.append("b", [{"long": "x" * 100_000}])
+    assert path.read_bytes() == before
+    assert "b" not in store
+    store.append("c", ROWS)  # what fits still comes
+    assert RowStore(path).task("c") == framed("c")
+    write_atomically(disk / "report.md", "old")
+    with pytest.raises(OSError, match=r"No space left on device: '.*/report\.md'"):
+        write_atomically(disk / "report.md", "x" * 100_000)
+    assert (disk / "report.md").read_text() == "old"
+    assert not list(disk.glob("*.tmp"))
+
+
+def test_a_command_on_a_full_disk_ends_in_one_line(disk, said):
+    fill(disk)
+    code, out, err = said("verify", "--preset", "smoke", "--out", disk)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "config.json: No space left on device; free some space and run the same" in err
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_can_be_read(disk, said):
+    RowStore(disk / "rows.jsonl").append("a", ROWS)
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    store = RowStore(disk / "rows.jsonl")
+    assert store.task("a") == framed()
+    with pytest.raises(OSError, match=r"Read-only file system: '.*/rows\.jsonl'"):
+        store.append("b", ROWS)
+    code, out, err = said("verify", "--preset", "smoke", "--out", disk)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "cannot use" in err
+    assert "Read-only file system; check the path and its permissions" in err
+
+
+def test_rows_that_do_not_reach_the_disk_are_not_kept(path, monkeypatch):
+    store = RowStore(path)
+    store.append("a", ROWS)
+    before = path.read_bytes()
+
+    def broken(_):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records.os, "fsync", broken)
+        with pytest.raises(OSError, match=r"Input/output error: '.*rows.jsonl'"):
+            store.append("b", ROWS)
+    assert path.read_bytes() == before
+    assert "b" not in store
+    store.append("b", ROWS)
+    assert stored(path, "b") == framed("b")
+
+
+# -- unreadable lines ------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "line",
     [b"{not json}\n", b"[1, 2]\n", b'{"seed": 3}\n', b"\xff\xfe\n", b"\n", b'{"task": "a"}\n'],
@@ -278,6 +435,23 @@ def test_the_lock_of_a_killed_process_is_gone(tmp_path):
         finally:
             os.kill(holder.pid, signal.SIGKILL)
     with exclusive(tmp_path):
+        pass
+
+
+def test_a_lock_file_left_behind_holds_nobody_up(tmp_path):
+    (tmp_path / ".lock").write_text("of a run that ended long ago")
+    with exclusive(tmp_path):
+        pass
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    import fcntl
+
+    def none(*_):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(OSError, match=r"No locks available: '.*/\.lock'"), exclusive(tmp_path):
         pass
 
 
