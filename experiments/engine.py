@@ -1,30 +1,29 @@
-"""Run independent tasks over processes: one thread each, one writer, killed workers replaced.
+"""Run independent tasks on this machine or many: one thread each, one writer, nothing lost.
 
 A task is a picklable pair (function, arguments); the function gets a ``report`` callable for its
 progress (a fraction) and returns the task's rows.  Results come back to the caller, which alone
-writes.  Tasks of one ``kin`` prefer one worker, so that what was compiled there is used again.
+writes.  A task that fails, by an error or with its worker, is tried three times, then reported
+while the rest completes.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
 import os
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeAlias
 
-__all__ = ["Task", "TaskFailed", "run_tasks"]
+__all__ = ["ATTEMPTS", "Engine", "Failures", "Task", "TaskFailed", "run_tasks", "visible_devices"]
 
-Report = Callable[[float], None]
-PATIENCE = 5.0  # seconds an idle worker gets to end by itself
-ATTEMPTS = 3  # a task whose worker dies this often is given up
+ATTEMPTS = 3  # a task that fails this often is given up
+EMBEDDED = "embedded"  # the scheduler that starts and ends with this process
+Rows: TypeAlias = list[dict[str, Any]]
 
 
 class TaskFailed(RuntimeError):
-    """A task raised, or its worker kept dying."""
+    """Tasks raised, or lost their workers, too often; the message names each."""
 
 
 @dataclass(frozen=True)
@@ -47,173 +46,134 @@ class Task:
 
     key: str
     label: str
-    function: Callable[..., list[dict[str, Any]]]
+    function: Callable[..., Rows]
     arguments: dict[str, Any] = field(hash=False)
     cost: float = 1.0
     kin: str = ""
 
 
+Results: TypeAlias = Iterator[tuple[Task, Rows]]
+Report: TypeAlias = Callable[[Task, float], None]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where tasks run; by default in processes of this machine that need no extra package.
+
+    Attributes
+    ----------
+    scheduler : str, optional
+        Of dask.distributed: "embedded" (workers of this machine), the address of a running one, or
+        slurm:FILE.  None: no dask.
+    devices : tuple of str
+        CUDA devices of this machine; worker k of those started here sees device k alone, round
+        robin.  Empty: workers see what this process sees.
+    gpu : bool
+        Whether every task needs a GPU: a cluster then runs it on workers with the resource GPU=1.
+    """
+
+    scheduler: str | None = None
+    devices: tuple[str, ...] = ()
+    gpu: bool = False
+
+
+HERE = Engine()
+
+
 def run_tasks(
-    tasks: Sequence[Task],
-    *,
-    processes: int,
-    report: Callable[[Task, float], None],
-) -> Iterator[tuple[Task, list[dict[str, Any]]]]:
+    tasks: Sequence[Task], *, processes: int, report: Report, engine: Engine = HERE
+) -> Results:
     """Yield (task, rows) as tasks finish, in no particular order.
 
     Parameters
     ----------
     tasks : sequence of Task
     processes : int
-        Worker processes; 1 runs everything in this one.
+        Worker processes of this machine; 1 without dask runs everything in this one.
     report : callable
         Called with a task and its finished fraction.
+    engine : Engine
 
     Raises
     ------
     TaskFailed
-        At once if a task raises (with its message); after all other tasks if one lost its worker
-        three times.  Results yielded before stay valid.
+        After all other tasks, if some failed three times.  Results yielded before stay valid.
+    ValueError
+        At once, if a cluster cannot be used: by a worker that is not like this process, say.
     """
-    if processes <= 1 or len(tasks) <= 1:
-        for task in tasks:
-            try:
-                rows = task.function(lambda part, t=task: report(t, part), **task.arguments)
-            except Exception as error:
-                raise TaskFailed(f"{task.label}: {_message(error)}") from error
-            yield task, rows
+    failures = Failures(len(tasks))
+    if not tasks:
         return
-    yield from _Pool(tasks, min(processes, len(tasks)), report).run()
+    if engine.scheduler is not None:
+        from experiments.engine_dask import run_on_dask
+
+        yield from run_on_dask(tasks, processes, report, engine, failures)
+    elif processes <= 1 or len(tasks) <= 1:
+        yield from _run_here(tasks, report, failures)
+    else:
+        from experiments.engine_pool import Pool
+
+        yield from Pool(tasks, min(processes, len(tasks)), report, engine.devices, failures).run()
+    failures.check()
 
 
-class _Pool:
-    """Spawned workers, each fed one task at a time over a pipe."""
-
-    def __init__(
-        self, tasks: Sequence[Task], size: int, report: Callable[[Task, float], None]
-    ) -> None:
-        self.waiting = sorted(tasks, key=lambda task: -task.cost)
-        self.report, self.size = report, size
-        self.context = multiprocessing.get_context("spawn")
-        self.busy: dict[Connection, Task] = {}
-        self.workers: dict[Connection, Any] = {}
-        self.kin: dict[Connection, set[str]] = {}
-        self.deaths: dict[str, int] = {}
-        self.lost: list[str] = []  # messages of the tasks given up
-
-    def run(self) -> Iterator[tuple[Task, list[dict[str, Any]]]]:
+def _run_here(tasks: Sequence[Task], report: Report, failures: Failures) -> Results:
+    """Run task after task in this process."""
+    waiting = list(tasks)
+    while waiting:
+        task = waiting.pop(0)
         try:
-            while self.waiting or self.busy:
-                while self.waiting and len(self.busy) < self.size:
-                    self._feed()
-                for ready in multiprocessing.connection.wait(list(self.busy)):
-                    yield from self._listen(ready)  # type: ignore[arg-type]
-            if self.lost:
-                raise TaskFailed("; ".join(self.lost))
-        finally:
-            for connection, worker in self.workers.items():
-                connection.close()  # an idle worker ends by itself
-                if connection in self.busy:
-                    worker.terminate()
-            for worker in self.workers.values():
-                worker.join(PATIENCE)
-                worker.terminate()
-                worker.join()
-
-    def _feed(self) -> None:
-        """Give an idle worker, or a new one, the longest task of its kin, else the longest."""
-        idle = [connection for connection in self.workers if connection not in self.busy]
-        connection = idle[0] if idle else self._start()
-        mine = self.kin[connection]
-        others = {k for c, kin in self.kin.items() if c is not connection for k in kin}
-        task = min(
-            self.waiting,
-            key=lambda t: (0 if t.kin in mine else 1 if t.kin not in others else 2, -t.cost),
-        )
-        self.waiting.remove(task)
-        mine.add(task.kin)
-        self.busy[connection] = task
-        connection.send(task)
-
-    def _start(self) -> Connection:
-        ours, theirs = self.context.Pipe()
-        # Threads of a worker must not fight those of its neighbours: one each.
-        saved = os.environ.get("OMP_NUM_THREADS")
-        os.environ["OMP_NUM_THREADS"] = "1"
-        try:
-            worker = self.context.Process(target=_serve, args=(theirs,), daemon=True)
-            worker.start()
-        finally:
-            if saved is None:
-                del os.environ["OMP_NUM_THREADS"]
-            else:
-                os.environ["OMP_NUM_THREADS"] = saved
-        theirs.close()
-        self.workers[ours] = worker
-        self.kin[ours] = set()
-        return ours
-
-    def _listen(self, connection: Connection) -> Iterator[tuple[Task, list[dict[str, Any]]]]:
-        """Handle one message, or the death, of a busy worker."""
-        task = self.busy[connection]
-        try:
-            kind, content = connection.recv()
-        except (EOFError, OSError):
-            self._bury(connection, task)
-            return
-        if kind == "part":
-            self.report(task, content)
-            return
-        del self.busy[connection]
-        if kind == "failed":
-            raise TaskFailed(f"{task.label}: {content}")
-        yield task, content
-
-    def _bury(self, connection: Connection, task: Task) -> None:
-        """Forget a dead worker and queue its task again, or give the task up."""
-        worker = self.workers.pop(connection)
-        worker.join()
-        del self.busy[connection], self.kin[connection]
-        connection.close()
-        self.deaths[task.key] = self.deaths.get(task.key, 0) + 1
-        if self.deaths[task.key] >= ATTEMPTS:
-            self.lost.append(
-                f"{task.label}: its worker died {ATTEMPTS} times (exit code {worker.exitcode}; "
-                "-9 usually means too little memory: try --processes 1)"
-            )
+            rows = task.function(lambda part, t=task: report(t, part), **task.arguments)
+        except Exception as error:
+            if failures.again(task, in_words(error)):
+                waiting.append(task)
         else:
-            self.waiting.append(task)
+            yield task, rows
 
 
-def _message(error: Exception) -> str:
+class Failures:
+    """Counts how often each task failed and keeps the words of those given up.
+
+    Parameters
+    ----------
+    total : int
+        Number of tasks.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.counts: Counter[str] = Counter()
+        self.given_up: list[str] = []
+
+    def again(self, task: Task, message: str) -> bool:
+        """Note a failure; tell whether the task is to be tried again."""
+        self.counts[task.key] += 1
+        if self.counts[task.key] < ATTEMPTS:
+            return True
+        self.given_up.append(f"{task.label}: {message}")
+        return False
+
+    def check(self) -> None:
+        """Raise if a task was given up."""
+        if self.given_up:
+            lost = "; ".join(self.given_up)
+            many = f"{len(self.given_up)} of {self.total} tasks failed {ATTEMPTS} times"
+            raise TaskFailed(f"{many}, the others are done: {lost}")
+
+
+def visible_devices() -> tuple[str, ...]:
+    """Return the CUDA devices this process sees, each as CUDA_VISIBLE_DEVICES names it."""
+    import torch
+
+    count = torch.cuda.device_count()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = [name.strip() for name in named.split(",") if name.strip()]
+    return tuple(names[:count] or map(str, range(count)))
+
+
+def in_words(error: Exception) -> str:
     """Return what a task's error says; of one that is not a refusal also its type and place."""
     if isinstance(error, ValueError):
         return str(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({place.name}, line {place.lineno})"
-
-
-def _serve(connection: Connection) -> None:
-    """Work in a spawned process until the pipe closes."""
-    import signal
-
-    import torch
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    torch.set_num_threads(1)
-    while True:
-        try:
-            task = connection.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            content = task.function(lambda part: connection.send(("part", part)), **task.arguments)
-            message = ("done", content)
-        except (BrokenPipeError, ConnectionResetError):
-            return  # the parent is gone
-        except Exception as error:
-            message = ("failed", _message(error))
-        try:
-            connection.send(message)
-        except (BrokenPipeError, ConnectionResetError):
-            return

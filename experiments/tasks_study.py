@@ -7,17 +7,14 @@ rows.
 from __future__ import annotations
 
 import importlib
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from experiments import evaluate
-from experiments.provenance import stamped
+from experiments.provenance import stamped, versions
 from experiments.records import digest, write_npz
 from theory.hypotheses import check_hypotheses
 from theory.targets import Target, own_functions, resolve_target
@@ -25,19 +22,6 @@ from theory.targets import Target, own_functions, resolve_target
 __all__ = ["fit_rows", "source_digest", "theory_rows", "versions"]
 
 Report = Callable[[float], None]
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that decide numbers."""
-    import scipy
-    import torch
-
-    return {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "torch": torch.__version__,
-    }
 
 
 def source_digest(target: Target) -> str | None:

@@ -1,17 +1,19 @@
-"""Engine: one process or two give the same; workers may die, and never outlive their parent."""
+"""Engine: one process or two give the same; tasks and workers may fail, and never go on alone."""
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
 from cases import engine_tasks
 
-from experiments.engine import ATTEMPTS, Task, TaskFailed, run_tasks
+from experiments.engine import ATTEMPTS, Engine, Task, TaskFailed, run_tasks, visible_devices
 
 SQUARES = [
     Task(f"square {k}", f"square of {k}", engine_tasks.square, {"value": k}, cost=k)
@@ -78,26 +80,64 @@ def test_a_task_that_always_kills_its_worker_is_given_up_and_costs_no_other(tmp_
     rows, _, failure = collect([lone(engine_tasks.dies, log=str(log)), *SQUARES], processes=2)
     assert failure is not None
     assert len(log.read_text().splitlines()) == ATTEMPTS == 3
-    assert failure.startswith(f"the task dies: its worker died {ATTEMPTS} times (exit code -9")
+    assert failure.startswith(
+        "1 of 7 tasks failed 3 times, the others are done: the task dies: its worker died (exit "
+        "code -9"
+    )
     assert "--processes 1" in failure
     assert sorted(rows) == sorted(task.key for task in SQUARES)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
+def test_tasks_that_raise_are_tried_three_times_and_named_when_the_rest_is_done(
+    tmp_path, processes
+):
+    refusal, failing = tmp_path / "refusal", tmp_path / "failing"
+    tasks = [
+        lone(engine_tasks.refuses, log=str(refusal)),
+        lone(engine_tasks.fails, log=str(failing)),
+    ]
+    rows, _, failure = collect([*tasks, *SQUARES], processes=processes)
+    assert sorted(rows) == sorted(task.key for task in SQUARES)
+    assert failure.startswith("2 of 8 tasks failed 3 times, the others are done: ")
+    assert "the task refuses: `x` must be even, got 3" in failure
+    assert re.search(r"the task fails: ZeroDivisionError: nothing .* \(fails, line \d+", failure)
+    assert len(refusal.read_text().splitlines()) == ATTEMPTS
+    assert len(failing.read_text().splitlines()) == ATTEMPTS
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_task_that_succeeds_the_third_time_is_no_failure(tmp_path, processes):
+    flaky = lone(engine_tasks.recovers, log=str(tmp_path / "log"))
+    rows, _, failure = collect([flaky, SQUARES[0]], processes=processes)
+    assert failure is None
+    assert rows["recovers"] == [{"square": -2}]
+
+
+def test_every_worker_sees_its_own_device_and_a_new_worker_that_of_the_dead(tmp_path):
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    waits = {"folder": str(folder), "workers": 3}
+    deadly = Task("c", "c", engine_tasks.dies_once, {"marker": str(folder / "died")}, cost=2)
+    tasks = [deadly, *(Task(k, k, engine_tasks.device, waits) for k in "ab")]
+    engine = Engine(devices=("3", "GPU-5"))
+    found = dict(run_tasks(tasks, processes=2, report=lambda task, part: None, engine=engine))
+    seen = {rows[0]["device"] for task, rows in found.items() if task.key in "ab"}
+    assert seen == {"3", "GPU-5"}
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
 @pytest.mark.parametrize(
-    ("function", "match"),
-    [
-        (engine_tasks.refuses, r"^the task refuses: `x` must be even, got 3$"),
-        (engine_tasks.fails, r"^the task fails: ZeroDivisionError: nothing .* \(fails, line \d+"),
-    ],
+    ("named", "count", "expected"),
+    [(None, 2, ("0", "1")), ("", 0, ()), ("4, 6", 2, ("4", "6")), ("4,-1,6", 1, ("4",))],
 )
-def test_a_raising_task_ends_the_run_with_its_message(function, match, processes):
-    with pytest.raises(TaskFailed, match=match):
-        list(
-            run_tasks(
-                [lone(function), SQUARES[0]], processes=processes, report=lambda task, part: None
-            )
-        )
+def test_devices_are_those_this_process_sees(monkeypatch, named, count, expected):
+    torch = types.SimpleNamespace(cuda=types.SimpleNamespace(device_count=lambda: count))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if named is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert visible_devices() == expected
 
 
 def test_leaving_early_ends_the_workers():

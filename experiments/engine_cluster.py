@@ -1,0 +1,160 @@
+"""Schedulers and workers of dask.distributed: one of this process, a running one, or SLURM jobs.
+
+Workers run one task at a time on one thread.  The scheduler started here listens on loopback alone,
+except for SLURM, whose workers are elsewhere; no dashboard is served.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from experiments.engine import EMBEDDED, Engine
+
+__all__ = ["SLURM", "check_cluster_extra", "embedded_cluster", "open_client", "slurm_cluster"]
+
+SLURM = "slurm:"
+LOOPBACK = "127.0.0.1"
+PATIENCE = 30.0  # seconds a scheduler gets to answer
+CURE = 'pip install "looprate[cluster]"'
+
+
+def check_cluster_extra(scheduler: str) -> None:
+    """Refuse, in one line, where the packages that a scheduler needs are missing."""
+    needed = ["distributed", *(["dask_jobqueue"] if scheduler.startswith(SLURM) else [])]
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        raise ValueError(f"`engine` dask needs {' and '.join(missing)}, not installed here; {CURE}")
+
+
+@contextmanager
+def open_client(engine: Engine, processes: int) -> Iterator[Any]:
+    """Start or find the scheduler, and connect to it; end what was started here.
+
+    Parameters
+    ----------
+    engine : Engine
+        With a scheduler.
+    processes : int
+        Workers of an embedded scheduler.
+
+    Yields
+    ------
+    distributed.Client
+    """
+    scheduler = str(engine.scheduler)
+    check_cluster_extra(scheduler)
+    from distributed import Client
+
+    if scheduler == EMBEDDED:
+        with (
+            embedded_cluster(processes, engine.devices, gpu=engine.gpu) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
+            yield client
+    elif scheduler.startswith(SLURM):
+        path = Path(scheduler.removeprefix(SLURM))
+        with slurm_cluster(path) as cluster, Client(cluster, set_as_default=False) as client:
+            yield client
+    else:
+        try:
+            client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
+        except (OSError, ValueError, ImportError, TypeError) as error:
+            raise ValueError(
+                f"`scheduler` must be the address of a running scheduler, got {scheduler} "
+                f"({' '.join(str(error).split())}); start one with dask scheduler"
+            ) from None
+        with client:
+            yield client
+
+
+def embedded_cluster(processes: int, devices: tuple[str, ...] = (), *, gpu: bool = False) -> Any:
+    """Return a scheduler in this process with workers of this machine, to be used as a context.
+
+    Parameters
+    ----------
+    processes : int
+        Workers.
+    devices : tuple of str
+        CUDA devices: worker k sees device k alone, round robin.
+    gpu : bool
+        Whether the workers carry the resource GPU=1.
+
+    Returns
+    -------
+    distributed.SpecCluster
+    """
+    from distributed import Nanny, Scheduler, SpecCluster
+
+    common = {"nthreads": 1, "memory_limit": 0, "host": LOOPBACK, "silence_logs": logging.CRITICAL}
+    workers = {}
+    for k in range(processes):
+        env = {"CUDA_VISIBLE_DEVICES": devices[k % len(devices)]} if devices else {}
+        resources = {"GPU": 1} if gpu else {}
+        workers[k] = {"cls": Nanny, "options": common | {"env": env, "resources": resources}}
+    options = {"host": LOOPBACK, "dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
+    return SpecCluster(
+        workers=workers,
+        scheduler={"cls": Scheduler, "options": options},
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def slurm_cluster(path: Path) -> Any:
+    """Return a scheduler in this process with SLURM jobs as its workers, to be used as a context.
+
+    Parameters
+    ----------
+    path : Path
+        JSON: "jobs", their number, and arguments of dask_jobqueue.SLURMCluster.
+
+    Returns
+    -------
+    dask_jobqueue.SLURMCluster
+        Its jobs are submitted.
+    """
+    settings = _slurm_settings(path)
+    jobs = settings.pop("jobs")
+    cluster = _slurm(settings)
+    cluster.scale(jobs=jobs)
+    return cluster
+
+
+def _slurm(settings: dict[str, Any]) -> Any:
+    """Return the cluster of some settings, without jobs."""
+    from dask_jobqueue import SLURMCluster
+
+    options = {"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
+    try:
+        return SLURMCluster(
+            **settings,
+            scheduler_options=options | settings.pop("scheduler_options", {}),
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`scheduler` must name a file of arguments of dask_jobqueue.SLURMCluster, got "
+            f"{' '.join(str(error).split())}; see docs/cluster.md"
+        ) from None
+
+
+def _slurm_settings(path: Path) -> dict[str, Any]:
+    """Return the checked content of a file of SLURM settings."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} must hold JSON, got {error}; see docs/cluster.md") from None
+    wanted = f"`scheduler` file {path} must hold"
+    if not isinstance(settings, dict) or not isinstance(settings.get("jobs"), int):
+        raise ValueError(f'{wanted} an object with the number of "jobs"; see docs/cluster.md')
+    cores = settings.setdefault("cores", 1)
+    if settings.setdefault("processes", cores) != cores:
+        raise ValueError(
+            f'{wanted} as many "processes" as "cores" (one task a thread, one thread a process), '
+            f'got {settings["processes"]} and {cores}; leave "processes" out'
+        )
+    return settings
