@@ -55,8 +55,8 @@ def model_bytes(config: ModelConfig, *, tokens: int, batch: int, loops: int) -> 
     columns = tokens * batch
     products = config.width * tokens * columns  # attention before its sum, uncompiled
     workspace = products + (5 * config.width + 3 * config.hidden) * columns
-    points = 2 * CHUNK * columns * config.dim * 2  # inputs and values, drawn and in use
-    parameters = 12 * parameter_count(config)  # weights twice, averages, gradients, a way back
+    points = 2 * CHUNK * columns * config.dim  # inputs and values, if no other model shares them
+    parameters = 9 * parameter_count(config)  # weights twice, averages, gradients, a way back
     kept = kept_bytes(config, tokens=tokens, batch=batch, loops=loops)
     return kept + FLOAT * (workspace + points + parameters)
 

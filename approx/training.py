@@ -136,16 +136,20 @@ class TrainingRun:
 
     def _train(self, count: int) -> None:
         """Train some steps; nothing between the first and the last waits for the device."""
-        x, y = self._points.chunk(self.step, count)
-        self._x[:, :count].copy_(x)
-        self._y[:, :, :count].copy_(y)
-        self._table[:count].copy_(self.schedule(count))
+        self._fill(count)
         if self.device.type == "cuda" and self._graph is None:
             self._graph = self._captured()
         self._place.zero_()
         step = self.train_step if self._graph is None else self._graph.replay
         for _ in range(count):
             step()
+
+    def _fill(self, count: int) -> None:
+        """Put the points, values and schedule of the next steps into the buffers."""
+        x, y = self._points.chunk(self.step, count)
+        self._x[:, :count].copy_(x)
+        self._y[:, :, :count].copy_(y)
+        self._table[:count].copy_(self.schedule(count))
 
     def schedule(self, count: int) -> Tensor:
         """Return (learning-rate fraction, two bias corrections, step) of steps, shape (count, 4).

@@ -1,0 +1,439 @@
+"""Fits in bulk: points made on the device, a step that needs no host, banks sized and halved."""
+
+import functools
+import weakref
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from approx import training
+from approx.error import sobol_points
+from approx.fit import Member, Recipe, fit
+from approx.fitted import member_errors
+from approx.looped import ModelConfig
+from approx.memory import ensemble_size, in_halves, kept_bytes, model_bytes, slices
+from approx.sampling import SobolSource, TrainingPoints
+from approx.state import fresh_state
+from approx.training import TrainingRun
+from theory.targets import resolve_target
+from theory.targets.own import OwnFunction
+
+SMALL = ModelConfig(width=8, hidden=16, gate=0.5)
+RECIPE = Recipe(steps=30, batch=8, evaluations=3, validation_points=16)
+NEIGHBOURS = (
+    1e-3  # relative: a bank's matmuls may round otherwise in another bank; training grows it
+)
+
+
+def mean(x):
+    return 0.5 * x + 0.5 * x.mean(1, keepdim=True)
+
+
+def square(x):
+    return x * x
+
+
+def run(**changes):
+    settings = {
+        "tokens": 2,
+        "loops": 2,
+        "seeds": [0, 3],
+        "learning_rates": [1e-2, 3e-2],
+        "recipe": RECIPE,
+        "compiled": False,
+    }
+    return fit([mean, square], SMALL, **{**settings, **changes})
+
+
+@functools.cache
+def plain():
+    """The run in one bank, made once; not to be changed."""
+    return run()
+
+
+def run_of(config=SMALL, *, members=None, tokens=2, loops=2, recipe=RECIPE, targets=(mean, square)):
+    """One bank before its first step."""
+    members = members or [Member(t, s, 1e-2) for t in (0, 1) for s in (0, 3)]
+    state = fresh_state(config, members, evaluations=recipe.evaluations)
+    return TrainingRun(
+        targets,
+        config,
+        members,
+        state,
+        tokens=tokens,
+        loops=loops,
+        p=1.0,
+        recipe=recipe,
+        device="cpu",
+        compiled=False,
+    )
+
+
+def assert_same(found, expected):
+    assert found.members == expected.members
+    np.testing.assert_array_equal(found.diverged_at, expected.diverged_at)
+    np.testing.assert_allclose(found.curve, expected.curve, rtol=NEIGHBOURS)
+    for name, value in expected.bank.items():
+        torch.testing.assert_close(found.bank[name], value, rtol=NEIGHBOURS, atol=NEIGHBOURS)
+
+
+# -- points ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("tokens", "dim"), [(1, 1), (2, 1), (3, 2)])
+@pytest.mark.parametrize("first", [0, 1, 63, 64, 3200, 2**20 - 5])
+def test_points_made_on_the_device_are_the_engine_s_bit_for_bit(tokens, dim, first):
+    seeds = [0, 7, 1_000_003]
+    source = SobolSource(seeds, tokens=tokens, dim=dim, device="cpu")
+    expected = [sobol_points(130, tokens=tokens, dim=dim, seed=s, skip=first) for s in seeds]
+    torch.testing.assert_close(source.draw(first, 130), torch.stack(expected), rtol=0, atol=0)
+
+
+def test_points_beyond_the_sequence_are_refused():
+    source = SobolSource([0], tokens=2, dim=1, device="cpu")
+    assert source.draw(2**30 - 2, 2).shape == (1, 2, 2, 1)
+    for first, count in ((2**30 - 2, 3), (-1, 2), (0, 0)):
+        with pytest.raises(ValueError, match=r"must name points 0\.\.2\^30-1"):
+            source.draw(first, count)
+
+
+def test_a_target_for_numpy_alone_gets_one_copy_a_chunk():
+    calls = []
+
+    def squares(x):
+        calls.append(x.shape)
+        return np.square(x)
+
+    own = OwnFunction("squares", squares, frozenset({"numpy"}))
+    targets = [own, resolve_target("token-sine:periods=1")]
+    points = TrainingPoints(targets, [0, 3], tokens=2, dim=1, batch=8, device="cpu")
+    x, y = points.chunk(5, 10)
+    assert calls == [(2 * 10 * 8, 2, 1)]
+    assert x.shape == (2, 10, 8, 2, 1)
+    assert y.shape == (2, 2, 10, 8, 2, 1)
+    late = sobol_points(80, tokens=2, dim=1, seed=3, skip=5 * 8).view(10, 8, 2, 1)
+    torch.testing.assert_close(x[1], late, rtol=0, atol=0)
+    torch.testing.assert_close(y[0], x * x)
+    torch.testing.assert_close(y[1], torch.sin(2 * torch.pi * x))
+
+
+def test_every_model_trains_on_the_points_of_its_seed_and_its_target_s_values():
+    members = [Member(1, 3, 1e-2), Member(0, 3, 1e-2), Member(1, 0, 2e-2), Member(1, 3, 2e-2)]
+    bank, seen = run_of(members=members), []
+    bank.learn = lambda *given: seen.append(given)
+    bank._train(3)
+    for step, (x, y, scalars) in enumerate(seen):
+        for row, member in enumerate(members):
+            drawn = sobol_points(8, tokens=2, dim=1, seed=member.seed, skip=8 * step)
+            torch.testing.assert_close(x[row], drawn, rtol=0, atol=0)
+            torch.testing.assert_close(y[row], (mean, square)[member.target](drawn))
+        expected = [RECIPE.rate(step), 1 - 0.9 ** (step + 1), 1 - 0.99 ** (step + 1), step]
+        torch.testing.assert_close(scalars, torch.tensor(expected))
+
+
+# -- a step asks nothing of the host ---------------------------------------------------------------
+class Recorded(TorchDispatchMode):
+    """The names of the operations that ran."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.add(function.name().removeprefix("aten::"))
+        return function(*args, **(kwargs or {}))
+
+
+# A number read by the host, one brought from it, a shape that depends on values.
+WAITING = {"_local_scalar_dense", "lift_fresh", "nonzero", "masked_select"}
+
+
+def test_a_step_neither_reads_from_the_device_nor_writes_to_it():
+    bank = run_of()
+    bank._train(1)  # what is kept between steps is made now
+    bank._place.zero_()
+    with Recorded() as recorded:
+        bank.train_step()
+    assert {"bmm", "index_select"} <= recorded.names
+    assert not WAITING & recorded.names
+
+
+@pytest.mark.parametrize(
+    "waits", [lambda x: float(x.sum()), lambda x: x * torch.tensor(2.0), lambda x: x[x > 0]]
+)
+def test_a_step_that_waits_is_noticed(waits):
+    with Recorded() as recorded:
+        waits(torch.ones(3))
+    assert WAITING & recorded.names or "index.Tensor" in recorded.names
+
+
+# -- memory ----------------------------------------------------------------------------------------
+class Live(TorchDispatchMode):
+    """The bytes of all tensors made inside, now and at their peak."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes, self.now, self.peak = {}, 0, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor):
+                self._count(tensor.untyped_storage())
+        return out
+
+    def _count(self, storage):
+        if storage._cdata not in self.sizes:
+            self.sizes[storage._cdata] = storage.nbytes()
+            self.now += storage.nbytes()
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self._gone, storage._cdata)
+
+    def _gone(self, key):
+        self.now -= self.sizes.pop(key)
+
+
+MEMORY_CASES = [  # (configuration, N, batch, r)
+    (ModelConfig(width=16, hidden=64), 2, 32, 8),
+    (ModelConfig(width=16, hidden=64), 2, 32, 1),
+    (ModelConfig(width=32, hidden=128, activation="gelu"), 4, 64, 4),
+    (ModelConfig(width=16, hidden=32, family="lt", injection=True), 3, 32, 16),
+    (ModelConfig(width=16, hidden=32, family="untied", blocks=8, dim=2), 2, 32, 8),
+    (ModelConfig(width=16, hidden=32, heads=8, norm="none"), 8, 32, 4),
+]
+
+
+def no_memory():
+    raise torch.OutOfMemoryError("full")
+
+
+def counted(config, tokens, batch, loops, models=4):
+    """Return the bytes a model takes at the peak of its first steps."""
+    recipe = Recipe(steps=100, batch=batch, evaluations=50, validation_points=batch)
+    members = [Member(0, seed, 1e-3) for seed in range(models)]
+    shape = {"tokens": tokens, "loops": loops, "recipe": recipe}
+    with Live() as live:
+        bank = run_of(config, members=members, targets=[square], **shape)
+        bank._validate = no_memory  # two steps are enough
+        with suppress(torch.OutOfMemoryError):
+            bank.advance()
+    return live.peak / models
+
+
+@pytest.mark.parametrize(("config", "tokens", "batch", "loops"), MEMORY_CASES)
+def test_the_memory_model_is_within_a_fifth_of_the_tensors_counted(config, tokens, batch, loops):
+    planned = model_bytes(config, tokens=tokens, batch=batch, loops=loops)
+    assert 0.8 < planned / counted(config, tokens, batch, loops) < 1.2
+
+
+def test_what_the_loops_keep_is_counted_exactly():
+    bank = run_of(loops=5)
+    out = training.bank_forward(bank.bank, SMALL, torch.rand(4, 8, 2, 1), 5, compiled=False)
+    node = out.grad_fn
+    while not hasattr(node, "kept"):
+        node = next(parent for parent, _ in reversed(node.next_functions) if parent is not None)
+    storages = {t.untyped_storage() for kept in node.kept for t in kept}
+    found = sum(storage.nbytes() for storage in storages)
+    last = 4 * SMALL.width * 16  # the last state belongs to the read-out
+    expected = kept_bytes(SMALL, tokens=2, batch=8, loops=5) - last
+    assert found == 4 * expected
+
+
+def test_more_memory_holds_more_models_and_one_always_runs():
+    shape = {"tokens": 2, "batch": 32, "loops": 8}
+    sizes = [ensemble_size(SMALL, **shape, free_bytes=10**k) for k in range(1, 12)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] == 1
+    assert 0.7e10 < sizes[9] * model_bytes(SMALL, **shape) <= 0.8e10
+    with pytest.raises(ValueError, match="`free_bytes` must be an integer >= 1, got 0"):
+        ensemble_size(SMALL, **shape, free_bytes=0)
+
+
+def test_slices_cover_everything_once_in_equal_parts():
+    for start, stop, size in ((0, 10, 10), (0, 10, 4), (3, 100, 7), (0, 1, 5)):
+        parts = slices(start, stop, size)
+        assert [k for a, b in parts for k in range(a, b)] == list(range(start, stop))
+        lengths = {b - a for a, b in parts}
+        assert max(lengths) <= size
+        assert max(lengths) - min(lengths) <= 1
+
+
+def test_halves_come_in_order_and_one_alone_that_does_not_fit_is_an_error():
+    def work(start, stop, most):
+        if stop - start > most:
+            raise torch.OutOfMemoryError("full")
+        return list(range(start, stop))
+
+    assert in_halves(lambda a, b: work(a, b, 3), 0, 11) == list(range(11))
+    with pytest.raises(torch.OutOfMemoryError, match="full"):
+        in_halves(lambda a, b: work(a, b, 0), 0, 4)
+
+
+# -- banks -----------------------------------------------------------------------------------------
+def short_of_memory(monkeypatch, *, most, after):
+    """Let steps from ``after`` on fail in banks of more than ``most``; return the steps trained."""
+    learn, trained = TrainingRun.learn, []
+
+    def limited(self, inputs, truth, scalars):
+        step = int(scalars[3])
+        if len(self.members) > most and step >= after:
+            raise torch.OutOfMemoryError("full")
+        learn(self, inputs, truth, scalars)
+        trained.extend((member, step) for member in self.members)
+
+    monkeypatch.setattr(TrainingRun, "learn", limited)
+    return trained
+
+
+@pytest.mark.parametrize(("most", "after"), [(4, 0), (3, 13), (1, 20)])
+def test_a_fit_short_of_memory_goes_on_in_halves_from_where_it_was(monkeypatch, most, after):
+    expected = plain()
+    trained = short_of_memory(monkeypatch, most=most, after=after)
+    assert_same(run(), expected)
+    models, halvings = len(expected.members), {4: 1, 3: 2, 1: 3}[most]
+    assert len(set(trained)) == models * RECIPE.steps
+    again = len(trained) - len(set(trained))  # of each chunk that broke, the steps before
+    assert again == models * halvings * (after % 10)
+
+
+def test_a_model_alone_that_does_not_fit_is_an_error(monkeypatch):
+    short_of_memory(monkeypatch, most=0, after=0)
+    with pytest.raises(torch.OutOfMemoryError):
+        run()
+
+
+@pytest.mark.parametrize("where", ["learn", "_validate"])
+def test_a_broken_chunk_leaves_the_run_as_it_was(monkeypatch, where):
+    bank = run_of()
+    bank.advance()
+    before = bank.state()
+    if where == "learn":
+        short_of_memory(monkeypatch, most=0, after=15)
+    else:
+        bank._validate = no_memory
+    with pytest.raises(torch.OutOfMemoryError):
+        bank.advance()
+    after = bank.state()
+    for name, value in vars(before).items():
+        np.testing.assert_array_equal(getattr(after, name), value, err_msg=name)
+    x = torch.rand(4, 8, 2, 1)
+    out = training.bank_forward(bank.bank, SMALL, x, 2, compiled=False)
+    fresh = run_of()
+    fresh.advance()
+    expected = training.bank_forward(fresh.bank, SMALL, x, 2, compiled=False)
+    torch.testing.assert_close(out, expected, rtol=0, atol=0)
+
+
+def test_banks_planned_for_little_memory_give_the_same_models(monkeypatch):
+    expected, sizes = plain(), []
+    made = TrainingRun.__init__
+
+    def noted(self, targets, config, members, *rest, **named):
+        sizes.append(len(members))
+        made(self, targets, config, members, *rest, **named)
+
+    monkeypatch.setattr(TrainingRun, "__init__", noted)
+    each = model_bytes(SMALL, tokens=2, batch=8, loops=2)
+    assert_same(run(free_bytes=4 * each), expected)  # 3 with what is kept in reserve
+    assert sizes == [2, 3, 3]
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_stopped_fit_goes_on_in_banks_of_another_size(tmp_path):
+    path, each = tmp_path / "fit.npz", model_bytes(SMALL, tokens=2, batch=8, loops=2)
+    steps = []
+
+    def stop(step):
+        steps.append(step)
+        if len(steps) == 5:  # the first bank has ended, the second is on its way
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run(checkpoint=path, checkpoint_seconds=0.0, progress=stop, free_bytes=4 * each)
+    assert steps == sorted(steps)
+    assert steps[-1] < RECIPE.steps
+    seen = []
+    assert_same(run(checkpoint=path, progress=seen.append, free_bytes=3 * each), plain())
+    assert min(seen) > 10  # it did not start again
+    assert seen[-1] == RECIPE.steps
+
+
+def test_errors_of_a_bank_too_large_to_measure_at_once_are_its_halves(monkeypatch):
+    result, names = plain(), {"tokens": 2, "loops": 2, "p": 1.0, "points": 16, "replicates": 2}
+    whole = member_errors(result, [mean, square], **names, batch=8, compiled=False)
+    many = training.predictions
+
+    def limited(some, x, **rest):
+        if len(some.members) > 3:
+            raise torch.OutOfMemoryError("full")
+        return many(some, x, **rest)
+
+    monkeypatch.setattr("approx.fitted.predictions", limited)
+    parts = member_errors(result, [mean, square], **names, batch=8, compiled=False)
+    np.testing.assert_allclose(
+        [each.value for each in parts], [each.value for each in whole], rtol=NEIGHBOURS
+    )
+
+
+# -- on a GPU --------------------------------------------------------------------------------------
+on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.mark.gpu
+@on_gpu
+def test_points_on_the_gpu_are_the_engine_s_bit_for_bit():
+    drawn = SobolSource([0, 7], tokens=3, dim=2, device="cuda").draw(3200, 1000)
+    expected = [sobol_points(1000, tokens=3, dim=2, seed=s, skip=3200) for s in (0, 7)]
+    torch.testing.assert_close(drawn.cpu(), torch.stack(expected), rtol=0, atol=0)
+
+
+@pytest.mark.gpu
+@on_gpu
+def test_replayed_steps_never_wait_for_the_gpu():
+    members = [Member(0, seed, 1e-2) for seed in range(8)]
+    state = fresh_state(SMALL, members, evaluations=RECIPE.evaluations)
+    how = {"tokens": 2, "loops": 2, "p": 1.0, "recipe": RECIPE}
+    bank = TrainingRun([mean], SMALL, members, state, **how, device="cuda", compiled=True)
+    bank.advance()
+    bank._fill(10)
+    bank._place.zero_()
+    mode = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(10):
+            bank._graph.replay()
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
+
+
+@pytest.mark.gpu
+@on_gpu
+def test_gpu_banks_of_any_size_agree_with_one():
+    each = model_bytes(SMALL, tokens=2, batch=8, loops=2)
+    whole, parts = run(device="cuda"), run(device="cuda", free_bytes=4 * each)
+    np.testing.assert_allclose(parts.curve, whole.curve, rtol=0.05)
+
+
+@pytest.mark.gpu
+@on_gpu
+def test_a_fit_takes_no_more_gpu_memory_than_planned():
+    config, shape = ModelConfig(width=16, hidden=64), {"tokens": 2, "batch": 32, "loops": 16}
+    recipe = Recipe(steps=20, batch=32, evaluations=1, validation_points=32)
+    torch.cuda.reset_peak_memory_stats()
+    fit(
+        [mean],
+        config,
+        tokens=2,
+        loops=16,
+        seeds=range(256),
+        learning_rates=[1e-2],
+        recipe=recipe,
+        device="cuda",
+    )
+    planned = 256 * model_bytes(config, **shape)
+    assert torch.cuda.max_memory_allocated() < planned / 0.8
