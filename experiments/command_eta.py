@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments.drawing import draw_folder
+from experiments.engine import Engine, Task
 from experiments.eta_config import PRESETS, EtaConfig
+from experiments.options import chosen_engine
 from experiments.printing import print_json, print_table
 from experiments.progress import Progress
 
@@ -21,7 +23,7 @@ def run_eta_command(options: Namespace) -> int:
     """Run or resume the sweep, write its report and figure, and print the verdicts."""
     config = _config(options)
     folder = options.out or Path("runs") / f"eta-{options.preset}"
-    report = _run(config, folder, options.processes)
+    report = _run(config, folder, *chosen_engine(options, config.device))
     code, _ = draw_folder(folder, options.style, ["png", "pdf"])
     if code:
         return code
@@ -44,26 +46,16 @@ def _config(options: Namespace) -> EtaConfig:
     }
     if options.loops:
         changes["loops"] = tuple(options.loops)
-    if options.processes is not None and options.processes < 1:
-        raise ValueError(f"`processes` must be an integer >= 1, got {options.processes}")
     return replace(PRESETS[options.preset], **changes)
 
 
-def _run(config: EtaConfig, folder: Path, processes: int | None) -> dict[str, Any]:
+def _run(config: EtaConfig, folder: Path, engine: Engine, processes: int) -> dict[str, Any]:
     """Run what is missing of a sweep and write its report."""
-    from experiments.config import default_processes
-    from experiments.engine import Task
     from experiments.eta_report import write_eta_report
     from experiments.eta_study import EtaStudy
     from experiments.records import exclusive, write_atomically
     from experiments.study import run_study
 
-    if config.device == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise ValueError("`device` is cuda but torch sees no GPU; take --device cpu")
-        processes = 1
     with exclusive(folder):
         study = EtaStudy(config, folder)
         write_atomically(folder / "config.json", json.dumps(config.as_dict(), indent=1) + "\n")
@@ -78,7 +70,7 @@ def _run(config: EtaConfig, folder: Path, processes: int | None) -> dict[str, An
                 parts[task.key] = part * task.cost
                 bar.to(sum(parts.values()), task.label)
 
-            run_study(study, processes=processes or default_processes(), report=report)
+            run_study(study, processes=processes, report=report, engine=engine)
         return write_eta_report(study)
 
 

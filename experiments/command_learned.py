@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.config import default_processes
 from experiments.drawing import draw_folder
 from experiments.figure_rows import slug, write_rows
 from experiments.learned import DELTAS, EFFORT, LearnedPlan, run_learned
 from experiments.learned_summary import figure_rows, learned_cells, learned_findings
+from experiments.options import chosen_engine
 from experiments.printing import print_json, print_table
 from experiments.progress import Progress
 from experiments.records import exclusive
@@ -33,11 +33,10 @@ def run_command_learned(options: Namespace) -> int:
             f"`DIR` must be a study folder with rows.jsonl in it, got {folder}; make one with "
             "looprate verify --preset smoke --out DIR"
         )
-    if options.processes is not None and options.processes < 1:
-        raise ValueError(f"`processes` must be an integer >= 1, got {options.processes}")
+    engine, processes = chosen_engine(options)
     plan = _plan(options, folder)
     with exclusive(folder), Progress(1.0, "learned") as bar:
-        rows = run_learned(plan, processes=options.processes or default_processes(), report=bar.to)
+        rows = run_learned(plan, processes=processes, report=bar.to, engine=engine)
     cells = learned_cells(rows)
     tables = figure_rows(cells)
     paths = [_write(folder, place, own) for place, own in tables.items()]

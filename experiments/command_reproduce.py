@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.drawing import draw_folder
-from experiments.options import Commands, add_command, add_json, add_style
+from experiments.options import (
+    Commands,
+    add_command,
+    add_engine,
+    add_json,
+    add_style,
+    chosen_engine,
+)
 from experiments.printing import print_json, print_table
 from experiments.progress import Progress
 
@@ -65,9 +72,7 @@ def add_reproduce(commands: Commands) -> None:
     reproduce.add_argument(
         "--device", choices=["cpu", "cuda"], help="where to train (default: cpu)"
     )
-    reproduce.add_argument(
-        "--processes", type=int, help="workers (default: one per core, or one on a GPU)"
-    )
+    add_engine(reproduce)
     reproduce.add_argument("--list", action="store_true", help="list all presets and train nothing")
     add_style(reproduce)
     add_json(reproduce)
@@ -102,8 +107,6 @@ def _presets(options: Namespace) -> dict[str, TaskPreset]:
             )
     if not options.task:
         raise ValueError(f"`TASK` must be all or some of {', '.join(TASKS)}, got none; try sudoku")
-    if options.processes is not None and options.processes < 1:
-        raise ValueError(f"`processes` must be an integer >= 1, got {options.processes}; take 1")
     from experiments.reproduce.presets import PRESETS
 
     names = [name for name in TASKS if name in options.task or "all" in options.task]
@@ -121,7 +124,6 @@ def _run(
     presets: dict[str, TaskPreset], options: Namespace, folder: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Train what is missing; return the report and the rows of the folder."""
-    from experiments.config import default_processes
     from experiments.engine import Task
     from experiments.records import exclusive
     from experiments.reproduce.report import write_report
@@ -130,15 +132,10 @@ def _run(
     from experiments.tasks.language import Language
 
     device = options.device or "cpu"
-    if device == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise ValueError("`device` is cuda but torch sees no GPU; take --device cpu")
+    engine, processes = chosen_engine(options, device)
     for preset in presets.values():
         if isinstance(preset.task, Language):
             preset.task.sample("test", 0, 1)  # a text that is not there fails before any work
-    processes = options.processes or (1 if device == "cuda" else default_processes())
     with exclusive(folder):
         study = ReproduceStudy(presets, options.preset, folder, device)
         study.write_config()
@@ -153,7 +150,7 @@ def _run(
                 parts[task.key] = part * task.cost
                 bar.to(sum(parts.values()), task.label)
 
-            run_study(study, processes=processes, report=report)
+            run_study(study, processes=processes, report=report, engine=engine)
         rows = study.rows()
         return write_report(folder, rows), rows
 

@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.drawing import draw_folder
-from experiments.options import Commands, add_command, add_json, add_style
+from experiments.options import (
+    Commands,
+    add_command,
+    add_engine,
+    add_json,
+    add_style,
+    chosen_engine,
+)
 from experiments.printing import in_words, print_json, print_table
 from experiments.progress import Progress
 
 if TYPE_CHECKING:
     from experiments.config import StudyConfig
+    from experiments.engine import Engine
 
 __all__ = ["add_verify", "run_verify"]
 
@@ -49,7 +57,7 @@ def add_verify(commands: Commands) -> None:
     verify.add_argument("--steps", type=int, help="training steps")
     verify.add_argument("--out", type=Path, help="folder (default: runs/verify-PRESET)")
     verify.add_argument("--device", choices=["cpu", "cuda"], help="where to train (default: cpu)")
-    verify.add_argument("--processes", type=int, help="workers (default: one per core)")
+    add_engine(verify)
     add_style(verify)
     add_json(verify)
 
@@ -60,7 +68,7 @@ def run_verify(options: Namespace) -> int:
 
     config = _study_config(options)
     folder = options.out or Path("runs") / f"verify-{options.preset}"
-    report = _run_study(config, folder, options.processes)
+    report = _run_study(config, folder, *chosen_engine(options, config.device))
     code, _ = draw_folder(folder, options.style, ["png", "pdf"])
     if code:
         return code
@@ -114,25 +122,16 @@ def _study_config(options: Namespace) -> StudyConfig:
     return config
 
 
-def _run_study(config: StudyConfig, folder: Path, processes: int | None) -> dict[str, Any]:
+def _run_study(config: StudyConfig, folder: Path, engine: Engine, processes: int) -> dict[str, Any]:
     """Run what is missing of a study and write its report."""
     import numpy as np
 
-    from experiments.config import default_processes
     from experiments.engine import Task
     from experiments.records import exclusive, write_atomically
     from experiments.report import write_report
     from experiments.study import Study, run_study
     from theory.targets import resolve_target
 
-    if processes is not None and processes < 1:
-        raise ValueError(f"`processes` must be an integer >= 1, got {processes}")
-    if config.device == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise ValueError("`device` is cuda but torch sees no GPU; take --device cpu")
-        processes = 1
     for f in map(resolve_target, config.targets):  # a broken own function fails before any work
         for tokens, dim in config.shapes:
             f(np.random.default_rng(0).random((4, tokens, dim)))
@@ -151,5 +150,5 @@ def _run_study(config: StudyConfig, folder: Path, processes: int | None) -> dict
                 parts[task.key] = part * task.cost
                 bar.to(sum(parts.values()), task.label)
 
-            run_study(study, processes=processes or default_processes(), report=report)
+            run_study(study, processes=processes, report=report, engine=engine)
         return write_report(study)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.engine import Task, run_tasks
+from experiments.engine import HERE, Engine, Task, run_tasks
 from experiments.learned_networks import chosen_fits, network_digest, network_of
 from experiments.provenance import stamped
 from experiments.records import RowStore, digest
@@ -96,7 +96,9 @@ def _network_task(folder: Path, row: Row, work: Row) -> Task:
     key = digest({"learned": SCHEMA, "versions": versions(), **facts, **weights, **work})
     label = f"{row['family']} r={row['loops']} seed={row['seed']} of {row['target']}"
     cost = A_BLOCK * (1 + row["loops"]) * work["effort"] + (work["budget"] or 0.0)
-    return Task(key, label, learned_rows, {"folder": str(folder), "row": row, **work}, cost)
+    return Task(
+        key, label, learned_rows, {"folder": str(folder.absolute()), "row": row, **work}, cost
+    )
 
 
 @stamped
@@ -210,7 +212,11 @@ def _upper(f: Any, pair: Any, shape: Row, budget: float, equivariant: bool | Non
 
 
 def run_learned(
-    plan: LearnedPlan, *, processes: int, report: Callable[[float, str], None]
+    plan: LearnedPlan,
+    *,
+    processes: int,
+    report: Callable[[float, str], None],
+    engine: Engine = HERE,
 ) -> list[Row]:
     """Run what is missing of a plan, store it in ``learned.jsonl``, and return all its rows.
 
@@ -221,6 +227,7 @@ def run_learned(
         Workers; 1 runs in this process.
     report : callable
         Called with the finished share and a few words.
+    engine : Engine
     """
     store, tasks = RowStore(plan.folder / "learned.jsonl"), plan.tasks()
     missing = [task for task in tasks if task.key not in store]
@@ -231,7 +238,7 @@ def run_learned(
         parts[task.key] = part * task.cost
         report(sum(parts.values()) / total, task.label)
 
-    for task, rows in run_tasks(missing, processes=processes, report=progress):
+    for task, rows in run_tasks(missing, processes=processes, report=progress, engine=engine):
         store.append(task.key, rows)
         progress(task, 1.0)
     return [row for task in tasks for row in store.task(task.key) or []]

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.options import Commands, add_command, add_json, add_shape, add_style
+from experiments.options import (
+    Commands,
+    add_command,
+    add_engine,
+    add_json,
+    add_shape,
+    add_style,
+)
 
 __all__ = ["add_claims", "add_construct", "add_eta", "add_learned"]
 
@@ -114,7 +121,7 @@ def add_eta(commands: Commands) -> None:
     eta.add_argument("--seeds", type=int, help="number of seeds; verdicts need 4")
     eta.add_argument("--out", type=Path, help="folder (default: runs/eta-PRESET)")
     eta.add_argument("--device", choices=["cpu", "cuda"], help="where to train (default: cpu)")
-    eta.add_argument("--processes", type=int, help="workers (default: one per core)")
+    add_engine(eta)
     add_style(eta)
     add_json(eta)
 
@@ -151,7 +158,7 @@ def add_learned(commands: Commands) -> None:
     learned.add_argument(
         "--budget", type=float, help="seconds for each certified bound (default: 20)"
     )
-    learned.add_argument("--processes", type=int, help="workers (default: one per core)")
+    add_engine(learned)
     add_style(learned)
     add_json(learned)
 

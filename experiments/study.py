@@ -16,7 +16,7 @@ import torch
 
 from experiments.config import StudyConfig, model_for
 from experiments.construct import cost_of
-from experiments.engine import Task, run_tasks
+from experiments.engine import HERE, Engine, Task, run_tasks
 from experiments.records import RowStore, digest
 from experiments.tasks_construct import (
     BOXES,
@@ -188,7 +188,7 @@ def _fit_tasks(
             "device": config.device,
         }
         key = digest({**base, **arguments, "sources": [sources[name] for name in names]})
-        arguments |= {"key": key, "folder": str(folder)}
+        arguments |= {"key": key, "folder": str(folder.absolute())}
         label = f"{family} r={loops} N={tokens} d={dim}"
         cost = (loops + 1.0) * len(names) * each * config.recipe.steps * tokens * dim
         kin = f"{family}/{tokens}/{dim}/{len(names)}/{model.blocks}"
@@ -204,7 +204,9 @@ class Planned(Protocol):
     def keep(self, task: Task, rows: Sequence[Row]) -> None: ...
 
 
-def run_study(study: Planned, *, processes: int, report: Callable[[Task, float], None]) -> None:
+def run_study(
+    study: Planned, *, processes: int, report: Callable[[Task, float], None], engine: Engine = HERE
+) -> None:
     """Run what is missing and store it as it comes.
 
     Parameters
@@ -214,11 +216,13 @@ def run_study(study: Planned, *, processes: int, report: Callable[[Task, float],
         Worker processes, one thread each; 1 runs in this one, on one thread meanwhile.
     report : callable
         Called with (task, finished fraction).
+    engine : Engine
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # more only spin on tensors this small, several times slower
     try:
-        for task, rows in run_tasks(study.missing(), processes=processes, report=report):
+        missing = study.missing()
+        for task, rows in run_tasks(missing, processes=processes, report=report, engine=engine):
             study.keep(task, rows)
             report(task, 1.0)
     finally:

@@ -125,7 +125,7 @@ class ReproduceStudy:
         facts = {"schema": SCHEMA, "versions": versions(), **arguments, "what": "reproduce"}
         identity = digest(facts)
         drawn = seed == 0 and loops == max(preset.counts(model))
-        arguments |= {"picture": drawn, "key": identity, "folder": str(self.folder)}
+        arguments |= {"picture": drawn, "key": identity, "folder": str(self.folder.absolute())}
         label = f"{key} {model} r={loops} seed {seed}"
         cost = step_cost(config, preset) * preset.recipe.steps
         return Task(identity, label, fit_row, arguments, cost, key)

@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Place", "loopback", "namespaces", "started", "wait_until"]
+__all__ = ["Place", "kill", "loopback", "namespaces", "started", "wait_until"]
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTING = 60.0  # seconds a process may take to start beside busy neighbours
@@ -108,10 +108,8 @@ def started(place, arguments, folder, name):
 
 def kill(process):
     """SIGKILL a process with all its group."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 
