@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from approx.block import BLOCK_WEIGHTS, BlockShape, block_functions, looped_block
+from approx.fused.kernel import covers, fused_forward, fused_losses
 from approx.looped import LoopedTransformer, ModelConfig, sinusoids
 
-__all__ = ["Bank", "bank_forward", "bank_of", "model_of"]
+__all__ = ["Bank", "bank_forward", "bank_losses", "bank_of", "bank_path", "model_of"]
 
 Bank = dict[str, Tensor]
 PER_BLOCK = {*BLOCK_WEIGHTS, "eta_row"}  # stored (blocks, M, ...); everything else (M, ...)
@@ -83,12 +84,17 @@ def bank_forward(
     x : Tensor, shape (M, B, N, d)
     loops : int
     compiled : bool
-        Use a compiled block where a compiler works.
+        Where a compiler works, use the CPU kernel (no gradient wanted) or a compiled block.
 
     Returns
     -------
     Tensor, shape (M, B, N, d)
     """
+    if (
+        not _wants_gradient(bank, x)
+        and bank_path(config, bank["embed"], compiled=compiled) == "fused"
+    ):
+        return fused_forward(bank, config, x, bank_eta(bank, config, loops))
     M, B, N, d = x.shape
     shape = BlockShape.of(config, tokens=N, batch=B, like=bank["embed"])
     columns = x.permute(0, 3, 2, 1).reshape(M, d, N * B)  # tokens, then batch last
@@ -104,3 +110,47 @@ def bank_forward(
     )
     result = torch.baddbmm(bank["read_bias"][:, :, None], bank["read"], state)
     return result.view(M, d, N, B).permute(0, 3, 2, 1)
+
+
+def bank_losses(
+    bank: Bank,
+    config: ModelConfig,
+    x: Tensor,
+    y: Tensor,
+    loops: int,
+    *,
+    p: float,
+    compiled: bool = True,
+) -> Tensor:
+    """Return every model's mean of |g(x) - y|^p, shape (M,), differentiable in the bank.
+
+    Parameters
+    ----------
+    bank : dict of stacked parameters
+    x, y : Tensor, shape (M, B, N, d)
+    loops : int
+    p : float
+        Finite.
+    compiled : bool
+        Where a compiler works, use the CPU kernel or a compiled block.
+    """
+    if not x.requires_grad and bank_path(config, bank["embed"], compiled=compiled) == "fused":
+        return fused_losses(bank, config, x, y, bank_eta(bank, config, loops), p=p)
+    gap = bank_forward(bank, config, x, loops, compiled=compiled) - y
+    power = gap.abs() if p == 1 else gap.square() if p == 2 else gap.abs() ** p
+    return power.mean((1, 2, 3))
+
+
+def bank_path(config: ModelConfig, like: Tensor, *, compiled: bool) -> str:
+    """Return how banks with parameters like ``like`` are trained: "fused", "compiled" or "eager".
+
+    They agree up to rounding alone, so a fit must not change from one to another.
+    """
+    if not compiled:
+        return "eager"
+    return "fused" if covers(config, like) else "compiled"
+
+
+def _wants_gradient(bank: Bank, x: Tensor) -> bool:
+    """Return whether autograd is recording this bank or its inputs."""
+    return torch.is_grad_enabled() and any(t.requires_grad for t in (x, *bank.values()))

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from approx.bank import bank_path
 from approx.fitted import FitResult, Member, Recipe, predictions
 from approx.looped import ModelConfig
 from approx.memory import ensemble_size, free_memory, in_halves
@@ -93,7 +94,8 @@ def fit(
     device = torch.device(device)
     shape: dict[str, Any] = {"tokens": tokens, "loops": loops}
     how: dict[str, Any] = {**shape, "p": p, "recipe": recipe, "compiled": compiled}
-    stamp = _stamp(targets, config, members, device=device.type, **how)
+    path = bank_path(config, torch.empty(0, device=device), compiled=compiled)
+    stamp = _stamp(targets, config, members, device=device.type, path=path, **how)
     state = None if checkpoint is None else load_state(checkpoint, stamp)
     state = state or fresh_state(config, members, evaluations=recipe.evaluations)
     keeper = _Keeper(state, recipe.steps, checkpoint, stamp, checkpoint_seconds, progress)

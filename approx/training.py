@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from approx.adam import adam_function
-from approx.bank import bank_forward
+from approx.bank import bank_losses
 from approx.error import HELD_OUT
 from approx.fitted import FitResult, Member, Recipe, member_errors, predictions
 from approx.looped import ModelConfig
@@ -125,8 +125,7 @@ class TrainingRun:
         mark = self.recipe.marks[len(self.curve)]
         count = min(mark - start, CHUNK)
         try:
-            self._train(count)
-            self.step += count
+            self.train(count)
             if self.step == mark:
                 self.curve.append(self._validate())
         except torch.OutOfMemoryError:
@@ -134,8 +133,11 @@ class TrainingRun:
             self._restore(before)
             raise
 
-    def _train(self, count: int) -> None:
-        """Train some steps; nothing between the first and the last waits for the device."""
+    def train(self, count: int) -> None:
+        """Train 1 to ``CHUNK`` steps; nothing between the first and the last waits for the device.
+
+        The curve is left alone: that is what :meth:`advance` is for.
+        """
         self._fill(count)
         if self.device.type == "cuda" and self._graph is None:
             self._graph = self._captured()
@@ -143,6 +145,7 @@ class TrainingRun:
         step = self.train_step if self._graph is None else self._graph.replay
         for _ in range(count):
             step()
+        self.step += count
 
     def _fill(self, count: int) -> None:
         """Put the points, values and schedule of the next steps into the buffers."""
@@ -175,10 +178,8 @@ class TrainingRun:
 
         ``scalars`` is a row of :meth:`schedule`.
         """
-        output = bank_forward(self.bank, self.config, inputs, self.loops, compiled=self.compiled)
-        gap = output - truth
-        power = gap.abs() if self.p == 1 else gap.square() if self.p == 2 else gap.abs() ** self.p
-        loss = power.mean((1, 2, 3))
+        models = self.bank, self.config, inputs, truth, self.loops
+        loss = bank_losses(*models, p=self.p, compiled=self.compiled)
         grads = torch.autograd.grad(loss.sum(), list(self.bank.values()))
         with torch.no_grad():
             grad = flatten(dict(zip(self.bank, grads, strict=True)))
