@@ -19,6 +19,7 @@ import figures.eta_gain as eta_gain
 import figures.learned_moduli as learned_moduli
 import figures.memorisers as memorisers
 import figures.moduli as moduli
+import figures.scaling as scaling
 import figures.stages as stages
 import figures.task_accuracy as task_accuracy
 import figures.task_attention as task_attention
@@ -97,6 +98,9 @@ KINDS: dict[str, FigureKind] = {
     "learned-moduli": _panelled(learned_moduli),
     "eta-gain": _panelled(eta_gain),
     "stages": FigureKind(stages.COLUMNS, stages.CHOICES, lambda rows: stages.SIZE, stages.draw_all),
+    "scaling": FigureKind(
+        scaling.COLUMNS, scaling.CHOICES, lambda rows: scaling.SIZE, scaling.draw_all
+    ),
     "task-accuracy": _sized(task_accuracy),
     "task-test-loops": _sized(task_test_loops),
     "task-training": _panelled(task_training),

@@ -15,6 +15,7 @@ from cases.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
 from cases.eta_rows import figure_rows as eta_rows
 from cases.learned_rows import figure_rows as learned_rows
 from cases.reproduce_rows import figure_rows as task_rows
+from cases.scaling_rows import figure_rows as scaling_rows
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_rgb
 
@@ -105,6 +106,7 @@ CASES = {
     "stages": stage_rows,
     "eta-gain": eta_rows,
     "learned-moduli": learned_rows,
+    "scaling": scaling_rows,
     "task-accuracy": partial(task_rows, "task-accuracy"),
     "task-test-loops": partial(task_rows, "task-test-loops"),
     "task-training": partial(task_rows, "task-training"),
