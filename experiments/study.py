@@ -35,7 +35,7 @@ __all__ = ["Study", "plan", "run_study"]
 
 SCHEMA = 2  # raise it when code changes what a row's numbers mean
 A_SECOND = 10_000.0  # in the units in which tasks count their cost
-BANK = 32  # models trained as one bank, at most, while one target fits
+BANK = 32  # models a task trains on a CPU, at most, while one target fits; on a GPU all targets
 Row = dict[str, Any]
 
 
@@ -164,9 +164,12 @@ def _fit_tasks(
     family: Any,
     loops: int,
 ) -> list[Task]:
-    """Return the banks of one shape, family and loop count: as many targets as fill one."""
+    """Return the fits of one shape, family and loop count: as many targets a task as fill a bank.
+
+    On a GPU that is all of them; the fit itself cuts them into banks that its memory holds.
+    """
     each = config.seeds * len(config.learning_rates)
-    size = max(1, BANK // each)
+    size = len(config.targets) if config.device == "cuda" else max(1, BANK // each)
     tasks = []
     for start in range(0, len(config.targets), size):
         names = list(config.targets[start : start + size])

@@ -3,6 +3,7 @@
 import functools
 import weakref
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from approx.memory import ensemble_size, in_halves, kept_bytes, model_bytes, sli
 from approx.sampling import SobolSource, TrainingPoints
 from approx.state import fresh_state
 from approx.training import TrainingRun
+from experiments.config import StudyConfig
+from experiments.study import plan
 from theory.targets import resolve_target
 from theory.targets.own import OwnFunction
 
@@ -123,7 +126,7 @@ def test_every_model_trains_on_the_points_of_its_seed_and_its_target_s_values():
     members = [Member(1, 3, 1e-2), Member(0, 3, 1e-2), Member(1, 0, 2e-2), Member(1, 3, 2e-2)]
     bank, seen = run_of(members=members), []
     bank.learn = lambda *given: seen.append(given)
-    bank._train(3)
+    bank.train(3)
     for step, (x, y, scalars) in enumerate(seen):
         for row, member in enumerate(members):
             drawn = sobol_points(8, tokens=2, dim=1, seed=member.seed, skip=8 * step)
@@ -152,7 +155,7 @@ WAITING = {"_local_scalar_dense", "lift_fresh", "nonzero", "masked_select"}
 
 def test_a_step_neither_reads_from_the_device_nor_writes_to_it():
     bank = run_of()
-    bank._train(1)  # what is kept between steps is made now
+    bank.train(1)  # what is kept between steps is made now
     bank._place.zero_()
     with Recorded() as recorded:
         bank.train_step()
@@ -338,6 +341,15 @@ def test_banks_planned_for_little_memory_give_the_same_models(monkeypatch):
     each = model_bytes(SMALL, tokens=2, batch=8, loops=2)
     assert_same(run(free_bytes=4 * each), expected)  # 3 with what is kept in reserve
     assert sizes == [2, 3, 3]
+
+
+def test_a_task_holds_all_targets_on_a_gpu_and_a_bank_of_32_models_on_a_cpu(tmp_path):
+    names = ("mean-field", "token-sine:periods=1", "others-mean")
+    config = StudyConfig(targets=names, loops=(1, 2), seeds=8, learning_rates=(1e-2, 2e-2))
+    for device, expected in (("cpu", [2, 1]), ("cuda", [3])):
+        _, tasks = plan(replace(config, device=device), tmp_path)
+        assert [len(task.arguments["targets"]) for task in tasks] == expected * 4
+        assert len({task.key for task in tasks}) == len(tasks)
 
 
 class Stopped(Exception):
