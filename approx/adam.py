@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from approx.block import Block, compile_for
+from approx.fused.build import library
+from approx.fused.kernel import fused_adam
 
 __all__ = ["adam_function"]
 
@@ -50,6 +52,8 @@ def adam_function(
     update = functools.partial(_update, beta1, beta2)
     if not compiled:
         return update
+    if device == "cpu" and library() is not None:
+        return functools.partial(fused_adam, beta1, beta2)
     wide = [torch.zeros(models, parameters, device=device) for _ in range(4)]
     narrow = [torch.ones(models, 1, device=device) for _ in range(2)]
     return compile_for(update, [*wide, *narrow, torch.ones((), device=device)])

@@ -41,7 +41,7 @@ def library() -> ctypes.CDLL | None:
     if compiler is None:
         return None
     try:
-        return _declared(ctypes.CDLL(str(_built(compiler))))
+        return _loaded(_built(compiler))
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or str(error)
         warnings.warn(
@@ -113,11 +113,19 @@ def _processor() -> str:
     return next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
 
 
-def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
-    """Tell ctypes the types of the kernel's functions."""
+def _loaded(path: Path) -> ctypes.CDLL:
+    """Load the kernel and tell ctypes the types of its functions; remove what does not load."""
+    try:
+        found = ctypes.CDLL(str(path))
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
     sizes, pointers = ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_void_p)
     found.looprate_scratch.argtypes = [sizes, ctypes.c_int]
     found.looprate_scratch.restype = ctypes.c_int64
     found.looprate_run.argtypes = [sizes, ctypes.c_double, pointers, pointers]
     found.looprate_run.restype = None
+    numbers = [ctypes.c_int64] * 2 + [ctypes.c_float] * 3
+    found.looprate_adam.argtypes = [*numbers, *[ctypes.c_void_p] * 6]
+    found.looprate_adam.restype = None
     return found

@@ -1,4 +1,4 @@
-"""The kernel's two uses: outputs of a bank, and its losses with every gradient at once.
+"""What the kernel does: outputs of a bank, its losses with every gradient at once, and Adam.
 
 The kernel holds one tile of samples through all loops, forward and backward, in the processor's
 cache, so the loss belongs inside it.  The gradients are computed with the losses and handed out
@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from approx.fused.build import library
 from approx.looped import ModelConfig
 
-__all__ = ["covers", "fused_forward", "fused_losses"]
+__all__ = ["covers", "fused_adam", "fused_forward", "fused_losses"]
 
 # As in looped.cpp: after x, y, result, loss and scratch come eta and these.
 PARAMETERS = (
@@ -79,6 +79,27 @@ def fused_losses(
     return losses
 
 
+def fused_adam(
+    beta1: float,
+    beta2: float,
+    flat: Tensor,
+    mean: Tensor,
+    square: Tensor,
+    grad: Tensor,
+    share: Tensor,
+    rate: Tensor,
+    correction: Tensor,
+) -> tuple[()]:
+    """Update flat, mean and square (M, P) in place: see :func:`approx.adam.adam_function`."""
+    tensors = flat, mean, square, grad.contiguous(), share.contiguous(), rate.contiguous()
+    if any(t.dtype != torch.float32 or not t.is_contiguous() for t in tensors):
+        raise ValueError("`flat`, `mean` and `square` must be contiguous and all float32")
+    _kernel().looprate_adam(
+        *flat.shape, beta1, beta2, float(correction), *(t.data_ptr() for t in tensors)
+    )
+    return ()
+
+
 class _Losses(torch.autograd.Function):
     """Losses whose gradients are made with them."""
 
@@ -107,6 +128,14 @@ def _times(grad: Tensor, share: Tensor, place: int) -> Tensor:
     return (grad.movedim(axis, -1) * share).movedim(-1, axis)
 
 
+def _kernel() -> ctypes.CDLL:
+    """Return the kernel, which somebody has asked for before."""
+    found = library()
+    if found is None:
+        raise RuntimeError("the CPU kernel is not built: ask `covers` before using it")
+    return found
+
+
 def _run(
     sizes: Any,
     p: float,
@@ -115,9 +144,7 @@ def _run(
     grads: Sequence[Tensor | None] | None,
 ) -> None:
     """Call the kernel on x, y, result, losses; eta and parameters; and their gradients."""
-    kernel = library()
-    if kernel is None:
-        raise RuntimeError("the CPU kernel is not built: ask `covers` before using it")
+    kernel = _kernel()
     scratch = torch.empty(kernel.looprate_scratch(sizes, int(grads is not None)))
     tensors = [None if t is None else t.detach().contiguous() for t in (*ends, scratch, *inputs)]
     out = None if grads is None else _pointers([None] * 5 + list(grads))
