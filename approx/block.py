@@ -218,6 +218,8 @@ def compile_for(function: Block, example: list[Tensor]) -> Block:
     """Compile for exactly these shapes; where no compiler works, warn and return the function."""
     try:
         return _compile(function, example)
+    except torch.OutOfMemoryError:
+        raise  # a smaller bank compiles
     except Exception as error:  # whatever a missing compiler raises, eager code still works
         warnings.warn(
             f"no working compiler for {example[0].device.type} ({type(error).__name__}): fits run "

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from approx import training
+from approx.block import compile_for
 from approx.error import sobol_points
 from approx.fit import Member, Recipe, fit
 from approx.fitted import member_errors
@@ -299,6 +300,15 @@ def test_a_fit_short_of_memory_goes_on_in_halves_from_where_it_was(monkeypatch, 
     assert len(set(trained)) == models * RECIPE.steps
     again = len(trained) - len(set(trained))  # of each chunk that broke, the steps before
     assert again == models * halvings * (after % 10)
+
+
+def test_memory_that_ends_in_the_compiler_is_not_taken_for_a_missing_compiler(monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr("approx.block._compile", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        compile_for(lambda x: (x,), [torch.zeros(1)])
 
 
 def test_a_model_alone_that_does_not_fit_is_an_error(monkeypatch):
