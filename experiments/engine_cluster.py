@@ -120,24 +120,26 @@ def slurm_cluster(path: Path) -> Any:
     """
     settings = _slurm_settings(path)
     jobs = settings.pop("jobs")
-    cluster = _slurm(settings)
+    cluster = _jobless(settings)
     cluster.scale(jobs=jobs)
     return cluster
 
 
-def _slurm(settings: dict[str, Any]) -> Any:
-    """Return the cluster of some settings, without jobs."""
+def _jobless(settings: dict[str, Any]) -> Any:
+    """Return the cluster of checked settings, before it submits anything."""
     from dask_jobqueue import SLURMCluster
 
-    options = {"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
+    scheduler = {"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
+    quiet = ["--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0"]
+    changed = {
+        "scheduler_options": scheduler | settings.get("scheduler_options", {}),
+        "worker_extra_args": quiet + settings.get("worker_extra_args", []),
+    }
     try:
-        return SLURMCluster(
-            **settings,
-            scheduler_options=options | settings.pop("scheduler_options", {}),
-        )
-    except (TypeError, ValueError) as error:
+        return SLURMCluster(**(settings | changed))
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
-            f"`scheduler` must name a file of arguments of dask_jobqueue.SLURMCluster, got "
+            "`scheduler` must name a file of arguments of dask_jobqueue.SLURMCluster, which says: "
             f"{' '.join(str(error).split())}; see docs/cluster.md"
         ) from None
 

@@ -13,7 +13,9 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from typing import Any
 
 from experiments.engine import ATTEMPTS, Engine, Failures, Report, Results, Rows, Task, in_words
@@ -84,8 +86,9 @@ class _Driver:
         self.client.subscribe_topic(self.name, lambda event: self.parts.put(event[1]))
         try:
             while self.waiting or self.suspects or self.running:
-                self._submit()
-                done = self._wait()
+                with _scheduler_expected():
+                    self._submit()
+                    done = self._wait()
                 self._report()
                 for future in done:
                     yield from self._settle(future)
@@ -165,20 +168,18 @@ class _Driver:
 
         task, alone = self.running.pop(future), self.alone
         self.alone = False
-        if future.status == "finished":
-            yield task, future.result()
-            return
-        if future.status != "error":
-            raise ConnectionError(
-                f"the scheduler is gone ({future.status}); start it and run the same command again"
-            )
-        error = future.exception()
-        if isinstance(error, UnlikeDriver):
-            raise error
-        if isinstance(error, KilledWorker):
+        try:
+            with _scheduler_expected():
+                rows = future.result()
+        except (UnlikeDriver, ConnectionError):
+            raise
+        except KilledWorker as error:
             self._bury(task, alone, error.last_worker.address)
-        elif self.failures.again(task, _message(error)):
-            self.waiting.append(task)
+        except Exception as error:
+            if self.failures.again(task, _message(error)):
+                self.waiting.append(task)
+        else:
+            yield task, rows
 
     def _bury(self, task: Task, alone: bool, address: str) -> None:
         """Note the death of a worker that had this task, where it counts."""
@@ -188,6 +189,18 @@ class _Driver:
             return
         last = self.failures.counts[task.key] == ATTEMPTS - 1
         (self.suspects if last else self.waiting).append(task)
+
+
+@contextmanager
+def _scheduler_expected() -> Iterator[None]:
+    """Say in one line that the scheduler was lost, if it was."""
+    try:
+        yield
+    except (CancelledError, OSError) as error:
+        raise ConnectionError(
+            "the connection to the scheduler is lost; start it, and run the same command again "
+            f"({type(error).__name__})"
+        ) from None
 
 
 def identity() -> dict[str, str | None]:
