@@ -4,14 +4,15 @@ points   milliseconds a point of scheduling and storage, and memory, for studies
          nothing but return one row of usual size: here (1 process) and in a pool of 2, with rows
          on the disk of --folder and in memory (/dev/shm); each in a fresh process
 store    the row store alone: append, open, read, and the memory its index takes
-steps    milliseconds a training step of one bank (8 networks, width 16, batch 32, not compiled) at
-         several loop counts, and at several N and d: processor time, which neighbours disturb less
+steps    milliseconds a training step of one bank (8 networks, width 16, batch 32) at several loop
+         counts, and at several N and d: eager PyTorch, and the CPU kernel where it can be built;
+         processor time, which neighbours disturb less
 
 Other times are wall times, since waiting for the disk is part of them; medians where something is
-repeated.  Linux only (/proc, /dev/shm).  The last line is one JSON object of figures; --csv writes the rows of
-docs/scaling.png.
+repeated.  Linux only (/proc, /dev/shm).  The last line is one JSON object of figures; --csv writes
+the rows of docs/scaling.png.
 
-    python benchmarks/scaling.py [--quick] [--csv FILE] [--folder DIR]
+    python benchmarks/scaling.py [--quick] [--csv FILE] [--folder DIR] [--pool-points N]
 """
 
 from __future__ import annotations
@@ -27,19 +28,23 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch: one thread for everybody
 
+from approx.looped import ModelConfig
 from experiments.engine import Task
 from experiments.progress import Progress
 from experiments.records import RowStore
 from experiments.study import run_study
 
 MEMORY = Path("/dev/shm")
-PLAN = 1_000_000  # points to plan for
+PLAN = 1_000_000  # points to plan for, each a network of AT loops trained for STEPS steps
+AT, STEPS = 8, 1500
 MIB = 2**20
+LEAST_SEEN = 1000  # points whose memory stands out of pages
 LOOPS = (1, 2, 4, 8, 16, 32, 64)
 SIZES = ((2, 1), (4, 1), (8, 1), (16, 1), (2, 2), (2, 4), (2, 8))
 INTERVALS = 7  # timed, of a fit; the first, which sets up, is left out
@@ -130,7 +135,7 @@ def points_table(most: dict[str, int], disk: Path) -> tuple[list[Row], Row]:
             )
             label = f"{processes} process{'es' * (processes > 1)}, rows {_where(place)}"
             drawn.append(_drawn("overhead", label, points, found["ms"]))
-            if place == "memory":
+            if place == "memory" and points >= LEAST_SEEN:
                 drawn.append(_drawn("memory", f"planned, {label}", points, found["plan"]))
                 drawn.append(_drawn("memory", f"running, {label}", points, found["run"]))
             last[f"{place} {processes}"] = found | {"points": points}
@@ -192,26 +197,40 @@ def _each(count: int, run: Callable[[int], object]) -> float:
     return 1e6 * statistics.median(times)
 
 
-def seconds_a_step(loops: int, tokens: int, dim: int, steps: int) -> float:
+def paths() -> dict[str, bool]:
+    """Return the ways to train that are timed here, and fit's ``compiled`` for each."""
+    from torch import empty
+
+    from approx.bank import bank_path
+
+    kernel = bank_path(model_of(1, 1), empty(0), compiled=True) == "fused"
+    return {"eager": False} | ({"kernel": True} if kernel else {})
+
+
+def model_of(loops: int, dim: int) -> ModelConfig:
+    """Return the networks whose steps are timed."""
+    return ModelConfig(family="tmlt", dim=dim, width=16, heads=2, hidden=32, gate=1 / loops)
+
+
+def seconds_a_step(loops: int, tokens: int, dim: int, *, steps: int, compiled: bool) -> float:
     """Median processor time of a training step of one bank."""
     from approx.fit import Recipe, fit
-    from approx.looped import ModelConfig
     from theory.targets import parse_target
 
     times: list[float] = []
     total = steps * (INTERVALS + 1)
     fit(
         [parse_target("mean-field")],
-        ModelConfig(family="tmlt", dim=dim, width=16, heads=2, hidden=32, gate=1 / loops),
+        model_of(loops, dim),
         tokens=tokens,
         loops=loops,
         seeds=range(8),
         learning_rates=[1e-3],
         recipe=Recipe(steps=total, evaluations=INTERVALS + 1, validation_points=32),
-        compiled=False,
+        compiled=compiled,
         progress=lambda step: times.append(time.process_time()),
     )
-    laps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    laps = [b - a for a, b in pairwise(times)]
     return statistics.median(laps) / steps
 
 
@@ -219,38 +238,38 @@ def steps_table(quick: bool) -> list[Row]:
     """Print milliseconds a step over loops, and over N and d; return rows to draw."""
     loops = LOOPS[::3] if quick else LOOPS
     sizes = SIZES[::2] if quick else SIZES
-    work = [(r, 2, 1) for r in loops] + [(8, n, d) for n, d in sizes]
-    print(f"\n{'loops':>5} {'N':>3} {'d':>3} {'ms a step of 8 networks':>24}")
+    work = [(r, 2, 1, path) for path in paths() for r in loops]
+    work += [(8, n, d, path) for path in paths() for n, d in sizes]
+    costs = [r * n * d for r, n, d, _ in work]
+    print(f"\n{'loops':>5} {'N':>3} {'d':>3} {'path':>7} {'ms a step of 8 networks':>24}")
     drawn = []
-    with Progress(sum(r * n * d for r, n, d in work), "steps") as bar:
-        for k, (r, n, d) in enumerate(work):
-            ms = 1e3 * seconds_a_step(r, n, d, steps=4 if quick else 10)
-            print(f"{r:>5} {n:>3} {d:>3} {ms:>24.2f}", flush=True)
-            if k < len(loops):
-                drawn.append(_drawn("loops", "N = 2, d = 1", r, ms))
+    with Progress(sum(costs), "steps") as bar:
+        for k, (r, n, d, path) in enumerate(work):
+            steps, compiled = 4 if quick else 10, paths()[path]
+            ms = 1e3 * seconds_a_step(r, n, d, steps=steps, compiled=compiled)
+            print(f"{r:>5} {n:>3} {d:>3} {path:>7} {ms:>24.2f}", flush=True)
+            if k < len(loops) * len(paths()):
+                drawn.append(_drawn("loops", f"{path}, N = 2, d = 1", r, ms))
             else:
-                if d == 1:
-                    drawn.append(_drawn("size", "N, at r = 8, d = 1", n, ms))
-                if n == 2:
-                    drawn.append(_drawn("size", "d, at r = 8, N = 2", d, ms))
-            bar.to(sum(a * b * c for a, b, c in work[: k + 1]))
+                drawn += [_drawn("size", f"{path}, over N", n, ms)] if d == 1 else []
+                drawn += [_drawn("size", f"{path}, over d", d, ms)] if n == 2 else []
+            bar.to(sum(costs[: k + 1]))
     return drawn
 
 
 def plan(points: dict[str, Row], store: Row, steps: list[Row]) -> Row:
     """Print what PLAN points would take, extrapolated, and return it."""
-    at, pooled = points["disk 1"], points["memory 2"]
-    slow, shared = points["disk 2"], points["memory 1"]
-    of_step = next(row["value"] for row in steps if row["panel"] == "size" and row["position"] == 2)
-    memory = (shared["plan"] + shared["run"]) * MIB / shared["points"]
+    disk, here = points["disk 1"], points["memory 1"]
+    at = [row["value"] for row in steps if row["panel"] == "loops" and row["position"] == AT]
+    point = at[-1] / 8 * STEPS  # milliseconds of one network's training, by the quickest path
+    memory = (here["plan"] + here["run"]) * MIB / here["points"]
     found = {
-        "hours_storage": round(max(at["ms"], slow["ms"]) * PLAN / 3.6e6, 2),
-        "hours_scheduling": round(pooled["ms"] * PLAN / 3.6e6, 2),
+        "hours_of_one_writer": round(disk["ms"] * PLAN / 3.6e6, 2),
         "gib_memory": round(memory * PLAN / 2**30, 2),
-        "gib_disk": round(at["bytes"] * PLAN / 2**30, 2),
-        "seconds_open": round(store["open_us"] * PLAN / 1e6, 1),
-        "core_days_training": round(of_step / 8 * 1500 * PLAN / 8.64e7, 1),
-        "workers_fed": round(of_step / 8 * 1500 / max(at["ms"], slow["ms"])),
+        "gib_disk": round(disk["bytes"] * PLAN / 2**30, 2),
+        "seconds_to_open": round(store["open_us"] * PLAN / 1e6, 1),
+        "core_days_training": round(point * PLAN / 8.64e7, 1),
+        "workers_one_writer_feeds": round(point / disk["ms"]),
     }
     print(f"\n{PLAN:,} points, extrapolated: {json.dumps(found)}")
     return found
@@ -263,13 +282,17 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="write the rows of the figure")
     parser.add_argument("--folder", type=Path, help="disk to measure (default: of TMPDIR)")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--pool-points", type=int, default=10**5, help="largest study in the pool (default: 1e5)"
+    )
     options = parser.parse_args()
     if options.child:
         points, processes, folder = options.child
         print(json.dumps(measure(int(points), int(processes), Path(folder))))
         return
     disk = options.folder or Path(tempfile.gettempdir())
-    most = {"disk 1": 10**4, "disk 2": 10**5, "memory 1": 10**5, "memory 2": 10**5}
+    pool = options.pool_points
+    most = {"disk 1": 10**5, "disk 2": min(pool, 10**4), "memory 1": 10**5, "memory 2": pool}
     if options.quick:
         most = dict.fromkeys(most, 1000)
     drawn, points = points_table(most, disk)

@@ -1,4 +1,4 @@
-"""The figure of costs: every line where its rows are; the trivial study behind it stores its rows."""
+"""The figure of costs: every line where its rows are; its trivial study stores every point."""
 
 import json
 import subprocess
