@@ -6,7 +6,9 @@ on.  Every random number is a function of (seed, step), so a run continued from 
 with the same numbers as an unbroken one on the same machine.
 
 On the CPU all models are one bank.  On a GPU a bank is as large as its free memory holds; where
-that was too much, its halves go on from where it was.
+that was too much, its halves go on from where it was.  A model's numbers are the same in any bank
+up to rounding, which is what a fit continued with other memory free may differ by.  Speed on a GPU
+is unmeasured, see :mod:`approx.training`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A step holds most just when its gradient begins: everything the block keeps of every loop, and what
 the first block's gradient works with.  Both grow with the batch; parameters, Adam's averages and
-the points of a chunk come on top.  The model counts the uncompiled step; compiled code holds less.
+the points of a chunk come on top.  The model counts the uncompiled step, checked against tensors
+counted on the CPU; what compiled code holds on a GPU is unmeasured, and expected to be less.
 """
 
 from __future__ import annotations

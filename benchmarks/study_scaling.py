@@ -57,12 +57,8 @@ def pin(processes: int) -> Callable[[], None] | None:
     """Return what keeps a child to as many cores as processes, where there is a way to."""
     if not hasattr(os, "sched_getaffinity"):
         return None
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < processes:
-        raise SystemExit(
-            f"`--processes` must not exceed the {len(cores)} cores of this machine, got {processes}"
-        )
-    return lambda: os.sched_setaffinity(0, cores[:processes])
+    chosen = sorted(os.sched_getaffinity(0))[:processes]
+    return lambda: os.sched_setaffinity(0, chosen)
 
 
 def worked() -> float:
@@ -90,8 +86,14 @@ def main() -> int:
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="to compare")
     parser.add_argument("--rounds", type=int, default=1, help="runs of each")
     options, extra = parser.parse_known_args()  # what is unknown goes to looprate verify
-    if min(*options.processes, options.rounds) < 1:
-        parser.error("`--processes` and `--rounds` must be integers >= 1")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    for count in options.processes:
+        if not 1 <= count <= (cores or 1):
+            parser.error(
+                f"`--processes` must be among 1..{cores} cores of this machine, got {count}"
+            )
+    if options.rounds < 1:
+        parser.error(f"`--rounds` must be an integer >= 1, got {options.rounds}; take 1")
     preset = "smoke" if options.quick else options.preset
     print(f"looprate verify --preset {preset}: start to last figure, one thread a process")
     print("processes   seconds   busy")
