@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -120,7 +121,7 @@ def fresh_state(config: ModelConfig, members: Sequence[Member], *, evaluations: 
 def save_state(path: Path, stamp: str, state: FitState) -> None:
     """Write the state atomically (npz, no objects)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(f"{path.name}.{uuid4().hex[:8]}.tmp")  # of this writer alone
     with temporary.open("wb") as stream:
         np.savez(stream, stamp=np.array(stamp), **vars(state))
         stream.flush()

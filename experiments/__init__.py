@@ -3,7 +3,7 @@
 ``config``        what a study is, and its presets
 ``records``       rows on disk: append, resume, lock
 ``provenance``    the version and commit a row comes from
-``engine``        tasks over processes
+``engine``        tasks over processes, or over a cluster
 ``evaluate``      the theory of a target as plain rows
 ``tasks_study``   what a worker does
 ``study``         the main job: plan, run, resume

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
+from uuid import uuid4
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         With the path, if it cannot be written; the old file is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{uuid4().hex[:8]}.tmp")  # of this writer alone
     try:
         with temporary.open("wb") as stream:
             stream.write(content.encode() if isinstance(content, str) else content)

@@ -6,13 +6,17 @@ import os
 import sys
 import types
 from concurrent.futures import CancelledError
+from pathlib import Path
 
+import numpy as np
 import pytest
 from cases import cluster, engine_tasks
 
+from approx.state import save_state
 from experiments import engine_cluster, engine_dask
 from experiments.engine import ATTEMPTS, Engine, Failures, Task, TaskFailed, run_tasks
 from experiments.engine_dask import UnlikeDriver
+from experiments.records import write_atomically
 
 pytest.importorskip("distributed", reason='pip install "looprate[cluster]"')
 
@@ -249,6 +253,23 @@ def test_a_task_whose_driver_is_gone_ends_at_its_next_report(state, wanted):
         worker.state.tasks.clear()
     with pytest.raises(engine_dask._Unwanted):
         tell(0.5)
+
+
+def save_some_state(path, stamp):
+    save_state(path, stamp, types.SimpleNamespace(step=np.zeros(1)))
+
+
+@pytest.mark.parametrize(
+    "write", [write_atomically, save_some_state], ids=lambda write: write.__name__
+)
+def test_two_writers_of_one_file_share_no_temporary_one(tmp_path, monkeypatch, write):
+    """A task whose driver was killed may write its checkpoint while its successor does."""
+    seen, replace = [], Path.replace
+    monkeypatch.setattr(Path, "replace", lambda *paths: seen.append(paths[0]) or replace(*paths))
+    for _ in range(2):
+        write(tmp_path / "file", "content")
+    assert len(set(seen)) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 # -- schedulers and options ------------------------------------------------------------------------
