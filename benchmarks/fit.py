@@ -1,13 +1,15 @@
 """Training throughput: this project's banks against eager PyTorch, one model at a time.
 
-Both train the same TMLT (same initial weights, same points, same loss, Adam) on one thread, in one
-process, in alternating rounds; the losses must agree to float32 rounding.  Two settings:
+Banks run through the CPU kernel (fused) and through torch's compiler (torch), which is what they do
+where the kernel cannot be built.  All train the same TMLT, eta(t) included (same initial weights,
+same points, same loss, Adam) on one thread, in one process, in alternating rounds; the losses must
+agree to float32 rounding.  Two settings:
 
 tiny   D 16, 2 heads, N 2, batch 32, r 8, many models
 small  D 32, 2 heads, N 4, batch 256, r 8
 
-Prints models x steps per second, the ratio, and the fraction of the matmul ceiling measured in the
-same run.  The last line is one JSON object: {"tiny": ratio, "small": ratio, ...}.
+Prints models x steps per second, the ratios to eager, and the kernel's fraction of the matmul
+ceiling measured in the same run.  The last line is one JSON object: {"tiny": ratio, ...}.
 
     python benchmarks/fit.py [--quick]
 """
@@ -21,13 +23,17 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: one thread for everybody
 
 import torch
 from torch import Tensor
 
-from approx.bank import bank_forward
+import approx.adam
+import approx.bank
+from approx.bank import bank_losses
 from approx.looped import LoopedTransformer, ModelConfig
 from approx.state import fresh_state
 from approx.training import Member, Recipe, TrainingRun
@@ -88,6 +94,20 @@ def eager_stepper(setting: Setting) -> Callable[[int], list[float]]:
     return run
 
 
+def torch_stepper(setting: Setting, *, losses: bool = False) -> Callable[[int], list[float]]:
+    """Train a bank as where the kernel is missing."""
+
+    def without_kernel(call: Callable[[], Any]) -> Any:
+        with (
+            patch.object(approx.bank, "covers", lambda *_: False),
+            patch.object(approx.adam, "library", lambda: None),
+        ):
+            return call()
+
+    run = without_kernel(lambda: bank_stepper(setting, losses=losses))
+    return lambda steps: without_kernel(lambda: run(steps))
+
+
 def bank_stepper(setting: Setting, *, losses: bool = False) -> Callable[[int], list[float]]:
     """Train a bank of equal models; returns ``steps -> losses of the first`` (if asked for)."""
     recipe = Recipe(steps=10**6, batch=setting.batch, warmup=0.0, clip=float("inf"))
@@ -110,8 +130,8 @@ def bank_stepper(setting: Setting, *, losses: bool = False) -> Callable[[int], l
         for x in points(setting, steps):
             many, truth = (v.repeat(setting.models, 1, 1, 1) for v in (x, target(x)))
             if losses:
-                out = bank_forward(bank.bank, setting.config, many, setting.loops)
-                found.append(float((out[0] - target(x)).abs().mean().detach()))
+                loss = bank_losses(bank.bank, setting.config, many, truth, setting.loops, p=1.0)
+                found.append(float(loss[0].detach()))
             bank.learn(many, truth, bank.schedule(1)[0])
             bank.step += 1
         return found
@@ -141,27 +161,31 @@ def matmul_ceiling() -> float:
 
 def check_same_arithmetic(setting: Setting) -> float:
     """Return the largest relative difference of the first losses; refuse another computation."""
-    eager, bank = eager_stepper(setting)(5), bank_stepper(setting, losses=True)(5)
-    worst = max(abs(a - b) / abs(a) for a, b in zip(eager, bank, strict=True))
+    eager = eager_stepper(setting)(5)
+    banks = [make(setting, losses=True)(5) for make in (bank_stepper, torch_stepper)]
+    worst = max(abs(a - b) / abs(a) for bank in banks for a, b in zip(eager, bank, strict=True))
     if not worst < ROUNDING:
         raise SystemExit(f"losses differ by {worst:.2g}: not the same arithmetic")
     return worst
 
 
 def measure(setting: Setting, rounds: int, steps: int) -> dict[str, float]:
-    """Time both in alternating rounds, eager before and after the bank, and compare by round."""
+    """Time all in alternating rounds, eager before and after the banks, and compare by round."""
     worst = check_same_arithmetic(setting)
-    eager, bank = eager_stepper(setting), bank_stepper(setting)
-    eager(3), bank(3)
+    eager = eager_stepper(setting)
+    banks = {"fused": bank_stepper(setting), "torch": torch_stepper(setting)}
+    eager(3), [bank(3) for bank in banks.values()]
     before = seconds(eager, steps) / steps
-    found: dict[str, list[float]] = {"eager": [], "bank": [], "ratio": [], "fraction": []}
+    names = "eager", "fused", "torch", "fused ratio", "torch ratio", "fraction"
+    found: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(rounds):
-        one = seconds(bank, steps) / steps / setting.models
+        one = {name: seconds(run, steps) / steps / setting.models for name, run in banks.items()}
         after = seconds(eager, steps) / steps
         found["eager"].append(1 / after)
-        found["bank"].append(1 / one)
-        found["ratio"].append((before + after) / 2 / one)
-        found["fraction"].append(setting.flops / one / matmul_ceiling())
+        for name, each in one.items():
+            found[name].append(1 / each)
+            found[f"{name} ratio"].append((before + after) / 2 / each)
+        found["fraction"].append(setting.flops / one["fused"] / matmul_ceiling())
         before = after
     return {name: statistics.median(values) for name, values in found.items()} | {"loss": worst}
 
@@ -172,18 +196,24 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="21 rounds instead of 61")
     quick = parser.parse_args().quick
     torch.set_num_threads(1)
+    if not approx.bank.covers(SETTINGS[0].config, torch.empty(0)):
+        raise SystemExit("the CPU kernel is not available: install g++ or set CXX")
     print(f"torch {torch.__version__}, 1 thread, medians of alternating rounds")
-    print("setting  models   eager/s    bank/s   ratio    GF/s  of ceiling  loss differs by")
+    print(
+        "setting  models   eager/s   torch/s  ratio   fused/s  ratio    GF/s  of ceiling  losses by"
+    )
     result: dict[str, float] = {}
     for setting in SETTINGS:
         steps = 12 if setting.name == "tiny" else 5
         found = measure(setting, 21 if quick else 61, steps)
         print(
-            f"{setting.name:<8} {setting.models:>6} {found['eager']:>9.1f} {found['bank']:>9.1f} "
-            f"{found['ratio']:>7.2f} {found['bank'] * setting.flops / 1e9:>7.1f} "
-            f"{found['fraction']:>11.2f} {found['loss']:>16.1g}"
+            f"{setting.name:<8} {setting.models:>6} {found['eager']:>9.1f} {found['torch']:>9.1f} "
+            f"{found['torch ratio']:>6.2f} {found['fused']:>9.1f} {found['fused ratio']:>6.2f} "
+            f"{found['fused'] * setting.flops / 1e9:>7.1f} {found['fraction']:>11.2f} "
+            f"{found['loss']:>10.1g}"
         )
-        result[setting.name] = round(found["ratio"], 3)
+        result[setting.name] = round(found["fused ratio"], 3)
+        result[f"{setting.name}_torch"] = round(found["torch ratio"], 3)
         result[f"{setting.name}_of_ceiling"] = round(found["fraction"], 4)
     print(json.dumps(result))
 
