@@ -2,7 +2,7 @@
 
 import functools
 import weakref
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from approx import training
+from approx.bank import bank_forward
 from approx.block import compile_for
 from approx.error import sobol_points
 from approx.fit import Member, Recipe, fit
@@ -173,6 +174,42 @@ def test_a_step_that_waits_is_noticed(waits):
     assert WAITING & recorded.names or "index.Tensor" in recorded.names
 
 
+class Pretended:
+    """Stands for a stream and for a graph: what is captured is run, and run again."""
+
+    def __init__(self, step=None):
+        self.replay = step
+
+    def wait_stream(self, other):
+        assert isinstance(other, Pretended)
+
+
+def pretend_cuda(monkeypatch, bank):
+    """Let a bank on the CPU capture its step as if it were on a GPU."""
+    monkeypatch.setattr(torch.cuda, "Stream", Pretended)
+    monkeypatch.setattr(torch.cuda, "current_stream", Pretended)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+    monkeypatch.setattr(torch.cuda, "graph", lambda _: nullcontext(bank._place.zero_()))
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: Pretended(bank.train_step))
+
+
+@pytest.mark.parametrize("steps", [1, 7])
+def test_a_capture_leaves_no_trace_and_its_replays_are_the_steps(monkeypatch, steps):
+    recipe = replace(RECIPE, steps=steps, evaluations=1)
+    bank, expected = run_of(recipe=recipe), run_of(recipe=recipe)
+    pretend_cuda(monkeypatch, bank)
+    before = bank.state()
+    bank._fill(steps)
+    bank._graph = bank._captured()
+    after = bank.state()
+    for name, value in vars(before).items():
+        np.testing.assert_array_equal(getattr(after, name), value, err_msg=name)
+    bank.advance()
+    expected.advance()
+    for name, value in vars(expected.state()).items():
+        np.testing.assert_array_equal(getattr(bank.state(), name), value, err_msg=name)
+
+
 # -- memory ----------------------------------------------------------------------------------------
 class Live(TorchDispatchMode):
     """The bytes of all tensors made inside, now and at their peak."""
@@ -234,7 +271,7 @@ def test_the_memory_model_is_within_a_fifth_of_the_tensors_counted(config, token
 
 def test_what_the_loops_keep_is_counted_exactly():
     bank = run_of(loops=5)
-    out = training.bank_forward(bank.bank, SMALL, torch.rand(4, 8, 2, 1), 5, compiled=False)
+    out = bank_forward(bank.bank, SMALL, torch.rand(4, 8, 2, 1), 5, compiled=False)
     node = out.grad_fn
     while not hasattr(node, "kept"):
         node = next(parent for parent, _ in reversed(node.next_functions) if parent is not None)
@@ -332,10 +369,10 @@ def test_a_broken_chunk_leaves_the_run_as_it_was(monkeypatch, where):
     for name, value in vars(before).items():
         np.testing.assert_array_equal(getattr(after, name), value, err_msg=name)
     x = torch.rand(4, 8, 2, 1)
-    out = training.bank_forward(bank.bank, SMALL, x, 2, compiled=False)
+    out = bank_forward(bank.bank, SMALL, x, 2, compiled=False)
     fresh = run_of()
     fresh.advance()
-    expected = training.bank_forward(fresh.bank, SMALL, x, 2, compiled=False)
+    expected = bank_forward(fresh.bank, SMALL, x, 2, compiled=False)
     torch.testing.assert_close(out, expected, rtol=0, atol=0)
 
 
