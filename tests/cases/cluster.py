@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,12 +11,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Place", "kill", "loopback", "namespaces", "started", "wait_until"]
+__all__ = ["Place", "free_port", "kill", "loopback", "namespaces", "started", "wait_until"]
 
 ROOT = Path(__file__).resolve().parents[2]
-STARTING = 60.0  # seconds a process may take to start beside busy neighbours
+STARTING = 120.0  # seconds a process may take to start beside busy neighbours
 #: Workers import a torch that only counts its threads: they start in 1 s, not in 5.
-TORCH = '__version__ = "stub"\n\ndef set_num_threads(n):\n    global threads\n    threads = n\n'
+TORCH = '__version__ = "stub"\n\n\ndef set_num_threads(n):\n    global threads\n    threads = n\n'
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,14 @@ def _ip(pid, words):
 
 
 @contextmanager
-def started(place, arguments, folder, name):
+def started(place, arguments, folder, name, *, torch=TORCH, **variables):
     """Start Python in a session of its own; kill all of it at the end.  Output: folder/name.log."""
-    stub = folder / "stub"
+    stub = folder / f"torch of {name}"
     stub.mkdir(exist_ok=True)
-    (stub / "torch.py").write_text(TORCH)
+    (stub / "torch.py").write_text(torch)
     path = os.pathsep.join([str(stub), str(ROOT / "tests"), str(ROOT)])
     environment = {**os.environ, "PYTHONPATH": path, "DASK_TEMPORARY_DIRECTORY": str(folder)}
+    environment |= variables
     with (folder / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
             [*place.prefix, sys.executable, *map(str, arguments)],
@@ -104,6 +106,13 @@ def started(place, arguments, folder, name):
         yield process
     finally:
         kill(process)
+
+
+def free_port():
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def kill(process):
