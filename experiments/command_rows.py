@@ -33,7 +33,8 @@ def add_rows(commands: Commands) -> None:
         "rows of finished tasks count, so a folder can be read while a run writes to it. Without\n"
         "an option: row files, counts, columns and the first rows.\n\n"
         "Columns are flat: config.model.width is the entry width of model of config; a list is\n"
-        "one cell of JSON text. `folder` and `file` (rows, theory, constructions, ...) are added.\n"
+        "one cell, in CSV and Parquet JSON text. `folder` and `file` (rows, theory, ...) are\n"
+        "added.\n"
         "Every row has version, commit, device, seed and seconds, its share of the wall time of\n"
         "its task (rows of older versions may lack them).\n\n"
         "--where takes COLUMN=VALUE, or != < <= > >= and ~ (contains); all must hold. A row\n"
@@ -144,7 +145,12 @@ def _telling(found: Survey) -> Iterator[str]:
     for name in found.columns:
         values = [row.get(name) for row in found.first]
         short = all(len(str(value)) <= WIDE for value in values)
-        if name in found.varying and name not in HIDDEN and short and set(values) != {None}:
+        if (
+            name in found.varying
+            and name not in HIDDEN
+            and short
+            and any(value is not None for value in values)
+        ):
             yield name
 
 

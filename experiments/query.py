@@ -1,7 +1,7 @@
 """Stored rows as one table: the row files of folders, conditions on rows, flat columns.
 
 A row keeps its nested form; for conditions and tables it is made flat: the entry ``a`` of a
-dictionary ``config`` is the column ``config.a``, a list is one cell of JSON text.
+dictionary ``config`` is the column ``config.a``, a list is one cell, as text JSON.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 Row = dict[str, Any]
 Report = Callable[[int], None]
-Cell = float | int | str | bool | None
+Cell = float | int | str | bool | list[Any] | None
 FORM = re.compile(r"\s*([^\s<>=!~]+)\s*(<=|>=|!=|==|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
 ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "<": lambda a, b: a < b,
@@ -88,13 +88,13 @@ def open_folders(folders: Sequence[Path]) -> list[RowFile]:
 
 
 def flat(row: Row, prefix: str = "") -> dict[str, Cell]:
-    """Return a row without nesting: dotted names for dictionaries, JSON text for lists."""
+    """Return a row without nesting: dotted names for what is in dictionaries; lists stay."""
     cells: dict[str, Cell] = {}
     for name, value in row.items():
         if isinstance(value, dict):
             cells |= flat(value, f"{prefix}{name}.")
         else:
-            cells[prefix + name] = json.dumps(value) if isinstance(value, list) else value
+            cells[prefix + name] = value
     return cells
 
 
@@ -249,11 +249,11 @@ def check_known(option: str, names: Iterable[str], found: Survey) -> None:
 
 
 def _sort(value: Cell) -> str:
-    """Return the sort of a value; integers by what holds them exactly."""
+    """Return the sort of a value: integers by what holds them exactly, lists as text."""
     if isinstance(value, int) and not isinstance(value, bool):
         size = abs(value)
         return "int" if size <= 2**53 else "long" if size < 2**63 else "huge"
-    return type(value).__name__
+    return "str" if isinstance(value, list) else type(value).__name__
 
 
 def _text(value: Cell) -> str:

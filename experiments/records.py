@@ -199,8 +199,12 @@ class RowStore:
 
     def task(self, key: str) -> list[Row] | None:
         """Return the rows of a finished task in order, or None."""
-        lines = self.lines(key)
-        return None if lines is None else [json.loads(line) for line in lines]
+        if key not in self._starts:
+            return None
+        with self.path.open("rb") as stream:
+            stream.seek(self._starts[key])
+            first = json.loads(stream.readline())
+            return [first, *(json.loads(stream.readline()) for _ in range(first["of"] - 1))]
 
     def lines(self, key: str) -> list[bytes] | None:
         """Return the rows of a finished task as they are on disk, or None."""

@@ -91,7 +91,7 @@ def _parquet_value(value: Cell, sort: str) -> Cell:
     """Return a cell as its column's sort has it."""
     if value is None or (sort != "str" and sort != "float"):
         return value
-    return float(value) if sort == "float" else _csv_text(value)
+    return float(value) if isinstance(value, int | float) and sort == "float" else _csv_text(value)
 
 
 def _csv_text(value: Cell) -> str:

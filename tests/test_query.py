@@ -60,7 +60,7 @@ def test_a_folder_without_rows_is_refused(tmp_path):
 
 def test_flat_names_what_is_nested():
     row = {"a": {"b": {"c": 1}, "d": None}, "e": [1, {"f": 2}], "g": {}}
-    assert flat(row) == {"a.b.c": 1, "a.d": None, "e": '[1, {"f": 2}]'}
+    assert flat(row) == {"a.b.c": 1, "a.d": None, "e": [1, {"f": 2}]}
 
 
 # -- conditions ------------------------------------------------------------------------------------
@@ -188,7 +188,6 @@ def test_csv_reads_back_as_the_same_values(folder, tmp_path):
     expected = [flat(row) for row in matching(files, [])]
     for found, cells in zip(values, expected, strict=True):
         wanted = {name: cells.get(name) for name in names}
-        wanted["curve"] = json.loads(wanted["curve"]) if wanted["curve"] else None
         assert found == {k: "" if v is None else v for k, v in wanted.items()}
 
 
