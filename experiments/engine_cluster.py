@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -91,7 +92,13 @@ def embedded_cluster(processes: int, devices: tuple[str, ...] = (), *, gpu: bool
     """
     from distributed import Nanny, Scheduler, SpecCluster
 
-    common = {"nthreads": 1, "memory_limit": 0, "host": LOOPBACK, "silence_logs": logging.CRITICAL}
+    common = {
+        "nthreads": 1,
+        "memory_limit": 0,
+        "host": LOOPBACK,
+        "silence_logs": logging.CRITICAL,
+        "preload": [__name__],
+    }
     workers = {}
     for k in range(processes):
         env = {"CUDA_VISIBLE_DEVICES": devices[k % len(devices)]} if devices else {}
@@ -103,6 +110,11 @@ def embedded_cluster(processes: int, devices: tuple[str, ...] = (), *, gpu: bool
         scheduler={"cls": Scheduler, "options": options},
         silence_logs=logging.CRITICAL,
     )
+
+
+def dask_setup(worker: Any) -> None:
+    """Leave interrupts to the driver; called by dask in the embedded workers, as their preload."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def slurm_cluster(path: Path) -> Any:

@@ -131,6 +131,7 @@ class FakeClient:
 
     def submit(self, work, task, *_, key, resources, **__):
         assert key not in self.asked
+        assert len(self.starts) < 100, "tried for ever"
         self.asked.append(key)
         self.resources = resources
         self.starts.append(task.key)
@@ -168,6 +169,17 @@ def test_tasks_beside_a_deadly_one_are_done_and_it_dies_three_times(monkeypatch)
     assert len(failures.given_up) == 1
     assert failures.given_up[0].startswith("the deadly task: its worker died (the last at tcp://1")
     assert client.scheduler.allowed_failures == 0
+
+
+def test_a_death_beside_others_never_ends_a_task(monkeypatch):
+    monkeypatch.setattr(engine_dask, "identity", dict)
+    failures, (task,) = Failures(1), SQUARES[:1]
+    failures.counts[task.key] = ATTEMPTS - 1  # it raised, say
+    driver = engine_dask._Driver(FakeClient(), [], lambda *_: None, Engine("x"), failures)
+    driver._bury(task, False, "tcp://1")
+    assert (driver.suspects, failures.given_up) == ([task], [])
+    driver._bury(driver.suspects.pop(), True, "tcp://1")
+    assert (driver.suspects, driver.waiting, len(failures.given_up)) == ([], [], 1)
 
 
 def test_no_more_is_handed_over_than_there_are_workers(monkeypatch):
