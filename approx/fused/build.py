@@ -27,7 +27,7 @@ __all__ = ["library"]
 HERE = Path(__file__).parent
 # Nothing here assumes finite numbers: a diverged model must be seen.
 FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math"]
-FLAGS += ["-ffp-contract=fast", "-shared", "-fPIC"]
+FLAGS += ["-ffp-contract=fast", "-Wno-psabi", "-shared", "-fPIC"]
 
 
 @functools.cache
@@ -43,9 +43,10 @@ def library() -> ctypes.CDLL | None:
     try:
         return _loaded(_built(compiler))
     except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", None) or str(error)
+        lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        said = next((line for line in lines if "error" in line), lines[0] if lines else "silent")
         warnings.warn(
-            f"{compiler[0]} cannot build the CPU kernel ({said.strip().splitlines()[0]}): fits run "
+            f"{compiler[0]} cannot build the CPU kernel ({said}): fits run "
             "on torch's own operations, about half as fast; set CXX to another compiler",
             RuntimeWarning,
             stacklevel=1,

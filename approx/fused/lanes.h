@@ -192,7 +192,7 @@ INLINE Eight load_eight(const float *p) {
 }
 INLINE void store_eight(float *p, Eight x) { std::memcpy(p, &x, sizeof(x)); }
 
-// Four rows of eight to a quarter of their columns in each half: (low 0 | 4), (1 | 5), (2 | 6), (3 | 7).
+// Four rows of eight, transposed by halves: columns 0 and 4, 1 and 5, 2 and 6, 3 and 7.
 struct Quarters {
     Eight a, b, c, d;
 };

@@ -1,14 +1,15 @@
 // One training step of many looped Transformers on a CPU: loss and every gradient, cache-blocked.
 //
-// A panel is 16 samples of one token: element (row, sample) lies at row * 16 + sample, so that every
-// loop below runs along samples and a panel of the state is one short contiguous block.  A tile is a
-// few groups of 16 samples with all their tokens.  All loops of a tile run forward, keeping what the
-// gradient needs, then backward, before the next tile starts: the kept values stay in the cache.
+// A panel is LANES samples of one token: element (row, sample) lies at row * LANES + sample, so
+// every loop below runs along samples and a panel of the state is one short contiguous block.  A
+// tile is a few groups of LANES samples with all their tokens.  All loops of a tile run forward,
+// keeping what the gradient needs, then backward, before the next tile starts: what is kept stays
+// in the cache.
 //
-// One product serves everything: result(row, 16 columns) = sum_k A(row, k) * B(k, 16 columns).
+// One product serves everything: result(row) = sum_k A(row, k) * B(k), LANES columns at once.
 //   forward          A = W,          B = a panel
 //   gradient of data A = W^T,        B = a panel of gradients
-//   gradient of W    A = a panel,    B = the other panel transposed (16 samples x width)
+//   gradient of W    A = a panel,    B = the other panel transposed (samples x width)
 // Scales and gates (eta) act on the panels going forward.  Their gradients are read off the raw
 // gradient of the weights: sum over samples of g * (W z) = rowsum(W * (g z^T)).
 //
@@ -25,7 +26,8 @@ enum Place {  // order of the pointers; those of the gradients have the same ord
 };
 
 struct Sizes {
-    i64 models, batch, tokens, dim, width, heads, hidden, blocks, loops, norm, activation, injection;
+    i64 models, batch, tokens, dim, width, heads, hidden, blocks, loops;
+    i64 norm, activation, injection;
 };
 
 constexpr i64 CACHE = 96 * 1024;  // floats kept by a tile: most of a cache of 512 KiB
@@ -58,7 +60,8 @@ __attribute__((noinline)) void weight_gradient(
         const Lanes factor = load(scale + c);
         Lanes dot = all(0);
         const Left a = {left, LANES, 1, rows * LANES};
-        product(rows, LANES, panels, a, {turned + c, width, width * LANES}, [&](i64 row, Lanes raw) {
+        const Right b = {turned + c, width, width * LANES};
+        product(rows, LANES, panels, a, b, [&](i64 row, Lanes raw) {
             const i64 at = row * width + c;
             store(sums + at, load(sums + at) + raw * factor);
             dot = dot + raw * load(weights + at);
@@ -190,10 +193,9 @@ struct Step {
         turn_and_strip(sum_embed, d, gradient(EMBED, D * d));
         strip(sum_read, d, gradient(READ, d * D));
         sum_rows(sum_read_bias, d, gradient(READ_BIAS, d));
-        if (in[POSITION])
-            for (i64 k = 0; k < D; ++k)
-                for (i64 n = 0; n < N; ++n)
-                    gradient(POSITION, D * N)[k * N + n] = sum(load(sum_position + (n * D + k) * LANES));
+        float *position = in[POSITION] ? gradient(POSITION, D * N) : nullptr;
+        for (i64 i = 0; position && i < D * N; ++i)
+            position[i] = sum(load(sum_position + (i % N * D + i / N) * LANES));
         for (i64 n = 1; n < N; ++n)
             for (i64 i = 0; i < D * LANES; ++i) sum_position[i] += sum_position[n * D * LANES + i];
         sum_rows(sum_position, D, gradient(EMBED_BIAS, D));
@@ -367,7 +369,8 @@ struct Step {
                     total = total + grown;
                 }
                 const Lanes one = all(1) / total;
-                for (i64 i = 0; i < N * LANES; i += LANES) store(weight + i, load(weight + i) * one);
+                for (i64 i = 0; i < N * LANES; i += LANES)
+                    store(weight + i, load(weight + i) * one);
                 for (i64 i = 0; i < size; i += LANES) {
                     Lanes mix = all(0);
                     for (i64 m = 0; m < N; ++m)
@@ -447,7 +450,7 @@ struct Step {
         }
     }
 
-    // Panel p of g back through weights @ (scale * x * inverse), added to `before`; turned = unit^T.
+    // Panel p of g back through weights @ (scale * x * inverse), plus `before`; turned = unit^T.
     void pull(i64 rows, const float *weights, const float *scale, const float *g, const float *x,
               const float *inverse, const float *before, i64 p, float *to) const {
         const i64 at = p * D * LANES;
