@@ -13,6 +13,7 @@ from figures.style import GREY, points
 __all__ = ["BUDGET", "CHOICES", "COLUMNS", "SIZE", "draw", "draw_all", "panels"]
 
 SIZE = (6.6, 5.0)  # inches of the four panels, at the size of a page
+ROOM = 8.0  # factor above the lines, for the legend
 BUDGET = 5.0  # milliseconds a point that scheduling and storage may take
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 MARKS = ("o", "s", "^", "D")
@@ -70,10 +71,11 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
         )
     ax.set_xscale("log")
     ax.set_yscale("log")
+    ax.set_ylim(top=ROOM * ax.get_ylim()[1])
     ax.set_title(title, fontsize="medium")
     ax.set_xlabel(x)
     ax.set_ylabel(y)
-    ax.legend(fontsize="x-small")
+    ax.legend(fontsize="x-small", loc="upper left")
 
 
 def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
