@@ -9,6 +9,7 @@ import traceback
 from pathlib import Path
 
 from experiments.command_bound import add_bound
+from experiments.command_explore import add_explore
 from experiments.command_moduli import add_moduli
 from experiments.command_reproduce import add_reproduce
 from experiments.command_verify import add_verify
@@ -52,6 +53,7 @@ def _parser() -> Parser:
     add_learned(commands)
     add_eta(commands)
     add_reproduce(commands)
+    add_explore(commands)
     add_claims(commands)
 
     figures = add_command(

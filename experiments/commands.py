@@ -18,6 +18,7 @@ __all__ = [
     "construct",
     "eta",
     "explain",
+    "explore",
     "figures",
     "learned",
     "moduli",
@@ -115,6 +116,13 @@ def explain(options: Namespace) -> int:
     from experiments.command_claims import run_explain
 
     return run_explain(options)
+
+
+def explore(options: Namespace) -> int:
+    """Open the explorer."""
+    from experiments.command_explore import run_explore
+
+    return run_explore(options)
 
 
 def figures(options: Namespace) -> int:
