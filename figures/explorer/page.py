@@ -10,20 +10,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from bokeh.core.templates import get_env
 from bokeh.document import Document
-from bokeh.layouts import column, gridplot, row
+from bokeh.layouts import column, row
 from bokeh.models import (
     Button,
     ColumnDataSource,
     CustomJS,
     Div,
-    GlobalInlineStyleSheet,
     RadioButtonGroup,
     Select,
     Slider,
     Spinner,
     TextInput,
 )
+from jinja2 import Template
 
 from figures.explorer import views
 from figures.explorer.export import EXPORTS, MEDIA, exported
@@ -56,10 +57,10 @@ of constant width and heads, with
 the moduli at δ√(Nd), δ = ((r−N)/2)<sup>−1/((N+1)d+1)</sup>. It speaks of the best weights, not of
 trained ones; grey is where it says nothing: it is not below the error of the best constant.
 """
-STYLE = """
-:root, body { font: 15px/1.45 system-ui, sans-serif; margin: 0; padding: 0.6rem 1rem; }
-"""
-DARK = "body { background: #20262b; color: #f0f0f0; }"
+TEMPLATE = """{% extends base %}{% block postamble %}<style>
+body { font: 15px/1.45 system-ui, sans-serif; margin: 0; padding: 0.6rem 1rem; COLOURS }
+</style>{% endblock %}"""
+LIGHT, DARK = "background: #ffffff; color: #000000;", "background: #15191c; color: #f0f0f0;"
 TEXT = "p, b, td, th, li { font-size: 0.95rem } td, th { padding: 0 0.7rem 0 0; text-align: left }"
 SAVE = """
 const d = source.data; if (!d.name.length) return;
@@ -109,6 +110,7 @@ class Page:
         self._listen()
         document.add_root(self._layout())
         document.theme = "dark_minimal" if dark else "light_minimal"
+        document.template = template(dark)
         document.title = "looprate explorer"
         document.on_session_destroyed(self._left)
         self._show_all()
@@ -178,21 +180,14 @@ class Page:
             self.save,
             width=330,
         )
-        plots = gridplot(
-            [
-                [self.errors.plot, self.terms.plot],
-                [self.moduli.plot, self.states.plot],
-            ],
-            sizing_mode="stretch_width",
-            toolbar_location="above",
-        )
-        words = [self.statement, self.trouble, self.verdict, plots, self.values, self.table]
-        style = GlobalInlineStyleSheet(
-            css=STYLE.replace("body.dark", "body" if self.dark else ".no")
-        )
-        page = row(controls, column(*words, sizing_mode="stretch_width"))
-        page.sizing_mode, page.stylesheets = "stretch_width", [style]
-        return page
+        wide = {"sizing_mode": "stretch_width"}
+        plots = [
+            row(self.errors.plot, self.terms.plot, **wide),
+            row(self.moduli.plot, self.states.plot, **wide),
+        ]
+        below = row(self.values, self.table, **wide)
+        words = column(self.statement, self.trouble, self.verdict, *plots, below, **wide)
+        return row(controls, words, **wide)
 
     def _listen(self) -> None:
         """Say what happens when a control moves."""
@@ -321,12 +316,20 @@ class Page:
         for kind in KINDS:
             form = f.closed_form(s.delta, kind=kind, **s.shape, p=s.p)
             if form is None:
-                words = "no closed form known"
+                found = max(row["lower"] for row in self._searched() if row["kind"] == kind)
+                words = f"at least {found:.4g}: a pair was found" if found else "0, as far as found"
             else:
                 words = f"{form.value:.4g} ({form.side}: {html.escape(form.note)})"
             cells.append(f"<tr><th>{kind}</th><td>{words}</td></tr>")
         title = f"<b>Moduli at δ = {s.delta:.3g}</b>"
         self.values.text = f"{title}<table>{''.join(cells)}</table>"
+
+    def _searched(self) -> list[dict[str, Any]]:
+        """Return the rows of found pairs that are also pairs at the chosen radius."""
+        rows = views.moduli_rows(self.setting)
+        found = [row for row in rows if row["lower"] is not None]
+        within = [row for row in found if row["delta"] <= self.setting.delta * (1 + 1e-9)]
+        return within or [{**row, "lower": 0.0} for row in found]
 
     def _show_states(self) -> None:
         """Draw the constructed network's run and write its state after t loops."""
@@ -423,6 +426,11 @@ class Page:
         if self.live is not None:
             self.live.stop()
         self.worker.shutdown(wait=False, cancel_futures=True)
+
+
+def template(dark: bool) -> Template:
+    """Return the HTML around the page."""
+    return get_env().from_string(TEMPLATE.replace("COLOURS", DARK if dark else LIGHT))
 
 
 def _state_table(run: Any, step: int) -> str:

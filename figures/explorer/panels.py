@@ -24,7 +24,7 @@ from theory.verdict import Verdict
 
 __all__ = ["ErrorPanel", "ModuliPanel", "StatePanel", "TermPanel", "ink"]
 
-HEIGHT = 330
+HEIGHT = 330  # pixels
 TOOLS = "pan,wheel_zoom,box_zoom,reset"
 SIDES = {"closed form, exact": "exact", "proven upper bound": "upper", "found pair": "lower"}
 BOUND_COLOUR, OTHER_COLOUR = "#D55E00", "#56B4E9"
@@ -172,8 +172,10 @@ class ErrorPanel:
         self.at = Span(dimension="height", line_dash="dotted", line_color=ink(dark))
         self.plot.add_layout(self.at)
         legend = self.plot.legend[0]
-        legend.click_policy = "hide"
-        self.plot.add_layout(legend, "right")  # points lie everywhere within
+        legend.click_policy, legend.location, legend.ncols = "hide", "bottom_left", 2
+        legend.label_text_font_size, legend.spacing, legend.padding = "10px", 0, 4
+        legend.label_height = legend.glyph_height = 14
+        legend.background_fill_alpha = 0.7
         _told(self.plot, ("", "@label"), ("r", "@loops{0,0}"), ("value", "@value"))
 
     def show_bounds(self, rows: Sequence[Row], loops: int) -> None:

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from bokeh.document import Document
 from bokeh.embed import file_html
-from bokeh.layouts import column, gridplot, row
-from bokeh.models import CustomJS, Div, GlobalInlineStyleSheet, RadioButtonGroup, Select, Slider
+from bokeh.layouts import column, row
+from bokeh.models import CustomJS, Div, RadioButtonGroup, Select, Slider
 from bokeh.resources import INLINE
 
 from experiments.records import write_atomically
 from figures.explorer import views
-from figures.explorer.page import DARK, EXAMPLES, STATEMENT, STYLE, TEXT
+from figures.explorer.page import EXAMPLES, STATEMENT, TEXT, template
 from figures.explorer.panels import ErrorPanel, ModuliPanel, TermPanel
 from figures.explorer.setting import LARGEST_LOOPS, MEMORISERS, Setting
 from theory.bounds import BoundRow
 
 __all__ = ["write_static"]
 
-NAME = "explorer.html"
+NAME, TITLE = "explorer.html", "looprate explorer"
 COUNTS = [round(r) for r in np.geomspace(10, LARGEST_LOOPS, 56)]  # five a decade
 GRID = 4
 CODE = """
@@ -92,15 +92,14 @@ def write_static(folder: Path, *, dark: bool = False) -> Path:
     document.theme = "dark_minimal" if dark else "light_minimal"
     note = Div(text="N = 2, d = 1, p = 1. The full explorer: <code>looprate explore</code>", **wide)
     controls = column(choice, memoriser, loops, note, width=330)
-    plots = gridplot([[errors.plot, terms.plot], [moduli.plot]], **wide)
+    plots = column(row(errors.plot, terms.plot, **wide), moduli.plot, **wide)
     statement = Div(text=STATEMENT, stylesheets=[TEXT], **wide)
     page = row(controls, column(statement, words, plots, **wide), **wide)
-    page.stylesheets = [GlobalInlineStyleSheet(css=STYLE + (DARK if dark else ""))]
     document.add_root(page)
     document.js_on_event("document_ready", react)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
-    write_atomically(path, file_html(document, INLINE, "looprate explorer"))
+    write_atomically(path, file_html(document, INLINE, TITLE, template=template(dark)))
     return path
 
 
