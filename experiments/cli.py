@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 
 from experiments.command_bound import add_bound
+from experiments.command_explore import add_explore
 from experiments.command_moduli import add_moduli
 from experiments.command_reproduce import add_reproduce
 from experiments.command_rows import add_rows
@@ -23,9 +24,10 @@ ABOUT = """\
 Check the approximation theory of looped Transformers against reality.
 
 A TARGET is a function on [0,1]^(N x d): a name with parameters such as token-power:alpha=0.5 (see
-looprate targets), a sum such as "mean-field + 0.5*context-max", or a function of your own,
-path/file.py:name or module:name, that maps an array of shape (B, N, d) to the same shape; it may be
-written for NumPy, for torch, or for both.
+looprate targets), a sum such as "mean-field + 0.5*context-max", a formula such as
+"formula: sin(6*x) + mean(x)/2" (x is the token; mean, sum, max and min run over all tokens), or a
+function of your own, path/file.py:name or module:name, that maps an array of shape (B, N, d) to the
+same shape; it may be written for NumPy, for torch, or for both.
 
 Theorem numbers are those of Xu & Sato, arXiv 2410.01405v7."""
 
@@ -54,6 +56,7 @@ def _parser() -> Parser:
     add_learned(commands)
     add_eta(commands)
     add_reproduce(commands)
+    add_explore(commands)
     add_claims(commands)
     add_rows(commands)
 

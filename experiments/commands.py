@@ -18,6 +18,7 @@ __all__ = [
     "construct",
     "eta",
     "explain",
+    "explore",
     "figures",
     "learned",
     "moduli",
@@ -123,6 +124,13 @@ def rows(options: Namespace) -> int:
     from experiments.command_rows import run_rows
 
     return run_rows(options)
+
+
+def explore(options: Namespace) -> int:
+    """Open the explorer."""
+    from experiments.command_explore import run_explore
+
+    return run_explore(options)
 
 
 def figures(options: Namespace) -> int:

@@ -18,6 +18,7 @@ from experiments.provenance import stamped, versions
 from experiments.records import digest, write_npz
 from theory.hypotheses import check_hypotheses
 from theory.targets import Target, own_functions, resolve_target
+from theory.targets.formula import FORMULA
 
 __all__ = ["fit_rows", "source_digest", "theory_rows", "versions"]
 
@@ -28,6 +29,8 @@ def source_digest(target: Target) -> str | None:
     """Return a digest of the files own functions were read from, None for a built-in target."""
     sources = []
     for own in own_functions(target):
+        if own.source.startswith(FORMULA):
+            continue  # its name is its source
         where = own.source.rpartition(":")[0]
         file = where if where.endswith(".py") else importlib.import_module(where).__file__
         sources.append(Path(file).read_bytes().hex() if file else "")

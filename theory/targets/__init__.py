@@ -8,8 +8,15 @@ from theory.targets.base import ClosedForm, Scaled, Smoothness, Sum, Target
 from theory.targets.context import ContextMax, SoftmaxAttention, TokenTimesMean
 from theory.targets.equivariance import equivariance_gap, equivariance_witness
 from theory.targets.field import SmoothField
+from theory.targets.formula import Formula
 from theory.targets.mixes import Dial, MeanField, OthersMean, TokenPower, TokenSine
-from theory.targets.own import OwnFunction, load_function, own_functions, resolve_target
+from theory.targets.own import (
+    OwnFunction,
+    formula_target,
+    load_function,
+    own_functions,
+    resolve_target,
+)
 from theory.targets.registry import TARGETS, parse_target, target_parameters
 
 __all__ = [
@@ -17,6 +24,7 @@ __all__ = [
     "ClosedForm",
     "ContextMax",
     "Dial",
+    "Formula",
     "MeanField",
     "OthersMean",
     "OwnFunction",
@@ -31,6 +39,7 @@ __all__ = [
     "TokenTimesMean",
     "equivariance_gap",
     "equivariance_witness",
+    "formula_target",
     "load_function",
     "own_functions",
     "parse_target",

@@ -1,4 +1,4 @@
-"""Targets the user wrote: ``path/file.py:name`` or ``module:name``, NumPy or torch or both."""
+"""Targets the user wrote: ``path/file.py:name``, ``module:name``, or ``formula:`` and a formula."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ import numpy as np
 
 from theory.notation import Kind
 from theory.targets.base import ClosedForm, Scaled, Smoothness, Sum, Target, namespace
+from theory.targets.formula import FORMULA, Formula
 from theory.targets.registry import TARGETS, parse_target, parse_terms
 
-__all__ = ["OwnFunction", "load_function", "own_functions", "resolve_target"]
+__all__ = ["OwnFunction", "formula_target", "load_function", "own_functions", "resolve_target"]
 
 PROBE_SHAPES = ((5, 2, 1), (5, 3, 2))  # (B, N, d); a function may insist on one N or d
 PROBE_SEED = 0
@@ -108,6 +109,8 @@ class OwnFunction(Target):
 
     @property
     def latex(self) -> str:
+        if isinstance(self.function, Formula):
+            return self.function.latex
         escaped = self.source.replace("_", r"\_")
         return rf"f(X)_n = \text{{{escaped}}}(X)_n"
 
@@ -241,12 +244,13 @@ def _is_own(text: str) -> bool:
 
 
 def resolve_target(text: str) -> Target:
-    """Return the target a text names: built-in, own function, or a sum of scaled ones.
+    """Return the target a text names: built-in, formula, own function, or a sum of scaled ones.
 
     Parameters
     ----------
     text : str
-        See :func:`theory.targets.registry.parse_target` and :func:`load_function`.
+        See :func:`theory.targets.registry.parse_target` and :func:`load_function`; what starts with
+        ``formula:`` is a :class:`~theory.targets.formula.Formula`
 
     Raises
     ------
@@ -259,8 +263,22 @@ def resolve_target(text: str) -> Target:
             return load_function(term)
         return parse_target(term)
 
+    if isinstance(text, str) and text.strip().startswith(FORMULA):
+        return formula_target(text.strip().removeprefix(FORMULA))
     whole = isinstance(text, str) and _is_own(text) and Path(text.rpartition(":")[0]).is_file()
     return load_function(text) if whole else parse_terms(text, one)
+
+
+def formula_target(text: str) -> OwnFunction:
+    """Return the target that a formula spells; see :class:`~theory.targets.formula.Formula`.
+
+    Raises
+    ------
+    ValueError
+        If the text is no formula.
+    """
+    formula = Formula(text)
+    return OwnFunction(FORMULA + formula.text, formula, frozenset({"numpy", "torch"}))
 
 
 def own_functions(target: Target) -> list[OwnFunction]:

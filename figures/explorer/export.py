@@ -1,0 +1,183 @@
+"""What a reader takes along: the figure on the page, its rows, and the Python that makes it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+from experiments.construction_rows import stage_rows
+from figures.drawing import FORMATS, KINDS, make_figure
+from figures.explorer import views
+from figures.explorer.setting import Setting
+from figures.rows import Row
+from figures.style import STYLES
+from theory.bounds import TERM_NAMES
+from theory.construction.compile import compile_construction
+
+__all__ = ["EXPORTS", "MEDIA", "exported", "figure_rows"]
+
+EXPORTS = ("error-against-loops", "moduli", "bound-terms", "stages")
+MEDIA = {
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "pdf": "application/pdf",
+    "csv": "text/csv",
+    "py": "text/x-python",
+}
+CODE = '''\
+"""Made by looprate's explorer; `pip install` looprate, then run this file."""
+
+from figures.drawing import make_figure
+from figures.explorer.export import figure_rows
+from figures.explorer.setting import Setting
+
+setting = Setting({arguments})
+rows = figure_rows(setting, "{kind}")
+make_figure("{kind}", rows).savefig("{kind}.pdf")
+'''
+
+
+def exported(
+    setting: Setting,
+    kind: str,
+    format_: str,
+    *,
+    folders: Sequence[Path] = (),
+    fitted: Sequence[Row] = (),
+    style: str = "paper",
+) -> bytes:
+    """Return a file with what the page shows.
+
+    Parameters
+    ----------
+    setting : Setting
+    kind : str
+        One of :data:`EXPORTS`.
+    format_ : {"png", "svg", "pdf", "csv", "py"}
+    folders, fitted
+        As in :func:`figure_rows`.
+    style : {"paper", "slides"}
+
+    Raises
+    ------
+    ValueError
+        If kind or format is unknown, or the figure cannot show this setting.
+    """
+    if format_ not in MEDIA:
+        raise ValueError(f"`format` must be one of {', '.join(MEDIA)}, got {format_!r}")
+    if format_ == "py":
+        given = {k: v for k, v in asdict(setting).items() if v != getattr(Setting(), k)}
+        arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        return CODE.format(arguments=arguments, kind=kind).encode()
+    rows = figure_rows(setting, kind, folders=folders, fitted=fitted)
+    if format_ == "csv":
+        return _csv(rows, kind)
+    stream = io.BytesIO()
+    figure = make_figure(kind, rows, style=style)
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLES[style][0]())
+        figure.savefig(stream, format=format_, metadata=FORMATS[format_])
+    return stream.getvalue()
+
+
+def figure_rows(
+    setting: Setting,
+    kind: str,
+    *,
+    folders: Sequence[Path] = (),
+    fitted: Sequence[Row] = (),
+) -> list[dict[str, Any]]:
+    """Return the rows from which :func:`figures.drawing.make_figure` draws a figure.
+
+    Parameters
+    ----------
+    setting : Setting
+    kind : str
+        One of :data:`EXPORTS`.
+    folders : sequence of Path
+        Where rows of trained networks are looked for.
+    fitted : sequence of rows
+        Of networks trained just now: family, loops, seed, value.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown, or the figure cannot show this setting.
+    """
+    if kind not in EXPORTS:
+        raise ValueError(f"`kind` must be one of {', '.join(EXPORTS)}, got {kind!r}")
+    f = views.target_of(setting.target)
+    common = {"target": str(f), "latex": f.latex, **setting.shape, "p": setting.p}
+    rows = {
+        "error-against-loops": lambda: _error_rows(setting, folders, fitted),
+        "moduli": lambda: views.moduli_rows(setting),
+        "bound-terms": lambda: _term_rows(setting),
+        "stages": lambda: stage_rows(compile_construction(f, setting.spec)),
+    }[kind]()
+    columns = dict.fromkeys(KINDS[kind].columns)
+    return [{**columns, **row, **common} for row in rows]
+
+
+def _error_rows(
+    setting: Setting, folders: Sequence[Path], fitted: Sequence[Row]
+) -> list[dict[str, Any]]:
+    """Return the rows of the main figure: bounds, best constant, constructed, trained."""
+    rows = []
+    for row in views.bound_rows(setting):
+        bound = row["curve"] != "trivial"
+        family = "tmlt" if row["curve"] == "timestep" else "lt"
+        kind = {"curve": "bound", "family": family} if bound else {"curve": "trivial"}
+        rows.append({**row, **kind, "lower": None})
+    found = views.constructed_row(setting)
+    rows.append(
+        {
+            "curve": "constructed",
+            "family": "tmlt" if setting.memoriser == "timestep" else "lt",
+            "label": f"{setting.memoriser}, {setting.grid} cells a side",
+            "loops": found["loops"],
+            "value": found["upper"],
+            "lower": found["lower"],
+            "status": found["verdict"],
+        }
+    )
+    trained = [*views.trained_rows(setting, folders), *fitted]
+    return rows + [{**row, "curve": "trained"} for row in trained]
+
+
+def _term_rows(setting: Setting) -> list[dict[str, Any]]:
+    """Return the rows of the stacked terms of Theorem 3.6 over the loop counts of the bound."""
+    bounds = [row for row in views.bound_rows(setting) if row["curve"] == views.VERSION]
+    rows = []
+    for loops in (row["loops"] for row in bounds):
+        found = views.bound_at(setting.changed(loops=loops))
+        rows += [
+            {
+                "version": views.VERSION,
+                "loops": loops,
+                "term": term,
+                "value": found.terms[term],
+                "trivial": found.trivial,
+                "total": found.total,
+                "status": str(found.verdict),
+            }
+            for term in TERM_NAMES
+        ]
+    return rows
+
+
+def _csv(rows: Sequence[Row], kind: str) -> bytes:
+    """Return rows as CSV with the columns of their kind, and "lower" where there is one."""
+    stream = io.StringIO()
+    names = [*KINDS[kind].columns]
+    names += sorted({name for row in rows for name in row} - set(names))
+    writer = csv.DictWriter(stream, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
+    return stream.getvalue().encode()

@@ -1,0 +1,120 @@
+"""A fit beside the page: a thread that trains, tells how far it is, and can be stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from approx.fit import fit
+from approx.looped import FAMILIES, Family, ModelConfig, matched_config
+from approx.training import Recipe, member_errors
+from figures.explorer import views
+from figures.explorer.setting import Setting
+
+__all__ = ["LOOPS", "LiveFit", "Stopped"]
+
+LOOPS = (1, 2, 4, 8)
+SEEDS = (0, 1, 2)
+RATE = 2.5e-2
+RECIPE = Recipe(steps=400, batch=64, evaluations=1, validation_points=64)
+POINTS, REPLICATES, BATCH = 512, 2, 64
+WIDTH, HEADS, HIDDEN = 16, 2, 32
+
+
+class Stopped(Exception):
+    """The reader pressed stop."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a fit is: a share of the whole, and what it is at."""
+
+    part: float
+    words: str
+
+
+class LiveFit:
+    """LT and TMLT of equal size trained on a target at a few loop counts, in a thread.
+
+    Parameters
+    ----------
+    setting : Setting
+    told : callable
+        Called from the thread with a :class:`Progress`, a list of rows {family, loops, seed,
+        value}, or at the end None; or with the exception that ended it.
+    loops : sequence of int
+    """
+
+    def __init__(
+        self, setting: Setting, told: Callable[[Any], None], *, loops: Sequence[int] = LOOPS
+    ) -> None:
+        self.setting, self.told, self.loops = setting, told, tuple(loops)
+        self._stop = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self.thread.start()
+
+    def stop(self) -> None:
+        """End at the next step."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        """Train one model after the other; whatever ends it is told."""
+        torch.set_num_threads(1)
+        plan = [(family, r) for r in self.loops for family in FAMILIES if family != "untied"]
+        try:
+            for done, (family, r) in enumerate(plan):
+                self.told(self._rows(family, r, done, len(plan)))
+            self.told(None)
+        except Exception as error:  # a function of the reader's own may raise anything
+            self.told(error)
+
+    def _rows(self, family: Family, loops: int, done: int, planned: int) -> list[dict[str, Any]]:
+        """Return the errors of one family at one loop count, over seeds."""
+        f, s = views.target_of(self.setting.target), self.setting
+        usual = ModelConfig(
+            dim=s.dim, width=WIDTH, heads=HEADS, hidden=HIDDEN, family="tmlt", gate=1 / loops
+        )
+        config = matched_config(usual, family)
+
+        def at(step: int) -> None:
+            if self._stop.is_set():
+                raise Stopped
+            part = (done + step / RECIPE.steps) / planned
+            self.told(Progress(part, f"{family.upper()}, r = {loops}"))
+
+        result = fit(
+            [f],
+            config,
+            tokens=s.tokens,
+            loops=loops,
+            seeds=SEEDS,
+            learning_rates=[RATE],
+            p=s.p,
+            recipe=RECIPE,
+            compiled=False,
+            progress=at,
+        )
+        errors = member_errors(
+            result,
+            [f],
+            tokens=s.tokens,
+            loops=loops,
+            p=s.p,
+            points=POINTS,
+            replicates=REPLICATES,
+            batch=BATCH,
+            compiled=False,
+        )
+        values = np.where(result.diverged_at >= 0, np.nan, [error.value for error in errors])
+        return [
+            {"family": family, "loops": loops, "seed": seed, "value": float(value)}
+            for seed, value in zip(SEEDS, values, strict=True)
+        ]

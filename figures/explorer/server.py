@@ -1,0 +1,80 @@
+"""The local server of the explorer: loopback only, every file of its own."""
+
+from __future__ import annotations
+
+import webbrowser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bokeh.application import Application
+from bokeh.application.handlers.function import FunctionHandler
+from bokeh.document import Document
+from bokeh.server.server import Server
+
+from figures.explorer.page import Page
+from figures.explorer.setting import Setting, setting_of
+
+__all__ = ["HOST", "explore_server", "serve"]
+
+HOST = "127.0.0.1"
+
+
+def explore_server(
+    setting: Setting, folders: Sequence[Path], *, port: int = 0, dark: bool = False
+) -> Server:
+    """Return a started server of the explorer on loopback.
+
+    Parameters
+    ----------
+    setting : Setting
+        What a page without a query shows.
+    folders : sequence of Path
+        Where rows of trained networks are looked for.
+    port : int
+        0 takes a free one.
+    dark : bool
+
+    Raises
+    ------
+    OSError
+        If the port is taken.
+    """
+
+    def page(document: Document) -> None:
+        context: Any = document.session_context
+        given: dict[str, Any] = dict(context.request.arguments) if context else {}
+        theme = given.pop("theme", [b"dark" if dark else b"light"])
+        note, shown = "", setting
+        try:
+            shown = setting_of(given) if given else setting
+        except ValueError as error:
+            note = str(error)
+        Page(document, shown, folders, dark=theme[-1] == b"dark", note=note)
+
+    server = Server(
+        {"/": Application(FunctionHandler(page))},
+        port=port,
+        address=HOST,
+        allow_websocket_origin=[f"{HOST}:{port}", f"localhost:{port}"] if port else None,
+    )
+    server.start()
+    return server
+
+
+def serve(server: Server, *, browser: bool, told: Callable[[str], None]) -> None:
+    """Run a server until it is interrupted.
+
+    Parameters
+    ----------
+    server : Server
+    browser : bool
+        Open a page in the browser.
+    told : callable
+        Called with the address.
+    """
+    address = f"http://{HOST}:{server.port}/"
+    told(address)
+    if browser:
+        server.io_loop.add_callback(lambda: webbrowser.open(address))
+    server.io_loop.start()

@@ -1,0 +1,130 @@
+"""What the explorer shows, and its form in the address of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, get_args
+from urllib.parse import quote, urlencode
+
+from theory.construction.spec import ConstructionSpec
+from theory.loop_counts import SUITED_CODING, Memoriser
+from theory.notation import check_choice, check_dim, check_loops, check_p, check_tokens
+
+__all__ = ["MEMORISERS", "Setting", "setting_of"]
+
+MEMORISERS: tuple[Memoriser, ...] = get_args(Memoriser)
+LARGEST_SHAPE = 6  # N * d for which the searches answer while one waits
+LARGEST_GRID = 16
+LARGEST_LOOPS = 10**12
+DIGITS = 6  # q of the digit memoriser
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One state of the page.
+
+    Attributes
+    ----------
+    target : str
+        As :func:`theory.targets.resolve_target` takes it: a name, a formula, a function.
+    tokens, dim : int
+        N and d.
+    p : float
+        Exponent of the error's norm.
+    delta : float
+        Radius at which the moduli are read off.
+    loops : int
+        r at which the bound is read off.
+    memoriser : str
+        Of the constructed network.
+    grid : int
+        Cells a side of the constructed network.
+    step : int
+        Loop t after which its state is shown.
+    """
+
+    target: str = "dial:token=0.5,context=0.5,periods=2"
+    tokens: int = 2
+    dim: int = 1
+    p: float = 1.0
+    delta: float = 0.1
+    loops: int = 10_000
+    memoriser: Memoriser = "timestep"
+    grid: int = 4
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        check_tokens(self.tokens), check_dim(self.dim), check_p(self.p)
+        check_choice(self.memoriser, "memoriser", MEMORISERS)
+        check_loops(self.loops)
+        if self.tokens * self.dim > LARGEST_SHAPE:
+            raise ValueError(
+                f"`tokens` times `dim` must be at most {LARGEST_SHAPE} here, got "
+                f"{self.tokens * self.dim}; the command line takes more"
+            )
+        _check_between("delta", self.delta, 1e-3, 1.0)
+        _check_between("loops", self.loops, 1, LARGEST_LOOPS)
+        _check_between("grid", self.grid, 2, LARGEST_GRID)
+        _check_between("step", self.step, 0, LARGEST_LOOPS)
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """N and d as keyword arguments."""
+        return {"tokens": self.tokens, "dim": self.dim}
+
+    @property
+    def spec(self) -> ConstructionSpec:
+        """The constructed network's choices.
+
+        Raises
+        ------
+        ValueError
+            If the grid has fewer cells than there are tokens.
+        """
+        bits = DIGITS if self.memoriser == "digits" else None
+        coding = SUITED_CODING[self.memoriser]
+        return ConstructionSpec(self.tokens, self.dim, self.grid, self.memoriser, coding, bits)
+
+    def query(self) -> str:
+        """Return the setting as the query of an address, without what is as by default."""
+        own, usual = asdict(self), asdict(Setting())
+        return urlencode({k: v for k, v in own.items() if v != usual[k]}, quote_via=quote)
+
+    def changed(self, **changes: Any) -> Setting:
+        """Return the setting with some parts replaced."""
+        return replace(self, **changes)
+
+
+def _check_between(name: str, value: float, low: float, high: float) -> None:
+    """Raise unless a number is in its range."""
+    if not low <= value <= high:
+        raise ValueError(f"`{name}` must be from {low:g} to {high:g}, got {value:g}")
+
+
+def setting_of(arguments: Mapping[str, Sequence[bytes]]) -> Setting:
+    """Return the setting that the arguments of an address spell.
+
+    Parameters
+    ----------
+    arguments : mapping of str to sequence of bytes
+        As the server gives them.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or a value is out of range.
+    """
+    usual = Setting()
+    kinds: dict[str, Any] = {f.name: type(getattr(usual, f.name)) for f in fields(Setting)}
+    changes: dict[str, Any] = {}
+    for name, values in arguments.items():
+        if name not in kinds:
+            raise ValueError(f"`{name}` must be one of {', '.join(kinds)}; leave it out")
+        text = values[-1].decode("utf-8", "replace")
+        try:
+            changes[name] = kinds[name](text)
+        except ValueError:
+            word = {int: "an integer", float: "a number"}[kinds[name]]
+            raise ValueError(f"`{name}` must be {word}, got {text!r}") from None
+    return Setting(**changes)

@@ -1,0 +1,361 @@
+"""The numbers of every panel, from the functions that the command line calls.
+
+Everything is a pure function of a :class:`~figures.explorer.setting.Setting`, and remembered, so
+that a slider computes what it changes and no more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments import evaluate
+from experiments.construct import affordable, certificate_of
+from experiments.figure_rows import BOUND_LABELS
+from figures.explorer.setting import LARGEST_LOOPS, Setting
+from figures.rows import Row, read_rows
+from theory.bounds import BoundRow
+from theory.construction.certificate import TargetFacts
+from theory.construction.compile import Construction, compile_construction
+from theory.construction.reference import reference_states
+from theory.hypotheses import check_hypotheses
+from theory.notation import KINDS
+from theory.targets import Target, resolve_target
+from theory.verdict import Finding, Verdict
+
+__all__ = [
+    "VERSION",
+    "Loops",
+    "bound_at",
+    "bound_rows",
+    "constructed_row",
+    "findings",
+    "loop_states",
+    "moduli_rows",
+    "target_of",
+    "trained_rows",
+]
+
+SECONDS = 0.2  # for the search of one modulus: three of them make less than a second
+RADII = tuple(float(d) for d in np.geomspace(1e-2, 1.0, 9))
+CURVE = tuple(float(d) for d in np.geomspace(1e-3, 1.0, 49))  # of closed forms
+POINTS_A_DECADE = 8
+VERSION = "theorem-3.6"
+CERTIFICATE_SECONDS = 20.0
+MOST_LOOPS = 600  # beyond, states cannot be looked at one by one
+TOLERANCE = 0.02
+Known = dict[str, Any]
+
+
+@lru_cache(maxsize=64)
+def target_of(text: str) -> Target:
+    """Return the target of a text.
+
+    Raises
+    ------
+    FileNotFoundError, TypeError, ValueError
+        If there is none; the message says why.
+    """
+    return resolve_target(text)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What decides moduli and bounds."""
+
+    target: str
+    tokens: int
+    dim: int
+    p: float
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        return {"tokens": self.tokens, "dim": self.dim, "p": self.p}
+
+
+def _subject(setting: Setting) -> _Subject:
+    """Return the part of a setting that moduli and bounds depend on."""
+    return _Subject(setting.target, setting.tokens, setting.dim, setting.p)
+
+
+def findings(setting: Setting) -> list[Finding]:
+    """Return the theorem's hypotheses on the target, checked."""
+    return list(_findings(_subject(setting)))
+
+
+@lru_cache(maxsize=32)
+def _findings(subject: _Subject) -> tuple[Finding, ...]:
+    """Check the hypotheses, once a subject."""
+    budget = evaluate.HYPOTHESES_BUDGET
+    return tuple(check_hypotheses(target_of(subject.target), **subject.shape, budget=budget))
+
+
+def moduli_rows(setting: Setting) -> list[Known]:
+    """Return rows {kind, delta, lower, exact, upper}: closed forms densely, searches at nine radii.
+
+    ``lower`` is attained by a pair that was found, None between the radii of the search.
+    """
+    return [dict(row) for row in _moduli(_subject(setting))]
+
+
+@lru_cache(maxsize=32)
+def _moduli(subject: _Subject) -> tuple[Known, ...]:
+    """Search and look up the moduli, once a subject."""
+    f = target_of(subject.target)
+    found = _searched(subject)
+    for kind in KINDS:
+        for delta in CURVE:
+            form = f.closed_form(delta, kind=kind, **subject.shape)
+            if form is not None:
+                exact = form.value if form.side == "exact" else None
+                row = {"kind": kind, "delta": delta, "exact": exact, "upper": form.value}
+                found += ({**row, "lower": None},)
+    return found
+
+
+@lru_cache(maxsize=32)
+def _searched(subject: _Subject) -> tuple[Known, ...]:
+    """Return lower bounds at some radii."""
+    f = target_of(subject.target)
+    curves = evaluate.lower_curves(f, RADII, **subject.shape, budget=SECONDS)
+    return tuple(evaluate.moduli_rows(f, curves, **subject.shape))
+
+
+@lru_cache(maxsize=32)
+def _trivial(subject: _Subject) -> tuple[float, float]:
+    """Return the error of the best constant and its standard error."""
+    return evaluate.trivial_error(target_of(subject.target), **subject.shape)
+
+
+@lru_cache(maxsize=64)
+def _bound(subject: _Subject, version: str) -> Any:
+    """Return ``loops -> BoundRow``, not testable where a hypothesis on the target fails."""
+    f = target_of(subject.target)
+    known = f.closed_form(0.1, kind="sequence", **subject.shape) is not None
+    rows = [] if known else list(_searched(subject))
+    trivial, stderr = _trivial(subject)
+    at = evaluate.bound_function(
+        version,
+        evaluate.moduli_of(f, rows, **subject.shape),
+        **subject.shape,
+        oscillation=evaluate.oscillation_of(f, tokens=subject.tokens, dim=subject.dim),
+        trivial=trivial,
+        trivial_stderr=stderr,
+    )
+    checked = _findings(subject)
+    return lambda loops: evaluate.under_hypotheses(at(loops), checked)
+
+
+def bound_at(setting: Setting) -> BoundRow:
+    """Return Theorem 3.6 term by term at the setting's loop count, at least N + 1 loops."""
+    loops = max(setting.loops, setting.tokens + 1)
+    found: BoundRow = _bound(_subject(setting), VERSION)(loops)
+    return found
+
+
+def bound_rows(setting: Setting) -> list[Known]:
+    """Return rows {curve, label, loops, value, status} of bounds and the best constant.
+
+    Two bounds: Theorem 3.6 as printed and the explicit inequality of the setting's memoriser.
+    """
+    subject = _subject(setting)
+    return [dict(row) for row in _bound_rows(subject, setting.memoriser)]
+
+
+@lru_cache(maxsize=32)
+def _bound_rows(subject: _Subject, memoriser: str) -> tuple[Known, ...]:
+    """Evaluate the bounds over the whole axis, once a subject and memoriser."""
+    decades = math.log10(LARGEST_LOOPS / (subject.tokens + 1))
+    grid = np.geomspace(subject.tokens + 1, LARGEST_LOOPS, int(POINTS_A_DECADE * decades))
+    counts = sorted({round(r) for r in grid})
+    rows: list[Known] = []
+    for version, label in (
+        (VERSION, "Theorem 3.6, as printed"),
+        (memoriser, BOUND_LABELS[memoriser][1]),
+    ):
+        at = _bound(subject, version)
+        for loops in counts:
+            row = at(loops)
+            known = {"curve": version, "label": label, "loops": loops}
+            rows.append(known | {"value": row.total, "status": str(row.verdict)})
+    trivial, _ = _trivial(subject)
+    rows.append({"curve": "trivial", "label": "best constant", "value": trivial})
+    return tuple(rows)
+
+
+def constructed_row(setting: Setting) -> Known:
+    """Return {loops, lower, upper, verdict, reason} of the constructed network, certified.
+
+    Raises
+    ------
+    ValueError
+        If the network is too large to certify while one waits; the message says what would fit.
+    """
+    return dict(_constructed(_subject(setting), setting.memoriser, setting.grid))
+
+
+@lru_cache(maxsize=128)
+def _constructed(subject: _Subject, memoriser: str, grid: int) -> Known:
+    """Certify a network, once."""
+    setting = Setting(**vars(subject), memoriser=memoriser, grid=grid)  # type: ignore[arg-type]
+    affordable(setting.spec, CERTIFICATE_SECONDS)
+    _, found = certificate_of(
+        target_of(subject.target), setting.spec, _facts(subject), tolerance=TOLERANCE
+    )
+    return {
+        "memoriser": memoriser,
+        "grid": grid,
+        "loops": setting.spec.loops,
+        "lower": found.error_lower,
+        "upper": found.error_upper,
+        "verdict": str(found.verdict),
+        "reason": found.reason,
+    }
+
+
+@lru_cache(maxsize=16)
+def _facts(subject: _Subject) -> TargetFacts:
+    """Return what the certificates of one subject share."""
+    f = target_of(subject.target)
+    trivial, stderr = _trivial(subject)
+    known = f.closed_form(0.1, kind="sequence", **subject.shape) is not None
+    rows = [] if known else list(_searched(subject))
+    return TargetFacts(
+        p=subject.p,
+        hypotheses=list(_findings(subject)),
+        moduli=evaluate.moduli_of(f, rows, **subject.shape),
+        oscillation=evaluate.oscillation_of(f, tokens=subject.tokens, dim=subject.dim),
+        trivial=trivial,
+        trivial_stderr=stderr,
+    )
+
+
+@dataclass(frozen=True)
+class Loops:
+    """A constructed network's run on one input.
+
+    Attributes
+    ----------
+    point : list of list of Fraction
+        The input, N tokens of d coordinates.
+    names : list of str
+        Rows of the residual stream, without the constant one.
+    values : list
+        Exact value of every row: values[t][n][name] after t loops.
+    outputs : list
+        What the decoder reads after t loops: outputs[t][n], d floats.
+    stages : list of str
+        What loop t does; the first entry is "input".
+    """
+
+    point: list[list[Fraction]]
+    names: list[str]
+    values: list[list[dict[str, Any]]]
+    outputs: list[list[list[float]]]
+    stages: list[str]
+
+
+def loop_states(setting: Setting) -> Loops:
+    """Return the state of the constructed network after every loop, exactly.
+
+    Raises
+    ------
+    ValueError
+        If it has too many loops to look at.
+    """
+    return _loops(setting.target, setting.spec)
+
+
+@lru_cache(maxsize=16)
+def _loops(target: str, spec: Any) -> Loops:
+    """Run the network on one input, once."""
+    if spec.loops > MOST_LOOPS:
+        raise ValueError(
+            f"`grid` must give at most {MOST_LOOPS} loops to be shown one by one, got "
+            f"{spec.loops:,}; take a smaller grid or another memoriser"
+        )
+    built = compile_construction(target_of(target), spec)
+    point = _input(spec)
+    values = list(reference_states(built.network, point))
+    names = [name for name in values[0][0] if name != "one"]
+    outputs = [[_decoded(built, token) for token in tokens] for tokens in values]
+    return Loops(point, names, values, outputs, [_stage(spec, t) for t in range(len(values))])
+
+
+def _input(spec: Any) -> list[list[Fraction]]:
+    """Return one input whose tokens lie in different cells, away from their borders."""
+    cells, rows = spec.grid**spec.dim, []
+    for n in range(spec.tokens):
+        cell = cells - 1 - n * cells // spec.tokens
+        digits = [(cell // spec.grid**k) % spec.grid for k in range(spec.dim)]
+        rows.append([Fraction(2 * digit + 1, 2 * spec.grid) for digit in digits])
+    return rows
+
+
+def _decoded(built: Construction, token: dict[str, Any]) -> list[float]:
+    """Return the output coordinates of one token's state."""
+    return [
+        float(bias + sum(weight * token[row] for row, weight in form.items()))
+        for form, bias in built.network.decoder
+    ]
+
+
+def _stage(spec: Any, loop: int) -> str:
+    """Return what loop number ``loop`` does, counted from 1; 0 is the input."""
+    if loop == 0:
+        return "input"
+    if loop <= spec.context_start:
+        return "quantise: count the cells each coordinate has passed"
+    if loop <= spec.values_start:
+        return "context: read the tokens one after the other, largest first"
+    return "values: count up to the label and pick its output"
+
+
+def trained_rows(setting: Setting, folders: Sequence[Path]) -> list[Known]:
+    """Return rows {family, loops, seed, value} of networks trained on this very target and shape.
+
+    Parameters
+    ----------
+    setting : Setting
+    folders : sequence of Path
+        Folders with CSV files of the main figure, as ``looprate verify`` writes them.
+    """
+    subject, name = _subject(setting), _canonical(setting.target)
+    own = {"tokens": subject.tokens, "dim": subject.dim, "p": subject.p}
+    return [
+        {key: row[key] for key in ("family", "loops", "seed", "value")}
+        for folder in folders
+        for row in _stored(folder)
+        if row["curve"] == "trained"
+        and all(row[key] == value for key, value in own.items())
+        and _canonical(str(row["target"])) == name
+    ]
+
+
+@lru_cache(maxsize=256)
+def _canonical(text: str) -> str:
+    """Return a target's canonical name; of a text that names none, the text."""
+    try:
+        return str(target_of(text))
+    except (OSError, TypeError, ValueError):
+        return text
+
+
+@lru_cache(maxsize=8)
+def _stored(folder: Path) -> tuple[Row, ...]:
+    """Read the rows of the main figures of a folder."""
+    files = sorted({*folder.glob("error-against-loops*.csv")})
+    files += sorted((folder / "figures").glob("error-against-loops*.csv"))
+    return tuple(row for file in files for row in read_rows(file))
+
+
+def failed(checked: Sequence[Finding]) -> list[Finding]:
+    """Return the hypotheses that do not hold."""
+    return [finding for finding in checked if finding.verdict is not Verdict.HOLDS]
