@@ -156,10 +156,14 @@ def test_finished_rows_are_kept_and_other_settings_are_measured_anew(measured, m
 
 @pytest.mark.slow
 def test_a_torn_file_ends_with_the_same_rows(folder):
-    whole = run_learned(plan(folder), **QUIET)
+    def numbers():
+        rows = run_learned(plan(folder), **QUIET)
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+    whole = numbers()
     path = folder / "learned.jsonl"
     path.write_bytes(path.read_bytes()[:-30])
-    assert run_learned(plan(folder), **QUIET) == whole
+    assert numbers() == whole
 
 
 def test_certified_bounds_are_asked_for_with_the_pair(folder, monkeypatch):
