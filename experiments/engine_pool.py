@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
+from bisect import insort
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -18,6 +19,39 @@ from experiments.engine import Failures, Report, Results, Task, in_words
 __all__ = ["Pool"]
 
 PATIENCE = 5.0  # seconds an idle worker gets to end by itself
+
+
+class _Waiting:
+    """Tasks to give out, by kin, each list in ascending cost: the next one is at a list's end."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.lists: dict[str, list[Task]] = {}
+        for task in sorted(reversed(tasks), key=_cost):  # of equal ones the first goes first
+            self.lists.setdefault(task.kin, []).append(task)
+
+    def __bool__(self) -> bool:
+        return bool(self.lists)
+
+    def add(self, task: Task) -> None:
+        """Take a task back."""
+        insort(self.lists.setdefault(task.kin, []), task, key=_cost)
+
+    def take(self, mine: set[str], others: set[str]) -> Task:
+        """Give out the longest task of a worker's own kin, else of nobody's, else of others'."""
+
+        def rank(kin: str) -> tuple[int, float]:
+            return 0 if kin in mine else 1 if kin not in others else 2, -self.lists[kin][-1].cost
+
+        kin = min(self.lists, key=rank)
+        task = self.lists[kin].pop()
+        if not self.lists[kin]:
+            del self.lists[kin]
+        return task
+
+
+def _cost(task: Task) -> float:
+    """What tasks are ordered by."""
+    return task.cost
 
 
 class Pool:
@@ -43,7 +77,7 @@ class Pool:
         devices: Sequence[str],
         failures: Failures,
     ) -> None:
-        self.waiting = sorted(tasks, key=lambda task: -task.cost)
+        self.waiting = _Waiting(tasks)
         self.report, self.size, self.failures = report, size, failures
         self.context = multiprocessing.get_context("spawn")
         self.devices = [devices[k % len(devices)] if devices else None for k in range(size)]
@@ -76,11 +110,7 @@ class Pool:
         connection = idle[0] if idle else self._start()
         mine = self.kin[connection]
         others = {k for c, kin in self.kin.items() if c is not connection for k in kin}
-        task = min(
-            self.waiting,
-            key=lambda t: (0 if t.kin in mine else 1 if t.kin not in others else 2, -t.cost),
-        )
-        self.waiting.remove(task)
+        task = self.waiting.take(mine, others)
         mine.add(task.kin)
         self.busy[connection] = task
         with suppress(OSError):  # a worker that died idle: its closed pipe is heard of next
@@ -113,7 +143,7 @@ class Pool:
         if kind == "done":
             yield task, content
         elif self.failures.again(task, content):
-            self.waiting.append(task)
+            self.waiting.add(task)
 
     def _bury(self, connection: Connection, task: Task) -> None:
         """Forget a dead worker and queue its task again, or give the task up."""
@@ -127,7 +157,7 @@ class Pool:
             "try --processes 1)"
         )
         if self.failures.again(task, message):
-            self.waiting.append(task)
+            self.waiting.add(task)
 
 
 @contextmanager
