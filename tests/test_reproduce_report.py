@@ -1,7 +1,9 @@
 """The report of a reproduction: reported numbers, tables, plain answers, why bounds are silent."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +12,7 @@ from cases.reproduce_rows import SIZES, fit, fits
 
 from approx.sequence_config import SequenceConfig
 from experiments.claims.reported import TABLES
+from experiments.records import RowStore
 from experiments.reproduce.catalogue import TASKS, task_of
 from experiments.reproduce.page import markdown
 from experiments.reproduce.report import write_report
@@ -24,6 +27,7 @@ from experiments.tasks.sudoku import Sudoku
 from theory.theorem import theorem_3_6_bound
 from theory.verdict import Verdict
 
+ROOT = Path(__file__).resolve().parent.parent
 test_loop_cells.__test__ = False  # a function of the project, not a test
 PUBLISHED = {  # typed once more, from the summary: model, loops, value
     ("sudoku", "board accuracy"): ("untied 6 0.0", "looped 32 87.9", "tmlt 32 90.2"),
@@ -495,3 +499,20 @@ def test_rows_of_two_presets_are_refused(tmp_path):
         write_report(tmp_path, rows)
     with pytest.raises(ValueError, match="got no rows"):
         write_report(tmp_path, [])
+
+
+def test_the_committed_results_make_their_report(tmp_path):
+    stored = ROOT / "results" / "reproduce-small"
+    for name in ("rows.jsonl", "config.json"):
+        shutil.copy(stored / name, tmp_path / name)
+    shutil.copytree(stored / "pictures", tmp_path / "pictures")
+    store = RowStore(tmp_path / "rows.jsonl")
+    planned = json.loads((stored / "config.json").read_text())["tasks"]
+    rows = [row for task in planned.values() for key in task["fits"] for row in store.task(key)]
+    assert {row["name"] for row in rows} == set(TASKS)
+    write_report(tmp_path, rows)
+    assert (tmp_path / "report.md").read_text() == (stored / "report.md").read_text()
+    made = sorted((tmp_path / "figures").glob("*.csv"))
+    assert [path.name for path in made] == [p.name for p in sorted(stored.glob("figures/*.csv"))]
+    for path in made:
+        assert path.read_text() == (stored / "figures" / path.name).read_text(), path.name
