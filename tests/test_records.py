@@ -47,7 +47,7 @@ def test_rows_say_where_they_come_from(path, monkeypatch, tmp_path):
     RowStore(path).append("a", ROWS)
     assert {row["version"] for row in stored(path)} == {version("looprate")}
     commits = {row["commit"] for row in stored(path)}
-    assert commits == {_commit()}
+    assert commits == {provenance()["commit"]}
     monkeypatch.setattr("experiments.provenance.HERE", tmp_path / "provenance.py")
     assert _commit() is None  # under no repository
     git("init", "--quiet", cwd=tmp_path)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from approx.fit import fit
 from approx.looped import FAMILIES, Family, ModelConfig, matched_config
@@ -67,7 +66,6 @@ class LiveFit:
 
     def _run(self) -> None:
         """Train one model after the other; whatever ends it is told."""
-        torch.set_num_threads(1)
         plan = [(family, r) for r in self.loops for family in FAMILIES if family != "untied"]
         try:
             for done, (family, r) in enumerate(plan):
