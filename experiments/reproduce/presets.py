@@ -68,7 +68,7 @@ def _small(task: Task, steps: int, *, seeds: int = 3, **changes: Any) -> TaskPre
 
 _SENTENCES: dict[str, Any] = {"positions": "sinusoidal", "embedding_norm": True}  # as published
 _PUZZLES: dict[str, Any] = {"loss": "every", "model": {"injection": True}}  # as published
-_STRINGS: dict[str, Any] = {"batch": 64, "learning_rate": 3e-3, "model": _SENTENCES}
+_STRINGS: dict[str, Any] = {"seeds": 2, "batch": 64, "learning_rate": 3e-3, "model": _SENTENCES}
 _SMALL = _by_key(
     _small(Sudoku(2, 2, clues=(4, 6), bases=128), 1000, seeds=4, **_PUZZLES),
     _small(
