@@ -17,7 +17,7 @@ from experiments.cli import main
 from figures.explorer import static, views
 from figures.explorer.export import EXPORTS, exported
 from figures.explorer.live import LiveFit, Progress, Stopped
-from figures.explorer.setting import Setting, setting_of
+from figures.explorer.setting import Setting, check_typed, setting_of
 from theory.construction.compile import compile_construction
 from theory.construction.reference import reference_output
 from theory.targets import resolve_target
@@ -33,7 +33,8 @@ def test_a_setting_comes_back_from_its_address():
     arguments = {k: [v.encode() for v in vs] for k, vs in parse_qs(setting.query()).items()}
     assert set(arguments) == {"target", "tokens", "p", "grid", "loops"}
     assert setting_of(arguments) == setting
-    assert Setting().query() == ""
+    assert Setting().query() == setting.query(setting) == ""
+    assert setting_of({"grid": [b"3"]}, setting) == setting.changed(grid=3)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,15 @@ def test_settings_out_of_range_are_refused(arguments, words):
     with pytest.raises(ValueError, match=r"`\w+` ") as error:
         setting_of(arguments)
     assert words in str(error.value)
+
+
+def test_a_page_never_names_code_to_run():
+    check_typed("formula: x", "mean-field")
+    check_typed("2*mean-field + context-max", "mean-field")
+    check_typed("docs/example_target.py:soft_median", "docs/example_target.py:soft_median")
+    for text in ("os:abort", "docs/example_target.py:soft_median", "mean-field + os:abort"):
+        with pytest.raises(ValueError, match="looprate explore --target"):
+            check_typed(text, "mean-field")
 
 
 # -- numbers ---------------------------------------------------------------------------------------
@@ -267,6 +277,8 @@ def test_an_address_is_a_setting_and_a_bad_one_is_told(browser, address):
     browser.get_by_text("token 3").first.wait_for()
     colour = browser.evaluate("getComputedStyle(document.body).backgroundColor")
     assert colour == "rgb(21, 25, 28)"
+    browser.goto(f"{address}?target=os:abort")
+    browser.get_by_text("looprate explore --target").wait_for()
     browser.goto(f"{address}?tokens=many")
     browser.get_by_text("`tokens` must be an integer, got 'many'").wait_for()
 

@@ -30,7 +30,13 @@ from figures.explorer import views
 from figures.explorer.export import EXPORTS, MEDIA, exported
 from figures.explorer.live import LiveFit, Progress, Stopped
 from figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel, short
-from figures.explorer.setting import LARGEST_GRID, LARGEST_LOOPS, MEMORISERS, Setting
+from figures.explorer.setting import (
+    LARGEST_GRID,
+    LARGEST_LOOPS,
+    MEMORISERS,
+    Setting,
+    check_typed,
+)
 from theory.notation import KINDS
 
 __all__ = ["EXAMPLES", "STATEMENT", "Page"]
@@ -84,6 +90,8 @@ class Page:
         What to begin with.
     folders : sequence of Path
         Where rows of trained networks are looked for.
+    usual : Setting, optional
+        What an address without a query shows; its target alone may name code.
     dark : bool
     note : str
         A first message, such as what was wrong with the address.
@@ -95,9 +103,11 @@ class Page:
         setting: Setting,
         folders: Sequence[Path],
         *,
+        usual: Setting | None = None,
         dark: bool = False,
         note: str = "",
     ) -> None:
+        self.usual = usual or Setting()
         self.document, self.setting, self.folders, self.dark = document, setting, folders, dark
         self.fitted: list[dict[str, Any]] = []
         self.built: list[dict[str, Any]] = []
@@ -149,7 +159,7 @@ class Page:
         self.save = Button(label="Download", **wide)
         empty: dict[str, list[str]] = {"name": [], "mime": [], "base64": []}
         self.payload = ColumnDataSource(empty)
-        self.address = ColumnDataSource({"query": [s.query()]})
+        self.address = ColumnDataSource({"query": [s.query(self.usual)]})
 
     def _make_words(self) -> None:
         """Make the parts that are text."""
@@ -230,9 +240,10 @@ class Page:
         before, now = self.setting, self.setting.changed(**changes)
         if now == before:
             return
+        check_typed(now.target, self.usual.target)
         views.target_of(now.target)
         self.setting = now
-        self.address.data = {"query": [now.query()]}
+        self.address.data = {"query": [now.query(self.usual)]}
         same = {"delta", "loops", "step"}
         if set(changes) <= same:
             self._show_places()
@@ -365,9 +376,7 @@ class Page:
         self.certify.label, self.certify.disabled = "Certify this network", False
         if isinstance(found, Exception):
             self._complain(str(found))
-        elif setting.changed(step=0, loops=1, delta=1.0, grid=2, memoriser="timestep") == (
-            self.setting.changed(step=0, loops=1, delta=1.0, grid=2, memoriser="timestep")
-        ):
+        elif views.subject_of(setting) == views.subject_of(self.setting):
             self.built = [row for row in self.built if row != found] + [found]
             self.errors.show_built(self.built)
 

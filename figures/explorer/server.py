@@ -13,7 +13,7 @@ from bokeh.document import Document
 from bokeh.server.server import Server
 
 from figures.explorer.page import Page
-from figures.explorer.setting import Setting, setting_of
+from figures.explorer.setting import Setting, check_typed, setting_of
 
 __all__ = ["HOST", "explore_server", "serve"]
 
@@ -47,10 +47,13 @@ def explore_server(
         theme = given.pop("theme", [b"dark" if dark else b"light"])
         note, shown = "", setting
         try:
-            shown = setting_of(given) if given else setting
+            asked = setting_of(given, setting)
+            check_typed(asked.target, setting.target)
+            shown = asked
         except ValueError as error:
             note = str(error)
-        Page(document, shown, folders, dark=theme[-1] == b"dark", note=note)
+        look: dict[str, Any] = {"dark": theme[-1] == b"dark", "note": note}
+        Page(document, shown, folders, usual=setting, **look)
 
     server = Server(
         {"/": Application(FunctionHandler(page))},

@@ -10,8 +10,10 @@ from urllib.parse import quote, urlencode
 from theory.construction.spec import ConstructionSpec
 from theory.loop_counts import SUITED_CODING, Memoriser
 from theory.notation import check_choice, check_dim, check_loops, check_p, check_tokens
+from theory.targets import parse_target
+from theory.targets.formula import FORMULA
 
-__all__ = ["MEMORISERS", "Setting", "setting_of"]
+__all__ = ["MEMORISERS", "Setting", "check_typed", "setting_of"]
 
 MEMORISERS: tuple[Memoriser, ...] = get_args(Memoriser)
 LARGEST_SHAPE = 6  # N * d for which the searches answer while one waits
@@ -86,10 +88,10 @@ class Setting:
         coding = SUITED_CODING[self.memoriser]
         return ConstructionSpec(self.tokens, self.dim, self.grid, self.memoriser, coding, bits)
 
-    def query(self) -> str:
-        """Return the setting as the query of an address, without what is as by default."""
-        own, usual = asdict(self), asdict(Setting())
-        return urlencode({k: v for k, v in own.items() if v != usual[k]}, quote_via=quote)
+    def query(self, usual: Setting | None = None) -> str:
+        """Return the setting as the query of an address, without what is as usual."""
+        own, known = asdict(self), asdict(usual or Setting())
+        return urlencode({k: v for k, v in own.items() if v != known[k]}, quote_via=quote)
 
     def changed(self, **changes: Any) -> Setting:
         """Return the setting with some parts replaced."""
@@ -102,20 +104,51 @@ def _check_between(name: str, value: float, low: float, high: float) -> None:
         raise ValueError(f"`{name}` must be from {low:g} to {high:g}, got {value:g}")
 
 
-def setting_of(arguments: Mapping[str, Sequence[bytes]]) -> Setting:
+def check_typed(target: str, own: str) -> None:
+    """Raise unless a page may ask for a target: a built-in one, a formula, or ``own``.
+
+    Any other page in the browser can open this one with an address of its making.  So an address
+    or a field never names a file or module, whose code would run; only the command line does.
+
+    Parameters
+    ----------
+    target : str
+        As it was typed.
+    own : str
+        What the command line gave.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    """
+    if target == own or target.strip().startswith(FORMULA):
+        return
+    try:
+        parse_target(target)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; or type a formula such as {FORMULA} sin(6*x) + mean(x)/2 (a function of "
+            "your own is given to looprate explore --target)"
+        ) from None
+
+
+def setting_of(arguments: Mapping[str, Sequence[bytes]], usual: Setting | None = None) -> Setting:
     """Return the setting that the arguments of an address spell.
 
     Parameters
     ----------
     arguments : mapping of str to sequence of bytes
         As the server gives them.
+    usual : Setting, optional
+        What they leave out.
 
     Raises
     ------
     ValueError
         If a name is unknown or a value is out of range.
     """
-    usual = Setting()
+    usual = usual or Setting()
     kinds: dict[str, Any] = {f.name: type(getattr(usual, f.name)) for f in fields(Setting)}
     changes: dict[str, Any] = {}
     for name, values in arguments.items():
@@ -127,4 +160,4 @@ def setting_of(arguments: Mapping[str, Sequence[bytes]]) -> Setting:
         except ValueError:
             word = {int: "an integer", float: "a number"}[kinds[name]]
             raise ValueError(f"`{name}` must be {word}, got {text!r}") from None
-    return Setting(**changes)
+    return usual.changed(**changes)

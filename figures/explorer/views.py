@@ -28,17 +28,19 @@ from theory.construction.reference import reference_states
 from theory.hypotheses import check_hypotheses
 from theory.notation import KINDS
 from theory.targets import Target, resolve_target
-from theory.verdict import Finding, Verdict
+from theory.verdict import Finding
 
 __all__ = [
     "VERSION",
     "Loops",
+    "Subject",
     "bound_at",
     "bound_rows",
     "constructed_row",
     "findings",
     "loop_states",
     "moduli_rows",
+    "subject_of",
     "target_of",
     "trained_rows",
 ]
@@ -67,8 +69,8 @@ def target_of(text: str) -> Target:
 
 
 @dataclass(frozen=True)
-class _Subject:
-    """What decides moduli and bounds."""
+class Subject:
+    """The part of a setting that decides moduli, bounds and errors."""
 
     target: str
     tokens: int
@@ -80,18 +82,18 @@ class _Subject:
         return {"tokens": self.tokens, "dim": self.dim, "p": self.p}
 
 
-def _subject(setting: Setting) -> _Subject:
-    """Return the part of a setting that moduli and bounds depend on."""
-    return _Subject(setting.target, setting.tokens, setting.dim, setting.p)
+def subject_of(setting: Setting) -> Subject:
+    """Return the target, shape and exponent of a setting."""
+    return Subject(setting.target, setting.tokens, setting.dim, setting.p)
 
 
 def findings(setting: Setting) -> list[Finding]:
     """Return the theorem's hypotheses on the target, checked."""
-    return list(_findings(_subject(setting)))
+    return list(_findings(subject_of(setting)))
 
 
 @lru_cache(maxsize=32)
-def _findings(subject: _Subject) -> tuple[Finding, ...]:
+def _findings(subject: Subject) -> tuple[Finding, ...]:
     """Check the hypotheses, once a subject."""
     budget = evaluate.HYPOTHESES_BUDGET
     return tuple(check_hypotheses(target_of(subject.target), **subject.shape, budget=budget))
@@ -102,11 +104,11 @@ def moduli_rows(setting: Setting) -> list[Known]:
 
     ``lower`` is attained by a pair that was found, None between the radii of the search.
     """
-    return [dict(row) for row in _moduli(_subject(setting))]
+    return [dict(row) for row in _moduli(subject_of(setting))]
 
 
 @lru_cache(maxsize=32)
-def _moduli(subject: _Subject) -> tuple[Known, ...]:
+def _moduli(subject: Subject) -> tuple[Known, ...]:
     """Search and look up the moduli, once a subject."""
     f = target_of(subject.target)
     found = _searched(subject)
@@ -121,7 +123,7 @@ def _moduli(subject: _Subject) -> tuple[Known, ...]:
 
 
 @lru_cache(maxsize=32)
-def _searched(subject: _Subject) -> tuple[Known, ...]:
+def _searched(subject: Subject) -> tuple[Known, ...]:
     """Return lower bounds at some radii."""
     f = target_of(subject.target)
     curves = evaluate.lower_curves(f, RADII, **subject.shape, budget=SECONDS)
@@ -129,13 +131,13 @@ def _searched(subject: _Subject) -> tuple[Known, ...]:
 
 
 @lru_cache(maxsize=32)
-def _trivial(subject: _Subject) -> tuple[float, float]:
+def _trivial(subject: Subject) -> tuple[float, float]:
     """Return the error of the best constant and its standard error."""
     return evaluate.trivial_error(target_of(subject.target), **subject.shape)
 
 
 @lru_cache(maxsize=64)
-def _bound(subject: _Subject, version: str) -> Any:
+def _bound(subject: Subject, version: str) -> Any:
     """Return ``loops -> BoundRow``, not testable where a hypothesis on the target fails."""
     f = target_of(subject.target)
     known = f.closed_form(0.1, kind="sequence", **subject.shape) is not None
@@ -156,7 +158,7 @@ def _bound(subject: _Subject, version: str) -> Any:
 def bound_at(setting: Setting) -> BoundRow:
     """Return Theorem 3.6 term by term at the setting's loop count, at least N + 1 loops."""
     loops = max(setting.loops, setting.tokens + 1)
-    found: BoundRow = _bound(_subject(setting), VERSION)(loops)
+    found: BoundRow = _bound(subject_of(setting), VERSION)(loops)
     return found
 
 
@@ -165,12 +167,12 @@ def bound_rows(setting: Setting) -> list[Known]:
 
     Two bounds: Theorem 3.6 as printed and the explicit inequality of the setting's memoriser.
     """
-    subject = _subject(setting)
+    subject = subject_of(setting)
     return [dict(row) for row in _bound_rows(subject, setting.memoriser)]
 
 
 @lru_cache(maxsize=32)
-def _bound_rows(subject: _Subject, memoriser: str) -> tuple[Known, ...]:
+def _bound_rows(subject: Subject, memoriser: str) -> tuple[Known, ...]:
     """Evaluate the bounds over the whole axis, once a subject and memoriser."""
     decades = math.log10(LARGEST_LOOPS / (subject.tokens + 1))
     grid = np.geomspace(subject.tokens + 1, LARGEST_LOOPS, int(POINTS_A_DECADE * decades))
@@ -198,11 +200,11 @@ def constructed_row(setting: Setting) -> Known:
     ValueError
         If the network is too large to certify while one waits; the message says what would fit.
     """
-    return dict(_constructed(_subject(setting), setting.memoriser, setting.grid))
+    return dict(_constructed(subject_of(setting), setting.memoriser, setting.grid))
 
 
 @lru_cache(maxsize=128)
-def _constructed(subject: _Subject, memoriser: str, grid: int) -> Known:
+def _constructed(subject: Subject, memoriser: str, grid: int) -> Known:
     """Certify a network, once."""
     setting = Setting(**vars(subject), memoriser=memoriser, grid=grid)  # type: ignore[arg-type]
     affordable(setting.spec, CERTIFICATE_SECONDS)
@@ -221,7 +223,7 @@ def _constructed(subject: _Subject, memoriser: str, grid: int) -> Known:
 
 
 @lru_cache(maxsize=16)
-def _facts(subject: _Subject) -> TargetFacts:
+def _facts(subject: Subject) -> TargetFacts:
     """Return what the certificates of one subject share."""
     f = target_of(subject.target)
     trivial, stderr = _trivial(subject)
@@ -327,7 +329,7 @@ def trained_rows(setting: Setting, folders: Sequence[Path]) -> list[Known]:
     folders : sequence of Path
         Folders with CSV files of the main figure, as ``looprate verify`` writes them.
     """
-    subject, name = _subject(setting), _canonical(setting.target)
+    subject, name = subject_of(setting), _canonical(setting.target)
     own = {"tokens": subject.tokens, "dim": subject.dim, "p": subject.p}
     return [
         {key: row[key] for key in ("family", "loops", "seed", "value")}
@@ -354,8 +356,3 @@ def _stored(folder: Path) -> tuple[Row, ...]:
     files = sorted({*folder.glob("error-against-loops*.csv")})
     files += sorted((folder / "figures").glob("error-against-loops*.csv"))
     return tuple(row for file in files for row in read_rows(file))
-
-
-def failed(checked: Sequence[Finding]) -> list[Finding]:
-    """Return the hypotheses that do not hold."""
-    return [finding for finding in checked if finding.verdict is not Verdict.HOLDS]
