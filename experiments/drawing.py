@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from experiments.engine import default_processes
 from experiments.progress import Progress
 
 __all__ = ["draw_folder"]
+
+WORTH_IT = 6  # figures; a process needs about as long to start as to draw one
 
 
 def draw_folder(folder: Path, style: str, formats: list[str]) -> tuple[int, str]:
@@ -19,6 +22,8 @@ def draw_folder(folder: Path, style: str, formats: list[str]) -> tuple[int, str]
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     known = len(list((folder / "figures").glob("*__*.csv")))
     lines = []
+    workers = default_processes() if known >= WORTH_IT else 1
+    command += ["--processes", str(workers)]
     with (
         Progress(known, "figures") as bar,
         subprocess.Popen(

@@ -15,7 +15,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-__all__ = ["ATTEMPTS", "Engine", "Failures", "Task", "TaskFailed", "run_tasks", "visible_devices"]
+__all__ = [
+    "ATTEMPTS",
+    "Engine",
+    "Failures",
+    "Task",
+    "TaskFailed",
+    "default_processes",
+    "run_tasks",
+    "visible_devices",
+]
 
 ATTEMPTS = 3  # a task that fails this often is given up
 EMBEDDED = "embedded"  # the scheduler that starts and ends with this process
@@ -159,6 +168,11 @@ class Failures:
             lost = "; ".join(self.given_up)
             many = f"{len(self.given_up)} of {self.total} tasks failed {ATTEMPTS} times"
             raise TaskFailed(f"{many}, the others are done: {lost}")
+
+
+def default_processes() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_devices() -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn, TypeAlias
 
-from experiments.engine import EMBEDDED, HERE, Engine, visible_devices
+from experiments.engine import EMBEDDED, HERE, Engine, default_processes, visible_devices
 
 __all__ = [
     "Commands",
@@ -131,8 +131,6 @@ def chosen_engine(options: argparse.Namespace, device: str | None = None) -> tup
 
 def _engine_here(scheduler: str | None, processes: int | None, *, gpu: bool) -> tuple[Engine, int]:
     """Return an engine of this machine's cores or GPUs and its number of workers."""
-    from experiments.config import default_processes
-
     if not gpu:
         return Engine(scheduler=scheduler) if scheduler else HERE, processes or default_processes()
     devices = visible_devices()

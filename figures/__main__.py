@@ -29,7 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     status = 0
     try:
         for source, outcome in redraw_each(
-            options.directory, style=options.style, formats=options.format
+            options.directory,
+            style=options.style,
+            formats=options.format,
+            processes=options.processes,
         ):
             if isinstance(outcome, str):
                 print(f"error: {outcome}", file=sys.stderr)
@@ -53,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
         default=["png", "pdf"],
         metavar="FORMAT",
         help=f"any of {', '.join(FORMATS)} (png pdf)",
+    )
+    parser.add_argument(
+        "--processes", type=int, default=1, help="that draw, a figure at a time each (1)"
     )
     parser.add_argument("--quiet", action="store_true", help="print errors only")
     return parser

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,24 +151,37 @@ def redraw(
 
 
 def redraw_each(
-    directory: str | Path, *, style: str, formats: Sequence[str]
+    directory: str | Path, *, style: str, formats: Sequence[str], processes: int = 1
 ) -> Iterator[tuple[Path, list[Path] | str]]:
-    """Yield each CSV file with the files drawn from it, or with what is wrong with it."""
+    """Yield each CSV file with the files drawn from it, or with what is wrong with it.
+
+    Several processes draw several figures at once.
+    """
     _check_choice(style, "style", STYLES)
     for name in formats:
         _check_choice(name, "formats", FORMATS)
-    for source in _sources(Path(directory)):
-        try:
-            yield source, _redraw_one(source, style, formats)
-        except ValueError as error:
-            message = str(error)
-            yield source, message if source.name in message else f"`{source.name}`: {message}"
-        except OSError as error:
-            yield (
-                source,
-                f"`{source.name}` must be readable and its folder writable, got "
-                f"{error.strerror or error}; change the permissions or copy the study",
-            )
+    sources = _sources(Path(directory))
+    draw = partial(_outcome, style=style, formats=tuple(formats))
+    if min(processes, len(sources)) < 2:
+        yield from ((source, draw(source)) for source in sources)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(sources)), mp_context=context) as pool:
+        yield from zip(sources, pool.map(draw, sources), strict=True)
+
+
+def _outcome(source: Path, *, style: str, formats: Sequence[str]) -> list[Path] | str:
+    """Draw one CSV file; return the files written, or what is wrong with it."""
+    try:
+        return _redraw_one(source, style, formats)
+    except ValueError as error:
+        message = str(error)
+        return message if source.name in message else f"`{source.name}`: {message}"
+    except OSError as error:
+        return (
+            f"`{source.name}` must be readable and its folder writable, got "
+            f"{error.strerror or error}; change the permissions or copy the study"
+        )
 
 
 def make_figure(kind: str, rows: Sequence[Row], *, style: str = "paper") -> Figure:

@@ -366,10 +366,10 @@ def test_without_the_extra_the_cure_is_said(said, monkeypatch, tmp_path):
 
 
 def test_processes_and_devices_follow_the_machine(monkeypatch):
-    from experiments import config, options
+    from experiments import options
 
     monkeypatch.setattr(options, "visible_devices", lambda: ("4", "6"))
-    monkeypatch.setattr(config, "default_processes", lambda: 16)
+    monkeypatch.setattr(options, "default_processes", lambda: 16)
 
     def chosen(device=None, **given):
         asked = {"engine": "local", "scheduler": None, "processes": None, **given}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+import shutil
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -26,6 +28,8 @@ from figures.common import setting_title
 from figures.drawing import KINDS, make_figure, redraw_each
 from figures.rows import read_rows, write_rows
 from figures.style import FAMILY_STYLE, KIND_STYLE, MEMORISER_STYLE, TERM_STYLE, TOKEN_STYLE
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 SETTING = {
     "target": "mean-field",
@@ -564,3 +568,20 @@ def test_importing_figures_imports_no_torch_and_no_experiments():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_several_processes_draw_the_same_bytes_and_tell_what_is_wrong(tmp_path):
+    for name in ("one", "two"):
+        folder = tmp_path / name / "figures"
+        folder.mkdir(parents=True)
+        for source in sorted((RESULTS / "reproduce-small" / "figures").glob("*boards*.csv")):
+            shutil.copy(source, folder)
+        (folder / "moduli__broken.csv").write_text("kind\n")
+    outcomes = {}
+    for name, processes in (("one", 1), ("two", 2)):
+        found = redraw_each(tmp_path / name, style="paper", formats=["png"], processes=processes)
+        outcomes[name] = [(p.name, o if isinstance(o, str) else len(o)) for p, o in found]
+    assert outcomes["one"] == outcomes["two"]
+    assert any(isinstance(outcome, str) for _, outcome in outcomes["one"])
+    for path in (tmp_path / "one" / "figures").glob("*.png"):
+        assert path.read_bytes() == (tmp_path / "two" / "figures" / path.name).read_bytes()
