@@ -1,4 +1,4 @@
-# make verify   set up, then run the main job (about 4 minutes on 2 cores)
+# make verify   set up, then run the main job (2 to 4 minutes on 2 cores)
 # make test     set up, then run the tests in two processes (WORKERS=0: in one, as plain pytest does)
 # make setup    set up alone: .venv with everything in it
 
