@@ -127,14 +127,21 @@ def _largest_affordable(spec: ConstructionSpec, budget: float) -> int | None:
     return best
 
 
-def target_facts(target: Target, *, tokens: int, dim: int, p: float) -> TargetFacts:
-    """Return what certificates of one target share."""
+def target_facts(
+    target: Target, *, tokens: int, dim: int, p: float, rows: list[dict[str, Any]] | None = None
+) -> TargetFacts:
+    """Return what certificates of one target share.
+
+    ``rows`` are lower bounds of its moduli, as evaluate.moduli_rows gives them; left out,
+    they are searched where no closed form is known.
+    """
     shape: dict[str, Any] = {"tokens": tokens, "dim": dim, "p": p}
     trivial, stderr = evaluate.trivial_error(target, **shape)
+    known = _own_moduli(target, shape) if rows is None else rows
     return TargetFacts(
         p=p,
         hypotheses=check_hypotheses(target, **shape, budget=evaluate.HYPOTHESES_BUDGET),
-        moduli=evaluate.moduli_of(target, _own_moduli(target, shape), **shape),
+        moduli=evaluate.moduli_of(target, known, **shape),
         oscillation=evaluate.oscillation_of(target, tokens=tokens, dim=dim),
         trivial=trivial,
         trivial_stderr=stderr,

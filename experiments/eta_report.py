@@ -10,8 +10,8 @@ from experiments.eta_findings import certified_part, hypotheses, map_in_words, t
 from experiments.eta_gain import trained_gains
 from experiments.eta_study import EtaStudy
 from experiments.figure_rows import write_rows
+from experiments.provenance import versions
 from experiments.records import write_atomically
-from experiments.tasks_study import versions
 
 __all__ = ["write_eta_report"]
 

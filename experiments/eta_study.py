@@ -9,11 +9,10 @@ from typing import Any
 from experiments.construct import certificate_of, cost_of, target_facts
 from experiments.engine import Task
 from experiments.eta_config import EtaConfig
-from experiments.provenance import stamped
+from experiments.provenance import stamped, versions
 from experiments.records import RowStore, digest
 from experiments.study import A_SECOND, SCHEMA, plan
 from experiments.tasks_construct import BOXES, TOLERANCE
-from experiments.tasks_study import versions
 from theory.construction.spec import ConstructionSpec
 from theory.loop_counts import largest_grid
 from theory.targets import resolve_target

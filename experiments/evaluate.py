@@ -150,8 +150,8 @@ def bound_function(
     dim: int,
     p: float,
     oscillation: float,
-    trivial: float,
-    trivial_stderr: float,
+    trivial: float | None,
+    trivial_stderr: float | None,
     placement: Placement = "default",
     slope: float = math.inf,
 ) -> Callable[[int], BoundRow]:

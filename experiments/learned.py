@@ -15,9 +15,9 @@ import numpy as np
 
 from experiments.engine import HERE, Engine, Task, run_tasks
 from experiments.learned_networks import chosen_fits, network_digest, network_of
-from experiments.provenance import stamped
+from experiments.provenance import stamped, versions
 from experiments.records import RowStore, digest
-from experiments.tasks_study import source_digest, versions
+from experiments.tasks_study import source_digest
 from theory.continuity import modulus_lower_bound
 from theory.hypotheses import check_hypotheses
 from theory.notation import KINDS, check_delta

@@ -10,11 +10,11 @@ from typing import Any
 from experiments import evaluate
 from experiments.constructed import constructed_findings
 from experiments.figure_rows import BOUND_LABELS, slug, write_figure_rows, write_rows
+from experiments.provenance import versions
 from experiments.records import write_atomically
 from experiments.study import Study
 from experiments.summary import NAMES, cells, findings, slope_of
 from experiments.tasks_construct import planned_specs
-from experiments.tasks_study import versions
 from theory.bounds import BoundRow, first_informative_loops
 from theory.loop_counts import SUITED_CODING
 from theory.rates import theorem_exponent

@@ -17,6 +17,7 @@ import torch
 from experiments.config import StudyConfig, model_for
 from experiments.construct import cost_of
 from experiments.engine import HERE, Engine, Task, run_tasks
+from experiments.provenance import versions
 from experiments.records import RowStore, digest
 from experiments.tasks_construct import (
     BOXES,
@@ -27,7 +28,7 @@ from experiments.tasks_construct import (
     lesson_rows,
     planned_specs,
 )
-from experiments.tasks_study import fit_rows, source_digest, theory_rows, versions
+from experiments.tasks_study import fit_rows, source_digest, theory_rows
 from theory.loop_counts import SUITED_CODING
 from theory.targets import resolve_target
 

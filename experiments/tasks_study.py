@@ -20,7 +20,7 @@ from theory.hypotheses import check_hypotheses
 from theory.targets import Target, own_functions, resolve_target
 from theory.targets.formula import FORMULA
 
-__all__ = ["fit_rows", "source_digest", "theory_rows", "versions"]
+__all__ = ["fit_rows", "source_digest", "theory_rows"]
 
 Report = Callable[[float], None]
 

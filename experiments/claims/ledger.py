@@ -50,7 +50,7 @@ def chosen_claims(names: Sequence[str]) -> list[Claim]:
 
 def claim_key(claim: Claim, *, controls: bool, given: str = "") -> str:
     """Return the digest under which a result is stored; ``given`` stands for further inputs."""
-    from experiments.tasks_study import versions
+    from experiments.provenance import versions
 
     facts = [claim.id, controls, given, _sources(), versions()]
     return digest(facts)

@@ -9,10 +9,10 @@ from typing import Any
 
 from approx.sequence import SequenceConfig
 from experiments.engine import Task
+from experiments.provenance import versions
 from experiments.records import RowStore, digest, write_atomically
 from experiments.reproduce.fitting import checkpoint_of, fit_row
 from experiments.reproduce.preset import TaskPreset
-from experiments.tasks_study import versions
 
 __all__ = ["ReproduceStudy", "step_cost"]
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from approx.fit import fit
-from approx.looped import FAMILIES, Family, ModelConfig, matched_config
+from approx.looped import FAMILIES, Family
 from approx.training import Recipe, member_errors
+from experiments.config import PRESETS, model_for
 from figures.explorer import views
 from figures.explorer.setting import Setting
 
@@ -22,7 +23,7 @@ SEEDS = (0, 1, 2)
 RATE = 2.5e-2
 RECIPE = Recipe(steps=400, batch=64, evaluations=1, validation_points=64)
 POINTS, REPLICATES, BATCH = 512, 2, 64
-WIDTH, HEADS, HIDDEN = 16, 2, 32
+STUDY = PRESETS["quick"]  # whose networks are trained here, for fewer steps
 
 
 class Stopped(Exception):
@@ -77,10 +78,7 @@ class LiveFit:
     def _rows(self, family: Family, loops: int, done: int, planned: int) -> list[dict[str, Any]]:
         """Return the errors of one family at one loop count, over seeds."""
         f, s = views.target_of(self.setting.target), self.setting
-        usual = ModelConfig(
-            dim=s.dim, width=WIDTH, heads=HEADS, hidden=HIDDEN, family="tmlt", gate=1 / loops
-        )
-        config = matched_config(usual, family)
+        config = model_for(STUDY, family, loops=loops, dim=s.dim)
 
         def at(step: int) -> None:
             if self._stop.is_set():

@@ -37,9 +37,10 @@ from figures.explorer.setting import (
     Setting,
     check_typed,
 )
+from theory.bounds import BoundRow
 from theory.notation import KINDS
 
-__all__ = ["EXAMPLES", "STATEMENT", "Page"]
+__all__ = ["EXAMPLES", "STATEMENT", "TEXT", "Page", "template", "verdict_words"]
 
 EXAMPLES = {
     "waves, half token and half context": "dial:token=0.5,context=0.5,periods=2",
@@ -302,23 +303,9 @@ class Page:
         self.moduli.at.location, self.errors.at.location = s.delta, s.loops
         found = views.bound_at(s)
         self.terms.show(found)
-        self._say_verdict(found)
+        self.verdict.text = verdict_words(found)
         self._say_values()
         self._show_states()
-
-    def _say_verdict(self, found: Any) -> None:
-        """Put the verdict on the bound, or the hypothesis that fails, into words."""
-        words = html.escape(found.reason)
-        side = found.moduli_side
-        extra = (
-            " Its moduli are lower bounds from found pairs, so its value is a lower estimate."
-            if side == "lower"
-            else ""
-        )
-        self.verdict.text = (
-            f"<p><b>At r = {found.loops:,} the bound is {found.total:.4g}: {found.verdict}.</b> "
-            f"{words}.{extra}</p>"
-        )
 
     def _say_values(self) -> None:
         """Write the three moduli at the chosen radius."""
@@ -435,6 +422,19 @@ class Page:
         if self.live is not None:
             self.live.stop()
         self.worker.shutdown(wait=False, cancel_futures=True)
+
+
+def verdict_words(bound: BoundRow) -> str:
+    """Say what a bound says, or which hypothesis fails, as HTML."""
+    extra = (
+        " Its moduli are lower bounds from found pairs, so its value is a lower estimate."
+        if bound.moduli_side == "lower"
+        else ""
+    )
+    return (
+        f"<p><b>At r = {bound.loops:,} the bound is {bound.total:.4g}: {bound.verdict}.</b> "
+        f"{html.escape(bound.reason)}.{extra}</p>"
+    )
 
 
 def template(dark: bool) -> Template:

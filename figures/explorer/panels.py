@@ -270,16 +270,15 @@ class StatePanel:
         """Draw another run, or nothing."""
         data: dict[str, list[Any]] = {"loop": [], "row": [], "share": [], "value": []}
         names: list[str] = []
+        values = run.values if run else []
         for name in run.names if run else []:
-            assert run is not None
-            largest = max(abs(token[name]) for tokens in run.values for token in tokens) or 1
-            for n in range(len(run.point)):
-                label = f"{name}, token {n + 1}"
-                names.append(label)
-                for t, tokens in enumerate(run.values):
+            largest = max(abs(token[name]) for tokens in values for token in tokens) or 1
+            for n in range(len(values[0])):
+                names.append(f"{name}, token {n + 1}")
+                for t, tokens in enumerate(values):
                     value = tokens[n][name]
                     data["loop"].append(t)
-                    data["row"].append(label)
+                    data["row"].append(names[-1])
                     data["share"].append(float(abs(value) / largest))
                     data["value"].append(short(value))
         self.plot.y_range.factors = names[::-1] or [""]

@@ -15,10 +15,9 @@ from bokeh.resources import INLINE
 
 from experiments.records import write_atomically
 from figures.explorer import views
-from figures.explorer.page import EXAMPLES, STATEMENT, TEXT, template
+from figures.explorer.page import EXAMPLES, STATEMENT, TEXT, template, verdict_words
 from figures.explorer.panels import ErrorPanel, ModuliPanel, TermPanel
 from figures.explorer.setting import LARGEST_LOOPS, MEMORISERS, Setting
-from theory.bounds import BoundRow
 
 __all__ = ["write_static"]
 
@@ -126,7 +125,7 @@ def _precomputed(
     bounds = [views.bound_at(setting.changed(loops=r)) for r in COUNTS]
     names = terms.source.data["term"]
     found["terms"] = [[_finite(bound.terms[name]) for name in names] for bound in bounds]
-    found["words"] = [_words(bound) for bound in bounds]
+    found["words"] = [verdict_words(bound) for bound in bounds]
     found["trivial"] = bounds[0].trivial
     return found
 
@@ -134,11 +133,3 @@ def _precomputed(
 def _finite(value: float) -> float:
     """Return a number that a page can draw."""
     return value if math.isfinite(value) else 0.0
-
-
-def _words(bound: BoundRow) -> str:
-    """Say what the bound says."""
-    return (
-        f"<p><b>At r = {bound.loops:,} the bound is {bound.total:.4g}: {bound.verdict}.</b> "
-        f"{bound.reason}.</p>"
-    )

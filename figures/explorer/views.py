@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from experiments import evaluate
-from experiments.construct import affordable, certificate_of
+from experiments.construct import affordable, certificate_of, target_facts
 from experiments.figure_rows import BOUND_LABELS
 from figures.explorer.setting import LARGEST_LOOPS, Setting
 from figures.rows import Row, read_rows
@@ -25,10 +25,8 @@ from theory.bounds import BoundRow
 from theory.construction.certificate import TargetFacts
 from theory.construction.compile import Construction, compile_construction
 from theory.construction.reference import reference_states
-from theory.hypotheses import check_hypotheses
 from theory.notation import KINDS
 from theory.targets import Target, resolve_target
-from theory.verdict import Finding
 
 __all__ = [
     "VERSION",
@@ -37,7 +35,6 @@ __all__ = [
     "bound_at",
     "bound_rows",
     "constructed_row",
-    "findings",
     "loop_states",
     "moduli_rows",
     "subject_of",
@@ -87,18 +84,6 @@ def subject_of(setting: Setting) -> Subject:
     return Subject(setting.target, setting.tokens, setting.dim, setting.p)
 
 
-def findings(setting: Setting) -> list[Finding]:
-    """Return the theorem's hypotheses on the target, checked."""
-    return list(_findings(subject_of(setting)))
-
-
-@lru_cache(maxsize=32)
-def _findings(subject: Subject) -> tuple[Finding, ...]:
-    """Check the hypotheses, once a subject."""
-    budget = evaluate.HYPOTHESES_BUDGET
-    return tuple(check_hypotheses(target_of(subject.target), **subject.shape, budget=budget))
-
-
 def moduli_rows(setting: Setting) -> list[Known]:
     """Return rows {kind, delta, lower, exact, upper}: closed forms densely, searches at nine radii.
 
@@ -131,28 +116,25 @@ def _searched(subject: Subject) -> tuple[Known, ...]:
 
 
 @lru_cache(maxsize=32)
-def _trivial(subject: Subject) -> tuple[float, float]:
-    """Return the error of the best constant and its standard error."""
-    return evaluate.trivial_error(target_of(subject.target), **subject.shape)
+def _facts(subject: Subject) -> TargetFacts:
+    """Return what bounds and certificates of one subject share."""
+    rows = list(_searched(subject))
+    return target_facts(target_of(subject.target), **subject.shape, rows=rows)
 
 
 @lru_cache(maxsize=64)
 def _bound(subject: Subject, version: str) -> Any:
     """Return ``loops -> BoundRow``, not testable where a hypothesis on the target fails."""
-    f = target_of(subject.target)
-    known = f.closed_form(0.1, kind="sequence", **subject.shape) is not None
-    rows = [] if known else list(_searched(subject))
-    trivial, stderr = _trivial(subject)
+    facts = _facts(subject)
     at = evaluate.bound_function(
         version,
-        evaluate.moduli_of(f, rows, **subject.shape),
+        facts.moduli,
         **subject.shape,
-        oscillation=evaluate.oscillation_of(f, tokens=subject.tokens, dim=subject.dim),
-        trivial=trivial,
-        trivial_stderr=stderr,
+        oscillation=facts.oscillation,
+        trivial=facts.trivial,
+        trivial_stderr=facts.trivial_stderr,
     )
-    checked = _findings(subject)
-    return lambda loops: evaluate.under_hypotheses(at(loops), checked)
+    return lambda loops: evaluate.under_hypotheses(at(loops), facts.hypotheses)
 
 
 def bound_at(setting: Setting) -> BoundRow:
@@ -187,7 +169,7 @@ def _bound_rows(subject: Subject, memoriser: str) -> tuple[Known, ...]:
             row = at(loops)
             known = {"curve": version, "label": label, "loops": loops}
             rows.append(known | {"value": row.total, "status": str(row.verdict)})
-    trivial, _ = _trivial(subject)
+    trivial = _facts(subject).trivial
     rows.append({"curve": "trivial", "label": "best constant", "value": trivial})
     return tuple(rows)
 
@@ -220,23 +202,6 @@ def _constructed(subject: Subject, memoriser: str, grid: int) -> Known:
         "verdict": str(found.verdict),
         "reason": found.reason,
     }
-
-
-@lru_cache(maxsize=16)
-def _facts(subject: Subject) -> TargetFacts:
-    """Return what the certificates of one subject share."""
-    f = target_of(subject.target)
-    trivial, stderr = _trivial(subject)
-    known = f.closed_form(0.1, kind="sequence", **subject.shape) is not None
-    rows = [] if known else list(_searched(subject))
-    return TargetFacts(
-        p=subject.p,
-        hypotheses=list(_findings(subject)),
-        moduli=evaluate.moduli_of(f, rows, **subject.shape),
-        oscillation=evaluate.oscillation_of(f, tokens=subject.tokens, dim=subject.dim),
-        trivial=trivial,
-        trivial_stderr=stderr,
-    )
 
 
 @dataclass(frozen=True)
