@@ -10,7 +10,7 @@ steps    milliseconds a training step of one bank (8 networks, width 16, batch 3
 
 Other times are wall times, since waiting for the disk is part of them; medians where something is
 repeated.  Linux only (/proc, /dev/shm).  The last line is one JSON object of figures; --csv writes
-the rows of docs/scaling.png.
+the rows of docs/figures/scaling__cpu.png.
 
     python benchmarks/scaling.py [--quick] [--csv FILE] [--folder DIR] [--pool-points N]
 """

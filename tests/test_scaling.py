@@ -41,9 +41,9 @@ def test_an_unknown_panel_is_refused():
 
 
 def test_the_rows_of_the_page_can_be_drawn():
-    rows = read_rows(ROOT / "docs" / "scaling.csv")
+    rows = read_rows(ROOT / "docs" / "figures" / "scaling__cpu.csv")
     kind = KINDS["scaling"]
-    check_columns(rows, kind.columns, kind.choices, name="scaling.csv")
+    check_columns(rows, kind.columns, kind.choices, name="scaling__cpu.csv")
     assert len([ax for ax in make_figure("scaling", rows).axes if ax.axison]) == 4
 
 
