@@ -45,7 +45,11 @@ for name, text in FUNCTIONS.items():
     f = resolve_target(text)
     try:
         upper = modulus_upper_bound(f, RADIUS, budget=SECONDS, **SETTING)
-        lower, value, end = upper.lower.value, upper.value, "closed" if upper.reached else "open"
+        lower, value, end = (
+            upper.lower.value,
+            upper.value,
+            "closed" if upper.reached else "not resolved",
+        )
     except ValueError:
         lower, value, end = modulus_lower_bound(f, RADIUS, **SETTING).value, None, "no upper bound"
     found[name] = lower, value, end
@@ -60,7 +64,7 @@ for place, (lower, value, end) in enumerate(found.values()):
     right = lower if value is None else value
     ax.plot([lower, right], [place, place], color=style.colour, linewidth=2)
     ax.plot(lower, place, marker="o", markerfacecolor="white", color=style.colour)
-    words = end if value is None else f"{end}, gap {100 * (value / lower - 1):.1f} %"
+    words = end if value is None else f"{end}, factor {value / lower:.3g}"
     if value is not None:
         ax.plot(value, place, marker="|", markersize=12, color=style.colour)
     left = lower > 1  # no room to the right of it

@@ -51,8 +51,8 @@ output = exact_output(network, [[[1], [7]]], denominator=12)
 print("exact:", *output.fractions.ravel(), "=", output.floats.ravel())
 
 # %%
-# **What to see.**  Increments and digits hold their table as bit strings, and break with a few
-# dozen labels, in float32 before float64; not gradually: once an integer needs more bits than
+# **What to see.**  Increments and digits hold their table as bit strings, and break with at most a
+# few dozen labels, in float32 before float64; not gradually: once an integer needs more bits than
 # there are, the answer is wrong or not finite.  Timestep encoding keeps small numbers only and
 # stays at rounding error in this range.  The exact run is the reference and is never off.
 #

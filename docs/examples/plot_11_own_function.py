@@ -14,6 +14,7 @@ from functools import cache
 import matplotlib.pyplot as plt
 import numpy as np
 
+from figures.common import plain_log_ticks
 from figures.style import GREY, MEMORISER_STYLE, paper
 from theory.construction.certificate import TargetFacts, certify
 from theory.construction.compile import compile_construction
@@ -85,6 +86,9 @@ errors = [found.error_upper for found in certificates]
 ax.loglog(loops, errors, color=style.colour, marker=style.marker, label="certified error")
 ax.axhline(best, color=GREY, label="best constant")
 ax.set(xlabel="loops $r$", ylabel="$L^1$ error", title="soft median, timestep encoding")
+ax.set_xticks(loops, loops)
+ax.set_xticks([], minor=True)
+plain_log_ticks(ax)
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 # %%

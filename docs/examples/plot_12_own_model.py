@@ -15,6 +15,7 @@ from torch import nn
 
 from approx.enclosed import enclosed
 from approx.error import error
+from figures.common import plain_log_ticks
 from figures.rows import column, read_rows, where
 from figures.style import GREY, MEMORISER_STYLE, paper
 from theory.continuity import modulus_upper_bound
@@ -93,6 +94,7 @@ for step, found in measured.items():
     ax.axhline(found.value, color="#009E73", linestyle="dotted")
     ax.text(right, found.value, f"step {step}", ha="right", va="bottom", color="#009E73")
 ax.axhline(where(rows, curve="trivial")[0]["value"], color=GREY, label="best constant")
+plain_log_ticks(ax)
 ax.set(xlabel="loops $r$ of the constructed networks", ylabel="$L^1$ error")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 

@@ -13,6 +13,7 @@ printed exponent :math:`1/((N+1)d+1)`, that of the paper's own stages :math:`1/(
 import matplotlib.pyplot as plt
 import numpy as np
 
+from figures.common import plain_log_ticks
 from figures.rows import column, read_rows, where
 from figures.style import GREY, MEMORISER_STYLE, paper
 from theory.rates import construction_exponent, theorem_exponent
@@ -69,6 +70,7 @@ ax.loglog(
     linestyle="dashed",
     label=f"Theorem 3.6: slope {-theorem_exponent(**SHAPE):.2f}",
 )
+plain_log_ticks(ax)
 ax.set(xlabel="loops $r$", ylabel="$L^1$ error (certified)")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
