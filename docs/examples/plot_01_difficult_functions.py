@@ -45,11 +45,8 @@ for name, text in FUNCTIONS.items():
     f = resolve_target(text)
     try:
         upper = modulus_upper_bound(f, RADIUS, budget=SECONDS, **SETTING)
-        lower, value, end = (
-            upper.lower.value,
-            upper.value,
-            "closed" if upper.reached else "not resolved",
-        )
+        lower, value = upper.lower.value, upper.value
+        end = "closed" if upper.reached else "not resolved"
     except ValueError:
         lower, value, end = modulus_lower_bound(f, RADIUS, **SETTING).value, None, "no upper bound"
     found[name] = lower, value, end
