@@ -79,6 +79,7 @@ ax.set_xscale("log")
 ax.set_xlim(0.01, 5)
 ax.set_xlabel(r"sequence modulus at $\delta = 0.1$ ($N = 2$, $d = 1$, $p = 2$)")
 ax.set_title("circle: a pair that was found;   bar: a proven upper bound")
+plt.show()
 
 # %%
 # The jump again, at smaller and smaller radii, and what the check of the hypotheses says of it.

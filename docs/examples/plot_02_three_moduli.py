@@ -53,6 +53,7 @@ ax.set_xlabel("share $s$ of the own token")
 ax.set_ylabel(r"modulus at $\delta = 0.05$")
 ax.set_ylim(bottom=0)
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
 
 # %%
 # **What to see.**  Turning the dial moves the token modulus up and the contextual modulus down,

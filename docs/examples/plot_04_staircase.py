@@ -73,6 +73,7 @@ for a in centres:
         dark = value < 0.6 * label.max()
         right.text(a, b, shared, color="white" if dark else "black", ha="center", va="center")
 right.set(xlabel="token 1", ylabel="token 2", title="Stage 2: the label of token 1")
+plt.show()
 
 # %%
 # **What to see.**  Each loop of stage 1 adds one step, made of two ReLUs of the quantiser's slope

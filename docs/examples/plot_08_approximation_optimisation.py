@@ -49,12 +49,13 @@ for row in (made[2], made[len(made) // 2], made[-1]):
         row["value"],
         f"constructed, r = {row['loops']:,.0f}  ",
         ha="right",
-        va="bottom",
+        va="top",
     )
     print(f"constructed {row['label']}, r = {row['loops']:,.0f}: certified {row['value']:.4f}")
 ax.set_yscale("log")
 ax.set(xlabel="training step", ylabel="$L^1$ error")
 ax.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.2))
+plt.show()
 
 # %%
 # Validation error while training, for every loop count: still falling where the run ends.

@@ -42,13 +42,15 @@ for ax, (model, title) in zip(panels, {"looped": "LT", "tmlt": "TMLT"}.items(), 
     ax.set(xlabel="loops it is run with", title=f"{title}; star: as trained")
 panels[0].set_ylabel("accuracy")
 panels[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
 
 # %%
 # Where the trained network looks, on one row of the test set.
 
-attention = make_figure(
-    "task-attention", read_rows(f"{STORED}/task-attention__edit-distance-tmlt.csv")
-)
+weights = read_rows(f"{STORED}/task-attention__edit-distance-tmlt.csv")
+tokens, trained = len(distinct(weights, "query")), max(distinct(rows, "trained"))
+print(f"this row has {tokens} tokens; at most {trained:g} loops in training")
+attention = make_figure("task-attention", weights)
 
 # %%
 # **What to see.**  Every network does best with the loops it was trained with: fewer leave the
@@ -56,6 +58,6 @@ attention = make_figure(
 # first, so loops are not copies of one another.
 #
 # **What this does not show.**  Attention weights are no explanation of how the answer came about,
-# and this is one test row.  No bound is tested: a sentence is longer than the loops are many, so
-# the theorem's hypothesis :math:`r > N` fails, and positions make the function not
-# permutation-equivariant.
+# and this is one test row.  No bound is tested: a row has more tokens than the networks were
+# trained loops, so the theorem's hypothesis :math:`r > N` fails, and the function depends on the
+# order of its letters, so it is not permutation-equivariant.

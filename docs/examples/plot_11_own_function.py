@@ -90,6 +90,7 @@ ax.set_xticks(loops, loops)
 ax.set_xticks([], minor=True)
 plain_log_ticks(ax)
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
 
 # %%
 # **As a formula**, without any Python: ``x`` is the token's own value, ``mean``, ``max``, ``min``

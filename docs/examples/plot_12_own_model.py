@@ -44,7 +44,6 @@ class Waves(nn.Module):
 # says how sure it is.
 
 STEPS, SEEN = 400, (0, 30, 100, 400)
-torch.set_num_threads(1)
 torch.manual_seed(0)
 model = Waves(16)
 optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
@@ -97,6 +96,7 @@ ax.axhline(where(rows, curve="trivial")[0]["value"], color=GREY, label="best con
 plain_log_ticks(ax)
 ax.set(xlabel="loops $r$ of the constructed networks", ylabel="$L^1$ error")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
 
 # %%
 # **What to see.**  The dotted lines have no loops: they are one network at four moments of its

@@ -73,6 +73,7 @@ ax.loglog(
 plain_log_ticks(ax)
 ax.set(xlabel="loops $r$", ylabel="$L^1$ error (certified)")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
 
 # %%
 # **What to see.**  Both fall faster than the printed theorem: the increments like the paper's own

@@ -59,6 +59,7 @@ ax.axhline(longest, color=GREY)
 ax.text(12, longest, f"the longest experiment: r = {longest}", ha="right", va="bottom", color=GREY)
 ax.set(xlabel="tokens $N$", ylabel=r"loops $r$ for $\delta = 1/4$", xticks=range(1, 13))
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
 
 # %%
 # **What to see.**  Straight lines on a logarithmic axis: each further token multiplies the loops

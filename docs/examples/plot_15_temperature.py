@@ -47,11 +47,12 @@ ax.axhline(TOLERANCE, color=GREY, linestyle="dashed")
 ax.text(30, TOLERANCE, "tolerance", ha="right", va="bottom", color=GREY)
 ax.set(xlabel=r"inverse temperature $\beta$", ylabel="largest difference to hardmax")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
 
 # %%
 # **What to see.**  Below some :math:`\beta` the network is simply wrong: a label that is off by
 # one half answers another label's value.  Above it the difference falls exponentially.  A finer
-# grid has larger labels, which amplify an error more, and asks for a little more :math:`\beta`.
+# grid asks for a little more :math:`\beta`.
 #
 # **What this does not show.**  The search is a measurement on finitely many inputs, not a bound:
 # another input may need more.  And a :math:`\beta` is a weight like any other: trained networks

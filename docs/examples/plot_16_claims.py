@@ -59,6 +59,7 @@ for place, (words, verdict, is_claim) in enumerate(lines):
 ax.set_xlim(-0.03, 1.32)
 ax.invert_yaxis()
 ax.set_axis_off()
+plt.show()
 
 # %%
 # **What to see.**  Every claim, in bold, holds on its cases; every broken variant below it is
