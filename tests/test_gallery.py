@@ -14,6 +14,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 PAGES = sorted(EXAMPLES.glob("plot_*.py"))
 FEWEST = 12
 LONGEST_TITLE = 45  # characters, to fit below a thumbnail
+WIDEST = 80  # characters of a printed line, which a page shows without scrolling
 LIMIT = 120  # seconds a page, on a busy machine; alone it takes a few
 HEADINGS = ("**What to see.**", "**What this does not show.**")
 OURS = ("theory", "approx", "experiments", "figures")
@@ -165,3 +166,4 @@ def test_a_page_runs_by_itself_without_a_warning(page):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.strip()
+    assert max(map(len, done.stdout.splitlines())) <= WIDEST

@@ -11,10 +11,13 @@ The sequence modulus of continuity of :math:`f` at radius :math:`\delta` is
    w(\delta) = \sup \{ \|f(X) - f(X')\|_p : X, X' \in [0,1]^{N \times d},\
    \|X - X'\|_2 \le \delta \}
 
-A search finds a pair of inputs: what it attains is a **lower** bound of the supremum, however long
-the search.  An **upper** bound needs a proof: interval arithmetic on pieces of the cube gives one.
-Six functions, each difficult in its own way, and what is left between the two.
+A search finds a pair of inputs: what it attains is a **lower** bound of the
+supremum, however long the search.  An **upper** bound needs a proof: interval
+arithmetic on pieces of the cube gives one.  Six functions, each difficult in its
+own way, and what is left between the two.
 """
+
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 
@@ -34,23 +37,30 @@ FUNCTIONS = {
     "a jump": "formula: sign(x - 0.5)",
 }
 SETTING = {"kind": "sequence", "tokens": 2, "dim": 1, "p": 2}
-RADIUS, SECONDS = 0.1, 0.5  # a function; the search stops earlier where the gap is closed
+RADIUS, SECONDS = (
+    0.1,
+    0.5,
+)  # a function; the search stops earlier where the gap is closed
 
 # %%
-# The upper bound brings its lower bound along.  A jump has no operation with enclosures, so
+# First the pair, then the proof.  A jump has no operation with enclosures, so
 # nothing is certified for it: only the lower bound is left.
 
 found = {}
 for name, text in FUNCTIONS.items():
     f = resolve_target(text)
+    pair = modulus_lower_bound(f, RADIUS, budget=0.3, **SETTING)
     try:
-        upper = modulus_upper_bound(f, RADIUS, budget=SECONDS, **SETTING)
-        lower, value = upper.lower.value, upper.value
-        end = "closed" if upper.reached else "not resolved"
+        proof = modulus_upper_bound(f, RADIUS, lower=pair, budget=SECONDS, **SETTING)
     except ValueError:
-        lower, value, end = modulus_lower_bound(f, RADIUS, **SETTING).value, None, "no upper bound"
-    found[name] = lower, value, end
-    print(f"{name:20s} at least {lower:.4f}, at most {value and round(value, 4)}: {end}")
+        found[name] = pair.value, None, "no upper bound"
+    else:
+        end = "closed" if proof.reached else "not resolved"
+        found[name] = pair.value, proof.value, end
+    value = (
+        "nothing is proven" if found[name][1] is None else f"<= {found[name][1]:.4f}"
+    )
+    print(f"{name:18s} >= {pair.value:.4f}, {value}: {found[name][2]}")
 
 # %%
 # The interval in which each modulus lies.
@@ -82,22 +92,24 @@ ax.set_title("circle: a pair that was found;   bar: a proven upper bound")
 plt.show()
 
 # %%
-# The jump again, at smaller and smaller radii, and what the check of the hypotheses says of it.
+# The jump again, at smaller and smaller radii, and what the check of the hypotheses
+# says of it.
 
 jump = resolve_target(FUNCTIONS["a jump"])
 for radius in (1e-1, 1e-3, 1e-6):
-    found_jump = modulus_lower_bound(jump, radius, budget=0.1, **SETTING)
-    print(f"radius {radius:g}: at least {found_jump.value:.4f}")
+    pair = modulus_lower_bound(jump, radius, budget=0.1, **SETTING)
+    print(f"radius {radius:g}: at least {pair.value:.4f}")
 for sentence in failures(check_hypotheses(jump, tokens=2, dim=1, p=2, budget=0.3)):
-    print(sentence)
+    print(fill(sentence, 78))
 
 # %%
-# **What to see.**  Four intervals are closed to the tolerance of 2 %: the modulus is known.  The
-# sum that cancels is *not resolved*: its two sines move together, interval arithmetic takes them
-# one by one and sees more change than there is.  The jump does not go to 0 with the radius: it is
-# not continuous, and no theorem about continuous functions applies.
+# **What to see.**  Four intervals are closed to the tolerance of 2 %: the modulus
+# is known.  The sum that cancels is *not resolved*: its two sines move together,
+# interval arithmetic takes them one by one and sees more change than there is.  The
+# jump does not go to 0 with the radius: it is not continuous, and no theorem about
+# continuous functions applies.
 #
-# **What this does not show.**  An open interval is no fault of the function: more seconds make it
-# narrower (the end of the open one depends on the machine, too).  And a lower bound that does not
-# fall with the radius cannot tell a jump from a very steep slope; the verdict is *not testable*,
-# never "proven discontinuous".
+# **What this does not show.**  An open interval is no fault of the function: more
+# seconds make it narrower (the end of the open one depends on the machine, too).
+# And a lower bound that does not fall with the radius cannot tell a jump from a
+# very steep slope; the verdict is *not testable*, never "proven discontinuous".

@@ -4,17 +4,23 @@ When a bound says nothing
 
 From how many loops on does a proven bound say anything at all?
 
-A bound on the error is worth something only below the error of the best constant: predicting one
-number everywhere needs no Transformer.  Above it the bound is true and *vacuous*.  The statement:
-for :math:`r > N` there are weights of a looped Transformer with
+A bound on the error is worth something only below the error of the best constant:
+predicting one number everywhere needs no Transformer.  Above it the bound is true
+and *vacuous*.  The statement: for :math:`r > N` there are weights of a looped
+Transformer with
 
 .. math::
 
-   \|L_2 \circ TF^r \circ L_1 - f\|_{L^p} \le (Nd)^{1/p} [ w_{tok}(\delta\sqrt d) +
-   w_{cont}(\delta\sqrt{Nd}) ] + w(\delta\sqrt{Nd}) + \text{collisions} + \text{strips}
+   \|L_2 \circ TF^r \circ L_1 - f\|_{L^p} \le (Nd)^{1/p}
+   [ w_{\mathrm{tok}}(\delta\sqrt d) + w_{\mathrm{cont}}(\delta\sqrt{Nd}) ]
 
-with :math:`\delta = ((r-N)/2)^{-1/((N+1)d+1)}`.  The paper leaves the constants of the last two
-terms open; here they are those of the explicit inequality of this project.
+.. math::
+
+   + w(\delta\sqrt{Nd}) + \text{collisions} + \text{strips}
+
+with :math:`\delta = ((r-N)/2)^{-1/((N+1)d+1)}`.  The paper leaves the constants of
+the last two terms open; here they are those of the explicit inequality of this
+project.
 """
 
 from figures.drawing import make_figure
@@ -37,16 +43,21 @@ figure = make_figure("bound-terms", rows)
 # %%
 # The terms of the first at one loop count: what is in the way.
 
-loops = min(row["loops"] for row in where(rows, version="theorem-3.6") if row["loops"] >= 1e6)
+loops = min(
+    row["loops"] for row in where(rows, version="theorem-3.6") if row["loops"] >= 1e6
+)
 for row in where(rows, version="theorem-3.6", loops=loops):
-    print(f"r = {loops:,.0f}: {row['term']:11s} {row['value']:.3f}   (sum {row['total']:.3f})")
+    print(
+        f"r = {loops:,.0f}: {row['term']:11s} {row['value']:.3f}"
+        f"   (sum {row['total']:.3f})"
+    )
 
 # %%
-# **What to see.**  The black line is the best constant.  The printed theorem comes below it last,
-# because :math:`\delta` shrinks so slowly with the loops; the explicit inequality of the
-# increments (the same construction, counted exactly) comes earlier.  The stack is paler where it
-# says nothing.
+# **What to see.**  The black line is the best constant.  The printed theorem comes
+# below it last, because :math:`\delta` shrinks so slowly with the loops; the
+# explicit inequality of the increments (the same construction, counted exactly)
+# comes earlier.  The stack is paler where it says nothing.
 #
-# **What this does not show.**  A vacuous bound is not a wrong bound, and says nothing against
-# looped Transformers: they may do far better than what is proven of them.  And the paper's own
-# constants may be smaller or larger than ours.
+# **What this does not show.**  A vacuous bound is not a wrong bound, and says
+# nothing against looped Transformers: they may do far better than what is proven of
+# them.  And the paper's own constants may be smaller or larger than ours.

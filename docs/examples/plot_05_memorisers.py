@@ -4,12 +4,13 @@ Plain loops against timestep encoding
 
 What does a block that does not know the time lose when it has to recite a table?
 
-After stage 2 a token holds a label :math:`k` and the network has to answer :math:`y_k`, one label
-a loop.  *Lemma 4.1:* for all :math:`y_0, \ldots, y_{K-1}` a weight-tied block does it with an
-error of at most :math:`\max_k |y_k - y_{k-1}|` in each coordinate.  *Theorem 4.2:* with a free
-scale :math:`\eta(t)` a loop (TMLT) it does it with error 0, for all of them.  Both are compiled
-here and run in exact arithmetic on targets that get rougher, beside a third way, ``digits``, which
-is this project's and needs no :math:`\eta(t)`.
+After stage 2 a token holds a label :math:`k` and the network has to answer
+:math:`y_k`, one label a loop.  *Lemma 4.1:* for all :math:`y_0, \ldots, y_{K-1}` a
+weight-tied block does it with an error of at most :math:`\max_k |y_k - y_{k-1}|` in
+each coordinate.  *Theorem 4.2:* with a free scale :math:`\eta(t)` a loop (TMLT) it
+does it with error 0, for all of them.  Both are compiled here and run in exact
+arithmetic on targets that get rougher, beside a third way, ``digits``, which is
+this project's and needs no :math:`\eta(t)`.
 """
 
 from collections import deque
@@ -37,12 +38,13 @@ for row in rows:
 figure = make_figure("memorisers", rows)
 
 # %%
-# **What to see.**  Plain loops with *increments* pay for roughness: neighbouring labels have
-# values that are farther apart, and the error follows.  Timestep encoding stays at exactly 0.  But
-# so, up to :math:`2^{-q}` of the range, do digits, which no :math:`\eta(t)` feeds: they spend
-# :math:`q` loops a label instead of one.
+# **What to see.**  Plain loops with *increments* pay for roughness: neighbouring
+# labels have values that are farther apart, and the error follows.  Timestep
+# encoding stays at exactly 0.  But so, up to :math:`2^{-q}` of the range, do
+# digits, which no :math:`\eta(t)` feeds: they spend :math:`q` loops a label instead
+# of one.
 #
-# **What this does not show.**  Lemma 4.1 is an upper bound of one construction.  The digits show
-# that it is no limit of weight tying: nothing here says that a tied block *cannot* memorise.  The
-# errors are those of the table at the cells' centres; the error on the cube comes from the cells'
-# width, too.
+# **What this does not show.**  Lemma 4.1 is an upper bound of one construction.
+# The digits show that it is no limit of weight tying: nothing here says that a tied
+# block *cannot* memorise.  The errors are those of the table at the cells' centres;
+# the error on the cube comes from the cells' width, too.

@@ -2,23 +2,29 @@ r"""
 Error against loops
 ===================
 
-What is proven, what is constructed and what is trained, in one figure: how far apart are they?
+What is proven, what is constructed and what is trained, in one figure: how far
+apart are they?
 
-**The statement** (Theorem 3.6 of Xu & Sato, arXiv 2410.01405v7), with its quantifiers: *for every*
-continuous permutation-equivariant :math:`f: [0,1]^{d \times N} \to \mathbb{R}^{d \times N}`,
-*every* exponent :math:`p \ge 1` and *every* :math:`r > N` *there are* one Transformer block (2
-heads of size 1, :math:`49d + 25` hidden units) and affine token-wise maps :math:`L_1, L_2` such
-that the network that applies the block :math:`r` times has
+**The statement** (Theorem 3.6 of Xu & Sato, arXiv 2410.01405v7), with its
+quantifiers: *for every* continuous permutation-equivariant :math:`f: [0,1]^{d
+\times N} \to \mathbb{R}^{d \times N}`, *every* exponent :math:`p \ge 1` and *every*
+:math:`r > N` *there are* one Transformer block (2 heads of size 1, :math:`49d + 25`
+hidden units) and affine token-wise maps :math:`L_1, L_2` such that the network that
+applies the block :math:`r` times has
 
 .. math::
 
-   \|L_2 \circ TF^r \circ L_1 - f\|_{L^p} \le (Nd)^{1/p} [ w_{tok}(\delta\sqrt d) +
-   w_{cont}(\delta\sqrt{Nd}) ] + w(\delta\sqrt{Nd}) + O(N^{2/p} \delta^{d/p}) +
-   O( ((M\delta)^{-1} dN)^{1/p} )
+   \|L_2 \circ TF^r \circ L_1 - f\|_{L^p} \le (Nd)^{1/p}
+   [ w_{\mathrm{tok}}(\delta\sqrt d) + w_{\mathrm{cont}}(\delta\sqrt{Nd}) ]
 
-with :math:`\delta = ((r-N)/2)^{-1/((N+1)d+1)}` and :math:`M` the slope of the quantiser, which is
-free.  The constants of the two :math:`O`-terms are left open.  It is an *existence* statement: it
-says that good weights exist, not that training finds them.
+.. math::
+
+   + w(\delta\sqrt{Nd}) + O(N^{2/p} \delta^{d/p}) + O( ((M\delta)^{-1} dN)^{1/p} )
+
+with :math:`\delta = ((r-N)/2)^{-1/((N+1)d+1)}` and :math:`M` the slope of the
+quantiser, which is free.  The constants of the two :math:`O`-terms are left open.
+It is an *existence* statement: it says that good weights exist, not that training
+finds them.
 """
 
 from statistics import median
@@ -39,27 +45,34 @@ best = where(rows, curve="trivial")[0]["value"]
 print(f"best constant: {best:.3f}")
 for family in distinct(where(rows, curve="trained"), "family"):
     for loops in (1.0, 32.0):
-        values = [row["value"] for row in where(rows, curve="trained", family=family, loops=loops)]
+        values = [
+            row["value"]
+            for row in where(rows, curve="trained", family=family, loops=loops)
+        ]
         print(f"{family:5s} trained, r = {loops:3g}: median {median(values):.4f}")
 for label in distinct(where(rows, curve="constructed"), "label"):
-    own = sorted(where(rows, curve="constructed", label=label), key=lambda row: row["loops"])
-    below = [row["loops"] for row in own if row["value"] < best]
-    print(
-        f"{label}: certified {own[0]['value']:.3f} at r = {own[0]['loops']:,.0f} to "
-        f"{own[-1]['value']:.4f} at r = {own[-1]['loops']:,.0f}; "
-        f"below the best constant from r = {min(below):,.0f}"
+    own = sorted(
+        where(rows, curve="constructed", label=label), key=lambda row: row["loops"]
     )
+    below = [row["loops"] for row in own if row["value"] < best]
+    print(f"constructed, {label}:")
+    for row in (own[0], own[-1]):
+        print(f"    certified {row['value']:.4f} at r = {row['loops']:,.0f}")
+    print(f"    below the best constant from r = {min(below):,.0f}")
 for label in distinct(where(rows, curve="bound"), "label"):
-    holding = [row["loops"] for row in where(rows, curve="bound", label=label, status="holds")]
+    holding = [
+        row["loops"] for row in where(rows, curve="bound", label=label, status="holds")
+    ]
     print(f"bound, {label}: says something from r = {min(holding):,.0f}")
 
 # %%
-# **What to see.**  Read it from left to right.  Trained networks reach their error with a handful
-# of loops, in the hatched region where no proven bound is below the best constant.  Constructed
-# networks, the proof's own weights with a *certified* error, come below that line later and fall
-# with their loops; the bounds come last.  Grey lines are rates up to a constant: compare their
-# slope, not their height.
+# **What to see.**  Read it from left to right.  Trained networks reach their error
+# with a handful of loops, in the hatched region where no proven bound is below the
+# best constant.  Constructed networks, the proof's own weights with a *certified*
+# error, come below that line later and fall with their loops; the bounds come last.
+# Grey lines are rates up to a constant: compare their slope, not their height.
 #
-# **What this does not show.**  A trained error is approximation plus optimisation error, so the
-# trained curves neither confirm nor refute any bound.  Where bound and construction are far apart,
-# the bound may be loose; nothing says that fewer loops would not do.
+# **What this does not show.**  A trained error is approximation plus optimisation
+# error, so the trained curves neither confirm nor refute any bound.  Where bound
+# and construction are far apart, the bound may be loose; nothing says that fewer
+# loops would not do.

@@ -9,9 +9,9 @@ A trained network has an error.  Which part of it is the fault of the training?
    \text{trained error} = \text{approximation (of the best weights)} +
    \text{optimisation (left over by training)}
 
-Only the sum is ever measured.  A constructed network helps: its weights come from the proof,
-without any training, so its certified error is an upper bound of the approximation error *of its
-own size*.
+Only the sum is ever measured.  A constructed network helps: its weights come from
+the proof, without any training, so its certified error is an upper bound of the
+approximation error *of its own size*.
 """
 
 from statistics import median
@@ -35,14 +35,22 @@ for seed in distinct(curves, "seed"):
     own = where(curves, family="tmlt", loops=LOOPS, seed=seed)
     label = "TMLT trained, r = 32 (each seed)" if seed == 0 else None
     ax.plot(
-        column(own, "step"), column(own, "value"), color=FAMILY_STYLE["tmlt"].colour, label=label
+        column(own, "step"),
+        column(own, "value"),
+        color=FAMILY_STYLE["tmlt"].colour,
+        label=label,
     )
-ax.axhline(where(errors, curve="trivial")[0]["value"], color=GREY, label="best constant")
+ax.axhline(
+    where(errors, curve="trivial")[0]["value"], color=GREY, label="best constant"
+)
 made = where(errors, curve="constructed", family="tmlt")
 made = sorted(made, key=lambda row: row["loops"])
 for row in (made[2], made[len(made) // 2], made[-1]):
     ax.axhline(
-        row["value"], color=MEMORISER_STYLE["digits"].colour, linestyle="dashed", linewidth=0.9
+        row["value"],
+        color=MEMORISER_STYLE["digits"].colour,
+        linestyle="dashed",
+        linewidth=0.9,
     )
     ax.text(
         max(column(curves, "step")),
@@ -51,14 +59,18 @@ for row in (made[2], made[len(made) // 2], made[-1]):
         ha="right",
         va="top",
     )
-    print(f"constructed {row['label']}, r = {row['loops']:,.0f}: certified {row['value']:.4f}")
+    print(
+        f"constructed {row['label']}, r = {row['loops']:,.0f}: "
+        f"certified {row['value']:.4f}"
+    )
 ax.set_yscale("log")
 ax.set(xlabel="training step", ylabel="$L^1$ error")
 ax.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.2))
 plt.show()
 
 # %%
-# Validation error while training, for every loop count: still falling where the run ends.
+# Validation error while training, for every loop count: still falling where the run
+# ends.
 
 figure = make_figure("training-curves", curves)
 
@@ -73,14 +85,17 @@ for family in ("lt", "tmlt"):
         own = where(curves, family=family, loops=loops)
         early = median(row["value"] for row in where(own, step=before))
         late = median(row["value"] for row in where(own, step=last))
-        print(f"{family:5s} r = {loops:3g}: {early:.4f} -> {late:.4f} in the last quarter")
+        print(
+            f"{family:5s} r = {loops:3g}: {early:.4f} -> {late:.4f} in the last quarter"
+        )
 
 # %%
-# **What to see.**  Training starts below the best constant at its first mark and falls through the
-# levels of constructed networks with far more loops than its own.  It is still falling at the last
-# step: what is left is, at least in part, optimisation error.
+# **What to see.**  Training starts below the best constant at its first mark and
+# falls through the levels of constructed networks with far more loops than its own.
+# It is still falling at the last step: what is left is, at least in part,
+# optimisation error.
 #
-# **What this does not show.**  Sizes differ: the trained block has another width than the
-# constructed one, so the dashed lines are no bound of what the trained one could reach.  And a
-# trained error below a construction at more loops does not refute the theorem, which says what
-# exists and not what is best.
+# **What this does not show.**  Sizes differ: the trained block has another width
+# than the constructed one, so the dashed lines are no bound of what the trained one
+# could reach.  And a trained error below a construction at more loops does not
+# refute the theorem, which says what exists and not what is best.

@@ -4,12 +4,13 @@ Your own function
 
 What does the theory say about a function that *you* wrote?
 
-A target is any function from arrays :math:`(B, N, d)` to arrays :math:`(B, N, d)`, tokens as rows.
-Nothing is known about it at first.  This page takes one through the whole chain: hypotheses,
-moduli, bound, construction, certificate.
+A target is any function from arrays :math:`(B, N, d)` to arrays :math:`(B, N, d)`,
+tokens as rows.  Nothing is known about it at first.  This page takes one through
+the whole chain: hypotheses, moduli, bound, construction, certificate.
 """
 
 from functools import cache
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,25 +42,38 @@ f = OwnFunction("soft median", soft_median)
 
 hypotheses = check_hypotheses(f, **SHAPE, p=1, budget=0.3)
 for finding in hypotheses[:2]:
-    print(f"{finding.verdict}: {finding.claim} ({finding.reason})")
+    print(fill(f"{finding.verdict}: {finding.claim} ({finding.reason})", 78))
 
 # %%
-# **Moduli.**  The code has only operations with enclosures, so upper bounds can be certified.  The
-# oscillation of an entry is a modulus, too: that of all pairs, with :math:`p = \infty`.
+# **Moduli.**  The code has only operations with enclosures, so upper bounds can be
+# certified.  The oscillation of an entry is a modulus, too: that of all pairs, with
+# :math:`p = \infty`.
 
 
 @cache
 def modulus(kind, delta):
-    found = modulus_upper_bound(f, delta, kind=kind, **SHAPE, p=1, tolerance=0.1, budget=2.0)
-    print(f"{kind} modulus at {delta:.3f}: in [{found.lower.value:.4f}, {found.value:.4f}]")
+    found = modulus_upper_bound(
+        f, delta, kind=kind, **SHAPE, p=1, tolerance=0.1, budget=2.0
+    )
+    print(
+        f"{kind} modulus at {delta:.3f}: "
+        f"in [{found.lower.value:.4f}, {found.value:.4f}]"
+    )
     return found.value, "upper"
 
 
 everything = np.sqrt(SHAPE["tokens"] * SHAPE["dim"])
-whole = modulus_upper_bound(f, everything, kind="sequence", **SHAPE, p=np.inf, tolerance=0.1)
-best, stderr, _ = best_constant_error(f, **SHAPE, p=1, points=2**10, rng=np.random.default_rng(0))
+whole = modulus_upper_bound(
+    f, everything, kind="sequence", **SHAPE, p=np.inf, tolerance=0.1
+)
+best, stderr, _ = best_constant_error(
+    f, **SHAPE, p=1, points=2**10, rng=np.random.default_rng(0)
+)
 facts = TargetFacts(1, modulus, whole.value, best, stderr, hypotheses)
-print(f"oscillation of an entry <= {whole.value:.4f}; best constant {best:.4f} +- {stderr:.4f}")
+print(
+    f"oscillation of an entry <= {whole.value:.4f}; "
+    f"best constant {best:.4f} +- {stderr:.1g}"
+)
 
 # %%
 # **Bound, construction and certificate**, on finer and finer grids.
@@ -81,9 +95,17 @@ style = MEMORISER_STYLE["timestep"]
 loops = [found.sizes["loops"] for found in certificates]
 fig, ax = plt.subplots(figsize=(5.6, 3.2), layout="constrained")
 bounds = [found.bound.total for found in certificates]
-ax.loglog(loops, bounds, color=style.colour, linestyle="dashed", label="explicit inequality")
+ax.loglog(
+    loops,
+    bounds,
+    color=style.colour,
+    linestyle="dashed",
+    label="explicit inequality",
+)
 errors = [found.error_upper for found in certificates]
-ax.loglog(loops, errors, color=style.colour, marker=style.marker, label="certified error")
+ax.loglog(
+    loops, errors, color=style.colour, marker=style.marker, label="certified error"
+)
 ax.axhline(best, color=GREY, label="best constant")
 ax.set(xlabel="loops $r$", ylabel="$L^1$ error", title="soft median, timestep encoding")
 ax.set_xticks(loops, loops)
@@ -93,9 +115,9 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %%
-# **As a formula**, without any Python: ``x`` is the token's own value, ``mean``, ``max``, ``min``
-# and ``sum`` run over all tokens.  And two functions that are refused: the error names what is
-# wrong.
+# **As a formula**, without any Python: ``x`` is the token's own value, ``mean``,
+# ``max``, ``min`` and ``sum`` run over all tokens.  And two functions that are
+# refused: the error names what is wrong.
 
 formula = resolve_target("formula: x - (x - mean(x)) / (1 + 4*(x - mean(x))^2)")
 x = np.random.default_rng(0).random((5, 2, 1))
@@ -103,16 +125,18 @@ print("largest difference to the Python function:", np.abs(formula(x) - f(x)).ma
 
 numbered = resolve_target("formula: n*x")  # depends on the token's place
 for sentence in failures(check_hypotheses(numbered, **SHAPE, p=1, budget=0.3)):
-    print(sentence)
+    print(fill(sentence, 78))
 try:
     resolve_target("formula: sin(x) + relu(x)")
 except ValueError as error:
-    print(error)
+    print(fill(str(error), 78))
 
 # %%
-# **What to see.**  The certified error lies below the bound on every grid, and both fall.  Where
-# the bound is above the grey line its verdict is *vacuous*; where it is below, *holds*.
+# **What to see.**  The certified error lies below the bound on every grid, and both
+# fall.  Where the bound is above the grey line its verdict is *vacuous*; where it
+# is below, *holds*.
 #
-# **What this does not show.**  "Holds" for the hypotheses means that no witness was found.  A
-# function with an operation that has no enclosure, or of many tokens, has sampled lower bounds
-# only: its verdict is then *not testable*, whatever the numbers look like.
+# **What this does not show.**  "Holds" for the hypotheses means that no witness was
+# found.  A function with an operation that has no enclosure, or of many tokens, has
+# sampled lower bounds only: its verdict is then *not testable*, whatever the
+# numbers look like.

@@ -4,10 +4,10 @@ The rate is a slope
 
 Do the constructed networks fall as fast as the theorem says, or faster?
 
-A rate :math:`r^{-\beta}` is a straight line of slope :math:`-\beta` on two logarithmic axes.  For
-a Lipschitz target, :math:`p = 1` and :math:`N = 2`, :math:`d = 1` there are three predictions: the
-printed exponent :math:`1/((N+1)d+1)`, that of the paper's own stages :math:`1/((N+1)d)`, and
-:math:`1/(Nd)` for the rank code.
+A rate :math:`r^{-\beta}` is a straight line of slope :math:`-\beta` on two
+logarithmic axes.  For a Lipschitz target, :math:`p = 1` and :math:`N = 2`, :math:`d
+= 1` there are three predictions: the printed exponent :math:`1/((N+1)d+1)`, that of
+the paper's own stages :math:`1/((N+1)d)`, and :math:`1/(Nd)` for the rank code.
 """
 
 import matplotlib.pyplot as plt
@@ -24,13 +24,15 @@ SHAPE = {"tokens": 2, "dim": 1}
 rows = where(read_rows("../figures/error-against-loops__dial.csv"), curve="constructed")
 curves = {
     name: sorted(
-        (row for row in rows if str(row["label"]).startswith(name)), key=lambda row: row["loops"]
+        (row for row in rows if str(row["label"]).startswith(name)),
+        key=lambda row: row["loops"],
     )
     for name in MEMORISER_STYLE
 }
 
 # %%
-# A slope means something only on the tail, where the points lie on a line: here from 100 loops on.
+# A slope means something only on the tail, where the points lie on a line: here
+# from 100 loops on.
 
 print(f"printed theorem: {-theorem_exponent(**SHAPE):.3f}")
 fits = {}
@@ -38,7 +40,11 @@ for name, coding in {"increments": "sum", "timestep": "rank"}.items():
     own = curves[name]
     loops = column(own, "loops").astype(int)
     fits[name] = fit = fit_slope(
-        loops, column(own, "value"), tokens=2, tail_from=100, rng=np.random.default_rng(0)
+        loops,
+        column(own, "value"),
+        tokens=2,
+        tail_from=100,
+        rng=np.random.default_rng(0),
     )
     local = ", ".join(f"{slope:.3f}" for slope in fit.local_slopes)
     predicted = -construction_exponent(**SHAPE, coding=coding)
@@ -46,8 +52,8 @@ for name, coding in {"increments": "sum", "timestep": "rank"}.items():
     print(f"    between neighbours: {local}")
 
 # %%
-# Measured errors with their fitted lines; grey is the slope of the printed theorem, level
-# arbitrary.
+# Measured errors with their fitted lines; grey is the slope of the printed theorem,
+# level arbitrary.
 
 fig, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
 for name, fit in fits.items():
@@ -76,10 +82,10 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %%
-# **What to see.**  Both fall faster than the printed theorem: the increments like the paper's own
-# stage counts, timestep encoding like the rank code.  The printed exponent is loose for its own
-# construction.
+# **What to see.**  Both fall faster than the printed theorem: the increments like
+# the paper's own stage counts, timestep encoding like the rank code.  The printed
+# exponent is loose for its own construction.
 #
-# **What this does not show.**  A slope over two decades is evidence, not an asymptotic statement:
-# the word in brackets says whether the local slopes still drift.  Nothing here is fitted to
-# trained networks, for which no rate is claimed.
+# **What this does not show.**  A slope over two decades is evidence, not an
+# asymptotic statement: the word in brackets says whether the local slopes still
+# drift.  Nothing here is fitted to trained networks, for which no rate is claimed.

@@ -2,10 +2,11 @@ r"""
 How N and d enter the rate
 ==========================
 
-How many loops does the coarsest useful grid take when there are more tokens or more coordinates?
+How many loops does the coarsest useful grid take when there are more tokens or more
+coordinates?
 
-The printed count for cells of width :math:`\delta = 1/m` is :math:`r = N + 2 m^{(N+1)d+1}`: the
-number of tokens and the dimension are *exponents*.
+The printed count for cells of width :math:`\delta = 1/m` is :math:`r = N + 2
+m^{(N+1)d+1}`: the number of tokens and the dimension are *exponents*.
 """
 
 import matplotlib.pyplot as plt
@@ -19,29 +20,33 @@ GRID = 4  # cells of width 1/4
 REPORTED = PRESETS["paper"]  # the paper's experiments, at their published sizes
 
 # %%
-# Exact integers, of any size.  Timestep encoding on the rank code has the smallest count of this
-# project's constructions.
+# The counts are exact integers, of any size.  Timestep encoding on the rank code
+# has the smallest count of this project's constructions.
 
 for tokens, dim in ((1, 1), (2, 1), (3, 1), (2, 2), (8, 4)):
     shape = {"tokens": tokens, "dim": dim}
     rank = construction_loops(GRID, **shape, memoriser="timestep", coding="rank")
     printed = printed_loops(GRID, **shape)
-    print(f"N = {tokens}, d = {dim}: printed {printed:,} loops, timestep encoding {rank:,}")
+    print(
+        f"N = {tokens}, d = {dim}: printed {printed:.3g} loops, "
+        f"timestep encoding {rank:.3g}"
+    )
 
 # %%
-# The sizes of the experiments, with one coordinate a token, which is the kindest reading.
+# The sizes of the experiments, with one coordinate a token, which is the kindest
+# reading.
 
 for preset in REPORTED.values():
     tokens, longest = preset.task.length, max(preset.loops)
     digits = len(str(printed_loops(GRID, tokens=tokens, dim=1)))
     print(
-        f"{preset.task.key:14s} {tokens:4d} tokens, at most {longest:3d} loops; the printed count "
-        f"has {digits} digits"
+        f"{preset.task.key:14s} {tokens:4d} tokens, at most {longest:3d} loops; "
+        f"printed count: {digits} digits"
     )
 
 # %%
-# Solid: the printed count.  Dashed: timestep encoding.  A grid needs as many cells as tokens,
-# which ends the line of :math:`d = 1`.
+# Solid: the printed count.  Dashed: timestep encoding.  A grid needs as many cells
+# as tokens, which ends the line of :math:`d = 1`.
 
 longest = max(max(preset.loops) for preset in REPORTED.values())
 fig, ax = plt.subplots(figsize=(5.8, 3.5), layout="constrained")
@@ -56,17 +61,25 @@ for dim, colour in {1: "#0072B2", 2: "#E69F00", 4: "#D55E00"}.items():
     ax.semilogy(tokens, printed, color=colour, label=f"$d = {dim}$")
     ax.semilogy(tokens, rank, color=colour, linestyle="dashed")
 ax.axhline(longest, color=GREY)
-ax.text(12, longest, f"the longest experiment: r = {longest}", ha="right", va="bottom", color=GREY)
+ax.text(
+    12,
+    longest,
+    f"the longest experiment: r = {longest}",
+    ha="right",
+    va="bottom",
+    color=GREY,
+)
 ax.set(xlabel="tokens $N$", ylabel=r"loops $r$ for $\delta = 1/4$", xticks=range(1, 13))
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %%
-# **What to see.**  Straight lines on a logarithmic axis: each further token multiplies the loops
-# by :math:`m^d`, for the printed count as for the smallest one.  The experiments have 20 tokens or
-# more and at most 100 loops: all but Countdown have fewer loops than tokens, so that the theorem's
-# hypothesis :math:`r > N` fails before anything is counted.
+# **What to see.**  Straight lines on a logarithmic axis: each further token
+# multiplies the loops by :math:`m^d`, for the printed count as for the smallest
+# one.  The experiments have 20 tokens or more and at most 100 loops: all but
+# Countdown have fewer loops than tokens, so that the theorem's hypothesis :math:`r
+# > N` fails before anything is counted.
 #
-# **What this does not show.**  These are loops that *suffice* for one construction and every
-# continuous function.  A function with structure, such as a sum over tokens, may need far fewer,
-# and no lower bound is proved anywhere here.
+# **What this does not show.**  These are loops that *suffice* for one construction
+# and every continuous function.  A function with structure, such as a sum over
+# tokens, may need far fewer, and no lower bound is proved anywhere here.

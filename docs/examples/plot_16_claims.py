@@ -4,10 +4,13 @@ A claim and its negative control
 
 A check says "holds".  Would it have noticed if the claim were false?
 
-The ledger keeps claims as data: the exact statement, its source, a check on finitely many cases,
-and for each check at least one *negative control*, the same check with something broken.  A
-control that passes means that the check is worthless.
+The ledger keeps claims as data: the exact statement, its source, a check on
+finitely many cases, and for each check at least one *negative control*, the same
+check with something broken.  A control that passes means that the check is
+worthless.
 """
+
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 
@@ -26,14 +29,17 @@ CHOSEN = (
 # One claim in full.
 
 claim = CLAIMS["lemma-4-1-error"]
-print(claim.statement)
-print("source: ", claim.source)
-print("reading:", claim.reading)
-print("scope:  ", claim.scope)
 finding = claim.run()
-print(f"-> {finding.verdict}: {finding.reason}")
+for words in (
+    claim.statement,
+    f"source: {claim.source}",
+    f"reading: {claim.reading}",
+    f"scope: {claim.scope}",
+    f"{finding.verdict}: {finding.reason}",
+):
+    print(fill(words, 76))
 for control, rejected in claim.run_controls():
-    print(f"control, {control.name} -> {rejected.verdict}: {rejected.reason}")
+    print(fill(f"control, {control.name}: {rejected.verdict}, {rejected.reason}", 78))
 
 # %%
 # Four claims about the proof as weights, with their controls below them.
@@ -46,7 +52,13 @@ fig, ax = plt.subplots(figsize=(6.6, 0.27 * len(lines) + 0.4), layout="constrain
 for place, (words, verdict, is_claim) in enumerate(lines):
     good = verdict == "holds" if is_claim else verdict in REJECTED
     colour = "#0072B2" if verdict == "holds" else "#D55E00"
-    ax.plot(0, place, marker="o" if verdict == "holds" else "X", color=colour, markersize=7)
+    ax.plot(
+        0,
+        place,
+        marker="o" if verdict == "holds" else "X",
+        color=colour,
+        markersize=7,
+    )
     ax.text(0.03, place, str(verdict), va="center", color=colour)
     ax.text(
         0.2 if is_claim else 0.24,
@@ -62,10 +74,10 @@ ax.set_axis_off()
 plt.show()
 
 # %%
-# **What to see.**  Every claim, in bold, holds on its cases; every broken variant below it is
-# rejected by the very same check.  Breaking is small on purpose: one bit, one bias, one loop, one
-# entry of :math:`\eta(t)`.
+# **What to see.**  Every claim, in bold, holds on its cases; every broken variant
+# below it is rejected by the very same check.  Breaking is small on purpose: one
+# bit, one bias, one loop, one entry of :math:`\eta(t)`.
 #
-# **What this does not show.**  "Holds" speaks of the cases in the scope and of no others: a check
-# on finitely many cases proves nothing for all.  ``looprate claims --controls`` runs every
-# control.
+# **What this does not show.**  "Holds" speaks of the cases in the scope and of no
+# others: a check on finitely many cases proves nothing for all.  ``looprate claims
+# --controls`` runs every control.
