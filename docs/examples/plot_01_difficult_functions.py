@@ -37,10 +37,8 @@ FUNCTIONS = {
     "a jump": "formula: sign(x - 0.5)",
 }
 SETTING = {"kind": "sequence", "tokens": 2, "dim": 1, "p": 2}
-RADIUS, SECONDS = (
-    0.1,
-    0.5,
-)  # a function; the search stops earlier where the gap is closed
+RADIUS = 0.1
+SECONDS = 0.5  # a function; the search stops earlier where the gap is closed
 
 # %%
 # First the pair, then the proof.  A jump has no operation with enclosures, so
@@ -71,7 +69,7 @@ for place, (lower, value, end) in enumerate(found.values()):
     right = lower if value is None else value
     ax.plot([lower, right], [place, place], color=style.colour, linewidth=2)
     ax.plot(lower, place, marker="o", markerfacecolor="white", color=style.colour)
-    words = end if value is None else f"{end}, factor {value / lower:.3g}"
+    words = end if value is None else f"{end}, factor {value / lower:.3f}"
     if value is not None:
         ax.plot(value, place, marker="|", markersize=12, color=style.colour)
     left = lower > 1  # no room to the right of it

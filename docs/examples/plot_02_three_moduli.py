@@ -16,6 +16,8 @@ others, watch it).  One target sets them apart: the ``dial`` with share :math:`s
 
 import matplotlib.pyplot as plt
 
+from figures.drawing import make_figure
+from figures.rows import read_rows, where
 from figures.style import KIND_STYLE, paper
 from theory.continuity import modulus_lower_bound
 from theory.notation import KINDS
@@ -65,6 +67,15 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %%
+# Against the radius, at equal shares and :math:`p = 1`, from stored rows.
+
+rows = read_rows("../figures/moduli__dial.csv")
+for radius in (0.02, 0.1):
+    at = {row["kind"]: row["exact"] for row in where(rows, delta=radius)}
+    print(f"radius {radius:g}:", ", ".join(f"{kind} {at[kind]:.3f}" for kind in KINDS))
+figure = make_figure("moduli", rows)
+
+# %%
 # **What to see.**  Turning the dial moves the token modulus up and the contextual
 # modulus down, each from 0 to the same height, while the sequence modulus does not
 # move at all.  Two functions can be equally rough as a whole and differ in *where*
@@ -74,4 +85,5 @@ plt.show()
 #
 # **What this does not show.**  The sequence modulus stays the same for this family
 # only, with :math:`N \ge 2` and :math:`p \le 2`.  In general the three bound one
-# another one way only: token and contextual are at most sequence.
+# another one way only: token and contextual are at most sequence, as in the second
+# figure.

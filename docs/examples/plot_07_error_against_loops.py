@@ -8,9 +8,9 @@ apart are they?
 **The statement** (Theorem 3.6 of Xu & Sato, arXiv 2410.01405v7), with its
 quantifiers: *for every* continuous permutation-equivariant :math:`f: [0,1]^{d
 \times N} \to \mathbb{R}^{d \times N}`, *every* exponent :math:`p \ge 1` and *every*
-:math:`r > N` *there are* one Transformer block (2 heads of size 1, :math:`49d + 25`
-hidden units) and affine token-wise maps :math:`L_1, L_2` such that the network that
-applies the block :math:`r` times has
+:math:`r > N` *there are* one Transformer block (2 heads of size 1 and :math:`49d +
+25` hidden units, as reported) and affine token-wise maps :math:`L_1, L_2` such that
+the network that applies the block :math:`r` times has
 
 .. math::
 

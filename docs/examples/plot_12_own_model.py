@@ -56,7 +56,7 @@ for step in range(STEPS + 1):
             model, target, **SHAPE, p=1, points=256, replicates=4
         )
         print(
-            f"step {step:3d}: L1 error {found.value:.4f} +- {found.stderr:.1g} (sampled)"
+            f"step {step:3d}: L1 error {found.value:.4f} +- {found.stderr:.1g} sampled"
         )
     x = torch.rand(64, 2, 1)
     optimiser.zero_grad()
