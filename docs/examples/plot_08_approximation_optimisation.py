@@ -63,6 +63,12 @@ for row in (made[2], made[len(made) // 2], made[-1]):
         f"constructed {row['label']}, r = {row['loops']:,.0f}: "
         f"certified {row['value']:.4f}"
     )
+first = where(curves, family="tmlt", loops=LOOPS, step=min(column(curves, "step")))
+best = where(errors, curve="trivial")[0]["value"]
+print(
+    f"best constant {best:.3f}; trained, first mark:",
+    *(f"{r['value']:.3f}" for r in first),
+)
 ax.set_yscale("log")
 ax.set(xlabel="training step", ylabel="$L^1$ error")
 ax.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.2))

@@ -65,6 +65,10 @@ plt.show()
 weights = read_rows(f"{STORED}/task-attention__edit-distance-tmlt.csv")
 tokens, trained = len(distinct(weights, "query")), max(distinct(rows, "trained"))
 print(f"this row has {tokens} tokens; at most {trained:g} loops in training")
+maps = [[row["weight"] for row in where(weights, loop=r)] for r in (1.0, 2.0, 4.0, 8.0)]
+for r, later in zip((2, 4, 8), maps[1:], strict=True):
+    change = max(abs(a - b) for a, b in zip(maps[0], later, strict=True))
+    print(f"largest change of a weight from loop 1 to loop {r}: {change:.2f}")
 attention = make_figure("task-attention", weights)
 
 # %%

@@ -2,7 +2,7 @@ r"""
 How N and d enter the rate
 ==========================
 
-How many loops does the coarsest useful grid take when there are more tokens or more
+How many more loops does one and the same grid take with more tokens or more
 coordinates?
 
 The printed count for cells of width :math:`\delta = 1/m` is :math:`r = N + 2
@@ -75,8 +75,8 @@ plt.show()
 
 # %%
 # **What to see.**  Straight lines on a logarithmic axis: each further token
-# multiplies the loops by :math:`m^d`, for the printed count as for the smallest
-# one.  The experiments have 20 tokens or more and at most 100 loops: all but
+# multiplies the printed count by about :math:`m^d`, and the dashed lines are no
+# flatter.  The experiments have 20 tokens or more and at most 100 loops: all but
 # Countdown have fewer loops than tokens, so that the theorem's hypothesis :math:`r
 # > N` fails before anything is counted.
 #
