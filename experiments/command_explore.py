@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
 
+from experiments.child import child_environment
 from experiments.options import Commands, add_command, add_json
 
 __all__ = ["add_explore", "run_explore"]
@@ -70,9 +70,7 @@ def run_explore(options: Namespace) -> int:
     command += ["--static", str(options.static)] if options.static is not None else []
     command += ["--dark"] if options.dark else []
     command += ["--no-browser"] if options.no_browser else []
-    root = str(Path(__file__).resolve().parent.parent)  # a checkout need not be installed
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    environment = child_environment(OMP_NUM_THREADS="1")
     if not options.json:
         return _waited(subprocess.Popen(command, env=environment))
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)

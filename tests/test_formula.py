@@ -102,7 +102,7 @@ def test_refusals(text, words):
 
 @pytest.mark.parametrize("text", ["1/(x - x)", "sqrt(x - 2)", "1/0", "exp(999*(1+x))"])
 def test_what_is_not_finite_is_refused_where_it_is(text):
-    with pytest.raises(ValueError, match="must be finite on the whole cube, it is not at"):
+    with pytest.raises(ValueError, match=r"finite numbers; the first is at input .* denominators"):
         resolve_target(FORMULA + text)(X)
 
 

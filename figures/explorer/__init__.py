@@ -1,8 +1,10 @@
 """The explorer: theory, construction and training of one target, in a page of the browser.
 
-``setting``  what is shown, as text in the page's address
+``setting``  what is shown, as text in the page's address; ``smoothness`` one number of it
 ``views``    the numbers of every panel, from the same functions that the command line calls
-``page``     the panels and their controls
+``states``   the constructed network's run, loop by loop
+``panels``   the pictures; ``words`` the text; ``look`` layout, colours, keyboard
+``controls`` what a reader can move; ``page`` what happens then
 ``live``     a fit that runs beside the page and can be stopped
 ``export``   figure, rows and Python code of what is shown
 ``server``   the local server; ``static`` the page that needs none

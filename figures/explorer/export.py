@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import matplotlib
-
 from experiments.construction_rows import stage_rows
-from figures.drawing import FORMATS, KINDS, make_figure
+from figures.drawing import KINDS, redraw
 from figures.explorer import views
 from figures.explorer.setting import Setting
-from figures.rows import Row
-from figures.style import STYLES
+from figures.rows import FLAGS, Row, write_rows
 from theory.bounds import TERM_NAMES
 from theory.construction.compile import compile_construction
 
-__all__ = ["EXPORTS", "MEDIA", "exported", "figure_rows"]
+__all__ = ["EXPORTS", "MEDIA", "exported", "figure_rows", "file_name"]
 
 EXPORTS = ("error-against-loops", "moduli", "bound-terms", "stages")
 MEDIA = {
@@ -62,7 +58,8 @@ def exported(
     format_ : {"png", "svg", "pdf", "csv", "py"}
     folders, fitted
         As in :func:`figure_rows`.
-    style : {"paper", "slides"}
+    style : str
+        One of :data:`figures.style.STYLES`.
 
     Raises
     ------
@@ -76,15 +73,18 @@ def exported(
         arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
         return CODE.format(arguments=arguments, kind=kind).encode()
     rows = figure_rows(setting, kind, folders=folders, fitted=fitted)
-    if format_ == "csv":
-        return _csv(rows, kind)
-    stream = io.BytesIO()
-    figure = make_figure(kind, rows, style=style)
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLES[style][0]())
-        figure.savefig(stream, format=format_, metadata=FORMATS[format_])
-    return stream.getvalue()
+    with TemporaryDirectory() as place:
+        folder = Path(place) / "figures"
+        folder.mkdir()
+        write_rows(folder / file_name(kind, "csv"), rows)
+        if format_ != "csv":
+            redraw(place, style=style, formats=[format_])
+        return (folder / file_name(kind, format_)).read_bytes()
+
+
+def file_name(kind: str, format_: str) -> str:
+    """Return the name of a file taken along: ``looprate figures`` draws the CSV by it again."""
+    return f"{kind}__explorer.{format_}"
 
 
 def figure_rows(
@@ -122,7 +122,12 @@ def figure_rows(
         "stages": lambda: stage_rows(compile_construction(f, setting.spec)),
     }[kind]()
     columns = dict.fromkeys(KINDS[kind].columns)
-    return [{**columns, **row, **common} for row in rows]
+    return [{**columns, **_plain(row), **common} for row in rows]
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    """Return a row whose flags are true or false, as files of rows need them."""
+    return {k: bool(v) if k in FLAGS and v is not None else v for k, v in row.items()}
 
 
 def _error_rows(
@@ -170,14 +175,3 @@ def _term_rows(setting: Setting) -> list[dict[str, Any]]:
             for term in TERM_NAMES
         ]
     return rows
-
-
-def _csv(rows: Sequence[Row], kind: str) -> bytes:
-    """Return rows as CSV with the columns of their kind, and "lower" where there is one."""
-    stream = io.StringIO()
-    names = [*KINDS[kind].columns]
-    names += sorted({name for row in rows for name in row} - set(names))
-    writer = csv.DictWriter(stream, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
-    return stream.getvalue().encode()

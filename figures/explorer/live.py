@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from bokeh.document import Document
+from bokeh.models import Button, Div
 
 from approx.fit import fit
 from approx.looped import FAMILIES, Family
@@ -16,13 +19,14 @@ from experiments.config import PRESETS, model_for
 from figures.explorer import views
 from figures.explorer.setting import Setting
 
-__all__ = ["LOOPS", "LiveFit", "Stopped"]
+__all__ = ["LOOPS", "TRAIN", "LiveFit", "Progress", "Stopped", "Trainer"]
 
 LOOPS = (1, 2, 4, 8)
 SEEDS = (0, 1, 2)
 RATE = 2.5e-2
 RECIPE = Recipe(steps=400, batch=64, evaluations=1, validation_points=64)
 POINTS, REPLICATES, BATCH = 512, 2, 64
+TRAIN, STOP = "Train LT and TMLT here", "Stop"
 STUDY = PRESETS["quick"]  # whose networks are trained here, for fewer steps
 
 
@@ -114,3 +118,65 @@ class LiveFit:
             {"family": family, "loops": loops, "seed": seed, "value": float(value)}
             for seed, value in zip(SEEDS, values, strict=True)
         ]
+
+
+class Trainer:
+    """The button that begins a fit and ends it, and the words below it.
+
+    Parameters
+    ----------
+    document : Document
+        Whose page it is.
+    button : Button
+    words : Div
+    drawn : callable
+        ``(setting, rows) -> None``, called with what has been trained.
+    """
+
+    def __init__(
+        self,
+        document: Document,
+        button: Button,
+        words: Div,
+        drawn: Callable[[Setting, list[dict[str, Any]]], None],
+    ) -> None:
+        self.document, self.button, self.words, self.drawn = document, button, words, drawn
+        self.live: LiveFit | None = None
+
+    def start(self, setting: Setting) -> None:
+        """Begin a fit of a setting's target."""
+
+        def later(told: Any) -> None:
+            self.document.add_next_tick_callback(lambda: self._told(setting, told))
+
+        self.button.update(label=STOP, button_type="danger")
+        self.live = LiveFit(setting, later)
+        self.live.start()
+
+    def stop(self) -> bool:
+        """End the fit that runs; return whether there was one."""
+        if self.live is None:
+            return False
+        self.live.stop()
+        self.words.text = "stopping ..."
+        return True
+
+    def _told(self, setting: Setting, told: Any) -> None:
+        """Take what a fit says."""
+        if isinstance(told, Progress):
+            self.words.text = f"training {told.words}: {told.part:.0%}"
+        elif isinstance(told, list):
+            self.drawn(setting, told)
+        else:
+            self.live = None
+            self.button.update(label=TRAIN, button_type="primary")
+            self.words.text = _last_words(told)
+
+
+def _last_words(told: Exception | None) -> str:
+    """Say how a fit ended, as HTML."""
+    if told is None:
+        return "Trained: approximation plus optimisation error, no evidence on a bound."
+    if isinstance(told, Stopped):
+        return "stopped; what was trained stays"
+    return f'<p role="alert">The fit ended: {html.escape(str(told))}</p>'

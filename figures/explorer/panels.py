@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 from bokeh.models import (
@@ -15,29 +16,20 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from figures.explorer.views import VERSION, Loops
+from figures.explorer.look import BOUND_COLOUR, HATCHES, OTHER_COLOUR, coloured, ink
+from figures.explorer.states import Loops
+from figures.explorer.views import VERSION
 from figures.rows import Row
 from figures.style import FAMILY_STYLE, KIND_STYLE, TERM_STYLE
 from theory.bounds import TERM_NAMES, BoundRow
 from theory.notation import KINDS
 from theory.verdict import Verdict
 
-__all__ = ["ErrorPanel", "ModuliPanel", "StatePanel", "TermPanel", "ink"]
+__all__ = ["ErrorPanel", "ModuliPanel", "StatePanel", "TermPanel", "short"]
 
 HEIGHT = 330  # pixels
 TOOLS = "pan,wheel_zoom,box_zoom,reset"
 SIDES = {"closed form, exact": "exact", "proven upper bound": "upper", "found pair": "lower"}
-BOUND_COLOUR, OTHER_COLOUR = "#D55E00", "#56B4E9"
-
-
-def ink(dark: bool) -> str:
-    """Return the colour of what is black on white."""
-    return "#F0F0F0" if dark else "#000000"
-
-
-def _coloured(colour: str, dark: bool) -> str:
-    """Return a colour of the paper's figures as seen on the page."""
-    return ink(dark) if colour.lower() in ("#000000", "0.25") else colour
 
 
 def _plot(title: str, x: str, y: str, **options: Any) -> Any:
@@ -49,8 +41,7 @@ def _plot(title: str, x: str, y: str, **options: Any) -> Any:
         tools=TOOLS,
         x_axis_label=x,
         y_axis_label=y,
-        output_backend="svg",
-        **options,
+        **{"output_backend": "svg", **options},
     )
     plot.toolbar.autohide = True
     plot.toolbar.logo = None
@@ -72,7 +63,7 @@ class ModuliPanel:
         self.sources: dict[tuple[str, str], ColumnDataSource] = {}
         for kind in KINDS:
             look = KIND_STYLE[kind]
-            colour = _coloured(look.colour, dark)
+            colour = coloured(look.colour, dark)
             for side in SIDES.values():
                 source = ColumnDataSource({"delta": [], "value": [], "kind": [], "side": []})
                 self.sources[kind, side] = source
@@ -131,13 +122,16 @@ class ErrorPanel:
 
     def __init__(self, dark: bool) -> None:
         self.plot = _plot(
-            "Error against loops",
+            "Error against loops (hatched: vacuous)",
             "loops r",
             "error on the cube, L^p",
             x_axis_type="log",
             y_axis_type="log",
         )
-        self.vacuous = BoxAnnotation(fill_alpha=0.12, fill_color="#888888", line_color=None)
+        self.vacuous = BoxAnnotation(
+            fill_alpha=0.12, fill_color="#888888", line_color=None,
+            hatch_pattern="right_diagonal_line", hatch_color="#888888", hatch_alpha=0.35,
+        )  # fmt: skip
         self.plot.add_layout(self.vacuous)
         line: dict[str, list[Any]] = {"loops": [], "value": [], "label": [], "status": []}
         self.bounds = {name: ColumnDataSource(dict(line)) for name in ("theorem", "explicit")}
@@ -162,7 +156,7 @@ class ErrorPanel:
             self.plot.scatter(
                 "loops", "value", source=source, size=8, fill_alpha=0.3,
                 marker={"o": "circle", "s": "square"}[look.marker],
-                color=_coloured(look.colour, dark), legend_label=f"trained {look.name}",
+                color=coloured(look.colour, dark), legend_label=f"trained {look.name}",
             )  # fmt: skip
         self.plot.scatter(
             "loops", "value", source=self.built, marker="diamond", size=15, color="#009E73",
@@ -227,13 +221,14 @@ class TermPanel:
     def __init__(self, dark: bool) -> None:
         names = list(TERM_NAMES)[::-1]
         self.plot = _plot("Terms of the bound", "error, L^p", "", y_range=names)
-        colours = [_coloured(TERM_STYLE[name].colour, dark) for name in names]
+        colours = [coloured(TERM_STYLE[name].colour, dark) for name in names]
+        hatches = [HATCHES[TERM_STYLE[name].hatch] for name in names]
         self.source = ColumnDataSource(
-            {"term": names, "value": [0.0] * len(names), "colour": colours}
+            {"term": names, "value": [0.0] * len(names), "colour": colours, "hatch": hatches}
         )
         self.plot.hbar(
             y="term", right="value", height=0.7, source=self.source, color="colour",
-            line_color=ink(dark),
+            line_color=ink(dark), hatch_pattern="hatch", hatch_color="#000000", hatch_alpha=0.6,
         )  # fmt: skip
         self.plot.x_range.start = 0
         self.trivial = Span(
@@ -255,9 +250,15 @@ class StatePanel:
     """The residual stream of the constructed network, row by row and loop by loop."""
 
     def __init__(self, dark: bool) -> None:
-        self.plot = _plot("The constructed network, loop by loop", "loop t", "", y_range=[""])
+        self.plot = _plot(
+            "The constructed network, loop by loop",
+            "loop t",
+            "",
+            y_range=[""],
+            output_backend="canvas",  # thousands of cells
+        )
         self.source = ColumnDataSource({"loop": [], "row": [], "share": [], "value": []})
-        colours = LinearColorMapper("Viridis256", low=0.0, high=1.0)
+        colours = LinearColorMapper("Cividis256", low=0.0, high=1.0)
         self.plot.rect(
             "loop", "row", 1, 0.9, source=self.source,
             fill_color={"field": "share", "transform": colours}, line_color=None,
@@ -266,25 +267,25 @@ class StatePanel:
         self.plot.add_layout(self.at)
         _told(self.plot, ("@row", "@value"), ("after loop", "@loop"))
 
-    def show(self, run: Loops | None, step: int) -> None:
+    def show(self, run: Loops | None) -> None:
         """Draw another run, or nothing."""
         data: dict[str, list[Any]] = {"loop": [], "row": [], "share": [], "value": []}
         names: list[str] = []
         values = run.values if run else []
         for name in run.names if run else []:
-            largest = max(abs(token[name]) for tokens in values for token in tokens) or 1
+            held = [token[name] for tokens in values for token in tokens]
+            low, span = min(held), (max(held) - min(held)) or 1
             for n in range(len(values[0])):
                 names.append(f"{name}, token {n + 1}")
                 for t, tokens in enumerate(values):
                     value = tokens[n][name]
                     data["loop"].append(t)
                     data["row"].append(names[-1])
-                    data["share"].append(float(abs(value) / largest))
+                    data["share"].append(float(Fraction(value - low) / span))
                     data["value"].append(short(value))
         self.plot.y_range.factors = names[::-1] or [""]
         self.plot.height = max(HEIGHT, 90 + 17 * len(names))
         self.source.data = data
-        self.at.location = step
 
 
 def short(value: Any) -> str:

@@ -12,6 +12,7 @@ from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
 from bokeh.server.server import Server
 
+from figures.explorer import views
 from figures.explorer.page import Page
 from figures.explorer.setting import Setting, check_typed, setting_of
 
@@ -49,8 +50,9 @@ def explore_server(
         try:
             asked = setting_of(given, setting)
             check_typed(asked.target, setting.target)
+            views.bound_rows(asked)  # refuses what cannot be shown
             shown = asked
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             note = str(error)
         look: dict[str, Any] = {"dark": theme[-1] == b"dark", "note": note}
         Page(document, shown, folders, usual=setting, **look)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,19 +22,17 @@ from figures.explorer.setting import LARGEST_LOOPS, Setting
 from figures.rows import Row, read_rows
 from theory.bounds import BoundRow
 from theory.construction.certificate import TargetFacts
-from theory.construction.compile import Construction, compile_construction
-from theory.construction.reference import reference_states
 from theory.notation import KINDS
 from theory.targets import Target, resolve_target
 
 __all__ = [
     "VERSION",
-    "Loops",
     "Subject",
     "bound_at",
     "bound_rows",
+    "closed_rows",
     "constructed_row",
-    "loop_states",
+    "lower_at",
     "moduli_rows",
     "subject_of",
     "target_of",
@@ -48,8 +45,7 @@ CURVE = tuple(float(d) for d in np.geomspace(1e-3, 1.0, 49))  # of closed forms
 POINTS_A_DECADE = 8
 VERSION = "theorem-3.6"
 CERTIFICATE_SECONDS = 20.0
-MOST_LOOPS = 600  # beyond, states cannot be looked at one by one
-TOLERANCE = 0.02
+TOLERANCE, BOXES = 0.02, 100_000  # of a certified error's enclosure, which widens where they end
 Known = dict[str, Any]
 
 
@@ -89,14 +85,19 @@ def moduli_rows(setting: Setting) -> list[Known]:
 
     ``lower`` is attained by a pair that was found, None between the radii of the search.
     """
-    return [dict(row) for row in _moduli(subject_of(setting))]
+    return [dict(row) for row in _searched(subject_of(setting))] + closed_rows(setting)
+
+
+def closed_rows(setting: Setting) -> list[Known]:
+    """Return the rows of :func:`moduli_rows` that need no search; none without a closed form."""
+    return [dict(row) for row in _closed(subject_of(setting))]
 
 
 @lru_cache(maxsize=32)
-def _moduli(subject: Subject) -> tuple[Known, ...]:
-    """Search and look up the moduli, once a subject."""
+def _closed(subject: Subject) -> tuple[Known, ...]:
+    """Look up the moduli, once a subject."""
     f = target_of(subject.target)
-    found = _searched(subject)
+    found: tuple[Known, ...] = ()
     for kind in KINDS:
         for delta in CURVE:
             form = f.closed_form(delta, kind=kind, **subject.shape)
@@ -115,11 +116,20 @@ def _searched(subject: Subject) -> tuple[Known, ...]:
     return tuple(evaluate.moduli_rows(f, curves, **subject.shape))
 
 
+def lower_at(setting: Setting, kind: str) -> float:
+    """Return the largest found lower bound of a modulus at the setting's radius, 0 if none is."""
+    found = [row for row in _searched(subject_of(setting)) if row["kind"] == kind]
+    within = setting.delta * (1 + 1e-9)  # a pair that is near enough at a smaller radius, too
+    return max((row["lower"] for row in found if row["delta"] <= within), default=0.0)
+
+
 @lru_cache(maxsize=32)
 def _facts(subject: Subject) -> TargetFacts:
     """Return what bounds and certificates of one subject share."""
-    rows = list(_searched(subject))
-    return target_facts(target_of(subject.target), **subject.shape, rows=rows)
+    f = target_of(subject.target)
+    known = {row["kind"] for row in _closed(subject)}
+    rows = [] if known == set(KINDS) else list(_searched(subject))
+    return target_facts(f, **subject.shape, rows=rows)
 
 
 @lru_cache(maxsize=64)
@@ -191,7 +201,11 @@ def _constructed(subject: Subject, memoriser: str, grid: int) -> Known:
     setting = Setting(**vars(subject), memoriser=memoriser, grid=grid)  # type: ignore[arg-type]
     affordable(setting.spec, CERTIFICATE_SECONDS)
     _, found = certificate_of(
-        target_of(subject.target), setting.spec, _facts(subject), tolerance=TOLERANCE
+        target_of(subject.target),
+        setting.spec,
+        _facts(subject),
+        tolerance=TOLERANCE,
+        budget=BOXES,
     )
     return {
         "memoriser": memoriser,
@@ -202,87 +216,6 @@ def _constructed(subject: Subject, memoriser: str, grid: int) -> Known:
         "verdict": str(found.verdict),
         "reason": found.reason,
     }
-
-
-@dataclass(frozen=True)
-class Loops:
-    """A constructed network's run on one input.
-
-    Attributes
-    ----------
-    point : list of list of Fraction
-        The input, N tokens of d coordinates.
-    names : list of str
-        Rows of the residual stream, without the constant one.
-    values : list
-        Exact value of every row: values[t][n][name] after t loops.
-    outputs : list
-        What the decoder reads after t loops: outputs[t][n], d floats.
-    stages : list of str
-        What loop t does; the first entry is "input".
-    """
-
-    point: list[list[Fraction]]
-    names: list[str]
-    values: list[list[dict[str, Any]]]
-    outputs: list[list[list[float]]]
-    stages: list[str]
-
-
-def loop_states(setting: Setting) -> Loops:
-    """Return the state of the constructed network after every loop, exactly.
-
-    Raises
-    ------
-    ValueError
-        If it has too many loops to look at.
-    """
-    return _loops(setting.target, setting.spec)
-
-
-@lru_cache(maxsize=16)
-def _loops(target: str, spec: Any) -> Loops:
-    """Run the network on one input, once."""
-    if spec.loops > MOST_LOOPS:
-        raise ValueError(
-            f"`grid` must give at most {MOST_LOOPS} loops to be shown one by one, got "
-            f"{spec.loops:,}; take a smaller grid or another memoriser"
-        )
-    built = compile_construction(target_of(target), spec)
-    point = _input(spec)
-    values = list(reference_states(built.network, point))
-    names = [name for name in values[0][0] if name != "one"]
-    outputs = [[_decoded(built, token) for token in tokens] for tokens in values]
-    return Loops(point, names, values, outputs, [_stage(spec, t) for t in range(len(values))])
-
-
-def _input(spec: Any) -> list[list[Fraction]]:
-    """Return one input whose tokens lie in different cells, away from their borders."""
-    cells, rows = spec.grid**spec.dim, []
-    for n in range(spec.tokens):
-        cell = cells - 1 - n * cells // spec.tokens
-        digits = [(cell // spec.grid**k) % spec.grid for k in range(spec.dim)]
-        rows.append([Fraction(2 * digit + 1, 2 * spec.grid) for digit in digits])
-    return rows
-
-
-def _decoded(built: Construction, token: dict[str, Any]) -> list[float]:
-    """Return the output coordinates of one token's state."""
-    return [
-        float(bias + sum(weight * token[row] for row, weight in form.items()))
-        for form, bias in built.network.decoder
-    ]
-
-
-def _stage(spec: Any, loop: int) -> str:
-    """Return what loop number ``loop`` does, counted from 1; 0 is the input."""
-    if loop == 0:
-        return "input"
-    if loop <= spec.context_start:
-        return "quantise: count the cells each coordinate has passed"
-    if loop <= spec.values_start:
-        return "context: read the tokens one after the other, largest first"
-    return "values: count up to the label and pick its output"
 
 
 def trained_rows(setting: Setting, folders: Sequence[Path]) -> list[Known]:

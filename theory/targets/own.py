@@ -55,7 +55,8 @@ def _accepted(out: Any, x: Any, name: str) -> Any:
         shown = np.round(np.asarray(x[row].tolist()), 6).tolist()
         what = "NaN" if bool(xp.isnan(out).any()) else "inf"
         raise ValueError(
-            f"`{name}` returned {what}, expected finite numbers; the first is at input {shown}"
+            f"`{name}` returned {what}, expected finite numbers; the first is at input {shown}; "
+            "keep denominators away from 0 and roots of what is >= 0"
         )
     return out
 

@@ -1,0 +1,134 @@
+"""The explorer's controls, in the order of the Tab key."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from bokeh.layouts import column, row
+from bokeh.models import (
+    Button,
+    ColumnDataSource,
+    CustomJS,
+    CustomJSTickFormatter,
+    Select,
+    Slider,
+    Spinner,
+    TextInput,
+)
+
+from figures.explorer.export import EXPORTS, MEDIA
+from figures.explorer.live import TRAIN
+from figures.explorer.look import ADDRESS, SAVE, THEME
+from figures.explorer.setting import LARGEST_GRID, LARGEST_LOOPS, MEMORISERS, Setting
+from figures.explorer.smoothness import knob_of
+from figures.explorer.words import EXAMPLES
+
+__all__ = ["Controls"]
+
+STEP = 0.05  # of the sliders of δ and r, in powers of ten
+THREE_DIGITS = "return Number((10 ** tick).toPrecision(3)).toString()"
+WHOLE = "return Math.round(10 ** tick).toLocaleString('en')"
+CERTIFY, CERTIFYING = "Certify this network", "certifying ..."
+
+
+class Controls:
+    """What a reader can move, at a setting's values.
+
+    Parameters
+    ----------
+    setting : Setting
+    dark : bool
+        Whether the button of the theme leads to the light one.
+    wide : dict
+        Width and style, as :func:`figures.explorer.look.sheet` gives them.
+    """
+
+    def __init__(self, setting: Setting, *, dark: bool, wide: dict[str, Any]) -> None:
+        self.wide = wide
+        known = [("", "choose an example"), *((v, k) for k, v in EXAMPLES.items())]
+        self.examples = Select(title="Examples", options=known, value="", **wide)
+        self.target = TextInput(title="Target: a name, or formula: ...", **wide)
+        self.smoothness = Slider(title="Smoothness", start=0, end=1, value=0, step=1, **wide)
+        self.tokens = Spinner(title="N, tokens", low=1, high=6, step=1, **wide)
+        self.dim = Spinner(title="d, coordinates", low=1, high=3, step=1, **wide)
+        self.p = Select(title="p of the norm", options=["1.0", "2.0"], **wide)
+        self.delta = self._powers("radius δ", THREE_DIGITS, -2, 0)
+        self.loops = self._powers("loops r", WHOLE, 0.5, math.log10(LARGEST_LOOPS))
+        self.memoriser = Select(title="Memoriser (network)", options=list(MEMORISERS), **wide)
+        self.grid = Slider(title="cells a side m", start=2, end=LARGEST_GRID, step=1, value=2,
+                           **wide)  # fmt: skip
+        self.step = Slider(title="loops done t", start=0, end=1, step=1, value=0, **wide)
+        self.certify = Button(label=CERTIFY, **wide)
+        self.fit = Button(label=TRAIN, button_type="primary", **wide)
+        self.what = Select(title="Take along", options=list(EXPORTS), value=EXPORTS[0], **wide)
+        self.format = Select(title="as", options=list(MEDIA), value="png", **wide)
+        self.save = Button(label="Download", **wide)
+        other = "light" if dark else "dark"
+        self.theme = Button(label=f"Show it {other}", **wide)
+        self.theme.js_on_click(CustomJS(args={"other": other}, code=THEME))
+        self._hidden()
+        self.show(setting)
+
+    def _powers(self, title: str, code: str, start: float, end: float) -> Slider:
+        """Return a slider over powers of ten that says the power's value."""
+        shown = CustomJSTickFormatter(code=code)
+        return Slider(
+            title=title, start=start, end=end, value=start, step=STEP, format=shown, **self.wide
+        )
+
+    def _hidden(self) -> None:
+        """Make what carries files to the reader and the setting to the address."""
+        self.payload = ColumnDataSource({"name": [], "mime": [], "base64": []})
+        self.address = ColumnDataSource({"query": [""]})
+        for source, code in ((self.payload, SAVE), (self.address, ADDRESS)):
+            source.js_on_change("data", CustomJS(args={"source": source}, code=code))
+            # a model is known to the page by its use
+            self.save.js_on_click(CustomJS(args={"source": source}, code=""))
+
+    def show(self, setting: Setting) -> None:
+        """Move the controls to a setting."""
+        s = setting
+        self.target.value, self.tokens.value, self.dim.value = s.target, s.tokens, s.dim
+        self.p.value, self.memoriser.value = f"{s.p:.1f}", s.memoriser
+        self.delta.value, self.loops.value = math.log10(s.delta), math.log10(s.loops)
+        self.step.end = max(self.step.end, s.step)
+        self.grid.value, self.step.value = s.grid, s.step
+        self.show_smoothness(s.target)
+
+    def show_smoothness(self, target: str) -> None:
+        """Show the slider of a target's smoothness, if it has one, at its value."""
+        knob = knob_of(target)
+        self.smoothness.visible = knob is not None
+        if knob is not None:
+            self.smoothness.update(
+                title=f"{knob.name} ({knob.words})",
+                start=knob.low,
+                end=knob.high,
+                step=knob.step,
+                value=knob.value,
+            )
+        self.examples.value = target if target in EXAMPLES.values() else ""
+
+    def layout(self) -> Any:
+        """Return all controls in a column."""
+        plain = {"sizing_mode": "stretch_width"}
+        return column(
+            self.examples,
+            self.target,
+            self.smoothness,
+            row(self.tokens, self.dim, **plain),
+            self.p,
+            self.delta,
+            self.loops,
+            self.memoriser,
+            self.grid,
+            self.step,
+            self.certify,
+            self.fit,
+            row(self.what, self.format, **plain),
+            self.save,
+            self.theme,
+            name="controls",
+            **plain,
+        )

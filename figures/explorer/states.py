@@ -1,0 +1,109 @@
+"""The constructed network's run on one input, loop by loop, in exact arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from figures.explorer.setting import Setting
+from figures.explorer.views import target_of
+from theory.construction.compile import Construction, compile_construction
+from theory.construction.reference import reference_states
+from theory.construction.spec import ConstructionSpec
+
+__all__ = ["Loops", "loop_states"]
+
+MOST_LOOPS = 600  # beyond, states cannot be looked at one by one
+
+
+@dataclass(frozen=True)
+class Loops:
+    """A constructed network's run on one input.
+
+    Attributes
+    ----------
+    point : list of list of Fraction
+        The input, N tokens of d coordinates.
+    names : list of str
+        Rows of the residual stream, without the constant one.
+    values : list
+        Exact value of every row: values[t][n][name] after t loops.
+    outputs : list
+        What the decoder reads after t loops: outputs[t][n], d floats.
+    stages : list of str
+        What loop t does; the first entry is "input".
+    labels : list of int
+        Labels that have been counted after t loops.
+    """
+
+    point: list[list[Fraction]]
+    names: list[str]
+    values: list[list[dict[str, Any]]]
+    outputs: list[list[list[float]]]
+    stages: list[str]
+    labels: list[int]
+
+
+def loop_states(setting: Setting) -> Loops:
+    """Return the state of the constructed network after every loop, exactly.
+
+    Raises
+    ------
+    ValueError
+        If it has too many loops to look at.
+    """
+    return _loops(setting.target, setting.spec)
+
+
+@lru_cache(maxsize=16)
+def _loops(target: str, spec: ConstructionSpec) -> Loops:
+    """Run the network on one input, once."""
+    if spec.loops > MOST_LOOPS:
+        raise ValueError(
+            f"`grid` must give at most {MOST_LOOPS} loops to be shown one by one, got "
+            f"{spec.loops:,}; take a smaller grid or another memoriser"
+        )
+    built = compile_construction(target_of(target), spec)
+    point = _input(spec)
+    values = list(reference_states(built.network, point))
+    names = [name for name in values[0][0] if name != "one"]
+    outputs = [[_decoded(built, token) for token in tokens] for tokens in values]
+    stages = [_stage(spec, t) for t in range(len(values))]
+    labels = [_counted(spec, t, tokens[0]) for t, tokens in enumerate(values)]
+    return Loops(point, names, values, outputs, stages, labels)
+
+
+def _counted(spec: ConstructionSpec, loop: int, token: dict[str, Any]) -> int:
+    """Return how many labels have been counted: one a loop of stage 3, or as row J says."""
+    return int(token["J"]) if "J" in token else max(0, loop - spec.values_start)
+
+
+def _input(spec: ConstructionSpec) -> list[list[Fraction]]:
+    """Return one input whose tokens lie in different cells, away from their borders."""
+    cells, rows = spec.grid**spec.dim, []
+    for n in range(spec.tokens):
+        cell = cells - 1 - n * cells // spec.tokens
+        digits = [(cell // spec.grid**k) % spec.grid for k in range(spec.dim)]
+        rows.append([Fraction(2 * digit + 1, 2 * spec.grid) for digit in digits])
+    return rows
+
+
+def _decoded(built: Construction, token: dict[str, Any]) -> list[float]:
+    """Return the output coordinates of one token's state."""
+    return [
+        float(bias + sum(weight * token[row] for row, weight in form.items()))
+        for form, bias in built.network.decoder
+    ]
+
+
+def _stage(spec: ConstructionSpec, loop: int) -> str:
+    """Return what loop number ``loop`` does, counted from 1; 0 is the input."""
+    if loop == 0:
+        return "input"
+    if loop <= spec.context_start:
+        return "quantise: count the cells each coordinate has passed"
+    if loop <= spec.values_start:
+        return "context: read the tokens one after the other, largest first"
+    return "values: count up to the label and pick its output"

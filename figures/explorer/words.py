@@ -1,0 +1,132 @@
+"""The explorer's words: examples, the theorem with its quantifiers, verdicts, tables."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+
+from figures.explorer.panels import short
+from figures.explorer.setting import Setting
+from figures.explorer.states import Loops
+from theory.bounds import BoundRow
+from theory.notation import KINDS
+from theory.targets import Target
+
+__all__ = ["EXAMPLES", "STATEMENT", "moduli_table", "refusal", "state_table", "verdict_words"]
+
+EXAMPLES = {
+    "waves, half token and half context": "dial:token=0.5,context=0.5,periods=2",
+    "a sine of every token": "token-sine:periods=2",
+    "a cusp (Hölder 1/2)": "token-power:alpha=0.5",
+    "the largest token": "context-max",
+    "softmax attention": "softmax-attention",
+    "a formula": "formula: sin(6*x) + mean(x)/2",
+    "a formula that is not equivariant": "formula: n*x",
+    "a formula that jumps": "formula: floor(3*x) - mean(x)",
+}
+STATEMENT = """
+<p><b>Theorem 3.6</b> (arXiv 2410.01405v7). <b>For every</b> continuous, permutation-equivariant
+f on [0,1]<sup>d×N</sup> and <b>every</b> r &gt; N <b>there is</b> a looped Transformer T of r
+loops, of a size that depends on d alone, with</p>
+<p>‖T − f‖<sub>L<sup>p</sup></sub> ≤ (Nd)<sup>1/p</sup> [ω<sub>tok</sub>(δ√d) +
+ω<sub>cont</sub>(δ√(Nd))] + ω(δ√(Nd)) + O(N<sup>2/p</sup> δ<sup>d/p</sup>) +
+O(((Mδ)<sup>−1</sup> dN)<sup>1/p</sup>),
+<span style="white-space: nowrap">&nbsp; δ = ((r − N)/2)<sup>−1/((N+1)d+1)</sup>.</span></p>
+<p>M is a free weight, infinite here, so the last term is 0. The paper leaves the O-constants open;
+here they are those of an explicit inequality. The theorem speaks of the best weights, not of
+trained ones. Hatched: no bound drawn is proven to be below the error of the best constant.</p>
+"""
+ROWS = {
+    "x": "input in strips of width 1/M, one cell less a loop",
+    "z": "cell number",
+    "b": "first digit of the cell number",
+    "s": "cells of all tokens read so far, as one number",
+    "left": "1 once this token has been read",
+    "largest": "largest cell not yet read, cleared each loop",
+    "clock": "loops done",
+    "gate": "0 where the context stage works",
+    "rank": "place in the sorted order, from 0",
+    "l": "bit of the label, counted",
+    "J": "label, counted",
+    "y": "output, in steps of the memoriser",
+    "C": "string of what is still to be added",
+    "D": "leading digit of that string",
+    "e": "leading bit of that string",
+}
+
+
+def verdict_words(bound: BoundRow) -> str:
+    """Say what a bound says, or which hypothesis fails, as HTML."""
+    extra = (
+        " Its moduli are lower bounds from found pairs, so its value is a lower estimate."
+        if bound.moduli_side == "lower"
+        else ""
+    )
+    return (
+        f"<p><b>At r = {bound.loops:,} the bound is {bound.total:.4g}: {bound.verdict}.</b> "
+        f"{html.escape(bound.reason)}.{extra}</p>"
+    )
+
+
+def refusal(words: str, shown: str) -> str:
+    """Say what is wrong with an input, and what the page shows meanwhile, as HTML."""
+    return (
+        f'<p role="alert"><b>&#9888; Not resolved.</b> {html.escape(words)}<br>'
+        f"The page shows {html.escape(shown)}.</p>"
+    )
+
+
+def moduli_table(target: Target, setting: Setting, found: Callable[[str], float]) -> str:
+    """Return the three moduli at the chosen radius as HTML.
+
+    Parameters
+    ----------
+    target : Target
+    setting : Setting
+    found : callable
+        ``kind -> lower bound`` at that radius; asked where no closed form is known.
+    """
+    lines = []
+    for kind in KINDS:
+        form = target.closed_form(setting.delta, kind=kind, **setting.shape, p=setting.p)
+        if form is not None:
+            words = f"{form.value:.4g} ({form.side}: {html.escape(form.note)})"
+        else:
+            lower = found(kind)
+            words = f"at least {lower:.4g}: a pair was found" if lower else "0, as far as found"
+        lines.append(f"<tr><th>{kind}</th><td>{words}</td></tr>")
+    return f"<p><b>Moduli at δ = {setting.delta:.3g}</b></p><table>{''.join(lines)}</table>"
+
+
+def state_table(run: Loops, step: int) -> str:
+    """Return the exact state after ``step`` loops as HTML: in words first, then row by row."""
+    state, tokens = run.values[step], range(len(run.point))
+    read = sorted((n for n in tokens if state[n]["left"]), key=lambda n: -state[n]["z"])
+    order = " &gt; ".join(f"token {n + 1}" for n in read) or "none read yet"
+    first: list[tuple[str, list[str]]] = [
+        ("input", [", ".join(map(str, run.point[n])) for n in tokens]),
+        ("cell", [short(state[n]["z"]) for n in tokens]),
+        ("read out", [", ".join(f"{v:.4g}" for v in run.outputs[step][n]) for n in tokens]),
+    ]
+    rows = [(name, [short(state[n][name]) for n in tokens], _meaning(name)) for name in run.names]
+    head = "".join(f"<th>token {n + 1}</th>" for n in tokens)
+    lines = [_line(name, cells, "") for name, cells in first]
+    lines.append(_line("in the stream", ["" for _ in tokens], ""))
+    lines += [_line(name, cells, meaning) for name, cells, meaning in rows]
+    return (
+        f"<p><b>After {step} of {len(run.values) - 1} loops</b>: {run.stages[step]}</p>"
+        f"<p>sorted: {order}; labels counted: {run.labels[step]}.<br>"
+        "In the picture a row is dark at its least value and bright at its largest.</p>"
+        f"<table><tr><th></th>{head}<th></th></tr>{''.join(lines)}</table>"
+    )
+
+
+def _meaning(name: str) -> str:
+    """Return what a row of the residual stream holds."""
+    return ROWS.get(name.partition("_")[0], "")
+
+
+def _line(name: str, cells: list[str], meaning: str) -> str:
+    """Return one line of the table of the state."""
+    inner = "".join(f"<td>{cell}</td>" for cell in cells)
+    return f"<tr><th>{name}</th>{inner}<td>{meaning}</td></tr>"
