@@ -38,7 +38,10 @@ FUNCTIONS = {
 }
 SETTING = {"kind": "sequence", "tokens": 2, "dim": 1, "p": 2}
 RADIUS = 0.1
-SECONDS = 0.5  # a function; the search stops earlier where the gap is closed
+EFFORT = {
+    "tolerance": 0.05,
+    "budget": 0.8,
+}  # seconds, fewer where the gap closes before
 
 # %%
 # First the pair, then the proof.  A jump has no operation with enclosures, so
@@ -49,7 +52,7 @@ for name, text in FUNCTIONS.items():
     f = resolve_target(text)
     pair = modulus_lower_bound(f, RADIUS, budget=0.3, **SETTING)
     try:
-        proof = modulus_upper_bound(f, RADIUS, lower=pair, budget=SECONDS, **SETTING)
+        proof = modulus_upper_bound(f, RADIUS, lower=pair, **EFFORT, **SETTING)
     except ValueError:
         found[name] = pair.value, None, "no upper bound"
     else:
@@ -101,7 +104,7 @@ for sentence in failures(check_hypotheses(jump, tokens=2, dim=1, p=2, budget=0.3
     print(fill(sentence, 78))
 
 # %%
-# **What to see.**  Four intervals are closed to the tolerance of 2 %: the modulus
+# **What to see.**  Four intervals are closed to the tolerance of 5 %: the modulus
 # is known.  The sum that cancels is *not resolved*: its two sines move together,
 # interval arithmetic takes them one by one and sees more change than there is.  The
 # jump does not go to 0 with the radius: it is not continuous, and no theorem about
