@@ -38,10 +38,7 @@ FUNCTIONS = {
 }
 SETTING = {"kind": "sequence", "tokens": 2, "dim": 1, "p": 2}
 RADIUS = 0.1
-EFFORT = {
-    "tolerance": 0.05,
-    "budget": 0.8,
-}  # seconds, fewer where the gap closes before
+EFFORT = {"tolerance": 0.05, "budget": 0.5}  # seconds
 
 # %%
 # First the pair, then the proof.  A jump has no operation with enclosures, so
