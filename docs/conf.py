@@ -18,8 +18,9 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "mathml",
+    "reference",
 ]
-exclude_patterns = ["_build", "extensions", "examples", "lessons/*.py"]
+exclude_patterns = ["_build", "extensions", "examples", "figures/README.md", "lessons/*.py"]
 
 # pages
 html_theme = "furo"
@@ -40,6 +41,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
     "filename_pattern": "/plot_",
+    "within_subsection_order": "FileNameSortKey",
     "image_scrapers": ("matplotlib", "figure_scraper.scrape"),
     "matplotlib_animations": False,
     "download_all_examples": False,

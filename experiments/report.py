@@ -27,7 +27,7 @@ SHOWN = ("theorem-3.6", *BOUND_LABELS)
 
 
 def write_report(study: Study) -> Row:
-    """Write report.md, report.json and figures/*.csv of a finished study; return the report."""
+    """Write report.md, report.json and the figures' rows of a finished study; return the report."""
     theory = study.theory()
     every = cells(study.rows())
     certificates = study.certificates()

@@ -3,9 +3,7 @@
 They invert the counts of :mod:`theory.loop_counts`, the printed one or the sum of the paper's own
 stages, with a real 1/δ in place of the grid m.  Widths are floats, loops are integers of any size.
 
-References
-----------
-.. [1] Xu & Sato, On Expressive Power of Looped Transformers, ICML 2025, arXiv 2410.01405v7.
+Source: Xu & Sato, On Expressive Power of Looped Transformers, ICML 2025, arXiv 2410.01405v7.
 """
 
 from __future__ import annotations

@@ -9,9 +9,7 @@ quantise (m - 1), contextual mapping (N), value mapping (one loop per label).  T
 
 Counts are exact Python integers of any size.
 
-References
-----------
-.. [1] Xu & Sato, On Expressive Power of Looped Transformers, ICML 2025, arXiv 2410.01405v7.
+Source: Xu & Sato, On Expressive Power of Looped Transformers, ICML 2025, arXiv 2410.01405v7.
 """
 
 from __future__ import annotations

@@ -2,12 +2,7 @@
 
 Functions ending in ``_rate`` are known up to a constant factor only and must be drawn as such.
 
-References
-----------
-.. [1] Xu & Sato, On Expressive Power of Looped Transformers, ICML 2025, arXiv 2410.01405v7.
-.. [2] Zhang, Lu & Zhao, On Enhancing Expressive Power via Compositions of Single Fixed-Size ReLU
-   Network, ICML 2023, arXiv 2301.12353.
-.. [3] Tian & Shen, arXiv 2609.25778.
+Source: Xu & Sato, On Expressive Power of Looped Transformers, ICML 2025, arXiv 2410.01405v7.
 """
 
 from __future__ import annotations
@@ -141,8 +136,9 @@ def zhang_lu_zhao_rate(
 
     Notes
     -----
-    Source: Zhang, Lu & Zhao [2]_, whose net acts on the flattened input and is neither a
-    Transformer nor permutation-equivariant.
+    Source: Zhang, Lu & Zhao, On Enhancing Expressive Power via Compositions of Single Fixed-Size
+    ReLU Network, ICML 2023, arXiv 2301.12353, whose net acts on the flattened input and is neither
+    a Transformer nor permutation-equivariant.
     """
     total = check_tokens(tokens) * check_dim(dim)
     return modulus(_power(check_loops(loops), -1.0 / total))
@@ -172,7 +168,7 @@ def tian_shen_rate(loops: int, *, tokens: int, dim: int, holder: float) -> float
 
     Notes
     -----
-    Source: Tian & Shen [3]_: L^2 error, scalar output, no timestep modulation.
+    Source: Tian & Shen, arXiv 2609.25778: L^2 error, scalar output, no timestep modulation.
     """
     t, s = check_loops(loops), _check_holder(holder)
     if t < 3:

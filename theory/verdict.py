@@ -12,11 +12,14 @@ __all__ = ["Finding", "Verdict"]
 class Verdict(StrEnum):
     """Outcome of one check.
 
-    ``HOLDS``         the hypotheses are met and the numbers satisfy the claim;
-    ``VIOLATED``      the hypotheses are met and the numbers contradict the claim;
-    ``VACUOUS``       the claim is true but says nothing: the bound is not below the trivial one;
-    ``NOT_TESTABLE``  a hypothesis fails, or the evidence at hand cannot decide (the reason says
-                      which).
+    ``HOLDS``
+        The hypotheses are met and the numbers satisfy the claim.
+    ``VIOLATED``
+        The hypotheses are met and the numbers contradict the claim.
+    ``VACUOUS``
+        The claim is true but says nothing: the bound is not below the trivial one.
+    ``NOT_TESTABLE``
+        A hypothesis fails, or the evidence at hand cannot decide (the reason says which).
     """
 
     HOLDS = "holds"

@@ -48,8 +48,8 @@ class Batch:
 class Task(ABC):
     """One family of problems at one size; a subclass has its sizes as fields.
 
-    Class attributes
-    ----------------
+    Attributes
+    ----------
     key, summary : str
         Name on the command line, and one line about it.
     metric : str

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 from theory.construction.network import Form, Network
 
 __all__ = ["Clock", "Terms", "clock_rows", "dot", "nonzero"]
 
-Terms = tuple[tuple[str, int], ...]
+Terms: TypeAlias = "tuple[tuple[str, int], ...]"
 """A form without its zero weights, in a fixed order: equal forms are equal terms."""
 
 

@@ -167,9 +167,7 @@ def exact_states(
 ) -> Iterator[Rows]:
     """Yield every row before the first loop and after each: loops + 1 times.
 
-    Parameters, errors
-    ------------------
-    As in :func:`exact_rows`.
+    Parameters and errors are those of :func:`exact_rows`.
     """
     count = network.loops if loops is None else check_loops(loops)
     points = _check_points(numerators, denominator, network.dim)

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ __all__ = ["Affine", "Block", "Decoder", "Form", "Head", "Network", "Unit"]
 Form = Mapping[str, int]
 """A linear form in the rows: row -> weight; rows left out have weight 0."""
 
-Decoder = tuple[tuple[Mapping[str, Fraction], Fraction], ...]
+Decoder: TypeAlias = "tuple[tuple[Mapping[str, Fraction], Fraction], ...]"
 """L2: the weights and the bias of each output coordinate."""
 
 

@@ -61,9 +61,7 @@ def reference_output(
 ) -> list[list[Fraction]]:
     """Return the network's exact output at one input: N tokens of d fractions.
 
-    Parameters, errors
-    ------------------
-    As in :func:`reference_states`.
+    Parameters and errors are those of :func:`reference_states`.
     """
     *_, last = reference_states(network, point, loops=loops)
     return [

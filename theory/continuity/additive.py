@@ -1,7 +1,7 @@
 r"""Upper bounds of the moduli of additive functions, f_e(X) = const_e + Σ_k A_ek h_k(x_j(k)).
 
 The difference of two outputs is Σ_k A_ek z_k with z_k = h_k(x) - h_k(y), so that no search over
-pairs of inputs is needed: with u_j = |x_j - y_j| and Σ u_j² <= δ²,
+pairs of inputs is needed: with u_j = |x_j - y_j| and Σ u_j² <= δ²::
 
     p = inf   the largest over rows e of Σ_j G_j(u_j), G_j(u) the modulus of Σ_k A_ek h_k;
     p = 1     the same with Σ_k (s·A_k) h_k, the largest over sign vectors s;

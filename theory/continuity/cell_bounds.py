@@ -1,7 +1,7 @@
 r"""Upper bounds of ‖f(X) - f(Y)‖_p over cells of pairs: X = c + D/2, Y = c - D/2, ‖D‖_2 <= δ.
 
 A cell is a box of centres c times a box of differences D; both points stay in the cube.  With J the
-first and H the second derivatives of f (slopes, where f has kinks), the least of these is taken:
+first and H the second derivatives of f (slopes, where f has kinks), the least of these is taken::
 
     range       f(X) - f(Y) from the ranges of f on the boxes of X and of Y;
     slopes      f(X) - f(Y) = G D with slopes G on the hull of both boxes;

@@ -45,7 +45,7 @@ class _Symbols:
 
 @final
 class Affine(Chained):
-    """Affine forms of shape S: centres, coefficients (n, *S) of n symbols, remainders, ranges.
+    """Affine forms of shape S: centres, coefficients ``(n, *S)`` of n symbols, remainders, ranges.
 
     ``box`` (S) says which box of the batch an entry belongs to: symbols are each box's own.
     """

@@ -28,7 +28,7 @@ __all__ = ["Curved", "curved_variables"]
 
 @final
 class Curved(Chained):
-    """A jet (values of shape S, slopes of shape (K, *S)) with a curvature of shape (Q, *S).
+    """A jet (values of shape S, slopes of shape ``(K, *S)``) with a curvature of shape ``(Q, *S)``.
 
     Q = K(K+1)/2 pairs of the K input directions.
     """

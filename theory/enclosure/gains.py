@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 @final
 class Gain(Chained):
-    """Values of shape S and gains of shape (G, *S) for G groups of input variables."""
+    """Values of shape S and gains of shape ``(G, *S)`` for G groups of input variables."""
 
     __slots__ = ("gain", "value")
 

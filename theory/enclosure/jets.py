@@ -33,12 +33,12 @@ __all__ = ["Jet", "variables"]
 
 @final
 class Jet(Chained):
-    """Values of shape S and slopes of shape (K, *S) in K input directions.
+    """Values of shape S and slopes of shape ``(K, *S)`` in K input directions.
 
     Parameters
     ----------
     value : Interval of shape S
-    slope : Interval of shape (K, *S)
+    slope : Interval of shape ``(K, *S)``
 
     Raises
     ------

@@ -46,7 +46,7 @@ def absolute_moments(alpha: Interval, parts: Interval, p: float) -> Interval:
     ----------
     alpha : Interval of shape S
         |α|, >= 0.
-    parts : Interval of shape (K, *S)
+    parts : Interval of shape ``(K, *S)``
         a_k >= 0.
     p : float
         Exponent, 1 <= p < inf.

@@ -125,13 +125,14 @@ def attention_constants(beta: float, tokens: int, dim: int) -> dict[str, float]:
 
     With weights A_nm the differential is
     df_n = Σ_m A_nm dx_m + β Cov_n dx_n + β Σ_m A_nm (x_m - f_n) (x_n·dx_m), and |x_n|² <= d,
-    Cov_n <= d/4, A_nm |x_m - f_n| <= A_nm (1-A_nm) √d <= √d/4.
+    Cov_n <= d/4, A_nm |x_m - f_n| <= A_nm (1-A_nm) √d <= √d/4::
 
-    token       max_a [a + βd a(1-a)] + βd/4;
-    contextual  1 + βd/√8, because Σ_m A_nm² |x_m-f_n|² <= (√d/4) Σ_m A_nm |x_m-f_n| <= d/8;
-    sequence    the smaller of √N (1 + βd/√8) + βd/4 (values and keys by rows, queries block
-                diagonal) and √N √(token² + contextual²) (rows as a whole);
-    row         √(token² + contextual²), one output token, all inputs.
+        token       max_a [a + βd a(1-a)] + βd/4;
+        contextual  1 + βd/√8, because
+                    Σ_m A_nm² |x_m-f_n|² <= (√d/4) Σ_m A_nm |x_m-f_n| <= d/8;
+        sequence    the smaller of √N (1 + βd/√8) + βd/4 (values and keys by rows, queries block
+                    diagonal) and √N √(token² + contextual²) (rows as a whole);
+        row         √(token² + contextual²), one output token, all inputs.
 
     Parameters
     ----------
