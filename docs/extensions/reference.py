@@ -1,0 +1,107 @@
+"""Pages of the API reference: one a package, written from the packages as they are.
+
+A page shows the names in the ``__all__`` of its modules, which is what this project calls public.  Nothing
+is imported to write the pages: names and first lines are read from the sources.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+ROOT = Path(__file__).resolve().parents[2]
+LITERAL = re.compile(r"(``.*?``|`.*?`)|\|")  # what is between backticks stays as it is
+PACKAGES = ("theory", "approx", "experiments", "figures")
+TITLE = """# API reference
+
+Imports point left only: `theory` ← `approx` ← `experiments` ← `figures`. `theory` needs no torch,
+`figures` draws from stored rows alone. A page shows the public names of its module, those in
+`__all__`; shapes, norms, errors and sources are in the docstrings.
+"""
+
+
+def public_names(source: Path) -> list[str]:
+    """Return the names in a module's ``__all__``, none if it has no such list."""
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return [str(name) for name in ast.literal_eval(node.value)]
+    return []
+
+
+def first_line(source: Path) -> str:
+    """Return the first line of a module's docstring."""
+    text = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0]
+
+
+def modules_of(package: Path) -> list[Path]:
+    """Return the sources right in a package's folder that have public names, sorted by name."""
+    return [source for source in sorted(package.glob("*.py")) if public_names(source)]
+
+
+def packages_below(package: Path) -> Iterator[Path]:
+    """Yield a package and those inside it that have public names, the outer first."""
+    if modules_of(package):
+        yield package
+    for init in sorted(package.glob("*/__init__.py")):
+        yield from packages_below(init.parent)
+
+
+def dotted(path: Path) -> str:
+    """Return the import name of a package's folder or a module's source."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def package_page(package: Path) -> str:
+    """Return the page of one package, in MyST: its modules, each with what it is for."""
+    sections = [
+        f"## {dotted(source)}\n\n```{{eval-rst}}\n.. automodule:: {dotted(source)}\n   :members:\n```\n"
+        for source in modules_of(package)
+    ]
+    return "\n".join([f"# {dotted(package)}\n\n{first_line(package / '__init__.py')}\n", *sections])
+
+
+def pages() -> dict[str, str]:
+    """Return every page of the reference by its file's name."""
+    packages = [inner for outer in PACKAGES for inner in packages_below(ROOT / outer)]
+    found = {f"{dotted(package)}.md": package_page(package) for package in packages}
+    lines = [
+        f"| [{dotted(one)}]({dotted(one)}.md) | {first_line(one / '__init__.py')} |"
+        for one in packages
+    ]
+    table = "\n".join(["| package | what it holds |", "|---|---|", *lines])
+    tree = "\n".join(dotted(package) for package in packages)
+    found["index.md"] = f"{TITLE}\n{table}\n\n```{{toctree}}\n:hidden:\n\n{tree}\n```\n"
+    return found
+
+
+def plain_bars(
+    app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
+) -> None:
+    """Let ``|x - y|`` in a docstring be an absolute value, which it is everywhere here."""
+    lines[:] = [LITERAL.sub(lambda part: part[1] or "\\|", line) for line in lines]
+
+
+def write_pages(app: Sphinx) -> None:
+    """Write the pages into the folder api beside the configuration; touch only what changed."""
+    folder = Path(app.srcdir) / "api"
+    folder.mkdir(exist_ok=True)
+    wanted = pages()
+    for stale in set(folder.glob("*.md")) - {folder / name for name in wanted}:
+        stale.unlink()
+    for name, text in wanted.items():
+        place = folder / name
+        if not place.exists() or place.read_text(encoding="utf-8") != text:
+            place.write_text(text, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Write the reference before sources are read, and mend docstrings before numpydoc reads them."""
+    app.connect("builder-inited", write_pages)
+    app.connect("autodoc-process-docstring", plain_bars, priority=100)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
