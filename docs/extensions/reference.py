@@ -1,7 +1,7 @@
 """Pages of the API reference: one a package, written from the packages as they are.
 
-A page shows the names in the ``__all__`` of its modules, which is what this project calls public.  Nothing
-is imported to write the pages: names and first lines are read from the sources.
+A page shows the names in the ``__all__`` of its modules, which is what this project calls public.
+Nothing is imported to write the pages: names and first lines are read from the sources.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def dotted(path: Path) -> str:
 def package_page(package: Path) -> str:
     """Return the page of one package, in MyST: its modules, each with what it is for."""
     sections = [
-        f"## {dotted(source)}\n\n```{{eval-rst}}\n.. automodule:: {dotted(source)}\n   :members:\n```\n"
-        for source in modules_of(package)
+        f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n"
+        for name in map(dotted, modules_of(package))
     ]
     return "\n".join([f"# {dotted(package)}\n\n{first_line(package / '__init__.py')}\n", *sections])
 
@@ -101,7 +101,7 @@ def write_pages(app: Sphinx) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Write the reference before sources are read, and mend docstrings before numpydoc reads them."""
+    """Write the reference before sources are read; mend docstrings before numpydoc's turn."""
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-docstring", plain_bars, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
