@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from bokeh.layouts import column, row
@@ -24,11 +25,23 @@ from figures.explorer.setting import LARGEST_GRID, LARGEST_LOOPS, MEMORISERS, Se
 from figures.explorer.smoothness import knob_of
 from figures.explorer.words import EXAMPLES
 
-__all__ = ["Controls"]
+__all__ = ["CERTIFY", "CERTIFYING", "READ", "Controls"]
 
 STEP = 0.05  # of the sliders of δ and r, in powers of ten
 THREE_DIGITS = "return Number((10 ** tick).toPrecision(3)).toString()"
 WHOLE = "return Math.round(10 ** tick).toLocaleString('en')"
+#: Control of a part of the setting -> how its value is read.
+READ: dict[str, Callable[[Any], Any]] = {
+    "target": str.strip,
+    "tokens": int,
+    "dim": int,
+    "p": float,
+    "delta": lambda power: round(10.0**power, 6),
+    "loops": lambda power: round(10.0**power),
+    "memoriser": str,
+    "grid": int,
+    "step": int,
+}
 CERTIFY, CERTIFYING = "Certify this network", "certifying ..."
 
 

@@ -12,7 +12,7 @@ from bokeh.document import Document
 from bokeh.models import CustomJS, Div
 
 from figures.explorer import views
-from figures.explorer.controls import CERTIFY, CERTIFYING, Controls
+from figures.explorer.controls import CERTIFY, CERTIFYING, READ, Controls
 from figures.explorer.export import MEDIA, exported, file_name
 from figures.explorer.live import Trainer
 from figures.explorer.look import NAMES, sheet, template
@@ -63,8 +63,8 @@ class Page:
     ) -> None:
         self.usual = usual or Setting()
         self.document, self.setting, self.folders = document, setting, folders
-        self.fitted: list[dict[str, Any]] = []
-        self.built: list[dict[str, Any]] = []
+        self.fitted: list[dict[str, Any]]
+        self.built: list[dict[str, Any]]
         self.worker = ThreadPoolExecutor(1)
         self.wide = sheet(dark)
         self.controls = Controls(setting, dark=dark, wide=self.wide)
@@ -103,27 +103,20 @@ class Page:
         c = self.controls
         c.examples.on_change("value", lambda a, o, new: self._typed(new))
         c.smoothness.on_change("value", lambda a, o, new: self._turned(new))
-        self._bind(c.target, lambda new: {"target": new.strip()})
-        self._bind(c.tokens, lambda new: {"tokens": int(new)})
-        self._bind(c.dim, lambda new: {"dim": int(new)})
-        self._bind(c.p, lambda new: {"p": float(new)})
-        self._bind(c.delta, lambda new: {"delta": round(10.0**new, 6)})
-        self._bind(c.loops, lambda new: {"loops": round(10.0**new)})
-        self._bind(c.memoriser, lambda new: {"memoriser": new})
-        self._bind(c.grid, lambda new: {"grid": int(new)})
-        self._bind(c.step, lambda new: {"step": int(new)})
+        for name, read in READ.items():
+            self._bind(name, read)
         c.certify.on_click(self._certify)
         c.fit.on_click(self._train)
         c.save.on_click(self._save)
 
-    def _bind(self, model: Any, change: Callable[[Any], dict[str, Any]]) -> None:
-        """Change the setting when a control does; complain where that cannot be."""
+    def _bind(self, name: str, read: Callable[[Any], Any]) -> None:
+        """Change the setting when a control of its name does; complain where that cannot be."""
 
         def react(attribute: str, old: Any, new: Any) -> None:
-            if new is not None:
-                self._guard(lambda: self._change(**change(new)))
+            if new is not None and self._guard(lambda: self._change(name, read(new))):
+                self.trouble.text = ""
 
-        model.on_change("value", react)
+        getattr(self.controls, name).on_change("value", react)
 
     # -- changes -----------------------------------------------------------------------------------
     def _typed(self, target: str) -> None:
@@ -137,9 +130,9 @@ class Page:
         if knob is not None and abs(value - knob.value) > knob.step / 2:
             self._typed(turned(self.setting.target, value))
 
-    def _change(self, **changes: Any) -> None:
+    def _change(self, name: str, value: Any) -> None:
         """Show another setting, computing what it changes only; raise if it cannot be."""
-        now = self.setting.changed(**changes)
+        now = self.setting.changed(**{name: value})
         if now == self.setting:
             return
         check_typed(now.target, self.usual.target)
@@ -153,13 +146,10 @@ class Page:
             "grid": self._show_network,
             "memoriser": self._show_network,
         }
-        for name in changes:
-            if name not in shows:
-                self.fitted = []
-            shows.get(name, self._show_all)()
+        shows.get(name, self._show_all)()
 
-    def _guard(self, act: Callable[[], None]) -> None:
-        """Do something; what is wrong with it is told on the page."""
+    def _guard(self, act: Callable[[], None]) -> bool:
+        """Do something and return whether it could be; what is wrong is told on the page."""
         try:
             act()
         except (OSError, TypeError, ValueError) as error:
@@ -167,7 +157,8 @@ class Page:
         except Exception as error:  # a function of the reader's own may raise anything
             self._complain(f"{type(error).__name__}: {error}")
         else:
-            self.trouble.text = ""
+            return True
+        return False
 
     def _complain(self, words: str) -> None:
         """Say what is wrong, and what is shown."""
@@ -179,35 +170,53 @@ class Page:
         """Compute and draw everything that the target decides."""
         s = self.setting
         self.controls.show_smoothness(s.target)
+        self.fitted, self.built = [], []
         self.moduli.show(views.closed_rows(s), s.delta)
         self.errors.show_trained(self._trained())
-        self.built = []
-        self._show_network()
+        self._show_bounds()
         self._show_radius()
-        self.document.add_timeout_callback(lambda: self._search(s), SOON)
+        self._later(self._show_found)
 
-    def _search(self, setting: Setting) -> None:
-        """Draw the pairs that a search finds, unless the reader is elsewhere by now."""
-        if views.subject_of(setting) == views.subject_of(self.setting):
-            self.moduli.show(views.moduli_rows(setting), self.setting.delta)
+    def _later(self, act: Callable[[], None]) -> None:
+        """Do something slower once the page is told what is known, if its target is still shown."""
+        subject = views.subject_of(self.setting)
+
+        def then() -> None:
+            if views.subject_of(self.setting) == subject:
+                self._guard(act)
+
+        self.document.add_timeout_callback(then, SOON)
+
+    def _show_found(self) -> None:
+        """Draw the pairs that a search finds, then the network."""
+        self.moduli.show(views.moduli_rows(self.setting), self.setting.delta)
+        self._later(self._show_run)
 
     def _trained(self) -> list[dict[str, Any]]:
         """Return stored rows of trained networks, and those trained here."""
         return [*views.trained_rows(self.setting, self.folders), *self.fitted]
 
-    def _show_network(self) -> None:
-        """Draw bounds, the constructed network and its run."""
-        s = self.setting
-        self.errors.show_bounds(views.bound_rows(s), s.loops)
+    def _show_bounds(self) -> None:
+        """Draw bounds and the networks certified so far."""
+        self.errors.show_bounds(views.bound_rows(self.setting), self.setting.loops)
         self.errors.show_built(self.built)
         self._show_loops()
+
+    def _show_network(self) -> None:
+        """Draw what a memoriser and a grid decide."""
+        self._show_bounds()
+        self._show_run()
+
+    def _show_run(self) -> None:
+        """Draw the constructed network's run, then certify it if that is quick."""
+        s = self.setting
         try:
             self.states.show(loop_states(s))
         except ValueError:
             self.states.show(None)
         self._show_step()
         if s.tokens * s.dim <= SMALL:
-            self._certify()
+            self._later(self._certify)
 
     def _show_radius(self) -> None:
         """Draw and write what the slider of δ points at."""
@@ -285,7 +294,8 @@ class Page:
                 "base64": [base64.b64encode(content).decode()],
             }
 
-        self._guard(act)
+        if self._guard(act):
+            self.trouble.text = ""
 
     def _left(self, context: Any) -> None:
         """End what runs for a reader who has left."""

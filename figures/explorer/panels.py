@@ -190,7 +190,7 @@ class ErrorPanel:
             for row in part
             if row["status"] == str(Verdict.HOLDS)
         ]
-        self.vacuous.left, self.vacuous.right = None, min(says, default=None)
+        self.vacuous.right = min(says, default=None)
         self.at.location = loops
 
     def show_built(self, rows: Sequence[Row]) -> None:
