@@ -5,19 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 from docutils import nodes
+from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
+from docutils.utils.math.unichar2tex import uni2tex_table
 from sphinx.application import Sphinx
+from sphinx.util.logging import getLogger
+
+LOG = getLogger(__name__)
+
+
+def mathml(node: nodes.Element, *, as_block: bool) -> str:
+    """Return a formula as MathML; one that cannot be set is a warning at its place."""
+    try:
+        return str(tex2mathml(node.astext().translate(uni2tex_table), as_block=as_block))
+    except MathError as error:
+        LOG.warning("formula %s cannot be set: %s", node.astext(), error, location=node)
+        return ""
 
 
 def inline(writer: Any, node: nodes.math) -> None:
     """Write a formula within a sentence."""
-    writer.body.append(tex2mathml(node.astext(), as_block=False))
+    writer.body.append(mathml(node, as_block=False))
     raise nodes.SkipNode
 
 
 def displayed(writer: Any, node: nodes.math_block) -> None:
     """Write a formula on a line of its own."""
-    writer.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    writer.body.append(f'<div class="math">{mathml(node, as_block=True)}</div>')
     raise nodes.SkipNode
 
 
