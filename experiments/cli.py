@@ -15,8 +15,8 @@ from experiments.command_moduli import add_moduli
 from experiments.command_reproduce import add_reproduce
 from experiments.command_rows import add_rows
 from experiments.command_verify import add_verify
-from experiments.options import Parser, add_command, add_json, add_style
-from experiments.parsers import add_claims, add_construct, add_eta, add_learned
+from experiments.options import Parser, add_command, add_json
+from experiments.parsers import add_claims, add_construct, add_eta, add_figures, add_learned
 
 __all__ = ["main", "run"]
 
@@ -60,19 +60,7 @@ def _parser() -> Parser:
     add_claims(commands)
     add_rows(commands)
 
-    figures = add_command(
-        commands,
-        "figures",
-        "Redraw every figure of DIR from its stored rows alone: no torch, no training.\n\n"
-        "JSON: a list of the files drawn.",
-        "looprate figures runs/verify-quick --style slides",
-    )
-    figures.add_argument("directory", metavar="DIR", type=Path)
-    add_style(figures)
-    figures.add_argument(
-        "--format", nargs="+", default=["png", "pdf"], choices=["png", "pdf", "svg"]
-    )
-    add_json(figures)
+    add_figures(commands)
     return parser
 
 

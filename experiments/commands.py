@@ -135,12 +135,15 @@ def explore(options: Namespace) -> int:
 
 def figures(options: Namespace) -> int:
     """Redraw a folder's figures from its rows."""
-    code, text = draw_folder(options.directory, options.style, options.format)
+    import json
+
+    others = ["--handout"] * options.handout + ["--json"] * options.json
+    others += ["--to", str(options.to)] if options.to else []
+    others += ["--only", *options.only] if options.only else []
+    code, text = draw_folder(options.directory, options.style, options.format, others)
     if code:
         return code
     if options.json:
-        drawn = sorted((options.directory / "figures").glob("*__*.*"))
-        kinds = {f".{kind}" for kind in options.format}
-        return print_json([str(path) for path in drawn if path.suffix in kinds])
+        return print_json(sorted(path for line in text.splitlines() for path in json.loads(line)))
     print(text, end="")
     return 0

@@ -5,29 +5,54 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.engine import default_processes
 from experiments.progress import Progress
 
-__all__ = ["draw_folder"]
+__all__ = ["FORMATS", "STYLES", "draw_folder"]
 
+STYLES = ("paper", "slides", "poster")  # those of figures.style, which is not imported here
+FORMATS = ("png", "pdf", "svg")  # those of figures.drawing
 WORTH_IT = 6  # figures; a process needs about as long to start as to draw one
 
 
-def draw_folder(folder: Path, style: str, formats: list[str]) -> tuple[int, str]:
-    """Draw a folder's figures in a process that sees nothing but its rows."""
+def draw_folder(
+    folder: Path, style: str, formats: Sequence[str], others: Sequence[str] = ()
+) -> tuple[int, str]:
+    """Draw a folder's figures in a process that sees nothing but its rows.
+
+    Parameters
+    ----------
+    folder : Path
+        Study folder.
+    style : str
+        One of :data:`STYLES`.
+    formats : sequence of str
+        Of :data:`FORMATS`; empty takes what is usual.
+    others : sequence of str
+        More arguments of ``python -m figures``.
+
+    Returns
+    -------
+    int
+        Exit code; what is wrong has been printed.
+    str
+        What was printed otherwise, a line a figure.
+    """
     command = [sys.executable, "-u", "-P", "-m", "figures", str(folder), "--style", style]
     root = str(Path(__file__).resolve().parent.parent)  # a checkout need not be installed
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     known = len(list((folder / "figures").glob("*__*.csv")))
     lines = []
     workers = default_processes() if known >= WORTH_IT else 1
-    command += ["--processes", str(workers)]
+    command += ["--processes", str(workers), *others]
+    command += ["--format", *formats] if formats else []
     with (
         Progress(known, "figures") as bar,
         subprocess.Popen(
-            [*command, "--format", *formats],
+            command,
             env={**os.environ, "PYTHONPATH": path},
             text=True,
             stdout=subprocess.PIPE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn, TypeAlias
 
+from experiments.drawing import STYLES
 from experiments.engine import EMBEDDED, HERE, Engine, default_processes, visible_devices
 
 __all__ = [
@@ -141,7 +142,12 @@ def _engine_here(scheduler: str | None, processes: int | None, *, gpu: bool) -> 
 
 def add_style(parser: argparse.ArgumentParser) -> None:
     """Add the figure style."""
-    parser.add_argument("--style", default="paper", choices=["paper", "slides"])
+    parser.add_argument(
+        "--style",
+        default="paper",
+        choices=STYLES,
+        help="of figures: a page of text (default), a screen on a wall, or an A0 sheet",
+    )
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

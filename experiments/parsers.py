@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from experiments.drawing import FORMATS
 from experiments.options import (
     Commands,
     add_command,
@@ -13,7 +14,7 @@ from experiments.options import (
     add_style,
 )
 
-__all__ = ["add_claims", "add_construct", "add_eta", "add_learned"]
+__all__ = ["add_claims", "add_construct", "add_eta", "add_figures", "add_learned"]
 
 
 def add_construct(commands: Commands) -> None:
@@ -207,3 +208,48 @@ def add_claims(commands: Commands) -> None:
         "--out", type=Path, metavar="DIR", help="folder of stored results (default: runs/claims)"
     )
     add_json(explain)
+
+
+def add_figures(commands: Commands) -> None:
+    """Add what draws figures again."""
+    figures = add_command(
+        commands,
+        "figures",
+        "Redraw every figure of DIR from its stored rows alone: no torch, no training.\n\n"
+        "Rows are in DIR/figures/KIND__SLUG.csv; a figure is written beside them, or with a copy\n"
+        "of them into another folder, so that it is never without its rows. The same rows give\n"
+        "the same bytes. Text in svg and pdf stays text, for editing and searching.\n\n"
+        "more examples:\n"
+        "  looprate figures docs --only moduli --format svg --to talk    one figure, editable\n"
+        "  looprate figures runs/mine --only error-against-loops moduli  two kinds of it\n"
+        "  looprate figures runs/mine --style poster --format pdf        for an A0 sheet\n"
+        "  looprate figures docs --handout                               the main figure and its\n"
+        "                                                                theorem on one A4 page\n\n"
+        "JSON: a list of the files drawn.",
+        "looprate figures runs/verify-quick --style slides",
+    )
+    figures.add_argument("directory", metavar="DIR", type=Path, help="folder of a study, or docs")
+    add_style(figures)
+    figures.add_argument(
+        "--format",
+        nargs="+",
+        choices=FORMATS,
+        default=[],
+        help="what to write (default: png pdf; of a handout pdf)",
+    )
+    figures.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="KIND[__SLUG]",
+        help="draw these alone: every figure of a kind such as moduli, or one such as moduli__dial",
+    )
+    figures.add_argument(
+        "--to", type=Path, metavar="DIR2", help="write there, rows included (default: beside them)"
+    )
+    figures.add_argument(
+        "--handout",
+        action="store_true",
+        help="write DIR/figures/handout__SLUG.pdf for each error-against-loops__SLUG.csv instead",
+    )
+    add_json(figures)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from figures.drawing import FORMATS, redraw_each
@@ -31,36 +33,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for source, outcome in redraw_each(
             options.directory,
             style=options.style,
-            formats=options.format,
+            formats=options.format or (["pdf"] if options.handout else ["png", "pdf"]),
             processes=options.processes,
+            only=options.only,
+            to=options.to,
+            handouts=options.handout,
         ):
             if isinstance(outcome, str):
                 print(f"error: {outcome}", file=sys.stderr)
                 status = BAD_INPUT
             elif not options.quiet:
-                print(f"{source.name} -> {', '.join(path.name for path in outcome)}")
+                print(_told(source, outcome, as_json=options.json))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     return status
 
 
+def _told(source: Path, drawn: Sequence[Path], *, as_json: bool) -> str:
+    """One line on the files drawn from one file of rows."""
+    if as_json:
+        return json.dumps([str(path) for path in drawn])
+    return f"{source.name} -> {', '.join(path.name for path in drawn)}"
+
+
 def _parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
     parser = _Parser(prog="python -m figures", description=__doc__)
-    parser.add_argument("directory", metavar="DIR", help="study folder, with figures/*.csv in it")
-    parser.add_argument("--style", default="paper", help=f"{' or '.join(STYLES)} (paper)")
-    parser.add_argument(
+    add = parser.add_argument
+    add("directory", metavar="DIR", help="study folder, with figures/*.csv in it")
+    add("--style", default="paper", help=f"one of {', '.join(STYLES)} (paper)")
+    add(
         "--format",
         nargs="+",
-        default=["png", "pdf"],
         metavar="FORMAT",
-        help=f"any of {', '.join(FORMATS)} (png pdf)",
+        help=f"any of {', '.join(FORMATS)} (png pdf; of a handout pdf)",
     )
-    parser.add_argument(
-        "--processes", type=int, default=1, help="that draw, a figure at a time each (1)"
-    )
-    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    add("--only", nargs="+", default=[], metavar="KIND[__SLUG]", help="draw these alone")
+    add("--to", metavar="DIR2", help="write there, with a copy of the rows (beside the rows)")
+    add("--handout", action="store_true", help="a page for each error-against-loops file instead")
+    add("--processes", type=int, default=1, help="that draw, a figure at a time each (1)")
+    add("--json", action="store_true", help="a JSON list of the files drawn, one line a figure")
+    add("--quiet", action="store_true", help="print errors only")
     return parser
 
 

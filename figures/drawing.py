@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,25 +15,20 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-import figures.arithmetic as arithmetic
-import figures.bound_terms as bound_terms
-import figures.error_against_loops as error_against_loops
-import figures.eta_gain as eta_gain
-import figures.learned_moduli as learned_moduli
-import figures.memorisers as memorisers
-import figures.moduli as moduli
-import figures.scaling as scaling
-import figures.stages as stages
-import figures.task_accuracy as task_accuracy
-import figures.task_attention as task_attention
-import figures.task_boards as task_boards
-import figures.task_test_loops as task_test_loops
-import figures.task_training as task_training
-import figures.training_curves as training_curves
+from figures import handout
+from figures.kinds import KINDS, FigureKind
 from figures.rows import Row, check_columns, read_rows
 from figures.style import STYLES
 
-__all__ = ["FORMATS", "KINDS", "FigureKind", "make_figure", "redraw", "redraw_each"]
+__all__ = [
+    "FORMATS",
+    "KINDS",
+    "FigureKind",
+    "make_figure",
+    "make_handout",
+    "redraw",
+    "redraw_each",
+]
 
 #: Format -> metadata that would otherwise change from one drawing to the next.
 FORMATS: dict[str, dict[str, Any]] = {
@@ -43,77 +38,14 @@ FORMATS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class FigureKind:
-    """One kind of figure: the rows it needs, and how to draw them.
-
-    Attributes
-    ----------
-    columns : mapping of str to str
-        Column -> meaning.
-    choices : mapping of str to sequence of str
-        Column -> the words allowed in it.
-    size : callable
-        ``rows -> (width, height)`` in inches, at the size of a page.
-    draw_all : callable
-        ``(figure, rows) -> None``.
-    """
-
-    columns: Mapping[str, str]
-    choices: Mapping[str, Sequence[str]]
-    size: Callable[[Sequence[Row]], tuple[float, float]]
-    draw_all: Callable[[Figure, Sequence[Row]], None]
-
-
-def _single(module: Any) -> FigureKind:
-    """Kind of a module that draws into one pair of axes."""
-    return FigureKind(
-        module.COLUMNS,
-        module.CHOICES,
-        lambda rows: module.SIZE,
-        lambda figure, rows: module.draw(figure.add_subplot(), rows),
-    )
-
-
-def _panelled(module: Any) -> FigureKind:
-    """Kind of a module that draws several panels; its SIZE is that of one."""
-    width, height = module.SIZE
-    return FigureKind(
-        module.COLUMNS,
-        module.CHOICES,
-        lambda rows: (width * max(1, len(module.panels(rows))) + module.MARGIN, height),
-        module.draw_all,
-    )
-
-
-def _sized(module: Any) -> FigureKind:
-    """Kind of a module that says how large its figure is."""
-    return FigureKind(module.COLUMNS, module.CHOICES, module.size, module.draw_all)
-
-
-KINDS: dict[str, FigureKind] = {
-    "error-against-loops": _single(error_against_loops),
-    "moduli": _single(moduli),
-    "bound-terms": _panelled(bound_terms),
-    "training-curves": _panelled(training_curves),
-    "memorisers": _single(memorisers),
-    "arithmetic": _panelled(arithmetic),
-    "learned-moduli": _panelled(learned_moduli),
-    "eta-gain": _panelled(eta_gain),
-    "stages": FigureKind(stages.COLUMNS, stages.CHOICES, lambda rows: stages.SIZE, stages.draw_all),
-    "scaling": FigureKind(
-        scaling.COLUMNS, scaling.CHOICES, lambda rows: scaling.SIZE, scaling.draw_all
-    ),
-    "task-accuracy": _sized(task_accuracy),
-    "task-test-loops": _sized(task_test_loops),
-    "task-training": _panelled(task_training),
-    "task-boards": _sized(task_boards),
-    "task-attention": _sized(task_attention),
-}
-
-
 def redraw(
-    directory: str | Path, *, style: str = "paper", formats: Sequence[str] = ("png", "pdf")
+    directory: str | Path,
+    *,
+    style: str = "paper",
+    formats: Sequence[str] = ("png", "pdf"),
+    only: Sequence[str] = (),
+    to: str | Path | None = None,
+    handouts: bool = False,
 ) -> list[Path]:
     """Draw every figure of a study folder again from its stored rows.
 
@@ -121,11 +53,18 @@ def redraw(
     ----------
     directory : str or Path
         Study folder; rows are read from ``figures/KIND__SLUG.csv`` in it, KIND one of
-        :data:`KINDS`; other files are left alone.
-    style : {"paper", "slides"}
+        :data:`KINDS`; other files are left alone.  A folder without a folder ``figures`` may hold
+        the rows itself.
+    style : {"paper", "slides", "poster"}
         See :mod:`figures.style`.
     formats : sequence of {"png", "pdf", "svg"}
         Files to write beside each CSV file.
+    only : sequence of str
+        Draw these, each a KIND or a KIND__SLUG; empty draws all.
+    to : str or Path, optional
+        Folder for the files, made if need be, with a copy of the rows; left out, beside the rows.
+    handouts : bool
+        Write a page ``handout__SLUG`` for each error-against-loops file instead, in paper style.
 
     Returns
     -------
@@ -140,7 +79,8 @@ def redraw(
     """
     written: list[Path] = []
     failed: list[str] = []
-    for _, outcome in redraw_each(directory, style=style, formats=formats):
+    chosen = {"only": only, "to": to, "handouts": handouts}
+    for _, outcome in redraw_each(directory, style=style, formats=formats, **chosen):
         if isinstance(outcome, str):
             failed.append(outcome)
         else:
@@ -151,7 +91,14 @@ def redraw(
 
 
 def redraw_each(
-    directory: str | Path, *, style: str, formats: Sequence[str], processes: int = 1
+    directory: str | Path,
+    *,
+    style: str,
+    formats: Sequence[str],
+    processes: int = 1,
+    only: Sequence[str] = (),
+    to: str | Path | None = None,
+    handouts: bool = False,
 ) -> Iterator[tuple[Path, list[Path] | str]]:
     """Yield each CSV file with the files drawn from it, or with what is wrong with it.
 
@@ -160,8 +107,12 @@ def redraw_each(
     _check_choice(style, "style", STYLES)
     for name in formats:
         _check_choice(name, "formats", FORMATS)
-    sources = _sources(Path(directory))
-    draw = partial(_outcome, style=style, formats=tuple(formats))
+    if handouts and style != "paper":
+        raise ValueError(
+            f"`style` of a handout must be paper, as it is a page, got {style!r}; leave it out"
+        )
+    sources = _chosen(_sources(Path(directory), handout.KIND if handouts else ""), only)
+    draw = partial(_outcome, style=style, formats=tuple(formats), to=to, as_handout=handouts)
     if min(processes, len(sources)) < 2:
         yield from ((source, draw(source)) for source in sources)
         return
@@ -170,10 +121,12 @@ def redraw_each(
         yield from zip(sources, pool.map(draw, sources), strict=True)
 
 
-def _outcome(source: Path, *, style: str, formats: Sequence[str]) -> list[Path] | str:
+def _outcome(
+    source: Path, *, style: str, formats: Sequence[str], to: str | Path | None, as_handout: bool
+) -> list[Path] | str:
     """Draw one CSV file; return the files written, or what is wrong with it."""
     try:
-        return _redraw_one(source, style, formats)
+        return _redraw_one(source, style, formats, to, as_handout)
     except ValueError as error:
         message = str(error)
         return message if source.name in message else f"`{source.name}`: {message}"
@@ -193,7 +146,7 @@ def make_figure(kind: str, rows: Sequence[Row], *, style: str = "paper") -> Figu
         One of :data:`KINDS`.
     rows : sequence of rows
         With that kind's columns.
-    style : {"paper", "slides"}
+    style : {"paper", "slides", "poster"}
         Must be in force when the figure is saved, too.
 
     Returns
@@ -203,32 +156,77 @@ def make_figure(kind: str, rows: Sequence[Row], *, style: str = "paper") -> Figu
     """
     _check_choice(kind, "kind", KINDS)
     _check_choice(style, "style", STYLES)
+    return _make(KINDS[kind], rows, style)
+
+
+def make_handout(rows: Sequence[Row], *, source: str) -> Figure:
+    """Draw a page with the main figure and the theorem, without any global state.
+
+    Parameters
+    ----------
+    rows : sequence of rows
+        Of an error-against-loops figure.
+    source : str
+        Where the reader finds the rows; printed at the foot of the page.
+
+    Returns
+    -------
+    Figure
+        A4, portrait; the paper style must be in force when it is saved, too.
+    """
+    return _make(_handout_kind(source), rows, "paper")
+
+
+def _make(kind: FigureKind, rows: Sequence[Row], style: str) -> Figure:
+    """Draw rows as a figure of a kind."""
     parameters, scale = STYLES[style]
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(parameters())
-        width, height = KINDS[kind].size(rows)
+        width, height = kind.size(rows)
         figure = Figure(figsize=(scale * width, scale * height), layout="constrained")
         FigureCanvasAgg(figure)
-        KINDS[kind].draw_all(figure, rows)
+        kind.draw_all(figure, rows)
     return figure
 
 
-def _redraw_one(source: Path, style: str, formats: Sequence[str]) -> list[Path]:
+def _handout_kind(source: str) -> FigureKind:
+    """Kind of a handout whose rows are in ``source``: those of the figure on it."""
+    figure = KINDS[handout.KIND]
+    draw = partial(handout.draw_all, source=source)
+    return FigureKind(figure.columns, figure.choices, lambda rows: handout.SIZE, draw)
+
+
+def _redraw_one(
+    source: Path, style: str, formats: Sequence[str], to: str | Path | None, as_handout: bool
+) -> list[Path]:
     """Draw one CSV file; return the files written."""
-    kind = _kind_of(source)
+    kind = _handout_kind(source.name) if as_handout else KINDS[_kind_of(source)]
+    stem = handout.stem(source.stem) if as_handout else source.stem
     rows = read_rows(source)
-    check_columns(rows, KINDS[kind].columns, KINDS[kind].choices, name=source.name)
-    figure = make_figure(kind, rows, style=style)
+    check_columns(rows, kind.columns, kind.choices, name=source.name)
+    figure = _make(kind, rows, style)
+    folder = source.parent if to is None else _with_rows(Path(to), source)
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLES[style][0]())
-        return [_save(figure, source.with_suffix(f".{name}"), name) for name in formats]
+        return [_save(figure, folder / f"{stem}.{name}", name) for name in formats]
+
+
+def _with_rows(folder: Path, source: Path) -> Path:
+    """Copy the rows of a figure into a folder, made if need be, and return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = folder / source.name
+    if not copy.exists() or not copy.samefile(source):
+        draft = _draft(copy)
+        shutil.copyfile(source, draft)
+        os.replace(draft, copy)
+    return folder
 
 
 def _save(figure: Figure, path: Path, format_: str) -> Path:
     """Write a figure under another name, then move it into place."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = _draft(path)
     try:
         figure.savefig(draft, format=format_, metadata=FORMATS[format_])
         os.replace(draft, path)
@@ -237,21 +235,39 @@ def _save(figure: Figure, path: Path, format_: str) -> Path:
     return path
 
 
-def _sources(directory: Path) -> list[Path]:
-    """CSV files of known kinds, sorted by name."""
-    folder = directory / "figures"
-    if not folder.is_dir():
+def _draft(path: Path) -> Path:
+    """Name of a file that is not complete yet."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def _sources(directory: Path, kind: str) -> list[Path]:
+    """CSV files of one kind, of all known ones if it is "", sorted by name."""
+    folder = directory / "figures" if (directory / "figures").is_dir() else directory
+    files = sorted(folder.glob("*.csv"))
+    known = [path for path in files if _kind_of(path) in KINDS]
+    found = [path for path in known if kind in ("", _kind_of(path))]
+    if not known and folder is directory:
         raise ValueError(
             f"`directory` must be a study folder with a folder figures in it, got {directory}; "
             "give the folder a study wrote its results to"
         )
-    found = [path for path in sorted(folder.glob("*.csv")) if _kind_of(path) in KINDS]
     if not found:
         raise ValueError(
-            f"`directory` must hold figures/KIND__SLUG.csv with KIND one of {', '.join(KINDS)}, "
-            f"got none in {folder}; run the study first"
+            f"`directory` must hold figures/KIND__SLUG.csv with KIND "
+            f"{kind or 'one of ' + ', '.join(KINDS)}, got none in {folder}; run the study first"
         )
     return found
+
+
+def _chosen(sources: Sequence[Path], only: Sequence[str]) -> list[Path]:
+    """Sources whose KIND or KIND__SLUG is asked for; all if nothing is."""
+    for name in only:
+        if not any(name in (_kind_of(path), path.stem) for path in sources):
+            raise ValueError(
+                f"`only` must name a KIND or KIND__SLUG of {', '.join(p.stem for p in sources)}, "
+                f"got {name!r}; take one of these"
+            )
+    return [path for path in sources if not only or {_kind_of(path), path.stem} & set(only)]
 
 
 def _kind_of(source: Path) -> str:

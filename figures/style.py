@@ -26,6 +26,7 @@ __all__ = [
     "TermStyle",
     "paper",
     "points",
+    "poster",
     "slides",
 ]
 
@@ -90,21 +91,19 @@ def paper() -> RcParams:
 
 def slides() -> RcParams:
     """Return the rcParams of a figure on a wall: the same, larger and heavier."""
-    return _base(font=15.0, line=2.6) | {
-        "savefig.dpi": 150,
-        "axes.linewidth": 1.4,
-        "hatch.linewidth": 1.0,
-        "xtick.major.size": 6.0,
-        "ytick.major.size": 6.0,
-        "xtick.minor.size": 3.5,
-        "ytick.minor.size": 3.5,
-    }
+    return _base(font=15.0, line=2.6) | _frame(1.7) | {"savefig.dpi": 150}
+
+
+def poster() -> RcParams:
+    """Return the rcParams of a figure on an A0 sheet, read from two metres (fonts of 20 to 26)."""
+    return _base(font=24.0, line=4.4) | _frame(3.0) | {"savefig.dpi": 120}
 
 
 #: Name of a style -> its rcParams and the factor by which its figures are larger than the paper's.
 STYLES: dict[str, tuple[Callable[[], RcParams], float]] = {
     "paper": (paper, 1.0),
     "slides": (slides, 1.8),
+    "poster": (poster, 3.0),
 }
 
 
@@ -113,8 +112,24 @@ def points(factor: float) -> float:
     return factor * float(matplotlib.rcParams["lines.linewidth"])
 
 
+def _frame(factor: float) -> RcParams:
+    """Margins, axes, ticks and hatches larger than matplotlib's own by a factor."""
+    return {
+        "figure.constrained_layout.h_pad": 0.04167 * factor,
+        "figure.constrained_layout.w_pad": 0.04167 * factor,
+        "axes.linewidth": 0.8 * factor,
+        "axes.labelpad": 4.0 * factor,
+        "axes.titlepad": 6.0 * factor,
+        "hatch.linewidth": 0.6 * factor,
+        **{f"{axis}tick.major.size": 3.5 * factor for axis in "xy"},
+        **{f"{axis}tick.minor.size": 2.0 * factor for axis in "xy"},
+        **{f"{axis}tick.{of}.width": 0.7 * factor for axis in "xy" for of in ("major", "minor")},
+        **{f"{axis}tick.{of}.pad": 3.5 * factor for axis in "xy" for of in ("major", "minor")},
+    }
+
+
 def _base(*, font: float, line: float) -> RcParams:
-    """What both styles share: fonts every installation has, text kept as text."""
+    """What all styles share: fonts every installation has, text kept as text."""
     return {
         "font.family": "DejaVu Sans",
         "mathtext.fontset": "dejavusans",

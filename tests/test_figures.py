@@ -532,7 +532,7 @@ def test_a_quiet_command_prints_nothing_and_exits_0(study, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["DIR", "--style", "poster"], "`style` must be one of paper, slides, got 'poster'"),
+        (["DIR", "--style", "board"], "`style` must be one of paper, slides, poster, got 'board'"),
         (["DIR", "--format", "bmp"], "`formats` must be one of png, pdf, svg, got 'bmp'"),
         (["DIR/nowhere"], "must be a study folder with a folder figures in it"),
         (["DIR/empty"], "must hold figures/KIND__SLUG.csv with KIND one of error-against-loops"),
