@@ -79,8 +79,9 @@ def redraw(
     """
     written: list[Path] = []
     failed: list[str] = []
-    chosen = {"only": only, "to": to, "handouts": handouts}
-    for _, outcome in redraw_each(directory, style=style, formats=formats, **chosen):
+    for _, outcome in redraw_each(
+        directory, style=style, formats=formats, only=only, to=to, handouts=handouts
+    ):
         if isinstance(outcome, str):
             failed.append(outcome)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.figure import Figure, SubFigure
 
@@ -102,17 +103,25 @@ class _Column:
         self.part, self.height = part, 72.0 * SIZE[1] * share  # points
         self.down = 0.0
 
-    def write(self, text: str, *, size: float = TEXT, before: float = 0.0, **look: object) -> None:
+    def write(
+        self,
+        text: str,
+        *,
+        size: float = TEXT,
+        before: float = 0.0,
+        centred: bool = False,
+        **look: Any,
+    ) -> None:
         """Write lines of text, ``before`` points below the last."""
         self.down += before
-        place = {"x": 0.5, "ha": "center"} if look.pop("centred", False) else {"x": LEFT}
         words = self.part.text(
-            y=1.0 - self.down / self.height,
-            s=text,
+            0.5 if centred else LEFT,
+            1.0 - self.down / self.height,
+            text,
+            ha="center" if centred else "left",
             va="top",
             fontsize=size,
             linespacing=SPACING,
-            **place,
             **look,
         )
         fit_width(words)
