@@ -87,10 +87,10 @@ def draw_all(figure: Figure, rows: Sequence[Row], *, source: str) -> None:
     source : str
         Where the reader finds the rows.
     """
-    above, middle, below = figure.subfigures(3, 1, height_ratios=PARTS)
+    above, middle, below = figure.subfigures(3, 1, height_ratios=PARTS, squeeze=False).flat
     _state(_Column(above, PARTS[0]), rows)
     shares = (BESIDE, 1.0 - 2.0 * BESIDE, BESIDE)
-    axes = middle.subfigures(1, 3, width_ratios=shares)[1].add_subplot()
+    axes = middle.subfigures(1, 3, width_ratios=shares, squeeze=False)[0, 1].add_subplot()
     error_against_loops.draw(axes, rows)
     axes.set_title("")  # the page has it
     _explain(_Column(below, PARTS[2]), rows, source)
