@@ -1,5 +1,6 @@
 # make verify   set up, then run the main job (2 to 4 minutes on 2 cores)
 # make test     set up, then run the tests in two processes (WORKERS=0: in one, as plain pytest does)
+# make docs     set up, then build the site into docs/_build/html (offline, warnings are errors)
 # make setup    set up alone: .venv with everything in it
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup verify test lint clean
+.PHONY: setup verify test docs lint clean
 
 setup: $(STAMP)
 
@@ -25,6 +26,14 @@ verify: setup
 test: setup
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
 		-m "not slow and not gpu"
+
+docs: setup $(VENV)/.docs
+	@MPLBACKEND=Agg $(BIN)/python -m sphinx -W --keep-going -q -j 2 docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	@touch $@
 
 lint: setup
 	$(BIN)/ruff check .

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
+logging.basicConfig(level=logging.WARNING)  # first, or a package of the theme asks for more
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "extensions")]
 
@@ -17,7 +19,9 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
+    "beside",
     "mathml",
+    "offline",
     "reference",
 ]
 exclude_patterns = ["_build", "extensions", "examples", "figures/README.md", "lessons/*.py"]
@@ -26,6 +30,8 @@ exclude_patterns = ["_build", "extensions", "examples", "figures/README.md", "le
 html_theme = "furo"
 html_title = "looprate"
 html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["math.css"]
 html_show_sphinx = False
 html_copy_source = False
 myst_enable_extensions = ["attrs_block", "colon_fence", "deflist", "dollarmath"]

@@ -100,6 +100,15 @@ def test_formulas_become_mathml_at_build():
     assert all("<mfrac>" in text and "<math" in text for text in Writer.body)
 
 
+def test_bars_of_a_norm_have_one_height():
+    from docutils import nodes
+
+    mathml = importlib.import_module("mathml")
+    for bars in (r"‖x‖_{p}", r"\|x\|_{p}", r"\lVert x\rVert_{p}"):
+        text = mathml.mathml(nodes.math("", bars), as_block=False)
+        assert text.count('<mo stretchy="false">‖</mo>') == text.count("‖") == 2
+
+
 def test_every_page_named_in_the_sources_of_the_site_exists():
     for page in (ROOT / "docs").glob("*.md"):
         for target in re.findall(r"\]\(([\w./-]+\.(?:md|png|py))\)", page.read_text()):

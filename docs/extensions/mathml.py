@@ -12,15 +12,24 @@ from sphinx.application import Sphinx
 from sphinx.util.logging import getLogger
 
 LOG = getLogger(__name__)
+#: What docutils writes -> what browsers set as in print: bars of one height, close fractions.
+MENDED = {
+    "<mo>‖</mo>": '<mo stretchy="false">‖</mo>',
+    '<mo class="mathopen">‖</mo>': '<mo stretchy="false">‖</mo>',
+    '<mo stretchy="false">/</mo>': '<mo stretchy="false" lspace="0" rspace="0">/</mo>',
+}
 
 
 def mathml(node: nodes.Element, *, as_block: bool) -> str:
     """Return a formula as MathML; one that cannot be set is a warning at its place."""
     try:
-        return str(tex2mathml(node.astext().translate(uni2tex_table), as_block=as_block))
+        text = str(tex2mathml(node.astext().translate(uni2tex_table), as_block=as_block))
     except MathError as error:
         LOG.warning("formula %s cannot be set: %s", node.astext(), error, location=node)
         return ""
+    for written, wanted in MENDED.items():
+        text = text.replace(written, wanted)
+    return text
 
 
 def inline(writer: Any, node: nodes.math) -> None:

@@ -28,8 +28,8 @@ STATEMENT = """
 <p><b>Theorem 3.6</b> (arXiv 2410.01405v7). <b>For every</b> continuous, permutation-equivariant
 f on [0,1]<sup>d×N</sup> and <b>every</b> r &gt; N <b>there is</b> a looped Transformer T of r
 loops, of a size that depends on d alone, with</p>
-<p>‖T − f‖<sub>L<sup>p</sup></sub> ≤ (Nd)<sup>1/p</sup> [ω<sub>tok</sub>(δ√d) +
-ω<sub>cont</sub>(δ√(Nd))] + ω(δ√(Nd)) + O(N<sup>2/p</sup> δ<sup>d/p</sup>) +
+<p>‖T − f‖<sub>L<sup>p</sup></sub> ≤ (Nd)<sup>1/p</sup> [w<sub>tok</sub>(δ√d) +
+w<sub>cont</sub>(δ√(Nd))] + w(δ√(Nd)) + O(N<sup>2/p</sup> δ<sup>d/p</sup>) +
 O(((Mδ)<sup>−1</sup> dN)<sup>1/p</sup>),
 <span style="white-space: nowrap">&nbsp; δ = ((r − N)/2)<sup>−1/((N+1)d+1)</sup>.</span></p>
 <p>M is a free weight, infinite here, so the last term is 0. The paper leaves the O-constants open;

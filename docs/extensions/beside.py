@@ -1,0 +1,44 @@
+"""What lies beside the pages of the site: the explorer as one file, the handout, redrawn figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.util.logging import getLogger
+
+from figures.drawing import redraw
+from figures.explorer.static import write_static
+
+LOG = getLogger(__name__)
+ROOT = Path(__file__).resolve().parents[2]
+#: Folders whose figures the pages show; each figure is drawn from the CSV file beside it.
+STORED = (ROOT / "docs", ROOT / "results" / "reproduce-small")
+
+
+def write_beside(app: Sphinx, exception: Exception | None) -> None:
+    """Write the explorer's page and the handout into a finished site, and draw its figures again.
+
+    The figures of a page are those of the checkout until then: Sphinx has copied them.  What the
+    site shows is drawn from rows here and now, and the rows lie beside it.
+    """
+    if exception is not None or app.builder.format != "html":
+        return
+    LOG.info("writing the explorer's page and the handout")
+    out = Path(app.outdir)
+    write_static(out / "explorer-page")
+    redraw(ROOT / "docs", formats=["pdf"], to=out / "handout", handouts=True)
+    images = out / "_images"
+    for folder in STORED:
+        rows = {path.stem for path in (folder / "figures").glob("*.csv")}
+        shown = sorted(rows & {path.stem for path in images.glob("*.png")})
+        if not shown:
+            continue
+        LOG.info("drawing %d figures of %s", len(shown), folder.relative_to(ROOT))
+        redraw(folder, formats=["png"], only=shown, to=images)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Write before the site is looked at for dead links."""
+    app.connect("build-finished", write_beside, priority=300)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
