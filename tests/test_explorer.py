@@ -18,10 +18,12 @@ from figures.drawing import redraw
 from figures.explorer import static, views
 from figures.explorer.export import EXPORTS, exported, file_name
 from figures.explorer.live import LiveFit, Progress, Stopped
+from figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
+from figures.explorer.precomputed import precomputed
 from figures.explorer.setting import Setting, check_typed, setting_of
 from figures.explorer.smoothness import KNOBS, knob_of, turned
 from figures.explorer.states import loop_states
-from figures.explorer.words import EXAMPLES, state_table
+from figures.explorer.words import EXAMPLES, state_table, state_words
 from figures.rows import read_rows
 from theory.bounds import TERM_NAMES
 from theory.construction.compile import compile_construction
@@ -178,9 +180,9 @@ def test_the_state_is_told_in_words(memoriser):
     setting = Setting(grid=3, memoriser=memoriser)
     run = loop_states(setting)
     context, values = setting.spec.context_start, setting.spec.values_start
-    assert "none read yet; labels counted: 0." in state_table(run, context)
+    assert "none read yet; labels counted: 0; read out" in state_table(run, context)
     assert "sorted: token 1; labels" in state_table(run, context + 1)
-    assert "sorted: token 1 &gt; token 2; labels counted: 0." in state_table(run, values)
+    assert "sorted: token 1 &gt; token 2; labels counted: 0; read out" in state_table(run, values)
     assert run.labels[-1] >= setting.spec.last_label
     table = state_table(run, values)
     assert "<th>cell</th><td>2</td><td>1</td>" in table
@@ -379,10 +381,18 @@ def test_sliders_formulas_and_downloads_in_a_browser(browser, address):
 
     slider(page, "loops r").press("ArrowRight")
     page.get_by_text("At r = 11,220 the bound is").wait_for()
-    slider(page, "loops done").press("ArrowRight")
-    page.get_by_text("After 1 of 34 loops").wait_for()
+    slider(page, "cells a side").press("ArrowLeft")
+    page.get_by_text("After 0 of 19 loops").wait_for()
+    slider(page, "loops done").press("End")
+    page.get_by_text("After 19 of 19 loops").wait_for()
+    slider(page, "cells a side").press("ArrowRight")
+    page.get_by_text("After 19 of 34 loops").wait_for()
+    slider(page, "loops done").press("End")
+    page.get_by_text("After 34 of 34 loops").wait_for()
+    slider(page, "loops done").press("ArrowLeft")
+    page.get_by_text("After 33 of 34 loops").wait_for()
     page.wait_for_function("location.search.includes('loops=11220')")
-    assert "step=1" in page.url
+    assert "step=33" in page.url
     assert "theme=light" in page.url
 
     target = page.get_by_label("Target: a name, or formula: ...")
@@ -459,8 +469,36 @@ def test_the_static_page_in_a_browser(browser, static_page):
     browser.get_by_text("At r = 10,000 the bound is").wait_for()
     slider(browser, "loops r: 10,000").press("End")
     browser.get_by_text("At r = 1,000,000,000,000 the bound is").wait_for()
+    browser.get_by_text("Moduli at δ = 0.1").wait_for()
+    slider(browser, "radius δ: 0.1").press("End")
+    browser.get_by_text("Moduli at δ = 1").wait_for()
+    browser.get_by_text("After 0 of 34 loops").wait_for()
+    slider(browser, "loops done t").press("End")
+    browser.get_by_text("After 34 of 34 loops").wait_for()
     browser.get_by_label("Target").select_option("the largest")
     slider(browser, "loops r").press("Home")
     browser.get_by_text("At r = 10 the bound is").wait_for()
+    browser.get_by_label("Memoriser").select_option("increments")
+    browser.get_by_text("After 34 of 121 loops").wait_for()
+    slider(browser, "cells a side").press("Home")
+    browser.get_by_text("After 13 of 13 loops").wait_for()
+    slider(browser, "cells a side").press("End")
+    browser.get_by_text("up to m = 4").last.wait_for()
     for width in (1280, 640):
         check_width(browser, width)
+
+
+def test_the_static_page_has_trained_networks_where_rows_of_them_are(static_page):
+    name = Setting().target
+    panels = (ModuliPanel(False), ErrorPanel(False), TermPanel(False), StatePanel(False))
+    found = precomputed(name, panels, [ROOT / "docs"])
+    assert found["trained"]["lt"]["value"]
+    assert precomputed(name, panels, [])["trained"]["lt"]["value"] == []
+    assert not panels[1].legend["lt"].visible
+    run = found["networks"]["timestep"]["runs"]["4"]
+    loops = loop_states(Setting(grid=4))
+    assert run["words"][-1] == state_words(loops, 34)
+    assert len(run["share"]) == len(run["value"]) == len(run["names"]) * 35
+    for grid, built in found["networks"]["digits"]["built"].items():
+        row = views.constructed_row(Setting(grid=int(grid), memoriser="digits"))
+        assert (built["lower"], built["value"]) == ([row["lower"]], [row["upper"]])

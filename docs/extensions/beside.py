@@ -26,7 +26,7 @@ def write_beside(app: Sphinx, exception: Exception | None) -> None:
         return
     LOG.info("writing the explorer's page and the handout")
     out = Path(app.outdir)
-    write_static(out / "explorer-page")
+    write_static(out / "explorer-page", rows=[ROOT / "docs"])
     redraw(ROOT / "docs", formats=["pdf"], to=out / "handout", handouts=True)
     images = out / "_images"
     for folder in STORED:

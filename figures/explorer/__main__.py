@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.static is not None:
             from figures.explorer.static import write_static
 
-            print(write_static(options.static, dark=options.dark))
+            print(write_static(options.static, dark=options.dark, rows=options.rows))
             return 0
         return _serve(options)
     except (OSError, TypeError, ValueError) as error:

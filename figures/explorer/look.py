@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from bokeh.core.templates import get_env
-from bokeh.models import InlineStyleSheet
+from bokeh.models import CustomJS, InlineStyleSheet, Slider
 from jinja2 import Template
 
 __all__ = [
-    "ADDRESS", "BOUND_COLOUR", "HATCHES", "NAMES", "OTHER_COLOUR", "SAVE", "THEME", "coloured",
-    "ink", "sheet", "template",
+    "ADDRESS", "BOUND_COLOUR", "HATCHES", "OTHER_COLOUR", "SAVE", "THEME", "coloured", "ink",
+    "keys_and_names", "sheet", "template",
 ]  # fmt: skip
 
 BOUND_COLOUR, OTHER_COLOUR = "#D55E00", "#56B4E9"
@@ -71,7 +71,8 @@ select.bk-input { appearance: auto; background-image: none }
 :is(input, select, button, .noUi-handle):focus-visible, .noUi-handle:focus {
   outline: 3px solid %(focus)s !important; outline-offset: 2px }
 """
-#: Give sliders their title as their name; leave out of the Tab order what no key works on.
+#: Give sliders their title as their name; leave out of the Tab order what no key works on; let the
+#: End key go to the end a slider has now: its library keeps the one that it was made with.
 NAMES = """
 const inside = root => [...root.querySelectorAll('*')].flatMap(
   e => e.shadowRoot ? [e, ...inside(e.shadowRoot)] : [e]);
@@ -81,6 +82,13 @@ for (const e of inside(document)) {
   const title = e.getRootNode().querySelector('.bk-slider-title');
   title.id = 'title';
   e.setAttribute('aria-labelledby', 'title');
+  e.addEventListener('keydown', event => {
+    const slider = sliders.find(one => title.textContent.startsWith(one.title));
+    if (event.key !== 'End' || !slider) return;
+    event.stopImmediatePropagation();
+    event.preventDefault();
+    slider.value = slider.end;
+  }, {capture: true});
 }
 """
 SAVE = """
@@ -108,6 +116,17 @@ def template(dark: bool) -> Template:
     look = DARK if dark else LIGHT
     colours = f"background: {look['paper']}; color: {look['ink']}"
     return get_env().from_string(TEMPLATE.replace("COLOURS", colours))
+
+
+def keys_and_names(*sliders: Slider) -> CustomJS:
+    """Return what makes a finished page one for keyboards and screen readers.
+
+    Parameters
+    ----------
+    *sliders : Slider
+        Those whose range changes.
+    """
+    return CustomJS(args={"sliders": list(sliders)}, code=NAMES)
 
 
 def sheet(dark: bool) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from bokeh.document import Document
-from bokeh.models import CustomJS, Div
+from bokeh.models import Div
 
 from figures.explorer import views
 from figures.explorer.controls import CERTIFY, CERTIFYING, READ, Controls
 from figures.explorer.export import MEDIA, exported, file_name
 from figures.explorer.live import Trainer
-from figures.explorer.look import NAMES, sheet, template
+from figures.explorer.look import keys_and_names, sheet, template
 from figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
 from figures.explorer.setting import Setting, check_typed
 from figures.explorer.smoothness import knob_of, turned
@@ -76,7 +76,8 @@ class Page:
         document.theme = "dark_minimal" if dark else "light_minimal"
         document.template = template(dark)
         document.title = "looprate explorer"
-        document.js_on_event("document_ready", CustomJS(code=NAMES))
+        ranging = (self.controls.smoothness, self.controls.step)
+        document.js_on_event("document_ready", keys_and_names(*ranging))
         document.on_session_destroyed(self._left)
         self._guard(self._show_all)
         if note:

@@ -170,6 +170,12 @@ class ErrorPanel:
         legend.label_text_font_size, legend.spacing, legend.padding = "10px", 0, 4
         legend.label_height = legend.glyph_height = 14
         legend.background_fill_alpha = 0.7
+        self.legend = {  # of what may have nothing to show
+            name: item
+            for name, source in self.trained.items()
+            for item in legend.items
+            if item.renderers[0].data_source is source
+        }
         _told(self.plot, ("", "@label"), ("r", "@loops{0,0}"), ("value", "@value"))
 
     def show_bounds(self, rows: Sequence[Row], loops: int) -> None:
@@ -213,6 +219,7 @@ class ErrorPanel:
                 "lower": [row["value"] for row in own],
                 "label": [f"{label}, seed {row['seed']:g}" for row in own],
             }
+            self.legend[name].visible = bool(own)
 
 
 class TermPanel:

@@ -3,53 +3,81 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from bokeh.document import Document
 from bokeh.embed import file_html
 from bokeh.layouts import column
 from bokeh.models import CustomJS, CustomJSTickFormatter, Div, Select, Slider
 from bokeh.resources import INLINE
 
+from experiments.progress import Progress
 from experiments.records import write_atomically
-from figures.explorer import views
-from figures.explorer.look import NAMES, sheet, template
-from figures.explorer.panels import ErrorPanel, ModuliPanel, TermPanel
-from figures.explorer.setting import LARGEST_LOOPS, MEMORISERS, Setting
-from figures.explorer.words import EXAMPLES, STATEMENT, verdict_words
+from figures.explorer.look import keys_and_names, sheet, template
+from figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
+from figures.explorer.precomputed import COUNTS, DELTAS, GRIDS, LOOKED_AT, Panels, precomputed
+from figures.explorer.setting import MEMORISERS, Setting
+from figures.explorer.words import EXAMPLES, STATEMENT
 
 __all__ = ["write_static"]
 
 NAME, TITLE = "explorer.html", "looprate explorer"
-COUNTS = [round(r) for r in np.geomspace(10, LARGEST_LOOPS, 56)]  # five a decade
-GRID = 4
+#: What a target, a memoriser and a grid decide; then what the other sliders point at.
 CODE = """
-const now = data[choice.value], kind = memoriser.value;
-for (const [key, source] of Object.entries(moduli)) source.data = now.moduli[key];
-theorem.data = now.theorem;
-explicit.data = now.explicit[kind];
-built.data = now.built[kind];
-trivial.data = {loops: trivial.data.loops, value: [now.trivial, now.trivial]};
-vacuous.right = now.speaks[kind];
+const now = data[choice.value], networks = now.networks[memoriser.value];
+const shown = [choice.value, memoriser.value, grid.value].join();
+if (state.tags[0] !== shown) {
+  state.tags = [shown];
+  for (const [key, source] of Object.entries(moduli)) source.data = now.moduli[key];
+  for (const [key, source] of Object.entries(trained)) {
+    source.data = now.trained[key];
+    legend[key].visible = source.data.loops.length > 0;
+  }
+  theorem.data = now.theorem;
+  explicit.data = networks.explicit;
+  built.data = networks.built[grid.value];
+  trivial.data = {loops: trivial.data.loops, value: [now.trivial, now.trivial]};
+  vacuous.right = networks.speaks;
+  const run = networks.runs[grid.value] || {names: [''], share: [], value: [], height: plot.height};
+  const count = run.share.length / run.names.length;
+  const names = [...run.names].reverse();
+  rows.factors = run.names;
+  plot.height = run.height;
+  state.data = {
+    loop: run.share.map((_, k) => k % count),
+    row: run.share.map((_, k) => names[Math.floor(k / count)]),
+    share: run.share,
+    value: run.value,
+  };
+  step.end = Math.max(1, count - 1);
+  step.value = Math.min(step.value, step.end);
+}
 const k = loops.value, r = counts[k];
 at.location = r;
 terms.data = {...terms.data, value: now.terms[k]};
 line.location = now.trivial;
 title.text = 'Terms at r = ' + r.toLocaleString('en') + ', best constant dotted';
 words.text = now.words[k];
+radius.location = deltas[delta.value];
+values.text = now.values[delta.value];
+after.location = step.value;
+const run = networks.runs[grid.value];
+told.text = run ? run.words[step.value] : far;
 """
-INTRODUCTION = """
+INTRODUCTION = f"""
 <p><b>looprate explorer, the page without a server.</b> What the theory of looped Transformers says
-about some functions f: moduli of continuity, the bound of Theorem 3.6 term by term, and the
-certified error of the network that the proof builds. N = 2, d = 1, p = 1, m = 4. All values were
-computed beforehand; nothing is loaded from anywhere. For formulas of your own, other N, d, p and
-the network loop by loop, install looprate and run <code>looprate explore</code>.</p>
+about some functions f: moduli of continuity, the bound of Theorem 3.6 term by term, the network
+that the proof builds, its certified error and its state loop by loop. N = 2, d = 1, p = 1. All
+values were computed beforehand; nothing is loaded from anywhere. For formulas of your own, other
+N, d and p, and more than {LOOKED_AT} cells a side loop by loop, install looprate and run
+<code>looprate explore</code>.</p>
 """
+FAR = f"<p>This page holds runs loop by loop up to m = {LOOKED_AT}.</p>"
 
 
-def write_static(folder: Path, *, dark: bool = False) -> Path:
+def write_static(folder: Path, *, dark: bool = False, rows: Sequence[Path] = ()) -> Path:
     """Write the static page into a folder and return the file.
 
     It holds everything it needs: no other file, no other host.
@@ -59,89 +87,70 @@ def write_static(folder: Path, *, dark: bool = False) -> Path:
     folder : Path
         Made if it is not there.
     dark : bool
+    rows : sequence of Path
+        Folders of ``looprate verify`` with trained networks to show.
     """
     targets = {words: text for words, text in EXAMPLES.items() if not text.startswith("formula")}
-    panels = ModuliPanel(dark), ErrorPanel(dark), TermPanel(dark)
-    data = {words: _precomputed(text, *panels) for words, text in targets.items()}
-    document = _document(data, *panels, dark=dark)
+    panels = ModuliPanel(dark), ErrorPanel(dark), TermPanel(dark), StatePanel(dark)
+    data: dict[str, Any] = {}
+    with Progress(len(targets), "explorer") as bar:
+        for words, text in targets.items():
+            data[words] = precomputed(text, panels, rows)
+            bar.to(len(data))
+    document = _document(data, panels, dark=dark)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
     write_atomically(path, file_html(document, INLINE, TITLE, template=template(dark)))
     return path
 
 
-def _document(
-    data: dict[str, Any], moduli: ModuliPanel, errors: ErrorPanel, terms: TermPanel, *, dark: bool
-) -> Document:
-    """Return the page: two choices and a slider, and what they show of the data."""
-    wide = sheet(dark)
-    choice = Select(title="Target", options=list(data), value=next(iter(data)), **wide)
-    memoriser = Select(
-        title="Memoriser (network)", options=list(MEMORISERS), value="timestep", **wide
-    )
-    middle = COUNTS.index(min(COUNTS, key=lambda r: abs(math.log(r / 10_000))))
-    count = CustomJSTickFormatter(
-        args={"counts": COUNTS}, code="return counts[Math.round(tick)].toLocaleString('en')"
-    )
-    loops = Slider(
-        title="loops r", start=0, end=len(COUNTS) - 1, value=middle, format=count, **wide
-    )
-    words = Div(text="", name="verdict", **wide)
-    shown = {
-        "moduli": {"/".join(key): source for key, source in moduli.sources.items()},
-        "theorem": errors.bounds["theorem"],
-        "explicit": errors.bounds["explicit"],
-        "built": errors.built,
-        "trivial": errors.trivial,
-        "vacuous": errors.vacuous,
-        "at": errors.at,
-        "terms": terms.source,
-        "line": terms.trivial,
-        "title": terms.plot.title,
-        "words": words,
+def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
+    """Return the page: choices and sliders, and what they show of the data."""
+    moduli, errors, terms, states = panels
+    wide, usual = sheet(dark), Setting()
+    moved = {
+        "choice": Select(title="Target", options=list(data), value=next(iter(data)), **wide),
+        "delta": _places("radius δ", DELTAS, usual.delta, wide),
+        "loops": _places("loops r", COUNTS, usual.loops, wide),
+        "memoriser": Select(
+            title="Memoriser (network)", options=list(MEMORISERS), value=usual.memoriser, **wide
+        ),
+        "grid": Slider(
+            title="cells a side m", start=GRIDS[0], end=GRIDS[-1], value=usual.grid, **wide
+        ),
+        "step": Slider(title="loops done t", start=0, end=1, value=0, **wide),
     }
-    moved = {"choice": choice, "memoriser": memoriser, "loops": loops}
-    react = CustomJS(args={"data": data, "counts": COUNTS, **moved, **shown}, code=CODE)
+    text = {name: Div(text="", name=name, **wide) for name in ("verdict", "values", "table")}
+    shown = {
+        **{"moduli": {"/".join(key): source for key, source in moduli.sources.items()}},
+        **{"radius": moduli.at, "theorem": errors.bounds["theorem"]},
+        **{"explicit": errors.bounds["explicit"], "built": errors.built},
+        **{"trained": errors.trained, "legend": errors.legend, "trivial": errors.trivial},
+        **{"vacuous": errors.vacuous, "at": errors.at, "terms": terms.source},
+        **{"line": terms.trivial, "title": terms.plot.title, "state": states.source},
+        **{"rows": states.plot.y_range, "plot": states.plot, "after": states.at},
+        **{"words": text["verdict"], "values": text["values"], "told": text["table"]},
+    }
+    given = {"data": data, "counts": COUNTS, "deltas": DELTAS, "far": FAR}
+    react = CustomJS(args={**given, **moved, **shown}, code=CODE)
     for control in moved.values():
         control.js_on_change("value", react)
     document = Document()
     document.theme = "dark_minimal" if dark else "light_minimal"
     controls = column(*moved.values(), name="controls", sizing_mode="stretch_width")
     statement = Div(text=INTRODUCTION + STATEMENT, name="statement", **wide)
-    for root in (statement, controls, words, errors.plot, terms.plot, moduli.plot):
+    plots = (errors.plot, terms.plot, moduli.plot, states.plot)
+    for root in (statement, controls, text["verdict"], *plots, text["values"], text["table"]):
         document.add_root(root)
-    document.js_on_event("document_ready", react, CustomJS(code=NAMES))
+    document.js_on_event("document_ready", react, keys_and_names(moved["step"]))
     return document
 
 
-def _precomputed(
-    target: str, moduli: ModuliPanel, errors: ErrorPanel, terms: TermPanel
-) -> dict[str, Any]:
-    """Return what the panels show of one target; the panels are used to arrange it."""
-    setting = Setting(target=target, grid=GRID)
-    moduli.show(views.moduli_rows(setting), setting.delta)
-    found: dict[str, Any] = {
-        "moduli": {"/".join(key): dict(source.data) for key, source in moduli.sources.items()},
-        "explicit": {},
-        "built": {},
-        "speaks": {},
-    }
-    for memoriser in MEMORISERS:
-        now = setting.changed(memoriser=memoriser)
-        errors.show_bounds(views.bound_rows(now), now.loops)
-        errors.show_built([views.constructed_row(now)])
-        found["explicit"][memoriser] = dict(errors.bounds["explicit"].data)
-        found["built"][memoriser] = dict(errors.built.data)
-        found["speaks"][memoriser] = errors.vacuous.right
-    found["theorem"] = dict(errors.bounds["theorem"].data)
-    bounds = [views.bound_at(setting.changed(loops=r)) for r in COUNTS]
-    names = terms.source.data["term"]
-    found["terms"] = [[_finite(bound.terms[name]) for name in names] for bound in bounds]
-    found["words"] = [verdict_words(bound) for bound in bounds]
-    found["trivial"] = bounds[0].trivial
-    return found
-
-
-def _finite(value: float) -> float:
-    """Return a number that a page can draw."""
-    return value if math.isfinite(value) else 0.0
+def _places(title: str, values: Sequence[float], near: float, wide: dict[str, Any]) -> Slider:
+    """Return a slider over the places of a list, at the one nearest to a value."""
+    start = min(range(len(values)), key=lambda k: abs(math.log(values[k] / near)))
+    code = (
+        "const v = values[Math.round(tick)]; return Number(v.toPrecision(3)).toLocaleString('en')"
+    )
+    shown = CustomJSTickFormatter(args={"values": list(values)}, code=code)
+    return Slider(title=title, start=0, end=len(values) - 1, value=start, format=shown, **wide)

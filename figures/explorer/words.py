@@ -12,7 +12,15 @@ from theory.bounds import BoundRow
 from theory.notation import KINDS
 from theory.targets import Target
 
-__all__ = ["EXAMPLES", "STATEMENT", "moduli_table", "refusal", "state_table", "verdict_words"]
+__all__ = [
+    "EXAMPLES",
+    "STATEMENT",
+    "moduli_table",
+    "refusal",
+    "state_table",
+    "state_words",
+    "verdict_words",
+]
 
 EXAMPLES = {
     "waves, half token and half context": "dial:token=0.5,context=0.5,periods=2",
@@ -62,9 +70,10 @@ def verdict_words(bound: BoundRow) -> str:
         if bound.moduli_side == "lower"
         else ""
     )
+    reason = html.escape(bound.reason[:1].upper() + bound.reason[1:])
     return (
         f"<p><b>At r = {bound.loops:,} the bound is {bound.total:.4g}: {bound.verdict}.</b> "
-        f"{html.escape(bound.reason)}.{extra}</p>"
+        f"{reason}.{extra}</p>"
     )
 
 
@@ -98,11 +107,24 @@ def moduli_table(target: Target, setting: Setting, found: Callable[[str], float]
     return f"<p><b>Moduli at δ = {setting.delta:.3g}</b></p><table>{''.join(lines)}</table>"
 
 
+def state_words(run: Loops, step: int) -> str:
+    """Return what has happened after ``step`` loops, and what would be read out, as HTML."""
+    state = run.values[step]
+    read = sorted(
+        (n for n, token in enumerate(state) if token["left"]), key=lambda n: -state[n]["z"]
+    )
+    order = " &gt; ".join(f"token {n + 1}" for n in read) or "none read yet"
+    out = "; ".join(", ".join(f"{v:.4g}" for v in token) for token in run.outputs[step])
+    return (
+        f"<p><b>After {step} of {len(run.values) - 1} loops</b>: {run.stages[step]}</p>"
+        f"<p>sorted: {order}; labels counted: {run.labels[step]}; read out: {out}.<br>"
+        "In the picture a row is dark at its least value and bright at its largest.</p>"
+    )
+
+
 def state_table(run: Loops, step: int) -> str:
     """Return the exact state after ``step`` loops as HTML: in words first, then row by row."""
     state, tokens = run.values[step], range(len(run.point))
-    read = sorted((n for n in tokens if state[n]["left"]), key=lambda n: -state[n]["z"])
-    order = " &gt; ".join(f"token {n + 1}" for n in read) or "none read yet"
     first: list[tuple[str, list[str]]] = [
         ("input", [", ".join(map(str, run.point[n])) for n in tokens]),
         ("cell", [short(state[n]["z"]) for n in tokens]),
@@ -114,10 +136,7 @@ def state_table(run: Loops, step: int) -> str:
     lines.append(_line("in the stream", ["" for _ in tokens], ""))
     lines += [_line(name, cells, meaning) for name, cells, meaning in rows]
     return (
-        f"<p><b>After {step} of {len(run.values) - 1} loops</b>: {run.stages[step]}</p>"
-        f"<p>sorted: {order}; labels counted: {run.labels[step]}.<br>"
-        "In the picture a row is dark at its least value and bright at its largest.</p>"
-        f"<table><tr><th></th>{head}<th></th></tr>{''.join(lines)}</table>"
+        f"{state_words(run, step)}<table><tr><th></th>{head}<th></th></tr>{''.join(lines)}</table>"
     )
 
 

@@ -1,0 +1,97 @@
+"""What the page without a server shows, computed beforehand for every place of its sliders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from figures.explorer import views
+from figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
+from figures.explorer.setting import LARGEST_LOOPS, MEMORISERS, Setting
+from figures.explorer.states import loop_states
+from figures.explorer.words import moduli_table, state_words, verdict_words
+
+__all__ = ["COUNTS", "DELTAS", "GRIDS", "Panels", "precomputed"]
+
+COUNTS = [round(r) for r in np.geomspace(10, LARGEST_LOOPS, 56)]  # five a decade
+DELTAS = [float(delta) for delta in np.geomspace(1e-2, 1.0, 25)]
+GRIDS = range(2, 9)
+LOOKED_AT = 4  # cells a side up to which a run is there loop by loop; it fills the file
+DIGITS = 3  # of a share of a row's range, which is a colour
+
+Panels = tuple[ModuliPanel, ErrorPanel, TermPanel, StatePanel]
+
+
+def precomputed(target: str, panels: Panels, folders: Sequence[Path]) -> dict[str, Any]:
+    """Return what the panels show of one target, as the page's script takes it.
+
+    Parameters
+    ----------
+    target : str
+    panels : tuple of the four panels
+        They arrange the data.
+    folders : sequence of Path
+        Where rows of trained networks are looked for.
+    """
+    moduli, errors, terms, _ = panels
+    setting = Setting(target=target)
+    moduli.show(views.moduli_rows(setting), setting.delta)
+    errors.show_trained(views.trained_rows(setting, folders))
+    bounds = [views.bound_at(setting.changed(loops=r)) for r in COUNTS]
+    names = terms.source.data["term"]
+    found: dict[str, Any] = {
+        "moduli": {"/".join(key): dict(source.data) for key, source in moduli.sources.items()},
+        "values": [_moduli_at(setting.changed(delta=delta)) for delta in DELTAS],
+        "trained": {name: dict(source.data) for name, source in errors.trained.items()},
+        "terms": [[_finite(bound.terms[name]) for name in names] for bound in bounds],
+        "words": [verdict_words(bound) for bound in bounds],
+        "trivial": bounds[0].trivial,
+        "networks": {
+            memoriser: _networks(setting.changed(memoriser=memoriser), panels)
+            for memoriser in MEMORISERS
+        },
+    }
+    return found | {"theorem": dict(errors.bounds["theorem"].data)}
+
+
+def _moduli_at(setting: Setting) -> str:
+    """Return the table of the moduli at the setting's radius."""
+    target = views.target_of(setting.target)
+    return moduli_table(target, setting, lambda kind: views.lower_at(setting, kind))
+
+
+def _networks(setting: Setting, panels: Panels) -> dict[str, Any]:
+    """Return the bound of one memoriser and its networks by cells a side."""
+    errors = panels[1]
+    errors.show_bounds(views.bound_rows(setting), setting.loops)
+    found = {"explicit": dict(errors.bounds["explicit"].data), "speaks": errors.vacuous.right}
+    built, runs = {}, {}  # by text: a page's script takes other keys for no object's
+    for grid in GRIDS:
+        errors.show_built([views.constructed_row(setting.changed(grid=grid))])
+        built[str(grid)] = dict(errors.built.data)
+        if grid <= LOOKED_AT:
+            runs[str(grid)] = _run(setting.changed(grid=grid), panels[3])
+    return found | {"built": built, "runs": runs}
+
+
+def _run(setting: Setting, states: StatePanel) -> dict[str, Any]:
+    """Return a network's run: colour and exact value of every row after every loop, and words."""
+    run = loop_states(setting)
+    states.show(run)
+    data = states.source.data
+    return {
+        "names": states.plot.y_range.factors,
+        "height": states.plot.height,
+        "share": [round(share, DIGITS) for share in data["share"]],
+        "value": data["value"],
+        "words": [state_words(run, step) for step in range(len(run.values))],
+    }
+
+
+def _finite(value: float) -> float:
+    """Return a number that a page can draw."""
+    return value if math.isfinite(value) else 0.0
