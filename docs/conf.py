@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 logging.basicConfig(level=logging.WARNING)  # first, or a package of the theme asks for more
+logging.getLogger("nbclient").setLevel(logging.WARNING)
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "extensions")]
 
@@ -20,6 +21,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "beside",
+    "lessons",
     "mathml",
     "offline",
     "reference",

@@ -16,7 +16,7 @@ from experiments import evaluate
 from experiments.cli import main
 from figures.drawing import redraw
 from figures.explorer import static, views
-from figures.explorer.export import EXPORTS, exported, file_name
+from figures.explorer.export import EXPORTS, exported, figure_rows, file_name
 from figures.explorer.live import LiveFit, Progress, Stopped
 from figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
 from figures.explorer.precomputed import precomputed
@@ -189,6 +189,27 @@ def test_the_state_is_told_in_words(memoriser):
     assert [line for line in table.split("<tr>")[6:] if line.endswith("<td></td></tr>")] == []
 
 
+def test_a_quick_certificate_is_wider_and_agrees_with_the_whole_one():
+    setting = Setting(tokens=3, grid=3)
+    quick, whole = (views.constructed_row(setting, quick=q) for q in (True, False))
+    assert quick["lower"] <= whole["lower"] < whole["upper"] <= quick["upper"]
+    assert quick["upper"] - quick["lower"] > 1.5 * (whole["upper"] - whole["lower"])
+    other = whole | {"grid": 4}
+    assert views.narrowest([quick, whole, other]) == [whole, other]
+    assert views.narrowest([whole, quick]) == [whole]
+    with pytest.raises(ValueError, match="over the budget of 2 s"):
+        views.constructed_row(setting.changed(tokens=4, grid=16), quick=True)
+
+
+def test_a_slow_target_is_searched_at_fewer_radii(monkeypatch):
+    setting = Setting(target="formula: x*x - mean(x)/3")
+    monkeypatch.setattr(views, "_seconds", lambda f, subject: 1.0)
+    views._searched.cache_clear()
+    slow = {row["delta"] for row in views.moduli_rows(setting)}
+    assert slow == set(views.RADII[::2])
+    views._searched.cache_clear()
+
+
 def test_trained_rows_are_those_of_this_target_and_shape():
     folders = [ROOT / "docs"]
     rows = views.trained_rows(Setting(), folders)
@@ -244,6 +265,16 @@ def test_the_code_taken_along_makes_the_figure(tmp_path, monkeypatch):
     names = runpy.run_path("own.py")
     assert names["setting"] == setting
     assert (tmp_path / "moduli.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_networks_of_the_page_are_taken_along():
+    setting = Setting(grid=3)
+    page = [views.constructed_row(setting.changed(grid=g)) for g in (3, 4)]
+    rows = figure_rows(setting, "error-against-loops", built=page)
+    built = [row for row in rows if row["curve"] == "constructed"]
+    assert [row["value"] for row in built] == [row["upper"] for row in page]
+    rows = figure_rows(setting, "error-against-loops", built=page[1:])  # its own is computed
+    assert len([row for row in rows if row["curve"] == "constructed"]) == 2
 
 
 def test_exports_that_cannot_be_are_refused():
@@ -428,6 +459,25 @@ def test_sliders_formulas_and_downloads_in_a_browser(browser, address):
     taken = Path(download.value.path()).read_text()
     assert taken.startswith("kind,delta,lower,exact,upper")
     assert "token-sine" in taken
+
+
+def test_a_fit_is_watched_stopped_and_ended_in_a_browser(browser, address):
+    page = browser
+    page.goto(f"{address}?target=mean-field&grid=2")
+    page.get_by_role("button", name="Train LT and TMLT here").click()
+    page.get_by_text(re.compile(r"training LT, r = 1: \d+%")).wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("stopped; what was trained stays").wait_for()
+    page.get_by_role("button", name="Train LT and TMLT here").click()
+    page.get_by_text("Trained: approximation plus optimisation error").wait_for()
+    page.get_by_label("as", exact=True).select_option("csv")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+    trained = [row for row in rows if row["curve"] == "trained"]
+    assert {row["loops"] for row in trained} == {"1.0", "2.0", "4.0", "8.0"}
+    assert {row["family"] for row in trained} == {"lt", "tmlt"}
+    assert [row["label"] for row in rows if row["curve"] == "constructed"]
 
 
 def test_every_control_is_reached_by_tab_and_seen_at_every_width(browser, address):

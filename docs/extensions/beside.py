@@ -1,4 +1,4 @@
-"""What lies beside the pages of the site: the explorer as one file, the handout, redrawn figures."""
+"""What lies beside the pages: the explorer as one file, the handout, figures drawn again."""
 
 from __future__ import annotations
 

@@ -46,6 +46,7 @@ def exported(
     *,
     folders: Sequence[Path] = (),
     fitted: Sequence[Row] = (),
+    built: Sequence[Row] = (),
     style: str = "paper",
 ) -> bytes:
     """Return a file with what the page shows.
@@ -56,7 +57,7 @@ def exported(
     kind : str
         One of :data:`EXPORTS`.
     format_ : {"png", "svg", "pdf", "csv", "py"}
-    folders, fitted
+    folders, fitted, built
         As in :func:`figure_rows`.
     style : str
         One of :data:`figures.style.STYLES`.
@@ -72,7 +73,7 @@ def exported(
         given = {k: v for k, v in asdict(setting).items() if v != getattr(Setting(), k)}
         arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
         return CODE.format(arguments=arguments, kind=kind).encode()
-    rows = figure_rows(setting, kind, folders=folders, fitted=fitted)
+    rows = figure_rows(setting, kind, folders=folders, fitted=fitted, built=built)
     with TemporaryDirectory() as place:
         folder = Path(place) / "figures"
         folder.mkdir()
@@ -93,6 +94,7 @@ def figure_rows(
     *,
     folders: Sequence[Path] = (),
     fitted: Sequence[Row] = (),
+    built: Sequence[Row] = (),
 ) -> list[dict[str, Any]]:
     """Return the rows from which :func:`figures.drawing.make_figure` draws a figure.
 
@@ -105,6 +107,9 @@ def figure_rows(
         Where rows of trained networks are looked for.
     fitted : sequence of rows
         Of networks trained just now: family, loops, seed, value.
+    built : sequence of rows
+        Of :func:`figures.explorer.views.constructed_row`; where the setting's own network is not
+        among them, it is certified.
 
     Raises
     ------
@@ -116,7 +121,7 @@ def figure_rows(
     f = views.target_of(setting.target)
     common = {"target": str(f), "latex": f.latex, **setting.shape, "p": setting.p}
     rows = {
-        "error-against-loops": lambda: _error_rows(setting, folders, fitted),
+        "error-against-loops": lambda: _error_rows(setting, folders, fitted, built),
         "moduli": lambda: views.moduli_rows(setting),
         "bound-terms": lambda: _term_rows(setting),
         "stages": lambda: stage_rows(compile_construction(f, setting.spec)),
@@ -131,7 +136,7 @@ def _plain(row: Row) -> dict[str, Any]:
 
 
 def _error_rows(
-    setting: Setting, folders: Sequence[Path], fitted: Sequence[Row]
+    setting: Setting, folders: Sequence[Path], fitted: Sequence[Row], built: Sequence[Row]
 ) -> list[dict[str, Any]]:
     """Return the rows of the main figure: bounds, best constant, constructed, trained."""
     rows = []
@@ -140,18 +145,21 @@ def _error_rows(
         family = "tmlt" if row["curve"] == "timestep" else "lt"
         kind = {"curve": "bound", "family": family} if bound else {"curve": "trivial"}
         rows.append({**row, **kind, "lower": None})
-    found = views.constructed_row(setting)
-    rows.append(
+    own = {"memoriser": setting.memoriser, "grid": setting.grid}
+    if not any(own.items() <= row.items() for row in built):
+        built = [*built, views.constructed_row(setting)]
+    rows += [
         {
             "curve": "constructed",
-            "family": "tmlt" if setting.memoriser == "timestep" else "lt",
-            "label": f"{setting.memoriser}, {setting.grid} cells a side",
-            "loops": found["loops"],
-            "value": found["upper"],
-            "lower": found["lower"],
-            "status": found["verdict"],
+            "family": "tmlt" if row["memoriser"] == "timestep" else "lt",
+            "label": f"{row['memoriser']}, {row['grid']} cells a side",
+            "loops": row["loops"],
+            "value": row["upper"],
+            "lower": row["lower"],
+            "status": row["verdict"],
         }
-    )
+        for row in built
+    ]
     trained = [*views.trained_rows(setting, folders), *fitted]
     return rows + [{**row, "curve": "trained"} for row in trained]
 

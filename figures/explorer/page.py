@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from figures.explorer.words import (
 
 __all__ = ["Page"]
 
-SMALL = 2  # N * d up to which a network is certified without being asked to
+SMALL = 4  # N * d up to which a network is certified without being asked to
 SOON = 20  # milliseconds after which what takes longer is computed
 
 
@@ -66,6 +66,7 @@ class Page:
         self.fitted: list[dict[str, Any]]
         self.built: list[dict[str, Any]]
         self.worker = ThreadPoolExecutor(1)
+        self.certifying: Future[None] | None = None
         self.wide = sheet(dark)
         self.controls = Controls(setting, dark=dark, wide=self.wide)
         self.moduli, self.errors = ModuliPanel(dark), ErrorPanel(dark)
@@ -106,7 +107,7 @@ class Page:
         c.smoothness.on_change("value", lambda a, o, new: self._turned(new))
         for name, read in READ.items():
             self._bind(name, read)
-        c.certify.on_click(self._certify)
+        c.certify.on_click(lambda: self._certify(quick=False))
         c.fit.on_click(self._train)
         c.save.on_click(self._save)
 
@@ -217,7 +218,7 @@ class Page:
             self.states.show(None)
         self._show_step()
         if s.tokens * s.dim <= SMALL:
-            self._later(self._certify)
+            self._later(lambda: self._certify(quick=True))
 
     def _show_radius(self) -> None:
         """Draw and write what the slider of δ points at."""
@@ -254,27 +255,30 @@ class Page:
             self.fitted = []
             self.trainer.start(self.setting)
 
-    def _certify(self) -> None:
-        """Certify the constructed network beside the page, then draw it."""
+    def _certify(self, *, quick: bool) -> None:
+        """Certify the constructed network beside the page and draw it; the last one asked for."""
         setting = self.setting
         self.controls.certify.update(label=CERTIFYING, disabled=True)
 
         def work() -> None:
             try:
-                found: Any = views.constructed_row(setting)
+                found: Any = views.constructed_row(setting, quick=quick)
             except Exception as error:  # told on the page
                 found = error
-            self.document.add_next_tick_callback(lambda: self._certified(setting, found))
+            self.document.add_next_tick_callback(lambda: self._certified(setting, found, quick))
 
-        self.worker.submit(work)
+        if self.certifying is not None:
+            self.certifying.cancel()
+        self.certifying = self.worker.submit(work)
 
-    def _certified(self, setting: Setting, found: Any) -> None:
+    def _certified(self, setting: Setting, found: Any, quick: bool) -> None:
         """Draw a certified network, unless the reader is elsewhere by now."""
         self.controls.certify.update(label=CERTIFY, disabled=False)
         if isinstance(found, Exception):
-            self._complain(str(found))
+            if not quick:  # the reader did not ask for it
+                self._complain(str(found))
         elif views.subject_of(setting) == views.subject_of(self.setting):
-            self.built = [row for row in self.built if row != found] + [found]
+            self.built = views.narrowest([*self.built, found])
             self.errors.show_built(self.built)
 
     def _fitted(self, setting: Setting, rows: list[dict[str, Any]]) -> None:
@@ -288,7 +292,14 @@ class Page:
 
         def act() -> None:
             kind, ending = str(self.controls.what.value), str(self.controls.format.value)
-            content = exported(self.setting, kind, ending, folders=self.folders, fitted=self.fitted)
+            content = exported(
+                self.setting,
+                kind,
+                ending,
+                folders=self.folders,
+                fitted=self.fitted,
+                built=self.built,
+            )
             self.controls.payload.data = {
                 "name": [file_name(kind, ending)],
                 "mime": [MEDIA[ending]],

@@ -172,7 +172,7 @@ class ErrorPanel:
         legend.background_fill_alpha = 0.7
         self.legend = {  # of what may have nothing to show
             name: item
-            for name, source in self.trained.items()
+            for name, source in {"built": self.built, **self.trained}.items()
             for item in legend.items
             if item.renderers[0].data_source is source
         }
@@ -207,6 +207,7 @@ class ErrorPanel:
             "lower": [row["lower"] for row in rows],
             "label": [f"constructed: {row['memoriser']}, grid {row['grid']}" for row in rows],
         }
+        self.legend["built"].visible = bool(rows)
 
     def show_trained(self, rows: Sequence[Row]) -> None:
         """Draw other trained networks."""
