@@ -24,6 +24,7 @@ from docutils.core import publish_string
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from mathml import mended
 from myst_parser.docutils_ import Parser
 from nbclient import NotebookClient
 from nbformat import NotebookNode
@@ -44,9 +45,13 @@ details.solution > summary {cursor: pointer; font-weight: bold}
 """
 ALONE = """
 body {max-width: 46em; margin: 2em auto; padding: 0 1em; font: 17px/1.5 sans-serif}
-img {max-width: 100%; height: auto} pre {overflow-x: auto; padding: .6em; font-size: 14px}
+img {max-width: 100%; height: auto}
+pre, div.body pre {overflow-x: auto; padding: .6em; margin: 1em 0; font-size: 13px}
 pre code {background: none} table {border-collapse: collapse} td, th {padding: .2em .8em}
+@font-face {font-family: "STIX Two Math"; src: url(data:font/woff2;base64,@FONT@)}
+math {font-family: "STIX Two Math", math; font-size: 1.06em}
 """
+FONT = ROOT / "docs" / "_static" / "fonts" / "STIXTwoMath-Regular.woff2"
 LOG = getLogger(__name__)
 
 
@@ -176,8 +181,8 @@ def page(notebook: NotebookNode, name: str, images: Path, links: str) -> str:
 
 
 def standalone(text: str, folder: Path) -> str:
-    """Return a page that loads nothing: MyST set by docutils, images and MathML within."""
-    colours = HtmlFormatter().get_style_defs("pre.code")
+    """Return a page that loads nothing: images, MathML and its font are inside."""
+    style = ALONE + HtmlFormatter().get_style_defs("pre.code")
     text = re.sub(r"(?<!!)\[([^]]+)\]\((?!\w+:)[^)]+\)", r"\1", text)  # links into the site
     text = text.replace("```{image} ", f"```{{image}} {folder}/")
     title, _, rest = text.partition("\n")
@@ -191,15 +196,16 @@ def standalone(text: str, folder: Path) -> str:
         "report_level": 2,
         "title": title.removeprefix("# "),
     }
-    return str(
+    found = str(
         publish_string(
-            f"{title}\n\n<style>{ALONE}{colours}</style>\n{rest}",
+            f"{title}\n\n<style>{style}</style>\n{rest}",
             source_path=str(folder / "lesson.md"),
             parser=Parser(),
             writer="html5",
             settings_overrides=settings,
         )
     )
+    return mended(found).replace("@FONT@", base64.b64encode(FONT.read_bytes()).decode())
 
 
 def build(app: Sphinx) -> None:

@@ -27,6 +27,11 @@ def mathml(node: nodes.Element, *, as_block: bool) -> str:
     except MathError as error:
         LOG.warning("formula %s cannot be set: %s", node.astext(), error, location=node)
         return ""
+    return mended(text)
+
+
+def mended(text: str) -> str:
+    """Return docutils' MathML as browsers set it best."""
     for written, wanted in MENDED.items():
         text = text.replace(written, wanted)
     return text
