@@ -13,6 +13,32 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name != "test_study.py")
 
 
+@pytest.fixture(scope="module")
+def chromium():
+    """A real browser without a window; skipped where there is none."""
+    from cases.browser import CHROMIUM, FLAGS
+
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as run:
+        program = run.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield program
+        program.close()
+
+
+@pytest.fixture
+def browser(chromium):
+    """A page that must ask no other host for anything, and end without an error of a script."""
+    from cases.browser import LOOPBACK, watched
+
+    page = watched(chromium)
+    yield page
+    assert page.errors == []
+    assert page.hosts <= LOOPBACK
+    page.close()
+
+
 @pytest.fixture
 def said(capfd):
     """Run the command here; return its exit code, stdout and stderr."""

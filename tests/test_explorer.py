@@ -4,11 +4,10 @@ import csv
 import io
 import re
 import runpy
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 import pytest
 
@@ -320,50 +319,12 @@ def test_the_command_refuses_in_one_line(arguments, words, capsys):
 
 
 # -- in a browser ----------------------------------------------------------------------------------
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
-SLOWLY = 60_000  # milliseconds a busy machine gets
-
-
 @pytest.fixture(scope="module")
 def address():
     command = [sys.executable, "-m", "figures.explorer", "--no-browser", "--rows", "docs"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
         yield child.stdout.readline().split()[0]
         child.terminate()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as run:
-        program = run.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield program
-        program.close()
-
-
-@pytest.fixture
-def browser(chromium):
-    page = chromium.new_page(viewport={"width": 1300, "height": 1100})
-    page.set_default_timeout(SLOWLY)
-    page.hosts = set()
-    page.on("request", lambda request: page.hosts.add(urlsplit(request.url).hostname))
-    page.errors = []
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    yield page
-    assert page.errors == []
-    assert page.hosts <= {"127.0.0.1", None, ""}
-    page.close()
 
 
 def slider(page, name):

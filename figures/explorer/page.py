@@ -177,14 +177,14 @@ class Page:
         self.errors.show_trained(self._trained())
         self._show_bounds()
         self._show_radius()
-        self._later(self._show_found)
+        self._later(self._show_found, views.subject_of)
 
-    def _later(self, act: Callable[[], None]) -> None:
-        """Do something slower once the page is told what is known, if its target is still shown."""
-        subject = views.subject_of(self.setting)
+    def _later(self, act: Callable[[], None], of: Callable[[Setting], Any]) -> None:
+        """Do something slower once the page is told what is known, if the page still shows that."""
+        shown = of(self.setting)
 
         def then() -> None:
-            if views.subject_of(self.setting) == subject:
+            if of(self.setting) == shown:
                 self._guard(act)
 
         self.document.add_timeout_callback(then, SOON)
@@ -192,7 +192,7 @@ class Page:
     def _show_found(self) -> None:
         """Draw the pairs that a search finds, then the network."""
         self.moduli.show(views.moduli_rows(self.setting), self.setting.delta)
-        self._later(self._show_run)
+        self._later(self._show_run, views.network_of)
 
     def _trained(self) -> list[dict[str, Any]]:
         """Return stored rows of trained networks, and those trained here."""
@@ -207,18 +207,22 @@ class Page:
     def _show_network(self) -> None:
         """Draw what a memoriser and a grid decide."""
         self._show_bounds()
-        self._show_run()
+        self._later(self._show_run, views.network_of)
 
     def _show_run(self) -> None:
+        """Write the constructed network's state, then draw its run."""
+        self._show_step()
+        self._later(self._draw_run, views.network_of)
+
+    def _draw_run(self) -> None:
         """Draw the constructed network's run, then certify it if that is quick."""
         s = self.setting
         try:
             self.states.show(loop_states(s))
         except ValueError:
             self.states.show(None)
-        self._show_step()
         if s.tokens * s.dim <= SMALL:
-            self._later(lambda: self._certify(quick=True))
+            self._later(lambda: self._certify(quick=True), views.network_of)
 
     def _show_radius(self) -> None:
         """Draw and write what the slider of δ points at."""

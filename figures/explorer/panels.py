@@ -228,7 +228,7 @@ class TermPanel:
 
     def __init__(self, dark: bool) -> None:
         names = list(TERM_NAMES)[::-1]
-        self.plot = _plot("Terms of the bound", "error, L^p", "", y_range=names)
+        self.plot = _plot("Terms at r (dotted: best constant)", "error, L^p", "", y_range=names)
         colours = [coloured(TERM_STYLE[name].colour, dark) for name in names]
         hatches = [HATCHES[TERM_STYLE[name].hatch] for name in names]
         self.source = ColumnDataSource(
@@ -251,7 +251,6 @@ class TermPanel:
         shown = [value if value < float("inf") else 0.0 for value in values]
         self.source.data = dict(self.source.data) | {"value": shown}
         self.trivial.location = row.trivial or 0.0
-        self.plot.title.text = f"Terms at r = {row.loops:,}, best constant dotted"
 
 
 class StatePanel:

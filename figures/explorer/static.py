@@ -54,11 +54,10 @@ if (state.tags[0] !== shown) {
   step.end = Math.max(1, count - 1);
   step.value = Math.min(step.value, step.end);
 }
-const k = loops.value, r = counts[k];
-at.location = r;
+const k = loops.value;
+at.location = counts[k];
 terms.data = {...terms.data, value: now.terms[k]};
 line.location = now.trivial;
-title.text = 'Terms at r = ' + r.toLocaleString('en') + ', best constant dotted';
 words.text = now.words[k];
 radius.location = deltas[delta.value];
 values.text = now.values[delta.value];
@@ -127,7 +126,7 @@ def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
         **{"explicit": errors.bounds["explicit"], "built": errors.built},
         **{"trained": errors.trained, "legend": errors.legend, "trivial": errors.trivial},
         **{"vacuous": errors.vacuous, "at": errors.at, "terms": terms.source},
-        **{"line": terms.trivial, "title": terms.plot.title, "state": states.source},
+        **{"line": terms.trivial, "state": states.source},
         **{"rows": states.plot.y_range, "plot": states.plot, "after": states.at},
         **{"words": text["verdict"], "values": text["values"], "told": text["table"]},
     }

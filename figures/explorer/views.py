@@ -36,6 +36,7 @@ __all__ = [
     "lower_at",
     "moduli_rows",
     "narrowest",
+    "network_of",
     "subject_of",
     "target_of",
     "trained_rows",
@@ -83,6 +84,11 @@ class Subject:
 def subject_of(setting: Setting) -> Subject:
     """Return the target, shape and exponent of a setting."""
     return Subject(setting.target, setting.tokens, setting.dim, setting.p)
+
+
+def network_of(setting: Setting) -> tuple[Subject, str, int]:
+    """Return what decides the constructed network: subject, memoriser, cells a side."""
+    return subject_of(setting), setting.memoriser, setting.grid
 
 
 def moduli_rows(setting: Setting) -> list[Known]:
@@ -217,7 +223,7 @@ def constructed_row(setting: Setting, *, quick: bool = False) -> Known:
     small = setting.tokens * setting.dim <= SMALL
     boxes = QUICK_BOXES if quick and not small else BOXES
     affordable(setting.spec, QUICK_SECONDS if quick else CERTIFICATE_SECONDS)
-    return dict(_constructed(subject_of(setting), setting.memoriser, setting.grid, boxes))
+    return dict(_constructed(*network_of(setting), boxes))
 
 
 @lru_cache(maxsize=128)
