@@ -1,28 +1,23 @@
-"""The explorer: its settings, its numbers, its exports, and the page in a real browser."""
+"""The explorer: its settings, its numbers, its exports."""
 
 import csv
 import io
-import re
 import runpy
-import subprocess
-import sys
 from pathlib import Path
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs
 
 import pytest
 
 from experiments import evaluate
 from experiments.cli import main
 from figures.drawing import redraw
-from figures.explorer import static, views
+from figures.explorer import views
 from figures.explorer.export import EXPORTS, exported, figure_rows, file_name
 from figures.explorer.live import LiveFit, Progress, Stopped
-from figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
-from figures.explorer.precomputed import precomputed
 from figures.explorer.setting import Setting, check_typed, setting_of
 from figures.explorer.smoothness import KNOBS, knob_of, turned
 from figures.explorer.states import loop_states
-from figures.explorer.words import EXAMPLES, state_table, state_words
+from figures.explorer.words import EXAMPLES, state_table
 from figures.rows import read_rows
 from theory.bounds import TERM_NAMES
 from theory.construction.compile import compile_construction
@@ -31,7 +26,6 @@ from theory.targets import resolve_target
 from theory.verdict import Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
-LARGEST_PAGE = 4e6  # characters of the static page
 HEADS = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 
 
@@ -285,24 +279,6 @@ def test_exports_that_cannot_be_are_refused():
         exported(Setting(tokens=3), "stages", "png")
 
 
-@pytest.fixture(scope="module")
-def static_page(tmp_path_factory):
-    examples = {"the mean": "mean-field", "the largest": "context-max"}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(static, "EXAMPLES", examples)
-        return static.write_static(tmp_path_factory.mktemp("static") / "new")
-
-
-def test_the_static_page_holds_everything_it_needs(static_page):
-    page = static_page.read_text()
-    assert re.findall(r"<script[^>]*src=", page) == []
-    plain = re.sub(r"<script.*?</script>", "", page, flags=re.S)
-    assert re.findall(r"<(?:link|img|iframe)[^>]*(?:src|href)=", plain) == []
-    assert "the mean" in page
-    assert "increments" in page
-    assert len(page) < LARGEST_PAGE
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -316,200 +292,3 @@ def test_the_command_refuses_in_one_line(arguments, words, capsys):
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
-
-
-# -- in a browser ----------------------------------------------------------------------------------
-@pytest.fixture(scope="module")
-def address():
-    command = [sys.executable, "-m", "figures.explorer", "--no-browser", "--rows", "docs"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
-        yield child.stdout.readline().split()[0]
-        child.terminate()
-
-
-def slider(page, name):
-    """Return the handle of the slider whose title begins with a name."""
-    return page.get_by_role("slider", name=re.compile(f"^{name}"))
-
-
-FOCUSED = """() => {
-  let e = document.activeElement;
-  while (e.shadowRoot && e.shadowRoot.activeElement) e = e.shadowRoot.activeElement;
-  const around = e.closest('.bk-input-group') || e.parentNode;
-  const look = getComputedStyle(e);
-  return [(around.querySelector('label, .bk-slider-title') || e).textContent.trim(),
-          look.outlineStyle + ' ' + look.outlineWidth];
-}"""
-TABS = (
-    *("Examples", "Target", "periods", "N, tokens", "d, coordinates", "p of the norm"),
-    *("radius", "loops r", "Memoriser", "cells a side", "loops done", "Certify", "Train"),
-    *("Take along", "as", "Download", "Show it dark"),
-)
-OVERLAPS = """() => {
-  const boxes = [...document.querySelectorAll('main > section')]
-    .map(e => [e.className, e.getBoundingClientRect()]).filter(([, b]) => b.width * b.height);
-  return boxes.flatMap(([one, a], k) => boxes.slice(k + 1).filter(([, b]) =>
-    a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
-    .map(([other]) => one + ' over ' + other));
-}"""
-WIDTHS = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-
-
-def check_width(page, width):
-    """The page at a width: nothing to scroll to the right, nothing over something else."""
-    page.set_viewport_size({"width": width, "height": 450})
-    page.wait_for_function(f"innerWidth === {width}")
-    page.wait_for_timeout(300)  # plots follow
-    whole, seen = page.evaluate(WIDTHS)
-    assert whole <= seen == width
-    assert page.evaluate(OVERLAPS) == []
-
-
-def test_sliders_formulas_and_downloads_in_a_browser(browser, address):
-    page = browser
-    page.goto(f"{address}?theme=light")
-    page.get_by_text("At r = 10,000 the bound is 6.295: vacuous.").wait_for()
-    page.get_by_text("After 0 of 34 loops").wait_for()
-
-    slider(page, "loops r").press("ArrowRight")
-    page.get_by_text("At r = 11,220 the bound is").wait_for()
-    slider(page, "cells a side").press("ArrowLeft")
-    page.get_by_text("After 0 of 19 loops").wait_for()
-    slider(page, "loops done").press("End")
-    page.get_by_text("After 19 of 19 loops").wait_for()
-    slider(page, "cells a side").press("ArrowRight")
-    page.get_by_text("After 19 of 34 loops").wait_for()
-    slider(page, "loops done").press("End")
-    page.get_by_text("After 34 of 34 loops").wait_for()
-    slider(page, "loops done").press("ArrowLeft")
-    page.get_by_text("After 33 of 34 loops").wait_for()
-    page.wait_for_function("location.search.includes('loops=11220')")
-    assert "step=33" in page.url
-    assert "theme=light" in page.url
-
-    target = page.get_by_label("Target: a name, or formula: ...")
-    slider(page, "periods").press("ArrowRight")
-    page.wait_for_function("location.search.includes('periods%3D3')")
-    expect = pytest.importorskip("playwright.sync_api").expect
-    expect(target).to_have_value("dial:token=0.5,context=0.5,periods=3")
-    target.fill("formula: x**2 - mean(x)")
-    target.press("Enter")
-    page.get_by_text("a pair was found").first.wait_for()
-    page.wait_for_function("location.search.includes('formula')")
-    assert not slider(page, "periods").is_visible()
-    target.fill("formula: 1/x + snh(x)")
-    target.press("Enter")
-    page.get_by_text("did you mean sin?").wait_for()
-    page.get_by_text("The page shows formula: x**2 - mean(x) at N = 2, d = 1.").wait_for()
-    target.fill("formula: 1/(x - x)")
-    target.press("Enter")
-    page.get_by_text("keep denominators away from 0").wait_for()
-    page.get_by_text("The page shows formula: x**2 - mean(x) at N = 2, d = 1.").wait_for()
-    target.fill("formula: n*x")
-    target.press("Enter")
-    page.get_by_text('permutation-equivariant" fails').wait_for()
-    assert page.get_by_role("alert").count() == 0
-
-    page.get_by_label("Examples").select_option("a sine of every token")
-    page.get_by_text("exact: one").or_(page.get_by_text("(exact")).first.wait_for()
-    page.get_by_label("Take along").select_option("moduli")
-    page.get_by_label("as", exact=True).select_option("csv")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download").click()
-    assert download.value.suggested_filename == "moduli__explorer.csv"
-    taken = Path(download.value.path()).read_text()
-    assert taken.startswith("kind,delta,lower,exact,upper")
-    assert "token-sine" in taken
-
-
-def test_a_fit_is_watched_stopped_and_ended_in_a_browser(browser, address):
-    page = browser
-    page.goto(f"{address}?target=mean-field&grid=2")
-    page.get_by_role("button", name="Train LT and TMLT here").click()
-    page.get_by_text(re.compile(r"training LT, r = 1: \d+%")).wait_for()
-    page.get_by_role("button", name="Stop").click()
-    page.get_by_text("stopped; what was trained stays").wait_for()
-    page.get_by_role("button", name="Train LT and TMLT here").click()
-    page.get_by_text("Trained: approximation plus optimisation error").wait_for()
-    page.get_by_label("as", exact=True).select_option("csv")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download").click()
-    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
-    trained = [row for row in rows if row["curve"] == "trained"]
-    assert {row["loops"] for row in trained} == {"1.0", "2.0", "4.0", "8.0"}
-    assert {row["family"] for row in trained} == {"lt", "tmlt"}
-    assert [row["label"] for row in rows if row["curve"] == "constructed"]
-
-
-def test_every_control_is_reached_by_tab_and_seen_at_every_width(browser, address):
-    page = browser
-    page.goto(address)
-    page.get_by_text("After 0 of 34 loops").wait_for()
-    page.locator(".noUi-handle[aria-labelledby]").first.wait_for()
-    for name in TABS:
-        page.keyboard.press("Tab")
-        words, outline = page.evaluate(FOCUSED)
-        assert words.startswith(name)
-        assert outline == "solid 3px"
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement === document.body")
-    for width in (1280, 900, 640, 320):
-        check_width(page, width)
-
-
-def test_an_address_is_a_setting_and_a_bad_one_is_told(browser, address):
-    query = quote("formula: max(x) - x")
-    browser.goto(f"{address}?tokens=3&grid=3&step=2&theme=dark&target={query}")
-    browser.get_by_text("After 2 of").wait_for()
-    browser.get_by_text("token 3").first.wait_for()
-    colour = "getComputedStyle(document.body).backgroundColor"
-    assert browser.evaluate(colour) == "rgb(21, 25, 28)"
-    browser.get_by_role("button", name="Show it light").click()
-    browser.wait_for_function("location.search.includes('theme=light')")
-    browser.get_by_text("After 2 of").wait_for()
-    assert browser.evaluate(colour) == "rgb(255, 255, 255)"
-    browser.goto(f"{address}?target=formula:1/(x-x)")
-    browser.get_by_text("keep denominators away from 0").wait_for()
-    browser.get_by_text("The page shows dial").wait_for()
-    browser.get_by_text("After 0 of 34 loops").wait_for()
-
-
-def test_the_static_page_in_a_browser(browser, static_page):
-    browser.goto(static_page.as_uri())
-    browser.get_by_text("All values were computed beforehand").wait_for()
-    browser.get_by_text("At r = 10,000 the bound is").wait_for()
-    slider(browser, "loops r: 10,000").press("End")
-    browser.get_by_text("At r = 1,000,000,000,000 the bound is").wait_for()
-    browser.get_by_text("Moduli at δ = 0.1").wait_for()
-    slider(browser, "radius δ: 0.1").press("End")
-    browser.get_by_text("Moduli at δ = 1").wait_for()
-    browser.get_by_text("After 0 of 34 loops").wait_for()
-    slider(browser, "loops done t").press("End")
-    browser.get_by_text("After 34 of 34 loops").wait_for()
-    browser.get_by_label("Target").select_option("the largest")
-    slider(browser, "loops r").press("Home")
-    browser.get_by_text("At r = 10 the bound is").wait_for()
-    browser.get_by_label("Memoriser").select_option("increments")
-    browser.get_by_text("After 34 of 121 loops").wait_for()
-    slider(browser, "cells a side").press("Home")
-    browser.get_by_text("After 13 of 13 loops").wait_for()
-    slider(browser, "cells a side").press("End")
-    browser.get_by_text("up to m = 4").last.wait_for()
-    for width in (1280, 640):
-        check_width(browser, width)
-
-
-def test_the_static_page_has_trained_networks_where_rows_of_them_are(static_page):
-    name = Setting().target
-    panels = (ModuliPanel(False), ErrorPanel(False), TermPanel(False), StatePanel(False))
-    found = precomputed(name, panels, [ROOT / "docs"])
-    assert found["trained"]["lt"]["value"]
-    assert precomputed(name, panels, [])["trained"]["lt"]["value"] == []
-    assert not panels[1].legend["lt"].visible
-    run = found["networks"]["timestep"]["runs"]["4"]
-    loops = loop_states(Setting(grid=4))
-    assert run["words"][-1] == state_words(loops, 34)
-    assert len(run["share"]) == len(run["value"]) == len(run["names"]) * 35
-    for grid, built in found["networks"]["digits"]["built"].items():
-        row = views.constructed_row(Setting(grid=int(grid), memoriser="digits"))
-        assert (built["lower"], built["value"]) == ([row["lower"]], [row["upper"]])

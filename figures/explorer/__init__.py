@@ -5,7 +5,7 @@
 ``states``   the constructed network's run, loop by loop
 ``panels``   the pictures; ``words`` the text; ``look`` layout, colours, keyboard
 ``controls`` what a reader can move; ``page`` what happens then
-``live``     a fit that runs beside the page and can be stopped
+``live``     a fit that runs beside the page and can be stopped; ``certifier`` certificates
 ``export``   figure, rows and Python code of what is shown
-``server``   the local server; ``static`` the page that needs none
+``server``   the local server; ``static`` the page that needs none, ``precomputed`` its numbers
 """

@@ -18,6 +18,7 @@ from bokeh.models import (
     TextInput,
 )
 
+from figures.explorer.certifier import CERTIFY
 from figures.explorer.export import EXPORTS, MEDIA
 from figures.explorer.live import TRAIN
 from figures.explorer.look import ADDRESS, SAVE, THEME
@@ -25,7 +26,7 @@ from figures.explorer.setting import LARGEST_GRID, LARGEST_LOOPS, MEMORISERS, Se
 from figures.explorer.smoothness import knob_of
 from figures.explorer.words import EXAMPLES
 
-__all__ = ["CERTIFY", "CERTIFYING", "READ", "Controls"]
+__all__ = ["READ", "Controls"]
 
 STEP = 0.05  # of the sliders of δ and r, in powers of ten
 THREE_DIGITS = "return Number((10 ** tick).toPrecision(3)).toString()"
@@ -42,7 +43,6 @@ READ: dict[str, Callable[[Any], Any]] = {
     "grid": int,
     "step": int,
 }
-CERTIFY, CERTIFYING = "Certify this network", "certifying ..."
 
 
 class Controls:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from bokeh.document import Document
 from bokeh.models import Div
 
 from figures.explorer import views
-from figures.explorer.controls import CERTIFY, CERTIFYING, READ, Controls
+from figures.explorer.certifier import Certifier
+from figures.explorer.controls import READ, Controls
 from figures.explorer.export import MEDIA, exported, file_name
 from figures.explorer.live import Trainer
 from figures.explorer.look import keys_and_names, sheet, template
@@ -65,8 +65,6 @@ class Page:
         self.document, self.setting, self.folders = document, setting, folders
         self.fitted: list[dict[str, Any]]
         self.built: list[dict[str, Any]]
-        self.worker = ThreadPoolExecutor(1)
-        self.certifying: Future[None] | None = None
         self.wide = sheet(dark)
         self.controls = Controls(setting, dark=dark, wide=self.wide)
         self.moduli, self.errors = ModuliPanel(dark), ErrorPanel(dark)
@@ -74,6 +72,8 @@ class Page:
         self._listen()  # a document knows what listens when it gets its roots
         self._arrange()
         self.trainer = Trainer(document, self.controls.fit, self.training, self._fitted)
+        button = self.controls.certify
+        self.certifier = Certifier(document, button, self._certified, self._complain)
         document.theme = "dark_minimal" if dark else "light_minimal"
         document.template = template(dark)
         document.title = "looprate explorer"
@@ -107,7 +107,7 @@ class Page:
         c.smoothness.on_change("value", lambda a, o, new: self._turned(new))
         for name, read in READ.items():
             self._bind(name, read)
-        c.certify.on_click(lambda: self._certify(quick=False))
+        c.certify.on_click(lambda: self.certifier.start(self.setting, quick=False))
         c.fit.on_click(self._train)
         c.save.on_click(self._save)
 
@@ -222,7 +222,7 @@ class Page:
         except ValueError:
             self.states.show(None)
         if s.tokens * s.dim <= SMALL:
-            self._later(lambda: self._certify(quick=True), views.network_of)
+            self._later(lambda: self.certifier.start(s, quick=True), views.network_of)
 
     def _show_radius(self) -> None:
         """Draw and write what the slider of δ points at."""
@@ -259,30 +259,10 @@ class Page:
             self.fitted = []
             self.trainer.start(self.setting)
 
-    def _certify(self, *, quick: bool) -> None:
-        """Certify the constructed network beside the page and draw it; the last one asked for."""
-        setting = self.setting
-        self.controls.certify.update(label=CERTIFYING, disabled=True)
-
-        def work() -> None:
-            try:
-                found: Any = views.constructed_row(setting, quick=quick)
-            except Exception as error:  # told on the page
-                found = error
-            self.document.add_next_tick_callback(lambda: self._certified(setting, found, quick))
-
-        if self.certifying is not None:
-            self.certifying.cancel()
-        self.certifying = self.worker.submit(work)
-
-    def _certified(self, setting: Setting, found: Any, quick: bool) -> None:
+    def _certified(self, setting: Setting, row: dict[str, Any]) -> None:
         """Draw a certified network, unless the reader is elsewhere by now."""
-        self.controls.certify.update(label=CERTIFY, disabled=False)
-        if isinstance(found, Exception):
-            if not quick:  # the reader did not ask for it
-                self._complain(str(found))
-        elif views.subject_of(setting) == views.subject_of(self.setting):
-            self.built = views.narrowest([*self.built, found])
+        if views.subject_of(setting) == views.subject_of(self.setting):
+            self.built = views.narrowest([*self.built, row])
             self.errors.show_built(self.built)
 
     def _fitted(self, setting: Setting, rows: list[dict[str, Any]]) -> None:
@@ -316,4 +296,4 @@ class Page:
     def _left(self, context: Any) -> None:
         """End what runs for a reader who has left."""
         self.trainer.stop()
-        self.worker.shutdown(wait=False, cancel_futures=True)
+        self.certifier.end()

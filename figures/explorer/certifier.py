@@ -1,0 +1,71 @@
+"""A certificate beside the page: a thread that encloses a network's error, and its button."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from bokeh.document import Document
+from bokeh.models import Button
+
+from figures.explorer import views
+from figures.explorer.setting import Setting
+
+__all__ = ["CERTIFY", "Certifier"]
+
+CERTIFY, CERTIFYING = "Certify this network", "certifying ..."
+
+
+class Certifier:
+    """Certifies one network after the other; of those that wait, only the last one asked for.
+
+    Parameters
+    ----------
+    document : Document
+        Whose page it is.
+    button : Button
+    drawn : callable
+        ``(setting, row) -> None``, called with a row of
+        :func:`figures.explorer.views.constructed_row`.
+    refused : callable
+        ``words -> None``, called where a network that the reader asked for cannot be certified.
+    """
+
+    def __init__(
+        self,
+        document: Document,
+        button: Button,
+        drawn: Callable[[Setting, dict[str, Any]], None],
+        refused: Callable[[str], None],
+    ) -> None:
+        self.document, self.button, self.drawn, self.refused = document, button, drawn, refused
+        self.worker = ThreadPoolExecutor(1)
+        self.waiting: Future[None] | None = None
+
+    def start(self, setting: Setting, *, quick: bool) -> None:
+        """Certify a setting's network; a quick certificate is one that nobody asked for."""
+        self.button.update(label=CERTIFYING, disabled=True)
+
+        def work() -> None:
+            try:
+                found: Any = views.constructed_row(setting, quick=quick)
+            except Exception as error:  # told on the page
+                found = error
+            self.document.add_next_tick_callback(lambda: self._told(setting, found, quick))
+
+        if self.waiting is not None:
+            self.waiting.cancel()
+        self.waiting = self.worker.submit(work)
+
+    def _told(self, setting: Setting, found: Any, quick: bool) -> None:
+        """Take a certificate, or what was in its way."""
+        self.button.update(label=CERTIFY, disabled=False)
+        if not isinstance(found, Exception):
+            self.drawn(setting, found)
+        elif not quick:
+            self.refused(str(found))
+
+    def end(self) -> None:
+        """End for a reader who has left."""
+        self.worker.shutdown(wait=False, cancel_futures=True)

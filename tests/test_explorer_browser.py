@@ -1,0 +1,146 @@
+"""The explorer in a real browser: moved, typed into, refused, trained, taken along, by keyboard."""
+
+import csv
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from cases.browser import check_width, slider
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def address():
+    command = [sys.executable, "-m", "figures.explorer", "--no-browser", "--rows", "docs"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
+        yield child.stdout.readline().split()[0]
+        child.terminate()
+
+
+FOCUSED = """() => {
+  let e = document.activeElement;
+  while (e.shadowRoot && e.shadowRoot.activeElement) e = e.shadowRoot.activeElement;
+  const around = e.closest('.bk-input-group') || e.parentNode;
+  const look = getComputedStyle(e);
+  return [(around.querySelector('label, .bk-slider-title') || e).textContent.trim(),
+          look.outlineStyle + ' ' + look.outlineWidth];
+}"""
+TABS = (
+    *("Examples", "Target", "periods", "N, tokens", "d, coordinates", "p of the norm"),
+    *("radius", "loops r", "Memoriser", "cells a side", "loops done", "Certify", "Train"),
+    *("Take along", "as", "Download", "Show it dark"),
+)
+
+
+def test_sliders_formulas_and_downloads_in_a_browser(browser, address):
+    page = browser
+    page.goto(f"{address}?theme=light")
+    page.get_by_text("At r = 10,000 the bound is 6.295: vacuous.").wait_for()
+    page.get_by_text("After 0 of 34 loops").wait_for()
+
+    slider(page, "loops r").press("ArrowRight")
+    page.get_by_text("At r = 11,220 the bound is").wait_for()
+    slider(page, "cells a side").press("ArrowLeft")
+    page.get_by_text("After 0 of 19 loops").wait_for()
+    slider(page, "loops done").press("End")
+    page.get_by_text("After 19 of 19 loops").wait_for()
+    slider(page, "cells a side").press("ArrowRight")
+    page.get_by_text("After 19 of 34 loops").wait_for()
+    slider(page, "loops done").press("End")
+    page.get_by_text("After 34 of 34 loops").wait_for()
+    slider(page, "loops done").press("ArrowLeft")
+    page.get_by_text("After 33 of 34 loops").wait_for()
+    page.wait_for_function("location.search.includes('loops=11220')")
+    assert "step=33" in page.url
+    assert "theme=light" in page.url
+
+    target = page.get_by_label("Target: a name, or formula: ...")
+    slider(page, "periods").press("ArrowRight")
+    page.wait_for_function("location.search.includes('periods%3D3')")
+    expect = pytest.importorskip("playwright.sync_api").expect
+    expect(target).to_have_value("dial:token=0.5,context=0.5,periods=3")
+    target.fill("formula: x**2 - mean(x)")
+    target.press("Enter")
+    page.get_by_text("a pair was found").first.wait_for()
+    page.wait_for_function("location.search.includes('formula')")
+    assert not slider(page, "periods").is_visible()
+    target.fill("formula: 1/x + snh(x)")
+    target.press("Enter")
+    page.get_by_text("did you mean sin?").wait_for()
+    page.get_by_text("The page shows formula: x**2 - mean(x) at N = 2, d = 1.").wait_for()
+    target.fill("formula: 1/(x - x)")
+    target.press("Enter")
+    page.get_by_text("keep denominators away from 0").wait_for()
+    page.get_by_text("The page shows formula: x**2 - mean(x) at N = 2, d = 1.").wait_for()
+    target.fill("formula: n*x")
+    target.press("Enter")
+    page.get_by_text('permutation-equivariant" fails').wait_for()
+    assert page.get_by_role("alert").count() == 0
+
+    page.get_by_label("Examples").select_option("a sine of every token")
+    page.get_by_text("exact: one").or_(page.get_by_text("(exact")).first.wait_for()
+    page.get_by_label("Take along").select_option("moduli")
+    page.get_by_label("as", exact=True).select_option("csv")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == "moduli__explorer.csv"
+    taken = Path(download.value.path()).read_text()
+    assert taken.startswith("kind,delta,lower,exact,upper")
+    assert "token-sine" in taken
+
+
+def test_a_fit_is_watched_stopped_and_ended_in_a_browser(browser, address):
+    page = browser
+    page.goto(f"{address}?target=mean-field&grid=2")
+    page.get_by_role("button", name="Train LT and TMLT here").click()
+    page.get_by_text(re.compile(r"training LT, r = 1: \d+%")).wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("stopped; what was trained stays").wait_for()
+    page.get_by_role("button", name="Train LT and TMLT here").click()
+    page.get_by_text("Trained: approximation plus optimisation error").wait_for()
+    page.get_by_label("as", exact=True).select_option("csv")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+    trained = [row for row in rows if row["curve"] == "trained"]
+    assert {row["loops"] for row in trained} == {"1.0", "2.0", "4.0", "8.0"}
+    assert {row["family"] for row in trained} == {"lt", "tmlt"}
+    assert [row["label"] for row in rows if row["curve"] == "constructed"]
+
+
+def test_every_control_is_reached_by_tab_and_seen_at_every_width(browser, address):
+    page = browser
+    page.goto(address)
+    page.get_by_text("After 0 of 34 loops").wait_for()
+    page.locator(".noUi-handle[aria-labelledby]").first.wait_for()
+    for name in TABS:
+        page.keyboard.press("Tab")
+        words, outline = page.evaluate(FOCUSED)
+        assert words.startswith(name)
+        assert outline == "solid 3px"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement === document.body")
+    for width in (1280, 900, 640, 320):
+        check_width(page, width)
+
+
+def test_an_address_is_a_setting_and_a_bad_one_is_told(browser, address):
+    query = quote("formula: max(x) - x")
+    browser.goto(f"{address}?tokens=3&grid=3&step=2&theme=dark&target={query}")
+    browser.get_by_text("After 2 of").wait_for()
+    browser.get_by_text("token 3").first.wait_for()
+    colour = "getComputedStyle(document.body).backgroundColor"
+    assert browser.evaluate(colour) == "rgb(21, 25, 28)"
+    browser.get_by_role("button", name="Show it light").click()
+    browser.wait_for_function("location.search.includes('theme=light')")
+    browser.get_by_text("After 2 of").wait_for()
+    assert browser.evaluate(colour) == "rgb(255, 255, 255)"
+    browser.goto(f"{address}?target=formula:1/(x-x)")
+    browser.get_by_text("keep denominators away from 0").wait_for()
+    browser.get_by_text("The page shows dial").wait_for()
+    browser.get_by_text("After 0 of 34 loops").wait_for()
