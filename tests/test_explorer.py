@@ -3,6 +3,9 @@
 import csv
 import io
 import runpy
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -12,6 +15,7 @@ from experiments import evaluate
 from experiments.cli import main
 from figures.drawing import redraw
 from figures.explorer import views
+from figures.explorer.__main__ import main as explorer
 from figures.explorer.export import EXPORTS, exported, figure_rows, file_name
 from figures.explorer.live import LiveFit, Progress, Stopped
 from figures.explorer.setting import Setting, check_typed, setting_of
@@ -292,3 +296,21 @@ def test_the_command_refuses_in_one_line(arguments, words, capsys):
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_computed(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert explorer(["--static", str(tmp_path / "file" / "below")]) == 2
+    error = capsys.readouterr().err
+    assert "`static` must be a folder that can be made" in error
+    assert error.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_told():
+    command = [sys.executable, "-m", "figures.explorer", "--no-browser", "--port"]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = subprocess.run([*command, port], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"`port` must be one that is free, got {port}" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -38,8 +38,8 @@ def explore_server(
 
     Raises
     ------
-    OSError
-        If the port is taken.
+    ValueError
+        If the port cannot be had.
     """
 
     def page(document: Document) -> None:
@@ -57,12 +57,17 @@ def explore_server(
         look: dict[str, Any] = {"dark": theme[-1] == b"dark", "note": note}
         Page(document, shown, folders, usual=setting, **look)
 
-    server = Server(
-        {"/": Application(FunctionHandler(page))},
-        port=port,
-        address=HOST,
-        allow_websocket_origin=[f"{HOST}:{port}", f"localhost:{port}"] if port else None,
-    )
+    try:
+        server = Server(
+            {"/": Application(FunctionHandler(page))},
+            port=port,
+            address=HOST,
+            allow_websocket_origin=[f"{HOST}:{port}", f"localhost:{port}"] if port else None,
+        )
+    except OSError as error:
+        raise ValueError(
+            f"`port` must be one that is free, got {port} ({error.strerror}); leave it out"
+        ) from error
     server.start()
     return server
 

@@ -88,7 +88,19 @@ def write_static(folder: Path, *, dark: bool = False, rows: Sequence[Path] = ())
     dark : bool
     rows : sequence of Path
         Folders of ``looprate verify`` with trained networks to show.
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be made.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # before what takes long
+    except OSError as error:
+        raise ValueError(
+            f"`static` must be a folder that can be made, got {folder} ({error.strerror}); "
+            "name another"
+        ) from error
     targets = {words: text for words, text in EXAMPLES.items() if not text.startswith("formula")}
     panels = ModuliPanel(dark), ErrorPanel(dark), TermPanel(dark), StatePanel(dark)
     data: dict[str, Any] = {}
@@ -97,7 +109,6 @@ def write_static(folder: Path, *, dark: bool = False, rows: Sequence[Path] = ())
             data[words] = precomputed(text, panels, rows)
             bar.to(len(data))
     document = _document(data, panels, dark=dark)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
     write_atomically(path, file_html(document, INLINE, TITLE, template=template(dark)))
     return path
