@@ -57,13 +57,13 @@ TERMS = (
 READING = {
     "bound": "Hatched: no proven bound is below the best constant there, so none says anything "
     "(vacuous). Steps: bounds.",
-    "constructed": "Chains of marks: the proof's own weights, run exactly; a mark is the certified "
-    "upper end of their error.",
+    "constructed": "Chains of marks: the proof and two variants of it as weights, run exactly; a "
+    "mark is the certified upper end.",
     "trained": "Thick lines with bands: trained networks, median and range of all seeds: "
     "approximation plus optimisation error.",
 }
 NOT_CLAIMED = (
-    "A trained error is no evidence for or against a bound: a bound is about the best weights.",
+    "A trained error is no evidence for or against a bound: a bound says what some weights reach.",
     "No lower bound: nothing here says that weight-tied blocks cannot do better.",
     "No level of grey lines: rates hold up to a constant. No rate theorem for TMLT in the paper.",
 )

@@ -83,7 +83,7 @@ figure = make_figure("moduli", rows)
 # plain looped Transformer; whether they matter is the subject of
 # :ref:`sphx_glr_gallery_plot_09_eta_gain.py`.
 #
-# **What this does not show.**  The sequence modulus stays the same for this family
-# only, with :math:`N \ge 2` and :math:`p \le 2`.  In general token and contextual are
-# at most sequence, as in the second figure, and sequence is at most :math:`N^{1/p}`
+# **What this does not show.** That the sequence modulus stays the same is a property of
+# this family with :math:`N \ge 2` and :math:`p \le 2`. In general token and contextual
+# are at most sequence, as in the second figure, and sequence is at most :math:`N^{1/p}`
 # times their sum: move a token, then its context.

@@ -6,8 +6,9 @@ From how many loops on does a proven bound say anything at all?
 
 A bound on the error is worth something only below the error of the best constant:
 predicting one number everywhere needs no Transformer.  Above it the bound is true
-and *vacuous*.  The statement: for :math:`r > N` there are weights of a looped
-Transformer with
+and *vacuous*.  The statement: for every continuous,
+permutation-equivariant :math:`f`, every :math:`1 \le p < \infty` and every
+:math:`r > N` there are weights of a looped Transformer with
 
 .. math::
 
@@ -32,8 +33,8 @@ print(f"{rows[0]['target']}, N = {rows[0]['tokens']:g}: best constant {best:.3f}
 for version in distinct(rows, "version"):
     holding = where(rows, version=version, status="holds")
     first = min((row["loops"] for row in holding), default=None)
-    words = "none stored" if first is None else f"r = {first:,.0f}"
-    print(f"{version:20s} says something from {words}")
+    words = "at none" if first is None else f"first at r = {first:,.0f}"
+    print(f"{version:20s} says something, of the stored loop counts, {words}")
 
 # %%
 # Both, term by term, for the dial with :math:`N = 2` and :math:`d = 1`.
@@ -53,10 +54,11 @@ for row in where(rows, version="theorem-3.6", loops=loops):
     )
 
 # %%
-# **What to see.**  The black line is the best constant.  The printed theorem comes
-# below it last, because :math:`\delta` shrinks so slowly with the loops; the
-# explicit inequality of the increments (the same construction, counted exactly)
-# comes earlier.  The stack is paler where it says nothing.
+# **What to see.** The black line is the best constant. The printed theorem comes below
+# it last, because :math:`\delta` shrinks so slowly with the loops; the explicit
+# inequality of the increments (this project's version of the construction, with its own
+# loop count and half the radius in :math:`w`) comes earlier. The stack is paler where
+# it says nothing.
 #
 # **What this does not show.**  A vacuous bound is not a wrong bound, and says
 # nothing against looped Transformers: they may do far better than what is proven of

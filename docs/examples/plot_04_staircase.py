@@ -5,11 +5,11 @@ The staircase of labels
 How do a ReLU and an attention head turn continuous tokens into one number that
 names everything?
 
-The proof of Theorem 3.6 works in three stages.  The first *quantises*: in :math:`m
-- 1` loops every token finds out in which of :math:`m` cells it lies.  The second
-gives every token a *label*: in :math:`N` loops it sees all other tokens, largest
-first, and adds them up as digits.  Here the compiled network is run in exact
-arithmetic and its residual stream is read off.
+The proof of Theorem 3.6 works in three stages.  The first *quantises*: in
+:math:`m - 1` loops every token finds out in which of :math:`m` cells it lies.  The
+second gives every token a *label*: in :math:`N` loops it sees all tokens, its own
+among them, largest first, and adds them up as digits.  Here the compiled network is
+run in exact arithmetic and its residual stream is read off.
 """
 
 import matplotlib.pyplot as plt

@@ -4,13 +4,13 @@ Plain loops against timestep encoding
 
 What does a block that does not know the time lose when it has to recite a table?
 
-After stage 2 a token holds a label :math:`k` and the network has to answer
-:math:`y_k`, one label a loop.  *Lemma 4.1:* for all :math:`y_0, \ldots, y_{K-1}` a
-weight-tied block does it with an error of at most :math:`\max_k |y_k - y_{k-1}|` in
-each coordinate.  *Theorem 4.2:* with a free scale :math:`\eta(t)` a loop (TMLT) it
-does it with error 0, for all of them.  Both are compiled here and run in exact
-arithmetic on targets that get rougher, beside a third way, ``digits``, which is
-this project's and needs no :math:`\eta(t)`.
+After stage 2 a token holds a label :math:`k` and the network has to answer :math:`y_k`,
+one label a loop. *Lemma 4.1:* for all :math:`y_0, \ldots, y_{K-1}` a weight-tied block,
+of a size that depends on :math:`d` alone, does it with an error of at most
+:math:`\max_k |y_k - y_{k-1}|` in each coordinate. *Theorem 4.2:* with a free scale
+:math:`\eta(t)` a loop (TMLT) it does it with error 0, for all of them. Both are
+compiled here and run in exact arithmetic on targets that get rougher, beside a third
+way, ``digits``, which is this project's and needs no :math:`\eta(t)`.
 """
 
 from experiments.construction_rows import memoriser_rows

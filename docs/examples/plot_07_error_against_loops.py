@@ -5,12 +5,12 @@ Error against loops
 What is proven, what is constructed and what is trained, in one figure: how far
 apart are they?
 
-**The statement** (Theorem 3.6 of Xu & Sato, arXiv 2410.01405v7), with its
-quantifiers: *for every* continuous permutation-equivariant :math:`f: [0,1]^{d
-\times N} \to \mathbb{R}^{d \times N}`, *every* exponent :math:`p \ge 1` and *every*
-:math:`r > N` *there are* one Transformer block (2 heads of size 1 and :math:`49d +
-25` hidden units, as reported) and affine token-wise maps :math:`L_1, L_2` such that
-the network that applies the block :math:`r` times has
+**The statement** (Theorem 3.6 of Xu & Sato, arXiv 2410.01405v7), with its quantifiers:
+*for every* continuous permutation-equivariant
+:math:`f: [0,1]^{d \times N} \to \mathbb{R}^{d \times N}`, *every* exponent
+:math:`1 \le p < \infty` and *every* :math:`r > N` *there are* one Transformer block (2
+heads of size 1 and :math:`49d + 25` hidden units, as reported) and affine token-wise
+maps :math:`L_1, L_2` such that the network that applies the block :math:`r` times has
 
 .. math::
 
@@ -63,14 +63,17 @@ for label in distinct(where(rows, curve="bound"), "label"):
     holding = [
         row["loops"] for row in where(rows, curve="bound", label=label, status="holds")
     ]
-    print(f"bound, {label}: says something from r = {min(holding):,.0f}")
+    print(
+        f"bound, {label}: of the stored counts, first below at r = {min(holding):,.0f}"
+    )
 
 # %%
-# **What to see.**  Read it from left to right.  Trained networks reach their error
-# with a handful of loops, in the hatched region where no proven bound is below the
-# best constant.  Constructed networks, the proof's own weights with a *certified*
-# error, come below that line later and fall with their loops; the bounds come last.
-# Grey lines are rates up to a constant: compare their slope, not their height.
+# **What to see.** Read it from left to right. Trained networks reach their error with a
+# handful of loops, in the hatched region where no proven bound is below the best
+# constant. Constructed networks, the proof and two variants of it as weights with a
+# *certified* error, come below that line later and fall with their loops from there
+# on; the bounds come last.  Grey lines are rates up to a constant: compare their
+# slope, not their height.
 #
 # **What this does not show.**  A trained error is approximation plus optimisation
 # error, so the trained curves neither confirm nor refute any bound.  Where bound

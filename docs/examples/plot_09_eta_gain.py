@@ -5,11 +5,11 @@ When does timestep encoding help?
 Is the gain of :math:`\eta(t)` larger where the token and contextual moduli are
 larger?
 
-That is the question the bound asks.  For the plain looped Transformer it has the
-terms :math:`w_{\mathrm{tok}}(\delta\sqrt d) + w_{\mathrm{cont}}(\delta\sqrt{Nd})`;
-with timestep encoding (TMLT) the natural reading drops them.  So targets with the
-same sequence modulus and different shares of token and context are given to both,
-alike in everything but :math:`\eta(t)`.
+That is the question the bound asks. For the plain looped Transformer it has the terms
+:math:`w_{\mathrm{tok}}(\delta\sqrt d) + w_{\mathrm{cont}}(\delta\sqrt{Nd})`; with
+timestep encoding (TMLT) the natural reading drops them. So, for each of three
+roughnesses, targets with the same sequence modulus and different shares of token and
+context are given to both, alike in everything but :math:`\eta(t)`.
 """
 
 from statistics import median
@@ -42,7 +42,7 @@ for panel in distinct(rows, "panel"):
 # %%
 # **What to see.**  At equal loops the constructed networks gain from
 # :math:`\eta(t)`: it needs one loop a label on a smaller code, so it affords finer
-# cells.  The trained networks show no gain on average: a null result.  In no panel
+# cells.  The trained networks show no gain that can be told from 1.  In no panel
 # does the gain clearly grow to the right, which is what the question asked.
 #
 # **What this does not show.**  A null result for these targets, this size and this

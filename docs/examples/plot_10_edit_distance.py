@@ -6,7 +6,7 @@ What does each further loop do when a looped Transformer computes an edit distan
 
 Dynamic programming fills a table cell by cell, so more loops might mean more cells.
 The rows are those of ``looprate reproduce all --preset small``: words of four
-letters, one block applied :math:`r` times, three seeds.
+letters, one block applied :math:`r` times, three seeds (the preset has two since).
 """
 
 from statistics import median

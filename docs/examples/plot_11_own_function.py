@@ -38,7 +38,7 @@ def soft_median(x):
 f = OwnFunction("soft median", soft_median)
 
 # %%
-# **Hypotheses.**  Each check can refute, with a witness, and never prove.
+# **Hypotheses.**  Each check can find a witness against one, and never prove it.
 
 hypotheses = check_hypotheses(f, **SHAPE, p=1, budget=0.3)
 for finding in hypotheses[:2]:

@@ -114,7 +114,7 @@ plt.show()
 
 # %%
 # **What to see.**  The dotted lines have no loops: they are one network at four
-# moments of its training.  In a second it goes from about the best constant's error
+# moments of its training.  In a second it goes from above the best constant's error
 # to below what the constructed networks reach with thousands of loops, and its
 # moduli to close to those of the target.
 #

@@ -86,6 +86,6 @@ plt.show()
 # the paper's own stage counts, timestep encoding like the rank code.  The printed
 # exponent is loose for its own construction.
 #
-# **What this does not show.**  A slope over two decades is evidence, not an
+# **What this does not show.**  A slope over one to two decades is evidence, not an
 # asymptotic statement: the word in brackets says whether the local slopes still
 # drift.  Nothing here is fitted to trained networks, for which no rate is claimed.

@@ -76,9 +76,10 @@ plt.show()
 # %%
 # **What to see.**  Straight lines on a logarithmic axis: each further token
 # multiplies the printed count by about :math:`m^d`, and the dashed lines are no
-# flatter.  The experiments have 20 tokens or more and at most 100 loops: all but
-# Countdown have fewer loops than tokens, so that the theorem's hypothesis :math:`r
-# > N` fails before anything is counted.
+# flatter.  The experiments have at most 100 loops, and all but Countdown fewer
+# than tokens, so that the theorem's hypothesis :math:`r > N` fails before anything is
+# counted.  Countdown's 20 tokens are those of this project's rows: the paper's number
+# is not reported.
 #
 # **What this does not show.**  These are loops that *suffice* for one construction
 # and every continuous function.  A function with structure, such as a sum over

@@ -59,9 +59,9 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %%
-# **What to see.**  Below some :math:`\beta` the network is simply wrong: a label
-# that is off by one half answers another label's value.  Above it the difference
-# falls exponentially.  A finer grid asks for a little more :math:`\beta`.
+# **What to see.** Below some :math:`\beta` the network is simply wrong: a label that is
+# off by one half answers the mean of two labels' values. Above it the difference falls
+# exponentially. A finer grid asks for a little more :math:`\beta`.
 #
 # **What this does not show.**  The search is a measurement on finitely many inputs,
 # not a bound: another input may need more.  And a :math:`\beta` is a weight like

@@ -184,8 +184,8 @@ for kind in KINDS:
 # and neighbours are at most $t$ apart. By the triangle inequality
 # $‖f(X) - f(Y)‖_p ≤ \sum_j ‖f(Z_j) - f(Z_{j-1})‖_p ≤ k\,w(t)$.
 #
-# So a modulus cannot be small at one radius and large at another, and one pair says
-# something about *all* radii below its own.
+# So a modulus grows at most in proportion to the radius, up to rounding it up, and one
+# pair says something about *all* radii below its own.
 
 # %% [markdown]
 # ### Exercise 2: one pair for a smaller radius
@@ -427,9 +427,9 @@ for radius in (1e-1, 1e-3, 1e-6):
 
 # %% [markdown]
 # Three numbers are no proof of a jump, for a very steep slope looks the same. So the
-# check of the hypotheses never says "discontinuous". It shows a *witness*, inputs as
-# close as floating point allows, and the claim that needs the hypothesis becomes *not
-# testable*. Or it finds nothing, which proves nothing.
+# check of the hypotheses never says "discontinuous". It shows a *witness*, two inputs
+# at most 1e-13 apart whose outputs differ, and the claim that needs the hypothesis
+# becomes *not testable*. Or it finds nothing, which proves nothing.
 
 # %%
 from textwrap import fill
@@ -504,6 +504,6 @@ for kind in KINDS:
 #   comes from: $w_{\mathrm{tok}} ≤ w$, $w_{\mathrm{cont}} ≤ w$, and
 #   $w ≤ N^{1/p} [w_{\mathrm{tok}} + w_{\mathrm{cont}}]$.
 # - What is said about moduli is said about continuous, equivariant functions. Checks of
-#   that can refute, not prove.
+#   that can find witnesses against it, not prove it.
 #
 # The next lesson builds the network in whose error these three appear.

@@ -166,8 +166,8 @@ assert swapped[::-1] == reference_output(network, point)
 # cell and those of all others. Two codings:
 #
 # - *sum code* (the paper's): $k = 2U s + 2z - b_0$, with $b_0$ the first coordinate of
-#   the cell ($b_0 = z$ for $d = 1$). Neighbouring labels differ by one move of a token
-#   or of its context; labels that no input has are filled in linearly.
+#   the cell ($b_0 = z$ for $d = 1$). Neighbouring labels differ by at most one move of
+#   a token and one of its context; labels that no input has are filled in linearly.
 # - *rank code* (this project's): $k = N s + \mathrm{rank}$. Fewer labels, but
 #   neighbours are unrelated.
 
@@ -248,7 +248,8 @@ common = {"target": str(target), "latex": target.latex, "tokens": 2, "dim": 1, "
 make_figure("stages", [{**row, **common} for row in stage_rows(built["increments"])])
 
 # %% [markdown]
-# How far is the answer from the table? For **all** values $y_0, \ldots, y_{K-1}$:
+# How far is the answer from the table? For **all** values $y_0, \ldots, y_{K-1}$, with
+# a block whose size depends on $d$ alone:
 #
 # - *increments* (Lemma 4.1): at most $\max_k |y_k - y_{k-1}|$ in each coordinate;
 # - *timestep* (Theorem 4.2): 0;
@@ -351,8 +352,9 @@ for name, found in built.items():
 # μ = \min\left( 1, \binom{N}{2} δ^d + \frac{d N (m - 1)}{M} \right) ,
 # $$
 #
-# and uses only that there each entry of the output, as of $f$, lies in an interval of
-# length $D$, which bounds the oscillation of every entry of $f$.
+# and uses only that there each entry of the output lies between its smallest and its
+# largest label, so that output and $f$ lie in one interval of length at most $D$, which
+# bounds the oscillation of every entry of $f$.
 
 # %% [markdown]
 # ### Exercise 3: the bad set
@@ -634,7 +636,7 @@ print("largest grid of the increments in float64:", my_largest_grid)
 # ## What to take along
 #
 # - The proof is a network of about a dozen rows. Its loops are counted, not estimated,
-#   and its error on every cell is an exact number.
+#   and what its memoriser loses on every cell is an exact number.
 # - The token and the contextual term belong to one memoriser. Others do without, with
 #   or without $η(t)$.
 # - A certificate ends in one word. *Violated*: an output is wrong. *Not testable*: the

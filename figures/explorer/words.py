@@ -34,18 +34,20 @@ EXAMPLES = {
 }
 STATEMENT = """
 <p><b>Theorem 3.6</b> (arXiv 2410.01405v7). <b>For every</b> continuous, permutation-equivariant
-f on [0,1]<sup>d×N</sup> and <b>every</b> r &gt; N <b>there is</b> a looped Transformer T of r
+f on [0,1]<sup>d×N</sup>, <b>every</b> 1 ≤ p &lt; ∞ and <b>every</b> r &gt; N
+<b>there is</b> a looped Transformer T of r
 loops, of a size that depends on d alone, with</p>
 <p>‖T − f‖<sub>L<sup>p</sup></sub> ≤ (Nd)<sup>1/p</sup> [w<sub>tok</sub>(δ√d) +
 w<sub>cont</sub>(δ√(Nd))] + w(δ√(Nd)) + O(N<sup>2/p</sup> δ<sup>d/p</sup>) +
 O(((Mδ)<sup>−1</sup> dN)<sup>1/p</sup>),
 <span style="white-space: nowrap">&nbsp; δ = ((r − N)/2)<sup>−1/((N+1)d+1)</sup>.</span></p>
 <p>M is a free weight, infinite here, so the last term is 0. The paper leaves the O-constants open;
-here they are those of an explicit inequality. The theorem speaks of the best weights, not of
-trained ones. Hatched: no bound drawn is proven to be below the error of the best constant.</p>
+here they are those of an explicit inequality. The theorem says that good weights exist;
+it does not speak of trained ones. Hatched: no bound drawn is proven to be below the error of the
+best constant.</p>
 """
 ROWS = {
-    "x": "input in strips of width 1/M, one cell less a loop",
+    "x": "input in units of 1/M, one cell less after each loop",
     "z": "cell number",
     "b": "first digit of the cell number",
     "s": "cells of all tokens read so far, as one number",
@@ -66,7 +68,7 @@ ROWS = {
 def verdict_words(bound: BoundRow) -> str:
     """Say what a bound says, or which hypothesis fails, as HTML."""
     extra = (
-        " Its moduli are lower bounds from found pairs, so its value is a lower estimate."
+        " Its moduli are lower bounds from found pairs, so its value is a lower bound of the bound."
         if bound.moduli_side == "lower"
         else ""
     )

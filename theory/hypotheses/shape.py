@@ -57,7 +57,8 @@ def continuous(probes: Probes) -> Checked:
     if found.x is not None and found.y is not None:
         distance = float(np.linalg.norm(found.x - found.y))
         witness = {"x": plain(found.x), "y": plain(found.y), "distance": distance}
-        reason = f"a jump: x and y, {distance:.1g} apart, differ by {found.height:.4g} in f"
+        words = f"x and y, {distance:.1g} apart, differ by {found.height:.4g} in f"
+        reason = f"looks like a jump: {words}"
         return False, reason, {**evidence, "height": found.height, **witness}
     shown = [found.changes[k] for k in SHOWN]
     told = ", ".join(f"{change:.2g} at {radius:g}" for radius, change in shown)
