@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -53,8 +54,7 @@ def run_explore(options: Namespace) -> int:
     """Serve the page until interrupted, or write its static form."""
     if importlib.util.find_spec("bokeh") is None:
         raise ValueError(
-            "`explore` needs the package bokeh, which is not installed; "
-            'pip install "looprate[explore]"'
+            '`explore` needs the package bokeh, which is not installed; pip install "bokeh>=3.6"'
         )
     if not 0 <= options.port <= LARGEST_PORT:
         raise ValueError(f"`port` must be from 0 to {LARGEST_PORT}, got {options.port}; take 0")
@@ -71,17 +71,10 @@ def run_explore(options: Namespace) -> int:
     command += ["--dark"] if options.dark else []
     command += ["--no-browser"] if options.no_browser else []
     environment = child_environment(OMP_NUM_THREADS="1")
-    if not options.json:
-        return _waited(subprocess.Popen(command, env=environment))
+    if options.static is None:
+        sys.stdout.flush()
+        os.execve(command[0], command, environment)  # one process, to be ended as one
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode == 0:
-        print(json.dumps({"file": done.stdout.strip()}))
+        print(json.dumps({"file": done.stdout.strip()}) if options.json else done.stdout.strip())
     return done.returncode
-
-
-def _waited(child: subprocess.Popen[bytes]) -> int:
-    """Return a child's exit code; Ctrl-C reaches it too, and ends both."""
-    try:
-        return child.wait()
-    except KeyboardInterrupt:
-        return child.wait()

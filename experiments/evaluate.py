@@ -17,6 +17,7 @@ from theory.bounds import BoundRow, Moduli, Side
 from theory.continuity import ModulusLowerCurve, modulus_lower_bound
 from theory.explicit import explicit_bound
 from theory.hypotheses import failures
+from theory.hypotheses.inputs import special_points
 from theory.loop_counts import SUITED_CODING, Memoriser
 from theory.notation import KINDS, Kind, check_delta, check_loops
 from theory.targets import Target
@@ -125,11 +126,14 @@ def moduli_of(
 
 def oscillation_of(target: Target, *, tokens: int, dim: int, points: int = 2**12) -> float:
     """Return D, a proven upper bound of every entry's oscillation; of an own function, a sampled
-    lower one (its bounds are lower estimates anyway, their moduli being so)."""
+    lower one, corners included (its bounds are lower estimates anyway, their moduli being so)."""
     proven = target.oscillation(tokens=tokens, dim=dim)
     if proven is not None:
         return proven
-    values = np.asarray(target(np.random.default_rng(0).random((points, tokens, dim))))
+    rng = np.random.default_rng(0)
+    special = special_points(tokens, dim, count=points // 16, rng=rng)
+    x = np.concatenate([rng.random((points, tokens, dim)), special])
+    values = np.asarray(target(x))
     return float((values.max((0, 1)) - values.min((0, 1))).max())
 
 

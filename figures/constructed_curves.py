@@ -37,6 +37,8 @@ def draw_constructed(ax: Axes, rows: Sequence[Row]) -> list[Artist]:
     for family in (name for name in FAMILY_STYLE if where(rows, family=name)):
         for index, label in enumerate(distinct(where(rows, family=family), "label")):
             own = where(rows, family=family, label=label)
+            if not np.isfinite(column(own, "value")).any():
+                continue  # an error that could not be enclosed
             handles.append(_draw_one(ax, own, family, str(label), MARKS[index % len(MARKS)]))
     return handles
 

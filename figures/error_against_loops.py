@@ -64,6 +64,7 @@ WORDS_HERE = (
     "vacuous: no proven bound here\nis below the best constant",
     "vacuous: no proven\nbound here is below\nthe best constant",
 )
+WORDS_NOT_TESTABLE = ("not testable on this whole range: see the verdicts",)
 WORDS_FOR_LEGEND = "vacuous: no proven bound below best constant"
 
 
@@ -96,7 +97,7 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     left, right = _set_limits(ax, rows)
     span = shade_vacuous(ax, bounds, left=left, right=right)
     if span is not None:
-        theory += _name_the_span(ax, span, left, right)
+        theory += _name_the_span(ax, span, bounds, left, right)
     fit_width(ax.set_title(setting_title(rows)))
     ax.set_xlabel("loops $r$")
     ax.set_ylabel("$L^p$ error on the cube")
@@ -223,11 +224,15 @@ def _positive(rows: Sequence[Row]) -> NDArray[np.float64]:
     return values[np.isfinite(values) & (values > 0)]
 
 
-def _name_the_span(ax: Axes, span: Patch, left: float, right: float) -> list[Artist]:
+def _name_the_span(
+    ax: Axes, span: Patch, bounds: Sequence[Row], left: float, right: float
+) -> list[Artist]:
     """Write into the shaded region what it is, or return it for the legend if it is too narrow."""
     end = float(span.get_extents().transformed(ax.transData.inverted()).x1)
     share = float(np.log(end / left) / np.log(right / left))
     texts = WORDS_EVERYWHERE if np.isclose(share, 1.0) else WORDS_HERE
+    if distinct(bounds, "status") == [str(Verdict.NOT_TESTABLE)]:
+        texts = WORDS_NOT_TESTABLE
     for text in texts:
         note = ax.text(
             float(np.sqrt(left * end)),

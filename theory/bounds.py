@@ -250,8 +250,11 @@ def judged_row(
 def _judge(
     problem: BoundProblem, total: float, side: Side, open_point: str | None
 ) -> tuple[Verdict, str]:
-    """Verdict and reason of a total; the trivial error never exceeds (Nd)^{1/p} D/2."""
-    if total >= problem.ceiling / 2.0:
+    """Verdict and reason of a total; the trivial error never exceeds (Nd)^{1/p} D/2.
+
+    Where the moduli are lower bounds D may be one, too, and says nothing about any constant.
+    """
+    if side != "lower" and total >= problem.ceiling / 2.0:
         return Verdict.VACUOUS, (
             f"the bound {total:.4g} is not below (Nd)^(1/p) D/2 = {problem.ceiling / 2.0:.4g}, "
             "which some constant always reaches"

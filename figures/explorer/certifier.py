@@ -61,10 +61,15 @@ class Certifier:
     def _told(self, setting: Setting, found: Any, quick: bool) -> None:
         """Take a certificate, or what was in its way."""
         self.button.update(label=CERTIFY, disabled=False)
-        if not isinstance(found, Exception):
+        if isinstance(found, Exception):
+            words = str(found)
+        elif found["upper"] is None:
+            words = f"the network's error cannot be enclosed: {found['reason']}"
+        else:
             self.drawn(setting, found)
-        elif not quick:
-            self.refused(str(found))
+            return
+        if not quick:
+            self.refused(words)
 
     def end(self) -> None:
         """End for a reader who has left."""

@@ -31,11 +31,20 @@ __all__ = ["READ", "Controls"]
 STEP = 0.05  # of the sliders of δ and r, in powers of ten
 THREE_DIGITS = "return Number((10 ** tick).toPrecision(3)).toString()"
 WHOLE = "return Math.round(10 ** tick).toLocaleString('en')"
+
+
+def _whole(value: float | None) -> int:
+    """Return a number that was typed as a whole one."""
+    if value is None or value != int(value):
+        raise ValueError(f"a number of tokens or coordinates must be a whole one, got {value}")
+    return int(value)
+
+
 #: Control of a part of the setting -> how its value is read.
 READ: dict[str, Callable[[Any], Any]] = {
     "target": str.strip,
-    "tokens": int,
-    "dim": int,
+    "tokens": _whole,
+    "dim": _whole,
     "p": float,
     "delta": lambda power: round(10.0**power, 6),
     "loops": lambda power: round(10.0**power),
@@ -63,8 +72,8 @@ class Controls:
         self.examples = Select(title="Examples", options=known, value="", **wide)
         self.target = TextInput(title="Target: a name, or formula: ...", **wide)
         self.smoothness = Slider(title="Smoothness", start=0, end=1, value=0, step=1, **wide)
-        self.tokens = Spinner(title="N, tokens", low=1, high=6, step=1, **wide)
-        self.dim = Spinner(title="d, coordinates", low=1, high=3, step=1, **wide)
+        self.tokens = Spinner(title="N, tokens", step=1, **wide)
+        self.dim = Spinner(title="d, coordinates", step=1, **wide)
         self.p = Select(title="p of the norm", options=["1.0", "2.0"], **wide)
         self.delta = self._powers("radius δ", THREE_DIGITS, -2, 0)
         self.loops = self._powers("loops r", WHOLE, 0.5, math.log10(LARGEST_LOOPS))
@@ -103,11 +112,19 @@ class Controls:
         """Move the controls to a setting."""
         s = setting
         self.target.value, self.tokens.value, self.dim.value = s.target, s.tokens, s.dim
-        self.p.value, self.memoriser.value = f"{s.p:.1f}", s.memoriser
+        known = [str(o) for o in self.p.options]
+        self.p.options = sorted({*known, str(float(s.p))}, key=float)
+        self.p.value, self.memoriser.value = str(float(s.p)), s.memoriser
         self.delta.value, self.loops.value = math.log10(s.delta), math.log10(s.loops)
         self.step.end = max(self.step.end, s.step)
         self.grid.value, self.step.value = s.grid, s.step
         self.show_smoothness(s.target)
+
+    def show_one(self, name: str, setting: Setting) -> None:
+        """Move one of the numbers or choices back to a setting's."""
+        value = getattr(setting, name)
+        shown = {"delta": math.log10, "loops": math.log10, "p": lambda p: str(float(p))}
+        getattr(self, name).value = shown.get(name, lambda same: same)(value)
 
     def show_smoothness(self, target: str) -> None:
         """Show the slider of a target's smoothness, if it has one, at its value."""
@@ -139,7 +156,8 @@ class Controls:
             self.step,
             self.certify,
             self.fit,
-            row(self.what, self.format, **plain),
+            self.what,
+            self.format,
             self.save,
             self.theme,
             name="controls",

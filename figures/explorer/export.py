@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,16 +28,24 @@ MEDIA = {
     "py": "text/x-python",
 }
 CODE = '''\
-"""Made by looprate's explorer; `pip install` looprate, then run this file."""
+"""Made by looprate's explorer: run it where looprate is installed."""
+
+from pathlib import Path
 
 from figures.drawing import make_figure
 from figures.explorer.export import figure_rows
 from figures.explorer.setting import Setting
 
 setting = Setting({arguments})
-rows = figure_rows(setting, "{kind}")
+folders = [{folders}]  # with rows of trained networks
+page = {{  # networks that were trained and certified there
+    "fitted": {fitted},
+    "built": {built},
+}}
+rows = figure_rows(setting, "{kind}", folders=folders, **page)
 make_figure("{kind}", rows).savefig("{kind}.pdf")
 '''
+OWN_FILE = re.compile(r"[^\s+*]+\.py(?=:)")  # of a function of the reader's own
 
 
 def exported(
@@ -70,9 +79,7 @@ def exported(
     if format_ not in MEDIA:
         raise ValueError(f"`format` must be one of {', '.join(MEDIA)}, got {format_!r}")
     if format_ == "py":
-        given = {k: v for k, v in asdict(setting).items() if v != getattr(Setting(), k)}
-        arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
-        return CODE.format(arguments=arguments, kind=kind).encode()
+        return _code(setting, kind, folders, fitted, built).encode()
     rows = figure_rows(setting, kind, folders=folders, fitted=fitted, built=built)
     with TemporaryDirectory() as place:
         folder = Path(place) / "figures"
@@ -81,6 +88,26 @@ def exported(
         if format_ != "csv":
             redraw(place, style=style, formats=[format_])
         return (folder / file_name(kind, format_)).read_bytes()
+
+
+def _code(
+    setting: Setting,
+    kind: str,
+    folders: Sequence[Path],
+    fitted: Sequence[Row],
+    built: Sequence[Row],
+) -> str:
+    """Return Python that makes the figure wherever it is run: with places from the root."""
+    given = {k: v for k, v in asdict(setting).items() if v != getattr(Setting(), k)}
+    if "target" in given:
+        given["target"] = OWN_FILE.sub(lambda m: str(Path(m[0]).resolve()), given["target"])
+    return CODE.format(
+        arguments=", ".join(f"{name}={value!r}" for name, value in given.items()),
+        folders=", ".join(f"Path({str(folder.resolve())!r})" for folder in folders),
+        fitted=[{k: None if v != v else v for k, v in row.items()} for row in fitted],
+        built=[dict(row) for row in built],
+        kind=kind,
+    )
 
 
 def file_name(kind: str, format_: str) -> str:
@@ -159,6 +186,7 @@ def _error_rows(
             "status": row["verdict"],
         }
         for row in built
+        if row["upper"] is not None
     ]
     trained = [*views.trained_rows(setting, folders), *fitted]
     return rows + [{**row, "curve": "trained"} for row in trained]

@@ -27,6 +27,7 @@ RATE = 2.5e-2
 RECIPE = Recipe(steps=400, batch=64, evaluations=1, validation_points=64)
 POINTS, REPLICATES, BATCH = 512, 2, 64
 TRAIN, STOP = "Train LT and TMLT here", "Stop"
+ELSEWHERE = "stopped: the page shows another function now"
 STUDY = PRESETS["quick"]  # whose networks are trained here, for fewer steps
 
 
@@ -142,6 +143,7 @@ class Trainer:
     ) -> None:
         self.document, self.button, self.words, self.drawn = document, button, words, drawn
         self.live: LiveFit | None = None
+        self.gone = False
 
     def start(self, setting: Setting) -> None:
         """Begin a fit of a setting's target."""
@@ -150,6 +152,7 @@ class Trainer:
             self.document.add_next_tick_callback(lambda: self._told(setting, told))
 
         self.button.update(label=STOP, button_type="danger")
+        self.gone = False
         self.live = LiveFit(setting, later)
         self.live.start()
 
@@ -161,6 +164,11 @@ class Trainer:
         self.words.text = "stopping ..."
         return True
 
+    def leave(self, setting: Setting) -> None:
+        """End the fit that runs if it is of another target, shape or exponent than a setting's."""
+        if self.live and views.subject_of(self.live.setting) != views.subject_of(setting):
+            self.gone = self.stop()
+
     def _told(self, setting: Setting, told: Any) -> None:
         """Take what a fit says."""
         if isinstance(told, Progress):
@@ -170,7 +178,7 @@ class Trainer:
         else:
             self.live = None
             self.button.update(label=TRAIN, button_type="primary")
-            self.words.text = _last_words(told)
+            self.words.text = ELSEWHERE if self.gone else _last_words(told)
 
 
 def _last_words(told: Exception | None) -> str:

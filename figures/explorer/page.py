@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -115,10 +116,19 @@ class Page:
         """Change the setting when a control of its name does; complain where that cannot be."""
 
         def react(attribute: str, old: Any, new: Any) -> None:
-            if new is not None and self._guard(lambda: self._change(name, read(new))):
-                self.trouble.text = ""
+            before = self.setting
+            if not self._guard(lambda: self._change(name, read(new))):
+                if name != "target":  # what is typed stays, to be mended
+                    self.controls.show_one(name, self.setting)
+            elif name == "target" or self.setting != before:
+                self._settle()
 
         getattr(self.controls, name).on_change("value", react)
+
+    def _settle(self) -> None:
+        """Take the last complaint away, unless the field still holds what was refused."""
+        if str(self.controls.target.value).strip() == self.setting.target:
+            self.trouble.text = ""
 
     # -- changes -----------------------------------------------------------------------------------
     def _typed(self, target: str) -> None:
@@ -172,6 +182,7 @@ class Page:
         """Compute and draw everything that the target decides."""
         s = self.setting
         self.controls.show_smoothness(s.target)
+        self.trainer.leave(s)
         self.fitted, self.built = [], []
         self.moduli.show(views.closed_rows(s), s.delta)
         self.errors.show_trained(self._trained())
@@ -235,7 +246,7 @@ class Page:
     def _show_loops(self) -> None:
         """Draw and write what the slider of r points at."""
         found = views.bound_at(self.setting)
-        self.errors.at.location = self.setting.loops
+        self.errors.at.location = found.loops
         self.terms.show(found)
         self.verdict.text = verdict_words(found)
 
@@ -244,11 +255,12 @@ class Page:
         try:
             run = loop_states(self.setting)
         except ValueError as error:
-            self.table.text = f"<p>{error}</p>"
+            self.table.text = f"<p><b>No network to look at.</b> {html.escape(str(error))}</p>"
+            self.controls.step.disabled = True
             return
         last = len(run.values) - 1
         step = min(self.setting.step, last)
-        self.controls.step.end = max(1, last)
+        self.controls.step.update(end=max(1, last), value=step, disabled=False)
         self.states.at.location = step
         self.table.text = state_table(run, step)
 
@@ -291,7 +303,7 @@ class Page:
             }
 
         if self._guard(act):
-            self.trouble.text = ""
+            self._settle()
 
     def _left(self, context: Any) -> None:
         """End what runs for a reader who has left."""

@@ -139,7 +139,7 @@ class ErrorPanel:
         point: dict[str, list[Any]] = {"loops": [], "value": [], "lower": [], "label": []}
         self.built = ColumnDataSource(dict(point))
         self.trained = {name: ColumnDataSource(dict(point)) for name in ("lt", "tmlt")}
-        names = {"theorem": "Theorem 3.6, as printed", "explicit": "explicit inequality"}
+        names = {"theorem": "Theorem 3.6", "explicit": "explicit inequality"}
         for (name, source), colour in zip(
             self.bounds.items(), (BOUND_COLOUR, OTHER_COLOUR), strict=True
         ):

@@ -46,14 +46,8 @@ def explore_server(
         context: Any = document.session_context
         given: dict[str, Any] = dict(context.request.arguments) if context else {}
         theme = given.pop("theme", [b"dark" if dark else b"light"])
-        note, shown = "", setting
-        try:
-            asked = setting_of(given, setting)
-            check_typed(asked.target, setting.target)
-            views.bound_rows(asked)  # refuses what cannot be shown
-            shown = asked
-        except (TypeError, ValueError) as error:
-            note = str(error)
+        shown, notes = _asked(given, setting)
+        note = "; ".join(notes)
         look: dict[str, Any] = {"dark": theme[-1] == b"dark", "note": note}
         Page(document, shown, folders, usual=setting, **look)
 
@@ -70,6 +64,23 @@ def explore_server(
         ) from error
     server.start()
     return server
+
+
+def _asked(given: dict[str, Any], usual: Setting) -> tuple[Setting, list[str]]:
+    """Return the setting that an address asks for, and what is wrong with parts of it."""
+    asked, notes = usual, []
+    for name, values in given.items():
+        try:
+            now = setting_of({name: values}, asked)
+            check_typed(now.target, usual.target)
+            asked = now
+        except (TypeError, ValueError) as error:
+            notes.append(str(error))
+    try:
+        views.bound_rows(asked)  # refuses what cannot be shown
+    except (TypeError, ValueError) as error:
+        return usual, [*notes, str(error)]
+    return asked, notes
 
 
 def serve(server: Server, *, browser: bool, told: Callable[[str], None]) -> None:

@@ -98,6 +98,17 @@ class Setting:
         return replace(self, **changes)
 
 
+def _whole(text: str) -> int:
+    """Return a whole number, also one such as 1e6."""
+    try:
+        return int(text)
+    except ValueError:
+        value = float(text)
+        if not value.is_integer():
+            raise
+        return int(value)
+
+
 def _check_between(name: str, value: float, low: float, high: float) -> None:
     """Raise unless a number is in its range."""
     if not low <= value <= high:
@@ -156,7 +167,7 @@ def setting_of(arguments: Mapping[str, Sequence[bytes]], usual: Setting | None =
             raise ValueError(f"`{name}` must be one of {', '.join(kinds)}; leave it out")
         text = values[-1].decode("utf-8", "replace")
         try:
-            changes[name] = kinds[name](text)
+            changes[name] = _whole(text) if kinds[name] is int else kinds[name](text)
         except ValueError:
             word = {int: "an integer", float: "a number"}[kinds[name]]
             raise ValueError(f"`{name}` must be {word}, got {text!r}") from None

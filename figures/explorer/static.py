@@ -52,6 +52,7 @@ if (state.tags[0] !== shown) {
     value: run.value,
   };
   step.end = Math.max(1, count - 1);
+  step.disabled = !run.share.length;
   step.value = Math.min(step.value, step.end);
 }
 const k = loops.value;

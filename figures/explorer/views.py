@@ -254,9 +254,13 @@ def narrowest(rows: Sequence[Known]) -> list[Known]:
     for row in rows:
         network = row["memoriser"], row["grid"]
         known = best.get(network, row)
-        wider = row["upper"] - row["lower"] > known["upper"] - known["lower"]
-        best[network] = known if wider else row
+        best[network] = known if _width(row) > _width(known) else row
     return list(best.values())
+
+
+def _width(row: Known) -> float:
+    """Return the width of the enclosure of a network's error, inf where there is none."""
+    return math.inf if row["upper"] is None else float(row["upper"] - row["lower"])
 
 
 def trained_rows(setting: Setting, folders: Sequence[Path]) -> list[Known]:

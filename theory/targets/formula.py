@@ -155,7 +155,7 @@ def _check_exponent(node: ast.expr, text: str) -> None:
 
 def _cure(word: str, known: Any) -> str:
     """Return the nearest word there is."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else "try x"
 
 
