@@ -85,8 +85,14 @@ def _checked(options: Namespace) -> float:
         raise ValueError(f"`save` must be left out with --load, got {options.save}; copy the file")
     if options.softmax is not None and not 0 < options.softmax < math.inf:
         raise ValueError(f"`softmax` must be a finite number > 0, got {options.softmax:g}")
-    if options.save and not options.save.parent.is_dir():
-        raise ValueError(f"`save` must be in a folder that exists, got {options.save}")
+    if options.save:
+        try:
+            options.save.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"`save` must be in a folder that can be made, got {options.save} "
+                f"({error.strerror}); name another"
+            ) from error
     return check_p(options.p)
 
 

@@ -229,5 +229,5 @@ def _legend(ax: Axes, rows: Sequence[Row]) -> None:
         title=f"breaks (error > {BROKEN:g}) at",
         loc="upper left",
         bbox_to_anchor=(1.0, 1.0),
-        labelspacing=0.9,
+        labelspacing=0.6,
     )

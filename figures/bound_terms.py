@@ -104,7 +104,7 @@ def _draw_version(ax: Axes, rows: Sequence[Row]) -> dict[str, Artist]:
         line = ax.axhline(trivial[0], color="black", linewidth=points(1.0), zorder=5)
         line.set_label("best constant")
         handles["best constant"] = line
-        ax.set_ylim(0.0, TOP * trivial[0])
+        ax.set_ylim(0.0, TOP * trivial[0] or 1.0)  # a constant has no error
     left, right = (loops.min(), loops.max()) if loops.size > 1 else (1.0, 10.0)
     ax.set_xlim(left, right)
     span = shade_vacuous(ax, rows, left=float(left), right=float(right))

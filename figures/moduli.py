@@ -19,6 +19,7 @@ from theory.notation import KINDS
 __all__ = ["CHOICES", "COLUMNS", "SIZE", "draw"]
 
 SIZE = (3.6, 4.1)  # inches, at the size of a page
+WIDEST_OF_TWO = 45  # characters of a label beside which there is room for another
 COLUMNS = {
     "kind": "sequence, token or contextual",
     "delta": "radius, Frobenius norm of the input difference",
@@ -61,12 +62,15 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
         handles.append(_kind_handle(KIND_STYLE[kind], own))
     labels = [str(line.get_label()) for line in ax.get_lines()]
     shown = [_side_handle(side) for side in SIDES if any(SIDES[side][1] in s for s in labels)]
-    handles += [blank() for _ in range(len(shown) - len(handles))] + shown  # a column of its own
+    wide = any(len(str(handle.get_label())) > WIDEST_OF_TWO for handle in handles)
+    fill = [] if wide else [blank() for _ in range(len(shown) - len(handles))]
+    handles += fill + shown  # a column of their own, where there is room for two
     fit_width(ax.set_title(setting_title(rows)))
     ax.set_xlabel(r"radius $\delta$ of the input (Frobenius norm)")
     ax.set_ylabel("modulus of continuity ($p$-norm)")
     plain_log_ticks(ax)
-    ax.legend(handles=handles, ncols=2, loc="upper center", bbox_to_anchor=(0.45, -0.17))
+    ncols = 1 if wide else 2
+    ax.legend(handles=handles, ncols=ncols, loc="upper center", bbox_to_anchor=(0.45, -0.17))
 
 
 def _draw_side(ax: Axes, rows: Sequence[Row], kind: str, side: str) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import runpy
 import socket
 import subprocess
@@ -13,11 +14,12 @@ import pytest
 
 from experiments import evaluate
 from experiments.cli import main
-from figures.drawing import redraw
+from figures.drawing import make_figure, redraw
 from figures.explorer import views
 from figures.explorer.__main__ import main as explorer
 from figures.explorer.export import EXPORTS, exported, figure_rows, file_name
 from figures.explorer.live import LiveFit, Progress, Stopped
+from figures.explorer.server import asked_for
 from figures.explorer.setting import Setting, check_typed, setting_of
 from figures.explorer.smoothness import KNOBS, knob_of, turned
 from figures.explorer.states import loop_states
@@ -59,6 +61,16 @@ def test_settings_out_of_range_are_refused(arguments, words):
     with pytest.raises(ValueError, match=r"`\w+` ") as error:
         setting_of(arguments)
     assert words in str(error.value)
+
+
+def test_an_address_keeps_its_good_parts_and_names_the_bad_ones():
+    given = {"tokens": [b"3"], "grid": [b"99"], "loops": [b"1e6"], "word": [b"x"], "dim": [b"1.5"]}
+    asked, notes = asked_for(given, Setting())
+    assert asked == Setting(tokens=3, loops=10**6)
+    assert len(notes) == 3
+    asked, notes = asked_for({"target": [b"formula: 1/(x-x)"], "tokens": [b"3"]}, Setting())
+    assert asked == Setting()
+    assert "denominators" in notes[-1]
 
 
 def test_a_page_never_names_code_to_run():
@@ -152,6 +164,16 @@ def test_the_bound_is_the_command_line_s(capsys):
     assert trivial == expected[0]
 
 
+def test_a_sampled_oscillation_looks_at_corners_and_proves_nothing_about_constants():
+    spike = "formula: 1000*exp(-900000*x)"  # nothing of it is seen away from 0
+    f = resolve_target(spike)
+    assert evaluate.oscillation_of(f, tokens=2, dim=1) > 999
+    found = views.bound_at(Setting(target=spike, loops=10**12))
+    assert "always reaches" not in found.reason
+    exact = views.bound_at(Setting(loops=100))  # D is proven
+    assert "some constant always reaches" in exact.reason
+
+
 def test_a_function_outside_the_theorem_is_told_with_its_witness():
     for formula, word in (("n*x", "permutation-equivariant"), ("floor(3*x)", "continuous")):
         found = views.bound_at(Setting(target=f"formula: {formula}"))
@@ -194,6 +216,9 @@ def test_a_quick_certificate_is_wider_and_agrees_with_the_whole_one():
     other = whole | {"grid": 4}
     assert views.narrowest([quick, whole, other]) == [whole, other]
     assert views.narrowest([whole, quick]) == [whole]
+    jump = views.constructed_row(Setting(target="formula: floor(3*x) - mean(x)"))
+    assert jump["upper"] is None
+    assert views.narrowest([jump, jump | {"upper": 1.0, "lower": 0.0}])[0]["upper"] == 1.0
     with pytest.raises(ValueError, match="over the budget of 2 s"):
         views.constructed_row(setting.changed(tokens=4, grid=16), quick=True)
 
@@ -272,6 +297,31 @@ def test_networks_of_the_page_are_taken_along():
     assert [row["value"] for row in built] == [row["upper"] for row in page]
     rows = figure_rows(setting, "error-against-loops", built=page[1:])  # its own is computed
     assert len([row for row in rows if row["curve"] == "constructed"]) == 2
+
+
+def test_a_network_without_an_enclosure_is_left_out_of_the_figure():
+    setting = Setting(target="formula: floor(3*x) - mean(x)", grid=3)
+    rows = figure_rows(setting, "error-against-loops")
+    assert {row["curve"] for row in rows} == {"bound", "trivial"}
+    (words,) = make_figure("error-against-loops", rows).axes[0].texts
+    assert "not testable on this whole range" in words.get_text()
+
+
+def test_the_code_taken_along_holds_what_the_page_alone_knows(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    setting = Setting(target="docs/example_target.py:soft_median", grid=3)
+    fitted = [
+        {"family": "lt", "loops": 1, "seed": seed, "value": v}
+        for seed, v in ((0, 0.5), (1, math.nan))
+    ]
+    built = [views.constructed_row(setting)]
+    given = {"folders": [Path("docs")], "fitted": fitted, "built": built}
+    code = exported(setting, "error-against-loops", "py", **given)
+    (tmp_path / "own.py").write_bytes(code)
+    monkeypatch.chdir(tmp_path)  # places are from the root
+    rows = runpy.run_path("own.py")["rows"]
+    assert [row["value"] for row in rows if row["curve"] == "trained"] == [0.5, None]
+    assert [row["value"] for row in rows if row["curve"] == "constructed"] == [built[0]["upper"]]
 
 
 def test_exports_that_cannot_be_are_refused():

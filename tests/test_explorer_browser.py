@@ -3,10 +3,11 @@
 import csv
 import io
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from cases.browser import check_width, slider
@@ -92,6 +93,69 @@ def test_sliders_formulas_and_downloads_in_a_browser(browser, address):
     taken = Path(download.value.path()).read_text()
     assert taken.startswith("kind,delta,lower,exact,upper")
     assert "token-sine" in taken
+
+
+def test_what_is_refused_is_put_back_and_what_is_typed_wrong_stays_told(browser, address):
+    expect = pytest.importorskip("playwright.sync_api").expect
+    page = browser
+    page.goto(f"{address}?target=mean-field")
+    page.get_by_text("After 0 of 34 loops").wait_for()
+    tokens = page.get_by_label("N, tokens")
+    for typed, words in (("9", "must be at most 6 here, got 9"), ("2.5", "a whole one, got 2.5")):
+        tokens.fill(typed)
+        tokens.press("Enter")
+        page.get_by_text(words).wait_for()
+        expect(tokens).to_have_value("2")
+    target = page.get_by_label("Target: a name, or formula: ...")
+    target.fill("formula: snh(x)")
+    target.press("Enter")
+    page.get_by_text("did you mean sin?").wait_for()
+    slider(page, "loops r").press("ArrowRight")
+    page.get_by_text("At r = 11,220 the bound is").wait_for()
+    assert page.get_by_text("did you mean sin?").is_visible()  # the field still holds it
+    target.fill("mean-field")
+    target.press("Enter")
+    page.get_by_text("did you mean sin?").wait_for(state="detached")
+
+
+def test_a_jump_is_told_and_the_page_goes_on(browser, address):
+    page = browser
+    page.goto(f"{address}?target={quote('formula: floor(3*x) - mean(x)')}")
+    page.get_by_text("looks like a jump").first.wait_for()
+    page.get_by_role("button", name="Certify this network").click()
+    page.get_by_text("the network's error cannot be enclosed").wait_for()
+    page.get_by_role("button", name="Certify this network").wait_for()
+
+
+def test_a_run_that_is_too_long_is_told_and_a_step_is_never_beyond_the_run(browser, address):
+    page = browser
+    page.goto(f"{address}?tokens=3&step=60")
+    page.get_by_text(re.compile("^After 60 of")).wait_for()
+    page.get_by_label("N, tokens").press("ArrowDown")
+    page.get_by_text("After 34 of 34 loops").wait_for()
+    page.wait_for_function("location.search.includes('step=34')")
+    page.goto(f"{address}?memoriser=increments&grid=16")
+    page.get_by_text("at most 600 loops to be shown one by one").wait_for()
+
+
+def test_a_fit_ends_when_its_function_leaves_the_page(browser, address):
+    page = browser
+    page.goto(f"{address}?target=mean-field&grid=2")
+    page.get_by_role("button", name="Train LT and TMLT here").click()
+    page.get_by_text(re.compile(r"training LT, r = 1: \d+%")).wait_for()
+    page.get_by_label("Examples").select_option("the largest token")
+    page.get_by_text("stopped: the page shows another function now").wait_for()
+
+
+def test_ending_the_command_ends_the_server():
+    command = [sys.executable, "-m", "experiments", "explore", "--no-browser"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
+        port = urlsplit(child.stdout.readline().split()[0]).port
+        socket.create_connection(("127.0.0.1", port)).close()
+        child.terminate()
+        child.wait(20)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
 
 
 def test_a_fit_is_watched_stopped_and_ended_in_a_browser(browser, address):

@@ -8,6 +8,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from cases.construction_rows import arithmetic_rows
 from sympy.parsing.sympy_parser import (
     convert_xor,
     implicit_multiplication,
@@ -88,6 +89,22 @@ def test_the_formulas_on_the_page_are_those_of_the_theory():
     whole = right.replace(r"\mu", f"({mu.rstrip('$,')})")
     assert equal(read_formula(whole), sy.explicit_inequality_expr())
     assert not equal(read_formula(whole.replace("(m-1)", "m")), sy.explicit_inequality_expr())
+
+
+def memoriser_arithmetic():
+    """The figure with the tallest legend."""
+    return "arithmetic", arithmetic_rows()
+
+
+def constant_moduli():
+    """The figure with the widest legend: no modulus has a place on the axes."""
+    setting = {"target": "formula: 5", "latex": "f(X)_n = 5", "tokens": 2, "dim": 1, "p": 1}
+    rows = [
+        {"kind": kind, "delta": delta, "lower": 0.0, "exact": None, "upper": None, **setting}
+        for kind in ("sequence", "token", "contextual")
+        for delta in (0.1, 1.0)
+    ]
+    return "moduli", rows
 
 
 @pytest.fixture(scope="module")
@@ -211,3 +228,20 @@ def test_a_folder_without_the_main_figure_has_no_handout(tmp_path, capsys):
     assert (
         "must hold figures/KIND__SLUG.csv with KIND error-against-loops" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize(
+    "rows", [memoriser_arithmetic, constant_moduli], ids=["arithmetic", "moduli"]
+)
+def test_legends_stay_inside_their_figures(rows, style):
+    kind, found = rows()
+    figure = make_figure(kind, found, style=style)
+    figure.draw_without_rendering()
+    width, height = figure.get_size_inches()
+    for ax in figure.axes:
+        if ax.get_legend() is not None:
+            left, bottom, right, top = inches(figure, ax.get_legend())
+            assert min(left, bottom) >= 0
+            assert right <= width
+            assert top <= height

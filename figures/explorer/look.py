@@ -49,6 +49,7 @@ LIGHT = {
     "line": "#8a8a8a",
     "focus": "#0072B2",
     "scheme": "light",
+    "arrows": "none",
 }
 DARK = {
     "paper": "#15191c",
@@ -56,6 +57,7 @@ DARK = {
     "line": "#8a9299",
     "focus": "#56B4E9",
     "scheme": "dark",
+    "arrows": "invert(1)",
 }
 SHEET = """
 :host, p, td, th { font-size: 15px; line-height: 1.4 }
@@ -65,8 +67,11 @@ th { white-space: nowrap }
 .bk-input, .bk-btn, .bk-btn:hover, option { background-color: %(paper)s; color: %(ink)s;
   border-color: %(line)s }
 .bk-btn, .bk-input { font-size: 14px; color-scheme: %(scheme)s }
-select.bk-input { appearance: auto; background-image: none }
-.bk-spin-btn { filter: none }
+select.bk-input { appearance: none; padding-right: 24px; background-repeat: no-repeat;
+  background-image: linear-gradient(45deg, transparent 50%%, %(ink)s 50%%),
+    linear-gradient(135deg, %(ink)s 50%%, transparent 50%%);
+  background-position: right 13px center, right 8px center; background-size: 5px 5px }
+.bk-spin-btn { filter: %(arrows)s }
 [role=alert] { border-left: 4px solid #D55E00; padding-left: 0.6rem }
 :is(input, select, button, .noUi-handle):focus-visible, .noUi-handle:focus {
   outline: 3px solid %(focus)s !important; outline-offset: 2px }

@@ -290,6 +290,7 @@ class StatePanel:
                     data["row"].append(names[-1])
                     data["share"].append(float(Fraction(value - low) / span))
                     data["value"].append(short(value))
+        self.plot.visible = bool(names)
         self.plot.y_range.factors = names[::-1] or [""]
         self.plot.height = max(HEIGHT, 90 + 17 * len(names))
         self.source.data = data

@@ -16,7 +16,7 @@ from figures.explorer import views
 from figures.explorer.page import Page
 from figures.explorer.setting import Setting, check_typed, setting_of
 
-__all__ = ["HOST", "explore_server", "serve"]
+__all__ = ["HOST", "asked_for", "explore_server", "serve"]
 
 HOST = "127.0.0.1"
 
@@ -46,7 +46,7 @@ def explore_server(
         context: Any = document.session_context
         given: dict[str, Any] = dict(context.request.arguments) if context else {}
         theme = given.pop("theme", [b"dark" if dark else b"light"])
-        shown, notes = _asked(given, setting)
+        shown, notes = asked_for(given, setting)
         note = "; ".join(notes)
         look: dict[str, Any] = {"dark": theme[-1] == b"dark", "note": note}
         Page(document, shown, folders, usual=setting, **look)
@@ -66,8 +66,16 @@ def explore_server(
     return server
 
 
-def _asked(given: dict[str, Any], usual: Setting) -> tuple[Setting, list[str]]:
-    """Return the setting that an address asks for, and what is wrong with parts of it."""
+def asked_for(given: dict[str, Any], usual: Setting) -> tuple[Setting, list[str]]:
+    """Return the setting that an address asks for, and what is wrong with parts of it.
+
+    Parameters
+    ----------
+    given : dict
+        The arguments of the address, as :func:`figures.explorer.setting.setting_of` takes them.
+    usual : Setting
+        What they leave out, and what is shown where they cannot be.
+    """
     asked, notes = usual, []
     for name, values in given.items():
         try:

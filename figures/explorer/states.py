@@ -62,8 +62,8 @@ def _loops(target: str, spec: ConstructionSpec) -> Loops:
     """Run the network on one input, once."""
     if spec.loops > MOST_LOOPS:
         raise ValueError(
-            f"`grid` must give at most {MOST_LOOPS} loops to be shown one by one, got "
-            f"{spec.loops:,}; take a smaller grid or another memoriser"
+            f"a network must have at most {MOST_LOOPS} loops to be shown one by one, this one has "
+            f"{spec.loops:,}; take fewer cells a side m, or another memoriser"
         )
     built = compile_construction(target_of(target), spec)
     point = _input(spec)

@@ -45,6 +45,7 @@ if (state.tags[0] !== shown) {
   const names = [...run.names].reverse();
   rows.factors = run.names;
   plot.height = run.height;
+  plot.visible = run.share.length > 0;
   state.data = {
     loop: run.share.map((_, k) => k % count),
     row: run.share.map((_, k) => names[Math.floor(k / count)]),
