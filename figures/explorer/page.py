@@ -164,13 +164,11 @@ class Page:
         """Do something and return whether it could be; what is wrong is told on the page."""
         try:
             act()
-        except (OSError, TypeError, ValueError) as error:
-            self._complain(str(error))
         except Exception as error:  # a function of the reader's own may raise anything
-            self._complain(f"{type(error).__name__}: {error}")
-        else:
-            return True
-        return False
+            told = isinstance(error, (OSError, TypeError, ValueError))
+            self._complain(str(error) if told else f"{type(error).__name__}: {error}")
+            return False
+        return True
 
     def _complain(self, words: str) -> None:
         """Say what is wrong, and what is shown."""

@@ -17,7 +17,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from figures.explorer.look import BOUND_COLOUR, HATCHES, OTHER_COLOUR, coloured, ink
-from figures.explorer.states import Loops
+from figures.explorer.states import Loops, short
 from figures.explorer.views import VERSION
 from figures.rows import Row
 from figures.style import FAMILY_STYLE, KIND_STYLE, TERM_STYLE
@@ -25,7 +25,7 @@ from theory.bounds import TERM_NAMES, BoundRow
 from theory.notation import KINDS
 from theory.verdict import Verdict
 
-__all__ = ["ErrorPanel", "ModuliPanel", "StatePanel", "TermPanel", "short"]
+__all__ = ["ErrorPanel", "ModuliPanel", "StatePanel", "TermPanel"]
 
 HEIGHT = 330  # pixels
 TOOLS = "pan,wheel_zoom,box_zoom,reset"
@@ -122,7 +122,7 @@ class ErrorPanel:
 
     def __init__(self, dark: bool) -> None:
         self.plot = _plot(
-            "Error against loops (hatched: vacuous)",
+            "Error against loops (hatched: bounds silent)",
             "loops r",
             "error on the cube, L^p",
             x_axis_type="log",
@@ -294,9 +294,3 @@ class StatePanel:
         self.plot.y_range.factors = names[::-1] or [""]
         self.plot.height = max(HEIGHT, 90 + 17 * len(names))
         self.source.data = data
-
-
-def short(value: Any) -> str:
-    """Return an exact number in few characters."""
-    text = str(value)
-    return text if len(text) <= 14 else f"{float(value):.6g}"

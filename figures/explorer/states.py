@@ -13,7 +13,7 @@ from theory.construction.compile import Construction, compile_construction
 from theory.construction.reference import reference_states
 from theory.construction.spec import ConstructionSpec
 
-__all__ = ["Loops", "loop_states"]
+__all__ = ["Loops", "loop_states", "short"]
 
 MOST_LOOPS = 600  # beyond, states cannot be looked at one by one
 
@@ -107,3 +107,9 @@ def _stage(spec: ConstructionSpec, loop: int) -> str:
     if loop <= spec.values_start:
         return "context: read the tokens one after the other, largest first"
     return "values: count up to the label and pick its output"
+
+
+def short(value: Any) -> str:
+    """Return an exact number in few characters."""
+    text = str(value)
+    return text if len(text) <= 14 else f"{float(value):.6g}"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 
-from figures.explorer.panels import short
 from figures.explorer.setting import Setting
-from figures.explorer.states import Loops
+from figures.explorer.states import Loops, short
 from theory.bounds import BoundRow
 from theory.notation import KINDS
 from theory.targets import Target
