@@ -20,6 +20,7 @@ from experiments.construction_rows import check_drawable, write_stage_rows
 from experiments.drawing import draw_folder
 from experiments.printing import in_words, print_json, print_table
 from experiments.progress import Progress
+from experiments.records import make_folder
 from theory.construction.certificate import Certificate
 from theory.construction.compile import Construction, compile_construction
 from theory.construction.files import load_network, save_network
@@ -44,6 +45,8 @@ def run_construct(options: Namespace) -> int:
     if options.out:
         check_drawable(spec)
         Path(options.out).mkdir(parents=True, exist_ok=True)
+    if options.save:
+        make_folder(options.save.parent, "`save` must be in")
     print(
         f"{cost.labels:,} labels, {cost.loops:,} loops, {cost.inputs:,} sets of cells: about "
         f"{START + cost.seconds:,.0f} s and the error's enclosure",
@@ -85,14 +88,6 @@ def _checked(options: Namespace) -> float:
         raise ValueError(f"`save` must be left out with --load, got {options.save}; copy the file")
     if options.softmax is not None and not 0 < options.softmax < math.inf:
         raise ValueError(f"`softmax` must be a finite number > 0, got {options.softmax:g}")
-    if options.save:
-        try:
-            options.save.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(
-                f"`save` must be in a folder that can be made, got {options.save} "
-                f"({error.strerror}); name another"
-            ) from error
     return check_p(options.p)
 
 

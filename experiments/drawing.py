@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments.child import child_environment
 from experiments.engine import default_processes
 from experiments.progress import Progress
 
@@ -42,8 +42,6 @@ def draw_folder(
         What was printed otherwise, a line a figure.
     """
     command = [sys.executable, "-u", "-P", "-m", "figures", str(folder), "--style", style]
-    root = str(Path(__file__).resolve().parent.parent)  # a checkout need not be installed
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     known = len(list((folder / "figures").glob("*__*.csv")))
     lines = []
     workers = default_processes() if known >= WORTH_IT else 1
@@ -53,7 +51,7 @@ def draw_folder(
         Progress(known, "figures") as bar,
         subprocess.Popen(
             command,
-            env={**os.environ, "PYTHONPATH": path},
+            env=child_environment(),
             text=True,
             stdout=subprocess.PIPE,
         ) as child,

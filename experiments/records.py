@@ -29,6 +29,7 @@ __all__ = [
     "RowStore",
     "digest",
     "exclusive",
+    "make_folder",
     "read_rows",
     "write_atomically",
     "write_npz",
@@ -57,6 +58,28 @@ def _clean(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_clean(item) for item in value]
     return value
+
+
+def make_folder(folder: Path, must: str) -> None:
+    """Make a folder if need be, before what takes long.
+
+    Parameters
+    ----------
+    folder : Path
+    must : str
+        Which argument names it, and how: ``"`save` must be in"``.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"{must} a folder that can be made, got {folder} ({error.strerror}); name another"
+        ) from error
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -6,6 +6,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
 import pytest
+from cases.browser import CHROMIUM, FLAGS, LOOPBACK, watched
 
 
 def pytest_collection_modifyitems(items):
@@ -16,8 +17,6 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="module")
 def chromium():
     """A real browser without a window; skipped where there is none."""
-    from cases.browser import CHROMIUM, FLAGS
-
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine")
     playwright = pytest.importorskip("playwright.sync_api")
@@ -30,8 +29,6 @@ def chromium():
 @pytest.fixture
 def browser(chromium):
     """A page that must ask no other host for anything, and end without an error of a script."""
-    from cases.browser import LOOPBACK, watched
-
     page = watched(chromium)
     yield page
     assert page.errors == []

@@ -38,6 +38,12 @@ TABS = (
 )
 
 
+def enter(field, text):
+    """Type a text into a field, instead of what is there."""
+    field.fill(text)
+    field.press("Enter")
+
+
 def test_sliders_formulas_and_downloads_in_a_browser(browser, address):
     page = browser
     page.goto(f"{address}?theme=light")
@@ -65,21 +71,17 @@ def test_sliders_formulas_and_downloads_in_a_browser(browser, address):
     page.wait_for_function("location.search.includes('periods%3D3')")
     expect = pytest.importorskip("playwright.sync_api").expect
     expect(target).to_have_value("dial:token=0.5,context=0.5,periods=3")
-    target.fill("formula: x**2 - mean(x)")
-    target.press("Enter")
+    enter(target, "formula: x**2 - mean(x)")
     page.get_by_text("a pair was found").first.wait_for()
     page.wait_for_function("location.search.includes('formula')")
     assert not slider(page, "periods").is_visible()
-    target.fill("formula: 1/x + snh(x)")
-    target.press("Enter")
+    enter(target, "formula: 1/x + snh(x)")
     page.get_by_text("did you mean sin?").wait_for()
     page.get_by_text("The page shows formula: x**2 - mean(x) at N = 2, d = 1.").wait_for()
-    target.fill("formula: 1/(x - x)")
-    target.press("Enter")
+    enter(target, "formula: 1/(x - x)")
     page.get_by_text("keep denominators away from 0").wait_for()
     page.get_by_text("The page shows formula: x**2 - mean(x) at N = 2, d = 1.").wait_for()
-    target.fill("formula: n*x")
-    target.press("Enter")
+    enter(target, "formula: n*x")
     page.get_by_text('permutation-equivariant" fails').wait_for()
     assert page.get_by_role("alert").count() == 0
 
@@ -102,19 +104,16 @@ def test_what_is_refused_is_put_back_and_what_is_typed_wrong_stays_told(browser,
     page.get_by_text("After 0 of 34 loops").wait_for()
     tokens = page.get_by_label("N, tokens")
     for typed, words in (("9", "must be at most 6 here, got 9"), ("2.5", "a whole one, got 2.5")):
-        tokens.fill(typed)
-        tokens.press("Enter")
+        enter(tokens, typed)
         page.get_by_text(words).wait_for()
         expect(tokens).to_have_value("2")
     target = page.get_by_label("Target: a name, or formula: ...")
-    target.fill("formula: snh(x)")
-    target.press("Enter")
+    enter(target, "formula: snh(x)")
     page.get_by_text("did you mean sin?").wait_for()
     slider(page, "loops r").press("ArrowRight")
     page.get_by_text("At r = 11,220 the bound is").wait_for()
     assert page.get_by_text("did you mean sin?").is_visible()  # the field still holds it
-    target.fill("mean-field")
-    target.press("Enter")
+    enter(target, "mean-field")
     page.get_by_text("did you mean sin?").wait_for(state="detached")
 
 

@@ -10,7 +10,6 @@ import asyncio
 import base64
 import copy
 import hashlib
-import os
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +32,8 @@ from sphinx.application import Sphinx
 from sphinx.util.logging import getLogger
 from traitlets import default
 
+from experiments.child import child_environment
+
 ROOT = Path(__file__).resolve().parents[2]
 READ = ("theory/**/*.py", "approx/**/*.py", "experiments/**/*.py", "figures/**/*.py")
 STORED = ("docs/figures/*.csv",)
@@ -48,10 +49,9 @@ body {max-width: 46em; margin: 2em auto; padding: 0 1em; font: 17px/1.5 sans-ser
 img {max-width: 100%; height: auto}
 pre, div.body pre {overflow-x: auto; padding: .6em; margin: 1em 0; font-size: 13px}
 pre code {background: none} table {border-collapse: collapse} td, th {padding: .2em .8em}
-@font-face {font-family: "STIX Two Math"; src: url(data:font/woff2;base64,@FONT@)}
-math {font-family: "STIX Two Math", math; font-size: 1.06em}
 """
-FONT = ROOT / "docs" / "_static" / "fonts" / "STIXTwoMath-Regular.woff2"
+MATH = ROOT / "docs" / "_static" / "math.css"  # names the font by its place beside it
+FONT = "fonts/STIXTwoMath-Regular.woff2"
 LOG = getLogger(__name__)
 
 
@@ -66,9 +66,8 @@ class _Kernel(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         """How to start it: the project on its path, one core, figures as outputs of cells."""
-        path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         env = {
-            "PYTHONPATH": os.pathsep.join(path),
+            "PYTHONPATH": child_environment()["PYTHONPATH"],
             "OMP_NUM_THREADS": "1",
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         }
@@ -182,7 +181,7 @@ def page(notebook: NotebookNode, name: str, images: Path, links: str) -> str:
 
 def standalone(text: str, folder: Path) -> str:
     """Return a page that loads nothing: images, MathML and its font are inside."""
-    style = ALONE + HtmlFormatter().get_style_defs("pre.code")
+    style = ALONE + MATH.read_text(encoding="utf-8") + HtmlFormatter().get_style_defs("pre.code")
     text = re.sub(r"(?<!!)\[([^]]+)\]\((?!\w+:)[^)]+\)", r"\1", text)  # links into the site
     text = text.replace("```{image} ", f"```{{image}} {folder}/")
     title, _, rest = text.partition("\n")
@@ -205,7 +204,8 @@ def standalone(text: str, folder: Path) -> str:
             settings_overrides=settings,
         )
     )
-    return mended(found).replace("@FONT@", base64.b64encode(FONT.read_bytes()).decode())
+    font = base64.b64encode((MATH.parent / FONT).read_bytes()).decode()
+    return mended(found).replace(FONT, f"data:font/woff2;base64,{font}")
 
 
 def build(app: Sphinx) -> None:

@@ -22,7 +22,7 @@ from figures.explorer.certifier import CERTIFY
 from figures.explorer.export import EXPORTS, MEDIA
 from figures.explorer.live import TRAIN
 from figures.explorer.look import ADDRESS, SAVE, THEME
-from figures.explorer.setting import LARGEST_GRID, LARGEST_LOOPS, MEMORISERS, Setting
+from figures.explorer.setting import LARGEST_GRID, LARGEST_LOOPS, MEMORISERS, Setting, whole
 from figures.explorer.smoothness import knob_of
 from figures.explorer.words import EXAMPLES
 
@@ -31,20 +31,11 @@ __all__ = ["READ", "Controls"]
 STEP = 0.05  # of the sliders of δ and r, in powers of ten
 THREE_DIGITS = "return Number((10 ** tick).toPrecision(3)).toString()"
 WHOLE = "return Math.round(10 ** tick).toLocaleString('en')"
-
-
-def _whole(value: float | None) -> int:
-    """Return a number that was typed as a whole one."""
-    if value is None or value != int(value):
-        raise ValueError(f"a number of tokens or coordinates must be a whole one, got {value}")
-    return int(value)
-
-
 #: Control of a part of the setting -> how its value is read.
 READ: dict[str, Callable[[Any], Any]] = {
     "target": str.strip,
-    "tokens": _whole,
-    "dim": _whole,
+    "tokens": whole,
+    "dim": whole,
     "p": float,
     "delta": lambda power: round(10.0**power, 6),
     "loops": lambda power: round(10.0**power),

@@ -31,7 +31,7 @@ from figures.explorer.words import (
 
 __all__ = ["Page"]
 
-SMALL = 4  # N * d up to which a network is certified without being asked to
+UNASKED = 4  # N * d up to which a network is certified without being asked to
 SOON = 20  # milliseconds after which what takes longer is computed
 
 
@@ -230,7 +230,7 @@ class Page:
             self.states.show(loop_states(s))
         except ValueError:
             self.states.show(None)
-        if s.tokens * s.dim <= SMALL:
+        if s.tokens * s.dim <= UNASKED:
             self._later(lambda: self.certifier.start(s, quick=True), views.network_of)
 
     def _show_radius(self) -> None:

@@ -43,19 +43,17 @@ def precomputed(target: str, panels: Panels, folders: Sequence[Path]) -> dict[st
     errors.show_trained(views.trained_rows(setting, folders))
     bounds = [views.bound_at(setting.changed(loops=r)) for r in COUNTS]
     names = terms.source.data["term"]
-    found: dict[str, Any] = {
+    networks = {name: _networks(setting.changed(memoriser=name), panels) for name in MEMORISERS}
+    return {
         "moduli": {"/".join(key): dict(source.data) for key, source in moduli.sources.items()},
         "values": [_moduli_at(setting.changed(delta=delta)) for delta in DELTAS],
         "trained": {name: dict(source.data) for name, source in errors.trained.items()},
         "terms": [[_finite(bound.terms[name]) for name in names] for bound in bounds],
         "words": [verdict_words(bound) for bound in bounds],
         "trivial": bounds[0].trivial,
-        "networks": {
-            memoriser: _networks(setting.changed(memoriser=memoriser), panels)
-            for memoriser in MEMORISERS
-        },
+        "theorem": dict(errors.bounds["theorem"].data),  # the same beside every network
+        "networks": networks,
     }
-    return found | {"theorem": dict(errors.bounds["theorem"].data)}
 
 
 def _moduli_at(setting: Setting) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, get_args
@@ -13,7 +14,7 @@ from theory.notation import check_choice, check_dim, check_loops, check_p, check
 from theory.targets import parse_target
 from theory.targets.formula import FORMULA
 
-__all__ = ["MEMORISERS", "Setting", "check_typed", "setting_of"]
+__all__ = ["MEMORISERS", "Setting", "check_typed", "setting_of", "whole"]
 
 MEMORISERS: tuple[Memoriser, ...] = get_args(Memoriser)
 LARGEST_SHAPE = 6  # N * d for which the searches answer while one waits
@@ -98,15 +99,18 @@ class Setting:
         return replace(self, **changes)
 
 
-def _whole(text: str) -> int:
-    """Return a whole number, also one such as 1e6."""
-    try:
-        return int(text)
-    except ValueError:
-        value = float(text)
-        if not value.is_integer():
-            raise
-        return int(value)
+def whole(value: str | float | None) -> int:
+    """Return what was typed as a whole number, such as 3, 3.0 or 1e6.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    number = math.nan if value is None else float(value)
+    if not number.is_integer():
+        raise ValueError(f"a number of tokens or coordinates must be a whole one, got {value}")
+    return int(number)
 
 
 def _check_between(name: str, value: float, low: float, high: float) -> None:
@@ -167,7 +171,7 @@ def setting_of(arguments: Mapping[str, Sequence[bytes]], usual: Setting | None =
             raise ValueError(f"`{name}` must be one of {', '.join(kinds)}; leave it out")
         text = values[-1].decode("utf-8", "replace")
         try:
-            changes[name] = _whole(text) if kinds[name] is int else kinds[name](text)
+            changes[name] = whole(text) if kinds[name] is int else kinds[name](text)
         except ValueError:
             word = {int: "an integer", float: "a number"}[kinds[name]]
             raise ValueError(f"`{name}` must be {word}, got {text!r}") from None

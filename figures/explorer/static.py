@@ -14,7 +14,7 @@ from bokeh.models import CustomJS, CustomJSTickFormatter, Div, Select, Slider
 from bokeh.resources import INLINE
 
 from experiments.progress import Progress
-from experiments.records import write_atomically
+from experiments.records import make_folder, write_atomically
 from figures.explorer.look import keys_and_names, sheet, template
 from figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
 from figures.explorer.precomputed import COUNTS, DELTAS, GRIDS, LOOKED_AT, Panels, precomputed
@@ -96,13 +96,7 @@ def write_static(folder: Path, *, dark: bool = False, rows: Sequence[Path] = ())
     ValueError
         If the folder cannot be made.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)  # before what takes long
-    except OSError as error:
-        raise ValueError(
-            f"`static` must be a folder that can be made, got {folder} ({error.strerror}); "
-            "name another"
-        ) from error
+    make_folder(folder, "`static` must be")  # before what takes long
     targets = {words: text for words, text in EXAMPLES.items() if not text.startswith("formula")}
     panels = ModuliPanel(dark), ErrorPanel(dark), TermPanel(dark), StatePanel(dark)
     data: dict[str, Any] = {}
@@ -134,14 +128,25 @@ def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
     }
     text = {name: Div(text="", name=name, **wide) for name in ("verdict", "values", "table")}
     shown = {
-        **{"moduli": {"/".join(key): source for key, source in moduli.sources.items()}},
-        **{"radius": moduli.at, "theorem": errors.bounds["theorem"]},
-        **{"explicit": errors.bounds["explicit"], "built": errors.built},
-        **{"trained": errors.trained, "legend": errors.legend, "trivial": errors.trivial},
-        **{"vacuous": errors.vacuous, "at": errors.at, "terms": terms.source},
-        **{"line": terms.trivial, "state": states.source},
-        **{"rows": states.plot.y_range, "plot": states.plot, "after": states.at},
-        **{"words": text["verdict"], "values": text["values"], "told": text["table"]},
+        "moduli": {"/".join(key): source for key, source in moduli.sources.items()},
+        "radius": moduli.at,
+        "theorem": errors.bounds["theorem"],
+        "explicit": errors.bounds["explicit"],
+        "built": errors.built,
+        "trained": errors.trained,
+        "legend": errors.legend,
+        "trivial": errors.trivial,
+        "vacuous": errors.vacuous,
+        "at": errors.at,
+        "terms": terms.source,
+        "line": terms.trivial,
+        "state": states.source,
+        "rows": states.plot.y_range,
+        "plot": states.plot,
+        "after": states.at,
+        "words": text["verdict"],
+        "values": text["values"],
+        "told": text["table"],
     }
     given = {"data": data, "counts": COUNTS, "deltas": DELTAS, "far": FAR}
     react = CustomJS(args={**given, **moved, **shown}, code=CODE)
