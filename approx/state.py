@@ -7,13 +7,11 @@ some of them at a time.
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import torch
@@ -23,6 +21,7 @@ from approx.bank import PER_BLOCK, Bank, bank_of
 from approx.fitted import Member
 from approx.looped import LoopedTransformer, ModelConfig
 from approx.memory import slices
+from theory.outputs import replacing
 
 __all__ = [
     "FitState",
@@ -120,13 +119,8 @@ def fresh_state(config: ModelConfig, members: Sequence[Member], *, evaluations: 
 
 def save_state(path: Path, stamp: str, state: FitState) -> None:
     """Write the state atomically (npz, no objects)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{uuid4().hex[:8]}.tmp")  # of this writer alone
-    with temporary.open("wb") as stream:
+    with replacing(path) as draft, draft.open("wb") as stream:
         np.savez(stream, stamp=np.array(stamp), **vars(state))
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
 
 
 def load_state(path: Path, stamp: str) -> FitState | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import sysconfig
@@ -17,6 +16,7 @@ from experiments.command_rows import add_rows
 from experiments.command_verify import add_verify
 from experiments.options import Parser, add_command, add_json
 from experiments.parsers import add_claims, add_construct, add_eta, add_figures, add_learned
+from experiments.printing import one_line
 
 __all__ = ["main", "run"]
 
@@ -32,7 +32,6 @@ same shape; it may be written for NumPy, for torch, or for both.
 Theorem numbers are those of Xu & Sato, arXiv 2410.01405v7."""
 
 USER_ERRORS = (ValueError, TypeError, OSError)
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _parser() -> Parser:
@@ -87,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
         if os.environ.get("LOOPRATE_DEBUG"):
             raise
         kept = "; finished work is kept" if isinstance(error, TaskFailed) else ""
-        return _fail(_one_line(error) + kept, 2)
+        return _fail(one_line(error) + kept, 2)
     except (Exception, SystemExit) as error:
         place = _place_in_own_code(error)
         if place is None or os.environ.get("LOOPRATE_DEBUG"):
@@ -107,16 +106,6 @@ def _place_in_own_code(error: BaseException) -> str | None:
         if not frame.filename.startswith(known):
             return f"{frame.filename}, line {frame.lineno}"
     return None
-
-
-def _one_line(error: Exception) -> str:
-    """Return an error's message on one line."""
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        cure = "check the path and its permissions"
-        if error.errno in FULL:
-            cure = "free some space and run the same command again, finished work is kept"
-        return f"cannot use {error.filename}: {error.strerror}; {cure}"
-    return " ".join(str(error).split())
 
 
 def _fail(message: str, code: int) -> int:

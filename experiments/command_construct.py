@@ -20,7 +20,6 @@ from experiments.construction_rows import check_drawable, write_stage_rows
 from experiments.drawing import draw_folder
 from experiments.printing import in_words, print_json, print_table
 from experiments.progress import Progress
-from experiments.records import make_folder
 from theory.construction.certificate import Certificate
 from theory.construction.compile import Construction, compile_construction
 from theory.construction.files import load_network, save_network
@@ -28,6 +27,7 @@ from theory.construction.network import Network
 from theory.construction.spec import SHARPNESS, ConstructionSpec
 from theory.loop_counts import SUITED_CODING, Memoriser
 from theory.notation import check_p
+from theory.outputs import checked_folder, checked_output
 from theory.targets import Target, resolve_target
 
 __all__ = ["run_construct"]
@@ -44,9 +44,10 @@ def run_construct(options: Namespace) -> int:
     cost = affordable(spec, options.budget)
     if options.out:
         check_drawable(spec)
-        Path(options.out).mkdir(parents=True, exist_ok=True)
+        checked_folder(options.out)
     if options.save:
-        make_folder(options.save.parent, "`save` must be in")
+        checked_folder(options.save.parent)
+        checked_output(options.save)
     print(
         f"{cost.labels:,} labels, {cost.loops:,} loops, {cost.inputs:,} sets of cells: about "
         f"{START + cost.seconds:,.0f} s and the error's enclosure",

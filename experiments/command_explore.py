@@ -12,6 +12,7 @@ from pathlib import Path
 
 from experiments.child import child_environment
 from experiments.options import Commands, add_command, add_json
+from theory.outputs import checked_folder
 
 __all__ = ["add_explore", "run_explore"]
 
@@ -63,6 +64,8 @@ def run_explore(options: Namespace) -> int:
     for folder in options.rows or ():
         if not folder.is_dir():
             raise ValueError(f"`rows` must be folders of looprate verify, {folder} is none")
+    if options.static is not None:
+        checked_folder(options.static)
     folders = options.rows or [folder for folder in ROWS if folder.is_dir()]
     command = [sys.executable, "-P", "-m", "figures.explorer", "--rows", *map(str, folders)]
     command += ["--port", str(options.port)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.options import Commands, add_command, add_json
 from experiments.printing import print_json, print_table
 from experiments.progress import Progress
+from theory.outputs import checked_output
 
 if TYPE_CHECKING:
     from experiments.query import Condition, RowFile, Survey
@@ -68,6 +69,8 @@ def run_rows(options: Namespace) -> int:
     if options.merge is not None:
         return _merge(options)
     conditions = [parse_condition(text) for text in options.where]
+    for path in filter(None, (options.csv, options.parquet)):
+        checked_output(path)
     files = open_folders(options.directory)
     tasks = sum(len(file.store) for file in files)
     passes = 1 + (options.csv is not None) + (options.parquet is not None)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from typing import Any
 
-__all__ = ["in_words", "print_json", "print_table"]
+__all__ = ["in_words", "one_line", "print_json", "print_table"]
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_FILE = (errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENOTDIR)
 
 
 def in_words(shape: dict[str, Any]) -> str:
@@ -34,3 +38,15 @@ def print_table(head: list[str], rows: list[list[str]]) -> int:
         table.add_row(*row)
     console.print(table)
     return 0
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's message on one line."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        cure = "check the path and its permissions"
+        if error.errno in NO_FILE:
+            cure = "name another"
+        if error.errno in FULL:
+            cure = "free some space and run the same command again, finished work is kept"
+        return f"cannot use {error.filename}: {error.strerror}; {cure}"
+    return " ".join(str(error).split())

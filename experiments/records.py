@@ -18,18 +18,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
-from uuid import uuid4
 
 import numpy as np
 
 from experiments.provenance import provenance
+from theory.outputs import checked_folder, remove_dead_drafts, write_atomically
 
 __all__ = [
     "CorruptRows",
     "RowStore",
     "digest",
     "exclusive",
-    "make_folder",
     "read_rows",
     "write_atomically",
     "write_npz",
@@ -58,49 +57,6 @@ def _clean(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_clean(item) for item in value]
     return value
-
-
-def make_folder(folder: Path, must: str) -> None:
-    """Make a folder if need be, before what takes long.
-
-    Parameters
-    ----------
-    folder : Path
-    must : str
-        Which argument names it, and how: ``"`save` must be in"``.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"{must} a folder that can be made, got {folder} ({error.strerror}); name another"
-        ) from error
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader or a kill sees the old or the new one, never a part.
-
-    Raises
-    ------
-    OSError
-        With the path, if it cannot be written; the old file is as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{uuid4().hex[:8]}.tmp")  # of this writer alone
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
-            _to_disk(stream)
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)  # of no use, and a full disk needs the room
-        raise _of_path(error, path) from None
 
 
 def _to_disk(stream: BinaryIO) -> None:
@@ -299,7 +255,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     OSError
         If the folder cannot be created or written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    checked_folder(folder)
     stream: TextIO = (folder / ".lock").open("a")
     try:
         import fcntl
@@ -313,6 +269,7 @@ def exclusive(folder: Path) -> Iterator[None]:
             ) from None
         except OSError as error:  # a file system without locks
             raise _of_path(error, folder / ".lock") from None
+        remove_dead_drafts(folder)
         yield
     finally:
         stream.close()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from experiments.query import Cell, Row, flat
+from theory.outputs import replacing
 
 __all__ = ["column_sort", "write_csv", "write_json", "write_parquet"]
 
@@ -32,7 +31,7 @@ def column_sort(sorts: set[str]) -> str:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     """Write a CSV file: a header line, cells as JSON has them, null empty."""
-    with _replacing(path) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         for row in rows:
@@ -59,7 +58,7 @@ def write_parquet(path: Path, columns: dict[str, set[str]], rows: Iterable[Row])
     types = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "str": pa.string()}
     sorts = {name: column_sort(found) for name, found in columns.items()}
     schema = pa.schema([(name, types[sort]) for name, sort in sorts.items()])
-    with _replacing(path) as draft, pq.ParquetWriter(draft, schema) as writer:
+    with replacing(path) as draft, pq.ParquetWriter(draft, schema) as writer:
         for group in _groups(flat(row) for row in rows):
             arrays = {
                 name: [_parquet_value(cells.get(name), sort) for cells in group]
@@ -99,18 +98,3 @@ def _csv_text(value: Cell) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give another name to write to, then put the whole file in its place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield draft
-        os.replace(draft, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)

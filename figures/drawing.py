@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +18,7 @@ from figures import handout
 from figures.kinds import KINDS, FigureKind
 from figures.rows import Row, check_columns, read_rows
 from figures.style import STYLES
+from theory.outputs import checked_folder, replacing
 
 __all__ = [
     "FORMATS",
@@ -216,29 +216,19 @@ def _redraw_one(
 
 def _with_rows(folder: Path, source: Path) -> Path:
     """Copy the rows of a figure into a folder, made if need be, and return it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    checked_folder(folder)
     copy = folder / source.name
     if not copy.exists() or not copy.samefile(source):
-        draft = _draft(copy)
-        shutil.copyfile(source, draft)
-        os.replace(draft, copy)
+        with replacing(copy) as draft:
+            shutil.copyfile(source, draft)
     return folder
 
 
 def _save(figure: Figure, path: Path, format_: str) -> Path:
-    """Write a figure under another name, then move it into place."""
-    draft = _draft(path)
-    try:
+    """Write a figure, whole or not at all."""
+    with replacing(path) as draft:
         figure.savefig(draft, format=format_, metadata=FORMATS[format_])
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
     return path
-
-
-def _draft(path: Path) -> Path:
-    """Name of a file that is not complete yet."""
-    return path.with_name(f".{path.name}.{os.getpid()}")
 
 
 def _sources(directory: Path, kind: str) -> list[Path]:

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.outputs import replacing
+
 __all__ = [
     "FLAGS",
     "NUMBERS",
@@ -117,7 +119,10 @@ def read_rows(path: str | Path) -> list[dict[str, Cell]]:
 def write_rows(path: str | Path, rows: Sequence[Row]) -> None:
     """Write rows as :func:`read_rows` reads them; columns in the order they first appear."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    with Path(path).open("w", newline="", encoding="utf-8") as handle:
+    with (
+        replacing(Path(path)) as draft,
+        draft.open("w", newline="", encoding="utf-8") as handle,
+    ):
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(names)
         writer.writerows([_cell_text(row.get(name)) for name in names] for row in rows)

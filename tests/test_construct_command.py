@@ -232,7 +232,7 @@ def test_the_stages_are_drawn_where_they_can_be_read(said, tmp_path):
         ("mean-field --out x -N 3", "needs tokens=2 and dim=1"),
         ("mean-field --out x --grid 32", "at most 600 loops"),
         ("mean-field --out x --grid 4 --sharpness 2", "off the transition strips, got sharpness=2"),
-        ("mean-field --save /dev/null/net.json", "`save` must be in a folder that can be made"),
+        ("mean-field --save /dev/null/net.json", "cannot use /dev/null: Not a directory; name"),
         ("--load net.json --save other.json", "`save` must be left out with --load"),
         ("mean-field --softmax x", "--softmax: invalid float value: 'x'"),
     ],

@@ -352,7 +352,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_computed(tmp_pa
     (tmp_path / "file").touch()
     assert explorer(["--static", str(tmp_path / "file" / "below")]) == 2
     error = capsys.readouterr().err
-    assert "`static` must be a folder that can be made" in error
+    assert "Not a directory; name another" in error
     assert error.count("\n") == 1
 
 

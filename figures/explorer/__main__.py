@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments.printing import one_line
 from figures.explorer.setting import Setting
 
 BAD_INPUT = 2
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         return _serve(options)
     except (OSError, TypeError, ValueError) as error:
-        print(f"looprate: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"looprate: {one_line(error)}", file=sys.stderr)
         return BAD_INPUT
 
 

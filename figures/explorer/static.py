@@ -14,12 +14,12 @@ from bokeh.models import CustomJS, CustomJSTickFormatter, Div, Select, Slider
 from bokeh.resources import INLINE
 
 from experiments.progress import Progress
-from experiments.records import make_folder, write_atomically
 from figures.explorer.look import keys_and_names, sheet, template
 from figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
 from figures.explorer.precomputed import COUNTS, DELTAS, GRIDS, LOOKED_AT, Panels, precomputed
 from figures.explorer.setting import MEMORISERS, Setting
 from figures.explorer.words import EXAMPLES, STATEMENT
+from theory.outputs import checked_folder, checked_output, write_atomically
 
 __all__ = ["write_static"]
 
@@ -93,10 +93,10 @@ def write_static(folder: Path, *, dark: bool = False, rows: Sequence[Path] = ())
 
     Raises
     ------
-    ValueError
-        If the folder cannot be made.
+    OSError
+        If the folder cannot be made, or the file not be written.
     """
-    make_folder(folder, "`static` must be")  # before what takes long
+    path = checked_output(checked_folder(folder) / NAME)  # before what takes long
     targets = {words: text for words, text in EXAMPLES.items() if not text.startswith("formula")}
     panels = ModuliPanel(dark), ErrorPanel(dark), TermPanel(dark), StatePanel(dark)
     data: dict[str, Any] = {}
@@ -105,7 +105,6 @@ def write_static(folder: Path, *, dark: bool = False, rows: Sequence[Path] = ())
             data[words] = precomputed(text, panels, rows)
             bar.to(len(data))
     document = _document(data, panels, dark=dark)
-    path = folder / NAME
     write_atomically(path, file_html(document, INLINE, TITLE, template=template(dark)))
     return path
 

@@ -13,7 +13,6 @@ import json
 import operator
 import os
 import re
-import secrets
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from theory.construction.network import Affine, Block, Head, Network, Unit
+from theory.outputs import write_atomically
 
 __all__ = [
     "FORMAT",
@@ -98,7 +98,7 @@ def save_network(
         raise ValueError(
             f"`network` must fit a file of {MAX_BYTES} bytes, got {len(content)}; take fewer loops"
         )
-    _write_atomically(Path(path), content)
+    write_atomically(Path(path), content)
 
 
 def load_network(path: PathLike) -> LoadedNetwork:
@@ -201,20 +201,6 @@ def _json_values(construction: Mapping[str, Any] | None) -> dict[str, Any] | Non
         f"`construction` must hold JSON values only, strings as keys and no NaN: {reason}; write "
         "lists for tuples and hex strings for large integers"
     )
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file in one step; nothing is left behind when that fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 # -- reading ---------------------------------------------------------------------------------------
