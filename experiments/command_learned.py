@@ -69,7 +69,7 @@ def _plan(options: Namespace, folder: Path) -> LearnedPlan:
 def _write(folder: Path, place: tuple[Any, ...], rows: Sequence[Row]) -> Path:
     """Write the rows of one figure."""
     target, tokens, dim, delta = place
-    name = f"{slug(target, tokens, dim)}-delta{delta:g}"
+    name = slug(target, tokens, dim, f"-delta{delta!r}")
     (folder / "figures").mkdir(exist_ok=True)
     return write_rows(folder / "figures", "learned-moduli", name, rows)
 

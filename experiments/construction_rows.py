@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.construct import default_bits
 from experiments.figure_rows import slug, write_rows
 from theory.construction.coding import label_form
 from theory.construction.compile import Construction, compile_construction
@@ -26,7 +27,7 @@ from theory.construction.labels import (
 from theory.construction.network import Form
 from theory.construction.oracle import oracle_cells
 from theory.construction.reference import reference_output, reference_states
-from theory.construction.spec import ConstructionSpec
+from theory.construction.spec import SHARPNESS, ConstructionSpec
 from theory.loop_counts import SUITED_CODING
 from theory.targets import Target, resolve_target
 
@@ -188,8 +189,19 @@ def write_stage_rows(folder: Path, construction: Construction, target: Target, *
     spec = construction.spec
     common = {"target": str(target), "latex": target.latex, "tokens": 2, "dim": 1, "p": p}
     rows = [{**row, **common} for row in stage_rows(construction)]
-    name = f"{slug(str(target), 2, 1)}-{spec.memoriser}-m{spec.grid}"
-    return write_rows(folder, "stages", name, rows)
+    return write_rows(folder, "stages", slug(str(target), 2, 1, _told(spec, p)), rows)
+
+
+def _told(spec: ConstructionSpec, p: float) -> str:
+    """What tells a construction's figure from others of its target; the usual is left out."""
+    facts = {
+        "": (spec.coding, SUITED_CODING[spec.memoriser]),
+        "q": (spec.bits, default_bits(spec.memoriser, spec.grid)),
+        "sharpness": (spec.sharpness, SHARPNESS),
+        "p": (p, 1.0),
+    }
+    other = [f"-{name}{value}" for name, (value, usual) in facts.items() if value != usual]
+    return f"-{spec.memoriser}-m{spec.grid}{''.join(other)}"
 
 
 def _accepted(found: Construction, x: Any, dtype: Any) -> bool:

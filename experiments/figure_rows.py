@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 import re
@@ -52,11 +53,43 @@ BOUND_LABELS = {
 MARGIN = 300.0  # the loop axis ends this factor beyond where the last bound starts to speak
 FARTHEST = 10**12
 POINTS_A_DECADE = 12
+LONGEST_NAME = 100  # characters of a slug; a file system allows 255 bytes with KIND and ending
+READABLE, DIGITS = 48, 12  # characters kept of a name that cannot be kept whole; of its digest
+#: Names that a slug keeps whole: built-in targets, their colon and commas as underscores.
+WHOLE = re.compile(r"(?!.*-n\d)[a-z0-9][a-z0-9-]*(:[a-z0-9.=+-]+(,[a-z0-9.=+-]+)*)?")
 
 
-def slug(target: str, tokens: int, dim: int) -> str:
-    """Return a file-name form of a target and shape."""
-    return re.sub(r"[^A-Za-z0-9.=+-]+", "_", f"{target}-N{tokens}-d{dim}").strip("_")
+def slug(target: str, tokens: int, dim: int, more: str = "") -> str:
+    """Return a file name's form of a target and shape: another one for every other four arguments.
+
+    Names of built-in targets can be read off it.  Of any other a readable part is kept, then ``~``
+    and a digest of the whole.  Case does not tell two of them apart, as on some file systems.
+
+    Parameters
+    ----------
+    target : str
+    tokens, dim : int
+        N and d.
+    more : str
+        What else tells figures of one kind apart, such as ``-delta0.1``.
+
+    Examples
+    --------
+    >>> slug("mean-field:a=1,b=2", 2, 1)
+    'mean-field_a=1_b=2-N2-d1'
+    >>> slug("formula: x/3", 2, 1)
+    'formula_x_3~855e368154d9-N2-d1'
+    """
+    rest = f"-N{tokens}-d{dim}{more}"
+    plain = re.fullmatch(r"[a-z0-9.=+-]*[a-z0-9]", rest.replace("N", "", 1)) is not None
+    if plain and WHOLE.fullmatch(target) and len(target) + len(rest) <= LONGEST_NAME:
+        return re.sub("[:,]", "_", target) + rest
+    whole = f"{target}\0{rest}".encode("utf-8", "surrogatepass")
+    found = hashlib.sha256(whole).hexdigest()[:DIGITS]
+    readable = re.sub(r"[^A-Za-z0-9.=+-]+", "_", target)[:READABLE].strip("_.")
+    room = LONGEST_NAME - len(readable) - DIGITS - 1
+    shown = rest if plain and len(rest) <= room else ""
+    return f"{readable}~{found}{shown}"
 
 
 def write_figure_rows(
