@@ -25,19 +25,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from approx.bank import bank_path
 from approx.fitted import FitResult, Member, Recipe, predictions
 from approx.looped import ModelConfig
 from approx.memory import ensemble_size, free_memory, in_halves
-from approx.sampling import Function
+from approx.sampling import Function, SobolSource
 from approx.state import FitState, bank_at, fresh_state, load_state, save_state
 from approx.training import TrainingRun
 from theory.notation import check_loops, check_p, check_tokens
+from theory.targets.identity import code_digest
 
 __all__ = ["FitResult", "Member", "Recipe", "fit", "predictions"]
 
 FORMAT = 2  # of a checkpoint
+PROBED = 256  # training points at which a target's values are part of what a fit is
 
 
 def fit(
@@ -76,7 +79,8 @@ def fit(
         The loss is the mean of |g - f|^p, p finite.
     checkpoint : Path, optional
         Written atomically every ``checkpoint_seconds``; a later call with the same arguments
-        continues from it.
+        continues from it.  Targets are the same if their code, all that it uses and their values
+        are; of any other the fit starts anew, and the file becomes its own.
     progress : callable, optional
         Called with the number of finished steps (their mean, where banks go one after another).
     free_bytes : int, optional
@@ -97,8 +101,12 @@ def fit(
     shape: dict[str, Any] = {"tokens": tokens, "loops": loops}
     how: dict[str, Any] = {**shape, "p": p, "recipe": recipe, "compiled": compiled}
     path = bank_path(config, torch.empty(0, device=device), compiled=compiled)
-    stamp = _stamp(targets, config, members, device=device.type, path=path, **how)
-    state = None if checkpoint is None else load_state(checkpoint, stamp)
+    stamp, state = "", None
+    if checkpoint is not None:
+        probes = SobolSource(seeds[:1], tokens=tokens, dim=config.dim, device=device)
+        functions = [_identity(f, probes.draw(0, PROBED)[0]) for f in targets]
+        stamp = _stamp(functions, config, members, device=device.type, path=path, **how)
+        state = load_state(checkpoint, stamp)
     state = state or fresh_state(config, members, evaluations=recipe.evaluations)
     keeper = _Keeper(state, recipe.steps, checkpoint, stamp, checkpoint_seconds, progress)
 
@@ -167,7 +175,7 @@ class _Keeper:
 
 
 def _stamp(
-    targets: Sequence[Function],
+    functions: Sequence[str],
     config: ModelConfig,
     members: Sequence[Member],
     *,
@@ -177,7 +185,7 @@ def _stamp(
     """Return a digest of everything that decides the numbers of a fit."""
     whole = {
         "format": FORMAT,
-        "targets": [_name(f) for f in targets],
+        "targets": list(functions),
         "config": config.as_dict(),
         "members": [asdict(member) for member in members],
         "recipe": asdict(recipe),
@@ -187,7 +195,8 @@ def _stamp(
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
-def _name(function: Function) -> str:
-    """Return a name that is the same in every process."""
-    qualified = getattr(function, "__qualname__", None)
-    return f"{function.__module__}.{qualified}" if qualified else str(function)
+def _identity(function: Function, x: Tensor) -> str:
+    """Return what tells a target from any other: its name, its code and its values."""
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    values = function(x).to(x).detach().cpu().numpy()
+    return f"{name} {code_digest(function)} {hashlib.sha256(values.tobytes()).hexdigest()}"

@@ -17,7 +17,7 @@ from experiments.engine import HERE, Engine, Task, run_tasks
 from experiments.learned_networks import chosen_fits, network_digest, network_of
 from experiments.provenance import stamped, versions
 from experiments.records import RowStore, digest
-from experiments.tasks_study import source_digest
+from experiments.tasks_study import planned_target, source_digest
 from theory.continuity import modulus_lower_bound
 from theory.hypotheses import check_hypotheses
 from theory.notation import KINDS, check_delta
@@ -82,9 +82,10 @@ class LearnedPlan:
 
 def _target_task(place: tuple[Any, ...], work: Row) -> Task:
     """Return the task of one target and shape."""
-    arguments = {"target": place[0], **dict(zip(SHAPE, place[1:], strict=True)), **work}
-    source = source_digest(resolve_target(place[0]))
-    key = digest({"learned": SCHEMA, "versions": versions(), "source": source, **arguments})
+    name, tokens, dim, _ = place
+    arguments = {"target": name, **dict(zip(SHAPE, place[1:], strict=True)), **work}
+    arguments["source"] = source_digest(resolve_target(name), tokens=tokens, dim=dim)
+    key = digest({"learned": SCHEMA, "versions": versions(), **arguments})
     cost = A_TARGET * work["effort"] + (work["budget"] or 0.0)
     return Task(key, f"moduli of {place[0]}", target_rows, arguments, cost)
 
@@ -112,9 +113,10 @@ def target_rows(
     deltas: list[float],
     effort: float,
     budget: float | None,
+    source: str | None = None,
 ) -> list[Row]:
     """Return a row for each modulus and radius of a target: closed form, else what is found."""
-    f = resolve_target(target)
+    f = planned_target(target, source, tokens=tokens, dim=dim)
     shape: Row = {"tokens": tokens, "dim": dim, "p": p}
     shared = {"what": "target", "target": target, "latex": f.latex, **shape}
     rows = []

@@ -98,10 +98,10 @@ class Study:
 
 def plan(config: StudyConfig, folder: Path) -> tuple[list[Task], list[Task]]:
     """Return the theory tasks and the fit tasks of a configuration."""
-    sources = {name: source_digest(resolve_target(name)) for name in config.targets}
     base = {"schema": SCHEMA, "versions": versions()}
     theory, fits = [], []
     for tokens, dim in config.shapes:
+        sources = sources_of(config.targets, tokens=tokens, dim=dim)
         for name in config.targets:
             arguments: dict[str, Any] = {
                 "target": name,
@@ -109,8 +109,9 @@ def plan(config: StudyConfig, folder: Path) -> tuple[list[Task], list[Task]]:
                 "dim": dim,
                 "p": config.p,
                 "budget": 1.0,
+                "source": sources[name],
             }
-            key = digest({**base, **arguments, "source": sources[name]})
+            key = digest({**base, **arguments})
             label = f"theory of {name} N={tokens} d={dim}"
             cost = 25_000.0 * (1 + tokens * dim)
             theory.append(Task(key, label, theory_rows, arguments, cost, "theory"))
@@ -120,13 +121,17 @@ def plan(config: StudyConfig, folder: Path) -> tuple[list[Task], list[Task]]:
     return theory, fits
 
 
+def sources_of(targets: Sequence[str], *, tokens: int, dim: int) -> dict[str, str | None]:
+    """Return what own functions in each target are at one shape, as a digest."""
+    return {name: source_digest(resolve_target(name), tokens=tokens, dim=dim) for name in targets}
+
+
 def plan_constructions(config: StudyConfig) -> tuple[list[Task], Task]:
     """Return the tasks of constructed networks and the one of the lessons' figures."""
     base = {"schema": SCHEMA, "versions": versions()}
     tasks = []
     for tokens, dim in config.shapes:
-        for name in config.targets:
-            source = source_digest(resolve_target(name))
+        for name, source in sources_of(config.targets, tokens=tokens, dim=dim).items():
             for memoriser in SUITED_CODING:
                 specs, _ = planned_specs(
                     tokens=tokens,
@@ -190,8 +195,9 @@ def _fit_tasks(
             "replicates": config.replicates,
             "compiled": config.compiled,
             "device": config.device,
+            "sources": [sources[name] for name in names],
         }
-        key = digest({**base, **arguments, "sources": [sources[name] for name in names]})
+        key = digest({**base, **arguments})
         arguments |= {"key": key, "folder": str(folder.absolute())}
         label = f"{family} r={loops} N={tokens} d={dim}"
         cost = (loops + 1.0) * len(names) * each * config.recipe.steps * tokens * dim

@@ -14,6 +14,7 @@ from experiments.construct import (
 )
 from experiments.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
 from experiments.provenance import stamped
+from experiments.tasks_study import planned_target
 from theory.construction.certificate import TargetFacts
 from theory.construction.compile import compile_construction
 from theory.construction.spec import ConstructionSpec
@@ -76,9 +77,10 @@ def certificate_rows(
 ) -> list[Row]:
     """Return one certificate a specification, as rows.
 
-    ``source`` is the digest of an own function's file: facts of another version are not used.
+    ``source`` is what own functions in it are: facts of others are not used.
     """
-    f, plan = resolve_target(target), [ConstructionSpec(**given) for given in specs]
+    plan = [ConstructionSpec(**given) for given in specs]
+    f = planned_target(target, source, tokens=plan[0].tokens, dim=plan[0].dim)
     facts = _facts(target, plan[0].tokens, plan[0].dim, p, source)
     costs = [cost_of(spec).seconds + START for spec in plan]
     rows = []

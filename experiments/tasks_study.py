@@ -6,6 +6,7 @@ rows.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import time
 from collections.abc import Callable
@@ -19,30 +20,76 @@ from experiments.records import digest, write_npz
 from theory.hypotheses import check_hypotheses
 from theory.targets import Target, own_functions, resolve_target
 from theory.targets.formula import FORMULA
+from theory.targets.identity import code_digest, fingerprint
+from theory.targets.own import OwnFunction
 
-__all__ = ["fit_rows", "source_digest", "theory_rows"]
+__all__ = ["fit_rows", "planned_target", "source_digest", "theory_rows"]
 
 Report = Callable[[float], None]
 
 
-def source_digest(target: Target) -> str | None:
-    """Return a digest of the files own functions were read from, None for a built-in target."""
-    sources = []
-    for own in own_functions(target):
-        if own.source.startswith(FORMULA):
-            continue  # its name is its source
-        where = own.source.rpartition(":")[0]
-        file = where if where.endswith(".py") else importlib.import_module(where).__file__
-        sources.append(Path(file).read_bytes().hex() if file else "")
-    return digest(sources) if sources else None
+def source_digest(target: Target, *, tokens: int, dim: int) -> str | None:
+    """Return a digest of what own functions in a target are, None where there are none.
+
+    Their files, their code with all that it uses, and their values: a helper or a data file that
+    changes makes another function of the same name.  A built-in target is its name.
+
+    Parameters
+    ----------
+    target : Target
+    tokens, dim : int
+        N and d of the values.
+    """
+    own = own_functions(target)
+    if not own:
+        return None
+    files = [_file_of(each) for each in own]
+    code = [code_digest(each.function) for each in own]
+    return digest([files, code, fingerprint(target, tokens=tokens, dim=dim)])
+
+
+def planned_target(name: str, source: str | None, *, tokens: int, dim: int) -> Target:
+    """Return a target that is still the one its task was planned for.
+
+    Raises
+    ------
+    ValueError
+        If its function has changed since: rows would be kept under the old one's key.
+    """
+    target = resolve_target(name)
+    if source_digest(target, tokens=tokens, dim=dim) != source:
+        raise ValueError(
+            f"`target` {name} must stay what it was when the run began, it has changed since; run "
+            "the same command again"
+        )
+    return target
+
+
+def _file_of(own: OwnFunction) -> str:
+    """Return a digest of the file an own function was read from; of a formula its text."""
+    if own.source.startswith(FORMULA):
+        return own.source
+    where = own.source.rpartition(":")[0]
+    file = where if where.endswith(".py") else importlib.import_module(where).__file__
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
 
 
 @stamped
 def theory_rows(
-    report: Report, *, target: str, tokens: int, dim: int, p: float, budget: float
+    report: Report,
+    *,
+    target: str,
+    tokens: int,
+    dim: int,
+    p: float,
+    budget: float,
+    source: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Return one row: hypotheses, moduli, oscillation and trivial error of a target."""
-    f = resolve_target(target)
+    """Return one row: hypotheses, moduli, oscillation and trivial error of a target.
+
+    ``source`` is what :func:`source_digest` gave when the task was planned.
+    """
+    f = planned_target(target, source, tokens=tokens, dim=dim)
     shape: dict[str, Any] = {"tokens": tokens, "dim": dim, "p": p}
     findings = check_hypotheses(f, **shape, budget=budget)
     report(0.25)
@@ -83,6 +130,7 @@ def fit_rows(
     replicates: int,
     compiled: bool,
     device: str,
+    sources: list[str | None],
     key: str,
     folder: str,
 ) -> list[dict[str, Any]]:
@@ -98,7 +146,10 @@ def fit_rows(
 
     started = time.monotonic()
     config, plan = ModelConfig(**model), Recipe(**recipe)
-    functions = [resolve_target(name) for name in targets]
+    functions = [
+        planned_target(name, source, tokens=tokens, dim=dim)
+        for name, source in zip(targets, sources, strict=True)
+    ]
     checkpoint = Path(folder) / "models" / f"{key}.checkpoint.npz"
     result = fit(
         functions,

@@ -3,18 +3,30 @@
 The numbers in comments are those of the list of faults found by use.
 """
 
+import os
 import re
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from approx.fit import Recipe, fit
+from approx.looped import ModelConfig
 from experiments.construction_rows import write_stage_rows
 from experiments.figure_rows import LONGEST_NAME, slug
+from experiments.tasks_study import planned_target, source_digest
 from theory.construction.compile import compile_construction
 from theory.construction.spec import ConstructionSpec
 from theory.targets import resolve_target
+from theory.targets.identity import ENTRIES, code_digest, fingerprint, fixed_inputs
 
+ROOT = Path(__file__).resolve().parent.parent
 FEW = settings(max_examples=200, deadline=None, derandomize=True)
 #: What a command line may hold: any text, and texts that differ in few, lossy places.
 NEAR = st.text(alphabet="aA_:,*/~.-+=N2d1 é", max_size=12)
@@ -78,3 +90,264 @@ def test_constructions_of_one_target_have_figures_of_their_own(p, tmp_path):
     paths = [write_stage_rows(tmp_path, each, target, p=p) for each in built]
     paths.append(write_stage_rows(tmp_path, built[0], target, p=3 - p))
     assert len(set(paths)) == 5
+
+
+# -- what a function is ----------------------------------------------------------------------------
+def scaled(factor):
+    """Return a local function of a factor that it closes over."""
+    return lambda x: factor * x
+
+
+def helped(helper):
+    """Return a local function that calls another one."""
+
+    def f(x):
+        return helper(x) + x
+
+    return f
+
+
+def rare(limit):
+    """Return a function whose branch at the end of the cube no probe sees."""
+    return lambda x: np.where(x > limit, 0.0, x)
+
+
+class Callable:
+    """An object that can be called, without a representation of its own."""
+
+    def __init__(self, weights):
+        self.weights = weights
+
+    def __call__(self, x):
+        return self.weights[0] * x
+
+
+SAME = [
+    lambda: scaled(2.0),
+    lambda: helped(scaled(3.0)),
+    lambda: rare(0.5),
+    lambda: partial(np.multiply, 2.0),
+    lambda: Callable(np.array([1.0, 2.0])),
+    lambda: Callable(np.array([1.0, 2.0])).__call__,
+    lambda: Callable(torch.tensor([1.0, 2.0])),
+    lambda: resolve_target("formula: sin(6*x)"),
+    lambda: resolve_target("0.5*mean-field + context-max"),
+]
+OTHERS = [  # C1: functions of one name, or one place, that differ
+    (scaled(2.0), scaled(2.5)),
+    (lambda x: x + 1, lambda x: x + 2),
+    (lambda x: x + 1, lambda x: x - 1),
+    (lambda x: np.sin(x), lambda x: np.cos(x)),
+    (helped(scaled(2.0)), helped(scaled(3.0))),
+    (rare(1 - 1e-9), rare(1 - 1e-10)),
+    (lambda x, k=1: k * x, lambda x, k=2: k * x),
+    (lambda x: (lambda y: y + 1)(x), lambda x: (lambda y: y + 2)(x)),
+    (partial(np.multiply, 2.0), partial(np.multiply, 3.0)),
+    (Callable(np.array([1.0, 2.0])), Callable(np.array([1.0, 3.0]))),
+    (Callable(np.array([1.0])), Callable(np.array([1.0], np.float32))),
+    (Callable([1.0]).__call__, Callable([2.0]).__call__),
+    (Callable({"a": 1, 0: 1.0}), Callable({"b": 1, 0: 1.0})),
+    (Callable({1, 2}), Callable({1, 3})),
+    (Callable(torch.tensor([1.0, 2.0])), Callable(torch.tensor([1.0, 3.0]))),
+    (resolve_target("formula: x*3"), resolve_target("formula: x/3")),
+    (resolve_target("mean-field:a=1"), resolve_target("mean-field:a=2")),
+]
+
+
+@pytest.mark.parametrize("make", SAME)
+def test_a_function_made_again_is_the_same(make):
+    assert code_digest(make()) == code_digest(make())
+
+
+@pytest.mark.parametrize(("one", "other"), OTHERS)
+def test_functions_that_differ_are_told_apart(one, other):  # C1
+    assert code_digest(one) != code_digest(other)
+
+
+def test_a_weight_of_a_module_behind_a_function_counts():
+    module = torch.nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+    f = helped(module)
+    before = code_digest(f)
+    assert code_digest(f) == before
+    with torch.no_grad():
+        module.linear1.weight[0, 0] += 1e-6
+    assert code_digest(f) != before
+
+
+def test_values_tell_functions_apart_to_the_last_bit():
+    def found(f):
+        return fingerprint(f, tokens=2, dim=1)
+
+    assert found(lambda x: x) == found(lambda x: 1.0 * x)
+    assert found(lambda x: x) != found(lambda x: x * (1 + 2**-52))
+    assert found(lambda x: 1 / x) != found(lambda x: 1 / (x + 1e-9))  # raises nothing, or inf
+    assert fingerprint(np.sin, tokens=2, dim=1) != fingerprint(np.sin, tokens=1, dim=2)
+
+
+def test_a_function_that_fails_at_a_corner_has_a_fingerprint():
+    target = resolve_target("formula: 1/x")
+    assert fingerprint(target, tokens=2, dim=1) == fingerprint(target, tokens=2, dim=1)
+
+
+def test_many_tokens_need_few_inputs():
+    inside, corners = fixed_inputs(tokens=500, dim=100)
+    assert inside.shape[1:] == corners.shape[1:] == (500, 100)
+    assert inside.size <= 2 * ENTRIES * 8
+
+
+SCRIPT = """
+import numpy as np, sys
+from functools import lru_cache
+from theory.targets.identity import code_digest, fingerprint
+
+WORDS = frozenset("abcdefgh")
+@lru_cache
+def known(word): return word in {"a", "b", "c"}
+class Kind:
+    def __init__(self): self.names = set("xyz"); self.other = object()
+    def __call__(self, x): return x * known("a") + len(WORDS)
+print(code_digest(Kind()), code_digest(lambda x: Kind()(x)), fingerprint(Kind(), tokens=2, dim=1))
+"""
+
+
+def test_digests_depend_on_no_process_address_or_hash():
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "77")
+    }
+    assert len(said) == 1
+
+
+# -- checkpoints -----------------------------------------------------------------------------------
+CONFIG = ModelConfig(dim=1, width=4, heads=1, hidden=4)
+TINY = Recipe(steps=12, batch=8, evaluations=4)
+
+
+def begun(function, path):
+    """Begin a fit of a function and stop it half-way, a checkpoint written."""
+
+    def stop(step):
+        if step >= 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(function, path, checkpoint_seconds=0.0, progress=stop)
+    assert path.exists()
+
+
+def fitted(function, path, **more):
+    """Fit one tiny model to a function and return its validation curve."""
+    settings_of_fit = {"tokens": 2, "loops": 1, "seeds": [0], "learning_rates": [1e-2]}
+    given = {**settings_of_fit, "recipe": TINY, "compiled": False, "checkpoint": path, **more}
+    return fit([function], CONFIG, **given).curve
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda x: x, lambda x: 1 - x),
+        (scaled(1.0), scaled(-1.0)),
+        (helped(scaled(1.0)), helped(scaled(2.0))),
+        (Callable(torch.tensor([1.0])), Callable(torch.tensor([2.0]))),
+    ],
+)
+def test_a_fit_never_continues_that_of_another_function(one, other, tmp_path):  # C1
+    path = tmp_path / "checkpoint.npz"
+    begun(one, path)
+    np.testing.assert_array_equal(fitted(other, path), fitted(other, None))
+
+
+@pytest.mark.parametrize("make", [lambda: scaled(0.5), lambda: Callable(torch.tensor([1.0]))])
+def test_a_fit_of_the_same_function_made_again_is_continued(make, tmp_path):
+    path, steps = tmp_path / "checkpoint.npz", []
+    begun(make(), path)
+    curve = fitted(make(), path, progress=steps.append)
+    assert min(steps) > 3
+    np.testing.assert_array_equal(curve, fitted(make(), None))
+
+
+# -- keys of stored rows ---------------------------------------------------------------------------
+MAIN = """
+import json
+from pathlib import Path
+from helper import g
+import wrapped
+WEIGHT = json.loads((Path(__file__).parent / "at_import.json").read_text())
+
+def f(x):
+    late = json.loads((Path(__file__).parent / "at_call.json").read_text())
+    return g(x) + wrapped.inner.deep(x) + WEIGHT * x + late
+"""
+FILES = {
+    "main.py": MAIN,
+    "helper.py": "def g(x):\n    return x\n",
+    "wrapped.py": "import inner\n",
+    "inner.py": "import numpy as np\n\ndef deep(x):\n    return np.where(x > 1 - 1e-12, 0, x)\n",
+    "at_import.json": "1.0",
+    "at_call.json": "0.5",
+}
+CHANGES = [  # R3: a file, what it says, what it says then
+    ("helper.py", "return x", "return 2 * x"),
+    ("inner.py", "1e-12", "1e-13 "),  # which no probe sees
+    ("inner.py", "0, x", "0.0, 3 * x"),
+    ("at_import.json", "1.0", "1.25"),
+    ("at_call.json", "0.5", "0.25"),
+    ("main.py", "+ late", "- late"),
+]
+KEYS = """
+import sys
+from experiments.config import StudyConfig
+from experiments.study import plan, plan_constructions
+config = StudyConfig(targets=(sys.argv[1], "mean-field"), loops=(3,), families=("lt",), grids=(2,))
+from pathlib import Path
+theory, fits = plan(config, Path("out"))
+print(*(task.key for task in [*theory, *fits, *plan_constructions(config)[0]]))
+"""
+
+
+def keys(folder):
+    """Return the keys of a study of the folder's own function, then those of a built-in one."""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}", "PYTHONDONTWRITEBYTECODE": "1"}
+    said = subprocess.run(
+        [sys.executable, "-c", KEYS, "main.py:f"],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    own, built_in = said[0:1] + said[2:6], said[1:2] + said[6:]
+    return own, built_in
+
+
+def test_whatever_a_function_reads_decides_the_key_of_its_rows(tmp_path):  # R3
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    own, built_in = keys(tmp_path)
+    seen = set(own)
+    for name, old, new in CHANGES:
+        path = tmp_path / name
+        path.write_text(path.read_text().replace(old, new))
+        changed, same = keys(tmp_path)
+        assert same == built_in
+        assert not seen & set(changed), f"{name}: {old} -> {new}"
+        seen |= set(changed)
+    assert keys(tmp_path)[0] == changed  # nothing changed: the same keys in another process
+
+
+def test_a_function_that_changes_during_a_run_is_refused(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text("def f(x):\n    return x\n")
+    name = f"{path}:f"
+    source = source_digest(resolve_target(name), tokens=2, dim=1)
+    assert str(planned_target(name, source, tokens=2, dim=1)) == name
+    path.write_text("def f(x):\n    return 2 * x\n")
+    with pytest.raises(ValueError, match="it has changed since; run the same command again"):
+        planned_target(name, source, tokens=2, dim=1)

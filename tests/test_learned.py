@@ -51,6 +51,7 @@ def fitted(folder, family, loops, key):
         replicates=2,
         compiled=False,
         device="cpu",
+        sources=[None],
         key=key,
         folder=str(folder),
     )
