@@ -32,6 +32,7 @@ __all__ = [
     "check_loops",
     "check_p",
     "check_tokens",
+    "positive_int",
 ]
 
 Kind = Literal["sequence", "token", "contextual"]
@@ -39,7 +40,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 T = TypeVar("T", bound=str)
 
 
-def _positive_int(value: object, name: str, meaning: str) -> int:
+def positive_int(value: object, name: str, meaning: str) -> int:
     """Return ``value`` as an int >= 1 or raise an error that names the argument."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"`{name}` ({meaning}) must be an integer >= 1, got {value!r}")
@@ -51,12 +52,12 @@ def _positive_int(value: object, name: str, meaning: str) -> int:
 
 def check_tokens(tokens: object) -> int:
     """Return N, the sequence length, as an int; raise unless it is an integer >= 1."""
-    return _positive_int(tokens, "tokens", "sequence length N")
+    return positive_int(tokens, "tokens", "sequence length N")
 
 
 def check_dim(dim: object) -> int:
     """Return d, the coordinates per token, as an int; raise unless it is an integer >= 1."""
-    return _positive_int(dim, "dim", "coordinates per token d")
+    return positive_int(dim, "dim", "coordinates per token d")
 
 
 def check_loops(loops: object, *, tokens: int | None = None) -> int:
@@ -64,7 +65,7 @@ def check_loops(loops: object, *, tokens: int | None = None) -> int:
 
     Theorem 3.6 (v7) is stated for r > N only.
     """
-    number = _positive_int(loops, "loops", "loop count r")
+    number = positive_int(loops, "loops", "loop count r")
     if tokens is not None and number <= tokens:
         raise ValueError(
             f"`loops` must exceed tokens={tokens} for Theorem 3.6 to apply, got {number}; "

@@ -17,6 +17,7 @@ from theory.notation import check_choice, check_dim, check_loops, check_p, check
 __all__ = [
     "DELTA_RULES",
     "DeltaRule",
+    "check_holder",
     "construction_exponent",
     "holder_exponent",
     "stage_exponent",
@@ -108,7 +109,7 @@ def holder_exponent(
     Source: Theorem 3.6 (v7): moduli fall as δ^s, the collision term O(N^{2/p} δ^{d/p}) as
     δ^{d/p}.  It is the exponent of an upper bound: errors may fall faster.
     """
-    n, d, s, q = check_tokens(tokens), check_dim(dim), _check_holder(holder), check_p(p)
+    n, d, s, q = check_tokens(tokens), check_dim(dim), check_holder(holder), check_p(p)
     rule = check_choice(delta_rule, "delta_rule", DELTA_RULES)
     per_delta = s if n == 1 else min(s, d / q)
     exponent = theorem_exponent if rule == "printed" else stage_exponent
@@ -170,7 +171,7 @@ def tian_shen_rate(loops: int, *, tokens: int, dim: int, holder: float) -> float
     -----
     Source: Tian & Shen, arXiv 2609.25778: L^2 error, scalar output, no timestep modulation.
     """
-    t, s = check_loops(loops), _check_holder(holder)
+    t, s = check_loops(loops), check_holder(holder)
     if t < 3:
         raise ValueError(f"`loops` must be at least 3 for the rate (log T/T)^(s/D), got {t}")
     exponent = s / (check_tokens(tokens) * check_dim(dim))
@@ -184,7 +185,7 @@ def _power(base: int, exponent: float) -> float:
     return math.exp(exponent * math.log(base))
 
 
-def _check_holder(holder: float) -> float:
+def check_holder(holder: float) -> float:
     """Return s; raise unless 0 < s <= 1."""
     s = float(holder)
     if not 0.0 < s <= 1.0:
