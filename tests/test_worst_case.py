@@ -355,3 +355,27 @@ def test_arguments_out_of_range_are_named(how, message):
         worst_case_error_lower_bound(**({"loops": 10, "tokens": 2, "dim": 1, "size": LT} | how))
     with pytest.raises(ValueError, match="family"):
         NetworkSize(rows=1, width=1, heads=1, family="lt", eta_network=EtaNetwork(1, 1, 1))
+
+
+def test_both_counts_by_hand():
+    """N = d = D = q = h = 1 and r = 1: W = 16; 5 inputs have 5·2·2 = 20 polynomials of degree 8."""
+    tiny = NetworkSize(rows=1, width=1, heads=1)
+    assert parameter_count(tiny, 1, dim=1) == 16
+    found = log2_patterns(tiny, 1, 5, tokens=1, dim=1)
+    assert float(found.b) == pytest.approx(1 + 16 * math.log2(2 * math.e * 8 * 20 / 16), rel=1e-12)
+    few = log2_patterns(tiny, 1, 1, tokens=1, dim=1)  # 4 polynomials only: W instead
+    assert float(few.b) == pytest.approx(1 + 16 * math.log2(2 * math.e * 8), rel=1e-12)
+    wide = NetworkSize(rows=1, width=10**4, heads=1)  # one loop, many units: loop by loop is less
+    weights = parameter_count(wide, 1, dim=1)
+    log2_vectors = lambda many, degree: (
+        1
+        + weights
+        * math.log2(  # noqa: E731
+            2 * math.e * max(many, weights) * degree / weights
+        )
+    )
+    n, inputs = 2, 10**6
+    expected = log2_vectors(inputs * 10**4 * n, 4) + log2_vectors(inputs * n * n * (n - 1), 8)
+    expected += log2_vectors(inputs * n, 6)
+    found = log2_patterns(wide, 1, inputs, tokens=n, dim=1)
+    assert float(found.b) == pytest.approx(expected, rel=1e-12)
