@@ -367,13 +367,10 @@ def test_both_counts_by_hand():
     assert float(few.b) == pytest.approx(1 + 16 * math.log2(2 * math.e * 8), rel=1e-12)
     wide = NetworkSize(rows=1, width=10**4, heads=1)  # one loop, many units: loop by loop is less
     weights = parameter_count(wide, 1, dim=1)
-    log2_vectors = lambda many, degree: (
-        1
-        + weights
-        * math.log2(  # noqa: E731
-            2 * math.e * max(many, weights) * degree / weights
-        )
-    )
+
+    def log2_vectors(many, degree):
+        return 1 + weights * math.log2(2 * math.e * max(many, weights) * degree / weights)
+
     n, inputs = 2, 10**6
     expected = log2_vectors(inputs * 10**4 * n, 4) + log2_vectors(inputs * n * n * (n - 1), 8)
     expected += log2_vectors(inputs * n, 6)
