@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from dataclasses import replace
@@ -15,6 +14,7 @@ from experiments.eta_config import PRESETS, EtaConfig
 from experiments.options import chosen_engine
 from experiments.printing import print_json, print_table
 from experiments.progress import Progress
+from experiments.question import folder_for
 
 __all__ = ["run_eta_command"]
 
@@ -22,7 +22,7 @@ __all__ = ["run_eta_command"]
 def run_eta_command(options: Namespace) -> int:
     """Run or resume the sweep, write its report and figure, and print the verdicts."""
     config = _config(options)
-    folder = options.out or Path("runs") / f"eta-{options.preset}"
+    folder = folder_for(options.out, Path("runs") / f"eta-{options.preset}", config.as_dict())
     report = _run(config, folder, *chosen_engine(options, config.device))
     code, _ = draw_folder(folder, options.style, ["png", "pdf"])
     if code:
@@ -53,12 +53,13 @@ def _run(config: EtaConfig, folder: Path, engine: Engine, processes: int) -> dic
     """Run what is missing of a sweep and write its report."""
     from experiments.eta_report import write_eta_report
     from experiments.eta_study import EtaStudy
-    from experiments.records import exclusive, write_atomically
+    from experiments.question import ask
+    from experiments.records import exclusive
     from experiments.study import run_study
 
     with exclusive(folder):
         study = EtaStudy(config, folder)
-        write_atomically(folder / "config.json", json.dumps(config.as_dict(), indent=1) + "\n")
+        ask(folder, config.as_dict())
         missing, planned = study.missing(), len(study.tasks())
         if len(missing) < planned:
             done = planned - len(missing)

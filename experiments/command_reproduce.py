@@ -19,6 +19,7 @@ from experiments.options import (
 )
 from experiments.printing import print_json, print_table
 from experiments.progress import Progress
+from experiments.question import folder_for
 
 if TYPE_CHECKING:
     from experiments.reproduce.preset import TaskPreset
@@ -68,7 +69,12 @@ def add_reproduce(commands: Commands) -> None:
     reproduce.add_argument("--loops", type=int, nargs="+", help="loop counts, and depths of untied")
     reproduce.add_argument("--seeds", type=int, help="number of seeds")
     reproduce.add_argument("--model", nargs="+", choices=MODELS, help="some of the models")
-    reproduce.add_argument("--out", type=Path, help="folder (default: runs/reproduce-PRESET)")
+    reproduce.add_argument(
+        "--out",
+        type=Path,
+        help="folder (default: runs/reproduce-PRESET, or one beside it where that answers another "
+        "question)",
+    )
     reproduce.add_argument(
         "--device", choices=["cpu", "cuda"], help="where to train (default: cpu)"
     )
@@ -83,7 +89,9 @@ def run_reproduce(options: Namespace) -> int:
     if options.list:
         return _list(options.json)
     presets = _presets(options)
-    folder = options.out or Path("runs") / f"reproduce-{options.preset}"
+    asked = {name: preset.as_dict() for name, preset in presets.items()}
+    config = {"preset": options.preset, "device": options.device or "cpu", "tasks": asked}
+    folder = folder_for(options.out, Path("runs") / f"reproduce-{options.preset}", config)
     report, rows = _run(presets, options, folder)
     code, _ = draw_folder(folder, options.style, ["png", "pdf"])
     if code:

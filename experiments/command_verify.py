@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from dataclasses import replace
@@ -55,7 +54,12 @@ def add_verify(commands: Commands) -> None:
     verify.add_argument("--families", nargs="+", choices=["lt", "tmlt", "untied"])
     verify.add_argument("--rates", type=float, nargs="+", help="peak learning rates to try")
     verify.add_argument("--steps", type=int, help="training steps")
-    verify.add_argument("--out", type=Path, help="folder (default: runs/verify-PRESET)")
+    verify.add_argument(
+        "--out",
+        type=Path,
+        help="folder (default: runs/verify-PRESET, or one "
+        "beside it where that answers another question)",
+    )
     verify.add_argument("--device", choices=["cpu", "cuda"], help="where to train (default: cpu)")
     add_engine(verify)
     add_style(verify)
@@ -65,9 +69,11 @@ def add_verify(commands: Commands) -> None:
 def run_verify(options: Namespace) -> int:
     """Run the main job, resume it if need be, and write its report and figures."""
     from experiments.figure_rows import slug
+    from experiments.question import folder_for
 
     config = _study_config(options)
-    folder = options.out or Path("runs") / f"verify-{options.preset}"
+    usual = Path("runs") / f"verify-{options.preset}"
+    folder = folder_for(options.out, usual, config.as_dict())
     report = _run_study(config, folder, *chosen_engine(options, config.device))
     code, _ = draw_folder(folder, options.style, ["png", "pdf"])
     if code:
@@ -127,7 +133,8 @@ def _run_study(config: StudyConfig, folder: Path, engine: Engine, processes: int
     import numpy as np
 
     from experiments.engine import Task
-    from experiments.records import exclusive, write_atomically
+    from experiments.question import ask
+    from experiments.records import exclusive
     from experiments.report import write_report
     from experiments.study import Study, run_study
     from theory.targets import resolve_target
@@ -137,7 +144,7 @@ def _run_study(config: StudyConfig, folder: Path, engine: Engine, processes: int
             f(np.random.default_rng(0).random((4, tokens, dim)))
     with exclusive(folder):
         study = Study(config, folder)
-        write_atomically(folder / "config.json", json.dumps(config.as_dict(), indent=1) + "\n")
+        ask(folder, config.as_dict())
         missing = study.missing()
         planned = len(study.tasks())
         if len(missing) < planned:

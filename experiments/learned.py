@@ -17,7 +17,7 @@ from experiments.engine import HERE, Engine, Task, run_tasks
 from experiments.learned_networks import chosen_fits, network_digest, network_of
 from experiments.provenance import stamped, versions
 from experiments.records import RowStore, digest
-from experiments.tasks_study import planned_target, source_digest
+from experiments.tasks_study import located, planned_target, source_digest
 from theory.continuity import modulus_lower_bound
 from theory.hypotheses import check_hypotheses
 from theory.notation import KINDS, check_delta
@@ -74,18 +74,23 @@ class LearnedPlan:
         """Return the tasks: one a network, one a target and shape."""
         fits = chosen_fits(self.folder, targets=self.targets, loops=self.loops)
         work: Row = {"deltas": list(self.deltas), "effort": self.effort, "budget": self.budget}
-        places = dict.fromkeys((row["target"], *(row[name] for name in SHAPE)) for row in fits)
-        return [*(_target_task(place, work) for place in places)] + [
+        places = {
+            (row["target"], *(row[name] for name in SHAPE)): row.get("directory") for row in fits
+        }
+        return [*(_target_task(place, where, work) for place, where in places.items())] + [
             _network_task(self.folder, row, work) for row in fits
         ]
 
 
-def _target_task(place: tuple[Any, ...], work: Row) -> Task:
-    """Return the task of one target and shape."""
+def _target_task(place: tuple[Any, ...], directory: str | None, work: Row) -> Task:
+    """Return the task of one target and shape, whose file is named relative to a directory."""
     name, tokens, dim, _ = place
     arguments = {"target": name, **dict(zip(SHAPE, place[1:], strict=True)), **work}
-    arguments["source"] = source_digest(resolve_target(name), tokens=tokens, dim=dim)
+    arguments["source"] = source_digest(
+        resolve_target(located(name, directory)), tokens=tokens, dim=dim
+    )
     key = digest({"learned": SCHEMA, "versions": versions(), **arguments})
+    arguments["directory"] = directory
     cost = A_TARGET * work["effort"] + (work["budget"] or 0.0)
     return Task(key, f"moduli of {place[0]}", target_rows, arguments, cost)
 
@@ -114,11 +119,13 @@ def target_rows(
     effort: float,
     budget: float | None,
     source: str | None = None,
+    directory: str | None = None,
 ) -> list[Row]:
     """Return a row for each modulus and radius of a target: closed form, else what is found."""
-    f = planned_target(target, source, tokens=tokens, dim=dim)
+    f = planned_target(target, source, tokens=tokens, dim=dim, directory=directory)
     shape: Row = {"tokens": tokens, "dim": dim, "p": p}
-    shared = {"what": "target", "target": target, "latex": f.latex, **shape}
+    latex = f.latex.replace(f"{directory}/".replace("_", r"\_"), "")  # its name, not its place
+    shared = {"what": "target", "target": target, "latex": latex, **shape}
     rows = []
     for bound in _bounds(f, shape, deltas, max(effort, 1.0), budget, report, equivariant=None):
         known = f.closed_form(bound["delta"], kind=bound["kind"], **shape)

@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments.records import read_rows
 from experiments.summary import cells
+from experiments.tasks_study import located
 
 if TYPE_CHECKING:
     from approx.looped import LoopedTransformer
@@ -105,7 +106,7 @@ def recomputed_error(model: LoopedTransformer, row: Row) -> float:
 
     return error(
         lambda x: model(x, row["loops"]),
-        resolve_target(row["target"]),
+        resolve_target(located(row["target"], row.get("directory"))),
         tokens=row["tokens"],
         dim=row["dim"],
         p=row["p"],

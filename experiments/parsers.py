@@ -120,7 +120,12 @@ def add_eta(commands: Commands) -> None:
     )
     eta.add_argument("--loops", type=int, nargs="+", help="loop counts to train")
     eta.add_argument("--seeds", type=int, help="number of seeds; verdicts need 4")
-    eta.add_argument("--out", type=Path, help="folder (default: runs/eta-PRESET)")
+    eta.add_argument(
+        "--out",
+        type=Path,
+        help="folder (default: runs/eta-PRESET, or one beside it where that answers another "
+        "question)",
+    )
     eta.add_argument("--device", choices=["cpu", "cuda"], help="where to train (default: cpu)")
     add_engine(eta)
     add_style(eta)

@@ -17,7 +17,7 @@ PATIENCE = 10.0  # seconds git gets
 #: What holds for a task whose rows do not say otherwise.
 DEVICE, SEED = "cpu", 0  # every search and sample of a task without seeds of its own draws from 0
 #: Names, at any depth of a row, of what does not decide its numbers.
-TRACES = frozenset({"commit", "device", "seconds", "torch", "version", "versions"})
+TRACES = frozenset({"commit", "device", "directory", "seconds", "torch", "version", "versions"})
 Row = dict[str, Any]
 
 

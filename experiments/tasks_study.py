@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -23,9 +24,10 @@ from theory.targets.formula import FORMULA
 from theory.targets.identity import code_digest, fingerprint
 from theory.targets.own import OwnFunction
 
-__all__ = ["fit_rows", "planned_target", "source_digest", "theory_rows"]
+__all__ = ["fit_rows", "located", "planned_target", "source_digest", "theory_rows"]
 
 Report = Callable[[float], None]
+OWN_TERM = re.compile(r"[^\s*+]+:[^\W\d]\w*(?=\s*(\+|$))")  # of a sum: FILE.py:NAME, MODULE:NAME
 
 
 def source_digest(target: Target, *, tokens: int, dim: int) -> str | None:
@@ -48,21 +50,58 @@ def source_digest(target: Target, *, tokens: int, dim: int) -> str | None:
     return digest([files, code, fingerprint(target, tokens=tokens, dim=dim)])
 
 
-def planned_target(name: str, source: str | None, *, tokens: int, dim: int) -> Target:
+def planned_target(
+    name: str, source: str | None, *, tokens: int, dim: int, directory: str | None = None
+) -> Target:
     """Return a target that is still the one its task was planned for.
+
+    Parameters
+    ----------
+    name : str
+    source : str or None
+        What :func:`source_digest` gave then.
+    tokens, dim : int
+    directory : str, optional
+        Where files that the name speaks of were found, see :func:`located`.
 
     Raises
     ------
     ValueError
         If its function has changed since: rows would be kept under the old one's key.
     """
-    target = resolve_target(name)
+    target = resolve_target(located(name, directory))
     if source_digest(target, tokens=tokens, dim=dim) != source:
         raise ValueError(
             f"`target` {name} must stay what it was when the run began, it has changed since; run "
             "the same command again"
         )
     return target
+
+
+def located(name: str, directory: str | None) -> str:
+    """Return a target's name with own functions' files where they were found, from any folder.
+
+    Parameters
+    ----------
+    name : str
+        As the user gave it, with files relative to ``directory``.
+    directory : str or None
+        Working directory of the run whose row names the target; None leaves the name.
+    """
+    if directory is None or name.startswith(FORMULA):
+        return name
+    whole = _placed(name, directory)
+    return (
+        OWN_TERM.sub(lambda found: _placed(found[0], directory), name) if whole == name else whole
+    )
+
+
+def _placed(term: str, directory: str) -> str:
+    """Return ``file.py:name`` or ``module:name`` with its file in a directory, if it is there."""
+    where, _, function = term.rpartition(":")
+    file = where if where.endswith(".py") else f"{where.replace('.', '/')}.py"
+    path = Path(directory) / file
+    return f"{path}:{function}" if where and path.is_file() else term
 
 
 def _file_of(own: OwnFunction) -> str:
@@ -184,6 +223,7 @@ def fit_rows(
     )
     checkpoint.unlink(missing_ok=True)
     shared = {
+        **({"directory": str(Path.cwd())} if any(sources) else {}),
         "family": family,
         "loops": loops,
         "tokens": tokens,

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +19,16 @@ from hypothesis import strategies as st
 
 from approx.fit import Recipe, fit
 from approx.looped import ModelConfig
+from experiments.claims import CLAIMS
+from experiments.claims.ledger import evidence_file
+from experiments.config import PRESETS
 from experiments.construction_rows import write_stage_rows
+from experiments.eta_config import PRESETS as ETA
 from experiments.figure_rows import LONGEST_NAME, slug
-from experiments.tasks_study import planned_target, source_digest
+from experiments.question import ask, check_question, folder_for, stored_config
+from experiments.reproduce.presets import PRESETS as REPRODUCED
+from experiments.reproduce.study import ReproduceStudy
+from experiments.tasks_study import located, planned_target, source_digest
 from theory.construction.compile import compile_construction
 from theory.construction.spec import ConstructionSpec
 from theory.targets import resolve_target
@@ -351,3 +359,133 @@ def test_a_function_that_changes_during_a_run_is_refused(tmp_path):
     path.write_text("def f(x):\n    return 2 * x\n")
     with pytest.raises(ValueError, match="it has changed since; run the same command again"):
         planned_target(name, source, tokens=2, dim=1)
+
+
+def test_a_study_of_an_own_function_is_read_from_any_folder(tmp_path, monkeypatch):  # R32
+    home, away = tmp_path / "home", tmp_path / "away"
+    (home / "pkg").mkdir(parents=True)
+    away.mkdir()
+    for name, factor in (("tgt.py", 2), ("pkg/mod.py", 3)):
+        (home / name).write_text(f"def f(x):\n    return {factor} * x\n")
+    (away / "tgt.py").write_text("def f(x):\n    return 9 * x\n")  # not the study's
+    x = np.random.default_rng(0).random((3, 2, 1))
+    names = {
+        "tgt.py:f": 2,
+        "pkg.mod:f": 3,
+        "0.5*tgt.py:f + mean-field:a=0,b=0": 1,
+        "tgt.py:f + 2*tgt.py:f": 6,
+        "mean-field:a=5,b=0": 5,
+        "formula: 7*x": 7,
+    }
+    monkeypatch.chdir(away)
+    for name, factor in names.items():
+        found = resolve_target(located(name, str(home)))
+        np.testing.assert_allclose(found(x), factor * x)
+    assert located("tgt.py:f", None) == "tgt.py:f"
+    assert located("gone.py:f", str(home)) == "gone.py:f"
+
+
+# -- folders ---------------------------------------------------------------------------------------
+def asked(folder, **changes):
+    """Ask a question of a folder, as verify does."""
+    config = replace(PRESETS["smoke"], **changes).as_dict()
+    ask(folder, config)
+    (folder / "rows.jsonl").touch()
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({}, True),
+        ({"loops": (1, 2, 4, 8)}, True),
+        ({"seeds": 3}, True),
+        ({"targets": ("mean-field", *PRESETS["smoke"].targets)}, True),
+        ({"device": "cuda"}, True),
+        ({"loops": (1, 4)}, False),
+        ({"seeds": 1}, False),
+        ({"targets": ("mean-field",)}, False),
+        ({"shapes": ((3, 1),)}, False),
+        ({"p": 2.0}, False),
+        ({"width": 24}, False),
+        ({"points": 64}, False),
+        ({"recipe": Recipe(steps=151, evaluations=5)}, False),
+    ],
+)
+def test_a_folder_answers_one_question_or_the_same_asked_wider(changes, same, tmp_path):  # B7
+    asked(tmp_path)
+    before = (tmp_path / "config.json").read_bytes()
+    if same:
+        asked(tmp_path, **changes)
+        return
+    with pytest.raises(ValueError, match=r"asked for now: .*; take another --out") as caught:
+        asked(tmp_path, **changes)
+    assert str(caught.value).count("\n") == 0
+    assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_a_folder_of_another_command_is_refused(tmp_path):
+    asked(tmp_path / "verify")
+    with pytest.raises(ValueError, match="holds a run of looprate verify"):
+        ask(tmp_path / "verify", ETA["smoke"].as_dict())
+    ask(tmp_path / "eta", ETA["smoke"].as_dict())
+    (tmp_path / "eta" / "eta.json").touch()
+    with pytest.raises(ValueError, match="holds a run of looprate eta"):
+        asked(tmp_path / "eta")
+    with pytest.raises(ValueError, match=r"learning_rates = .*, asked for now"):
+        ask(tmp_path / "eta", ETA["quick"].as_dict())
+
+
+def test_a_folder_without_results_answers_nothing(tmp_path):
+    ask(tmp_path, PRESETS["smoke"].as_dict())
+    ask(tmp_path, PRESETS["quick"].as_dict())
+
+
+def test_the_usual_folder_is_left_to_its_question(tmp_path, capsys):
+    usual = tmp_path / "verify-smoke"
+    one, other = (PRESETS[name].as_dict() for name in ("smoke", "quick"))
+    assert folder_for(None, usual, one) == usual
+    ask(usual, one)
+    (usual / "report.json").touch()
+    assert folder_for(None, usual, one) == usual
+    apart = folder_for(None, usual, other)
+    assert apart.parent == usual.parent
+    assert apart != usual
+    assert f"this one goes to {apart}" in capsys.readouterr().err
+    assert folder_for(None, usual, {**other, "device": "cuda"}) == apart
+    assert folder_for(tmp_path / "x", usual, other) == tmp_path / "x"
+
+
+def test_settings_of_a_reproduced_task_are_not_replaced(tmp_path):
+    def study(**changes):
+        presets = {"lcs": replace(REPRODUCED["smoke"]["lcs"], **changes)}
+        return ReproduceStudy(presets, "smoke", tmp_path)
+
+    study().write_config()
+    (tmp_path / "rows.jsonl").touch()
+    study(seeds=7).write_config()
+    longer = replace(REPRODUCED["smoke"]["lcs"].recipe, steps=77)
+    with pytest.raises(ValueError, match=r"steps = .*, asked for now: 77; take another --out"):
+        study(recipe=longer).write_config()
+    other = {"sudoku": REPRODUCED["smoke"]["sudoku"]}
+    ReproduceStudy(other, "smoke", tmp_path).write_config()  # another task stands beside it
+    with pytest.raises(ValueError, match="loops = "):
+        study(loops=(9,)).write_config()
+
+
+def test_committed_results_are_read_as_before():
+    folder = ROOT / "results" / "reproduce-small"
+    stored = stored_config(folder)["tasks"]
+    assert set(stored) == set(REPRODUCED["small"])
+    presets = {k: replace(v, seeds=stored[k]["seeds"]) for k, v in REPRODUCED["small"].items()}
+    study = ReproduceStudy(presets, "small", folder)
+    check_question(folder, study.config())
+
+
+def test_a_claim_about_another_study_is_kept_apart(tmp_path):
+    claim = next(iter(CLAIMS.values()))
+    places = {
+        evidence_file(tmp_path, claim, controls=controls, given=given)
+        for controls in (False, True)
+        for given in ("", "a" * 20, "b" * 20)
+    }
+    assert len(places) == 6

@@ -152,21 +152,31 @@ def test_running_again_computes_nothing_and_reports_the_same(study, undrawn, cap
     assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
 
 
-def test_another_recipe_uses_no_old_row_and_keeps_them(study, undrawn):
+def test_another_question_to_the_same_folder_is_refused_and_changes_nothing(study, undrawn, capsys):
+    before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
+    for changes, words in [
+        (["--steps", "24"], "holds a run with steps = 20, asked for now: 24"),
+        (["--target", "others-mean"], 'targets = ["mean-field:a=1,b=1"], asked for now:'),
+        (["--loops", "4"], "loops = [1, 3], asked for now: [4]"),
+        (["--seeds", "1"], "seeds = 2, asked for now: 1"),
+    ]:
+        assert main(["verify", *TINY, *changes, "--out", str(study)]) == 2  # B7
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert words in err
+        assert "take another --out" in err
+    assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
+
+
+def test_the_same_question_asked_wider_keeps_every_row(study, undrawn):
     before = (study / "rows.jsonl").read_bytes()
-    changed = [*OPTIONS, "--steps", "24", "--processes", "1", "--out", str(study)]
-    assert main(["verify", *changed]) == 0
+    wider = [*TINY, "--loops", "1", "3", "4", "--out", str(study)]
+    assert main(["verify", *wider]) == 0
     after = (study / "rows.jsonl").read_bytes()
     assert after.startswith(before)
-    old, new = lines(study)[:8], lines(study)[8:]
-    assert len(new) == 8
-    assert not {row["task"] for row in old} & {row["task"] for row in new}
-    assert {row["curve_steps"][-1] for row in new} == {24}
-    assert len(lines(study, "theory.jsonl")) == 1  # the target has not changed
+    assert {row["loops"] for row in lines(study)[8:]} == {4}
     report = json.loads((study / "report.json").read_text())
-    assert {e for fit in report["parts"][0]["fits"] for e in fit["errors"]} == {
-        row["error"] for row in new
-    }
+    assert len(report["parts"][0]["fits"]) == 6
 
 
 def pretend(config, folder):

@@ -67,16 +67,18 @@ def _sources() -> str:
     return total.hexdigest()
 
 
-def evidence_file(folder: Path, claim: Claim, *, controls: bool) -> Path:
-    """Return where a claim's result is kept."""
-    return folder / f"{claim.id}{'.controls' if controls else ''}.json"
+def evidence_file(folder: Path, claim: Claim, *, controls: bool, given: str = "") -> Path:
+    """Return where a claim's result is kept, another place for every further input."""
+    read = f".{given[:8]}" if given else ""
+    return folder / f"{claim.id}{read}{'.controls' if controls else ''}.json"
 
 
-def stored_result(folder: Path, claim: Claim, *, controls: bool) -> Result | None:
+def stored_result(folder: Path, claim: Claim, *, controls: bool, given: str = "") -> Result | None:
     """Return the stored result of a claim, whatever its key; None where there is none to read."""
+    path = evidence_file(folder, claim, controls=controls, given=given)
     try:
-        result = json.loads(evidence_file(folder, claim, controls=controls).read_text())
-    except (OSError, ValueError):
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
     return result if isinstance(result, dict) and "key" in result else None
 
@@ -117,12 +119,14 @@ def results(
     found: list[Result] = []
     for place, claim in enumerate(claims):
         report(sum(costs[:place]) / max(sum(costs), 1e-9), claim.id)
-        key = claim_key(claim, controls=controls, given=(given or {}).get(claim.id, ""))
-        kept = None if again else stored_result(folder, claim, controls=controls)
+        read = (given or {}).get(claim.id, "")
+        key = claim_key(claim, controls=controls, given=read)
+        path = evidence_file(folder, claim, controls=controls, given=read)
+        kept = None if again else stored_result(folder, claim, controls=controls, given=read)
         if kept is None or kept["key"] != key:
-            kept = {"key": key, "rows": list(_told(claim, run(claim), folder, controls=controls))}
+            kept = {"key": key, "rows": list(_told(claim, run(claim), path))}
             text = json.dumps(kept, indent=1, ensure_ascii=False, allow_nan=False)
-            write_atomically(evidence_file(folder, claim, controls=controls), text + "\n")
+            write_atomically(path, text + "\n")
         found += kept["rows"]
     report(1.0, "")
     return found
@@ -139,10 +143,8 @@ def _controls(claim: Claim) -> Iterator[tuple[Result, Any]]:
         yield {"control": control.name, "rejected": finding.verdict in REJECTED}, finding
 
 
-def _told(
-    claim: Claim, findings: Iterable[tuple[Result, Any]], folder: Path, *, controls: bool
-) -> Iterator[Result]:
-    """Findings as results, timed."""
+def _told(claim: Claim, findings: Iterable[tuple[Result, Any]], path: Path) -> Iterator[Result]:
+    """Findings as results, timed, kept in one file."""
     started = time.perf_counter()
     for more, finding in findings:
         seconds, started = time.perf_counter() - started, time.perf_counter()
@@ -153,5 +155,5 @@ def _told(
             **finding.as_dict(),
             "figure": finding.evidence["figure"],
             "seconds": round(seconds, 3),
-            "file": str(evidence_file(folder, claim, controls=controls)),
+            "file": str(path),
         }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from approx.sequence_config import SequenceConfig
+from experiments.question import stored_config
 from experiments.records import write_atomically
 from experiments.reproduce.catalogue import MODELS, TASKS, task_of
 from experiments.reproduce.figure_tables import write_figure_tables
@@ -131,5 +132,4 @@ def _not_run(planned: Mapping[str, Row], rows: Sequence[Row]) -> list[str]:
 
 def _planned(folder: Path) -> dict[str, Row]:
     """Return what config.json says of each task; nothing where there is none."""
-    path = folder / "config.json"
-    return dict(json.loads(path.read_text())["tasks"]) if path.exists() else {}
+    return dict((stored_config(folder) or {}).get("tasks", {}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 from approx.sequence import SequenceConfig
 from experiments.engine import Task
 from experiments.provenance import versions
-from experiments.records import RowStore, digest, write_atomically
+from experiments.question import ask, stored_config
+from experiments.records import RowStore, digest
 from experiments.reproduce.fitting import checkpoint_of, fit_row
 from experiments.reproduce.preset import TaskPreset
 
@@ -68,8 +68,8 @@ class ReproduceStudy:
         return {"preset": self.name, "device": self.device, "tasks": tasks}
 
     def write_config(self) -> None:
-        """Write config.json."""
-        write_atomically(self.folder / "config.json", json.dumps(self.config(), indent=1) + "\n")
+        """Write config.json, unless fits of other settings are here, which a report would lose."""
+        ask(self.folder, self.config())
 
     def rows(self) -> list[Row]:
         """Return the stored rows that config.json names, those of other tasks included."""
@@ -78,18 +78,17 @@ class ReproduceStudy:
 
     def _stored_config(self) -> Row:
         """Return the tasks that were asked for in this folder before."""
-        path = self.folder / "config.json"
-        if not path.exists():
+        stored = stored_config(self.folder)
+        if stored is None:
             return {}
         try:
-            stored = json.loads(path.read_text())
             preset, tasks = stored["preset"], dict(stored["tasks"])
             if not all(isinstance(task["fits"], list) for task in tasks.values()):
                 raise TypeError
         except (ValueError, KeyError, TypeError):
             raise ValueError(
-                f"`out` must hold a run of looprate reproduce or nothing, {path} is of something "
-                "else; take another folder"
+                f"`out` must hold a run of looprate reproduce or nothing, {self.folder} holds one "
+                "of something else; take another folder"
             ) from None
         if preset != self.name:
             raise ValueError(
