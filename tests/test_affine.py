@@ -1,10 +1,14 @@
 """Affine forms: nothing outside, second order, symbols of each box its own, honest refusals."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
-from theory.enclosure import Interval, variables
+from theory.enclosure import Interval, affine, variables
 from theory.enclosure.affine import affine_variables
+from theory.enclosure.rounding import EPS
 from theory.targets import parse_target
 
 ROUNDING = 1e-12  # of float64 evaluations at sampled points
@@ -182,3 +186,131 @@ def test_unbounded_slopes_give_the_whole_line_or_the_range():
     assert found.value.contains(np.array([0.0, 0.5]).reshape(1, 2, 1)).all()
     assert found.value.hi.max() == pytest.approx(0.5)
     assert not np.isfinite((1 / (affine_variables(box) - 0.1)).value.width).any()
+
+
+# -- rounding, told by exact fractions -------------------------------------------------------------
+
+WEIGHTS = np.array([[0.1, -0.7], [1.3, 0.3]])
+POLYNOMIALS = {  # of arrays of forms and of fractions alike
+    "shifted": lambda x, w: x * 0.3 - 0.7,
+    "added": lambda x, w: x + x[:, ::-1] * 0.1,
+    "summed": lambda x, w: x.sum(1, keepdims=True) + x * 0,
+    "averaged": lambda x, w: (x + x.sum(2, keepdims=True)) / 3.0,
+    "weighted": lambda x, w: x @ w,
+    "multiplied": lambda x, w: x * (x[:, :, ::-1] - 0.1),
+    "cubed": lambda x, w: (x - 0.3) * (x * (x + 0.1)),
+    "tall": lambda x, w: (x * 1e8) * (x - 0.1) - 1e8,
+    "subtracted": lambda x, w: (x + 0.7) - x * 0.9,
+}
+
+
+def fractions(array):
+    return np.vectorize(Fraction, otypes=[object])(array)
+
+
+def exact_misses(name, half, seed=3):
+    """By how much exact values leave their forms, and the largest remainder over rounding.
+
+    Forms are c + Σ a ξ over the inputs, up to the remainder and to the symbols made on the way.
+    """
+    box = boxes(half, count=3, shape=(2, 2), seed=seed)
+    found = POLYNOMIALS[name](affine_variables(box), WEIGHTS)
+    share = np.random.default_rng(seed).integers(-1, 2, (6, *box.shape))
+    x = np.clip(box.middle() + share * half, box.lo, box.hi)
+    size = np.abs(POLYNOMIALS[name](np.abs(x), np.abs(WEIGHTS))).max() + 1.0
+    worst, centre = -math.inf, fractions(affine_variables(box).centre)
+    side = fractions((affine_variables(box).coef[:4]).sum(0))
+    wide = np.abs(found.coef[4:]).sum(0) + found.rest
+    for point in fractions(x):
+        # c and a are floats: exact from here
+        truth = POLYNOMIALS[name](_Exact(point), fractions(WEIGHTS)).values
+        turn = ((point - centre) / side).reshape(len(point), -1)  # ξ of each input
+        seen = fractions(found.centre)
+        for k in range(4):
+            seen = seen + fractions(found.coef[k]) * turn[:, k].reshape(-1, 1, 1)
+        worst = max(worst, (np.abs(truth - seen) - fractions(wide)).max())
+        lo, hi = fractions(found.value.lo), fractions(found.value.hi)
+        worst = max(worst, (lo - truth).max(), (truth - hi).max())
+    return float(worst), float(found.rest.max() / size)
+
+
+class _Exact:
+    """Arrays of fractions with the operators of forms; floats among them are exact."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def _made(self, other, how):
+        other = other.values if isinstance(other, _Exact) else fractions(other)
+        return _Exact(how(self.values, other))
+
+    def __add__(self, other):
+        return self._made(other, lambda a, b: a + b)
+
+    def __sub__(self, other):
+        return self._made(other, lambda a, b: a - b)
+
+    def __mul__(self, other):
+        return self._made(other, lambda a, b: a * b)
+
+    def __truediv__(self, other):
+        return self._made(other, lambda a, b: a / b)
+
+    def __matmul__(self, other):
+        return _Exact(self.values @ other)
+
+    def __getitem__(self, key):
+        return _Exact(self.values[key])
+
+    def sum(self, axis, keepdims):
+        return _Exact(self.values.sum(axis, keepdims=keepdims))
+
+
+@pytest.mark.parametrize("half", [0.25, 1e-3, 1e-13])
+@pytest.mark.parametrize("name", POLYNOMIALS)
+def test_exact_values_lie_in_their_forms_and_remainders_are_of_rounding(name, half):
+    for seed in (3, 4):
+        worst, rest = exact_misses(name, half, seed)
+        assert worst <= 0
+        assert 2.0**-54 < rest < 400 * EPS
+
+
+def test_remainders_without_their_slack_are_caught(monkeypatch):
+    monkeypatch.setattr(affine, "SLACK", 0.0)
+    assert any(exact_misses(name, 1e-13)[0] > 0 for name in POLYNOMIALS)
+    monkeypatch.setattr(affine, "SLACK", -8 * EPS)
+    assert any(exact_misses(name, 0.25)[0] > 0 for name in POLYNOMIALS)
+
+
+def test_a_maximum_across_zero_is_held_between_two_lines():
+    """On [-a, b] the maximum with 0 leaves its line by at most ab/(2(a + b)), and does so."""
+    for a, b in ((1.0, 1.0), (0.5, 0.25), (0.1, 0.9)):
+        box = Interval(np.array([[[0.0]]]), np.array([[[1.0]]]))
+        x = affine_variables(box) * (a + b) - a
+        found = np.maximum(x, 0.0)
+        _, gradient, rest = found.linear(np.full((1, 1), 0.5))
+        assert gradient[0, 0, 0, 0] == pytest.approx(b)
+        assert rest[0, 0, 0] == pytest.approx(a * b / (2 * (a + b)))
+        assert (found.value.lo[0, 0, 0], found.value.hi[0, 0, 0]) == pytest.approx((0, b), abs=1e-9)
+    above_, below_ = (np.maximum(affine_variables(box) + s, 0.0) for s in (0.5, -1.5))
+    assert above_.linear(np.full((1, 1), 0.5))[2].max() < 1e-13
+    assert above_.linear(np.full((1, 1), 0.5))[1].max() == pytest.approx(1)
+    assert np.abs(below_.linear(np.full((1, 1), 0.5))[1]).max() < 1e-13
+    assert below_.value.hi.max() == 0
+
+
+def test_a_function_of_one_number_leaves_its_tangent_by_half_its_second_derivative():
+    half = 1e-3
+    for f, slope, bend in (
+        (lambda x: x**2, 0.8, 2.0),
+        (lambda x: x**3, 0.48, 2.4),
+        (np.exp, math.exp(0.4), math.exp(0.4)),
+        (lambda x: 1 / (1 + x), -1 / 1.96, 2 / 1.4**3),
+        (np.sqrt, 0.5 / math.sqrt(0.4), -0.25 / 0.4**1.5),
+    ):
+        box = Interval(np.full((1, 1, 1), 0.4 - half), np.full((1, 1, 1), 0.4 + half))
+        value, gradient, rest = f(affine_variables(box)).linear(np.full((1, 1), half))
+        assert gradient[0, 0, 0, 0] == pytest.approx(slope, rel=1e-5)
+        assert rest[0, 0, 0] == pytest.approx(abs(bend) * half**2 / 4, rel=0.02)
+        # the middle of the parabola's range, not its end
+        assert value[0, 0, 0] == pytest.approx(float(f(0.4)) + bend * half**2 / 4, abs=2e-9)
