@@ -22,7 +22,7 @@ from flint import arb, ctx
 from theory.enclosure import Interval, Jet, enclose, rounding, variables
 from theory.targets import base, parse_target
 
-LIBRARY = ("exp", "tanh", "sin", "cos", "power", "cube")  # computed by the C library
+LIBRARY = ("exp", "log", "tanh", "sin", "cos", "power", "cube")  # computed by the C library
 EVALUATION = 1e-12  # rounding of plain float64 evaluations of targets
 SHAPES = ((1, 1), (3, 1), (2, 2))  # (N, d)
 

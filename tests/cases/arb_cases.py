@@ -96,6 +96,9 @@ UNARY = {
     "square": Operation(lambda x: x.power(2.0), lambda b: b * b, turns=_zero_inside),
     "sqrt": Operation(Interval.sqrt, arb.sqrt, np.abs),
     "exp": Operation(Interval.exp, arb.exp, lambda x: np.clip(x, -750, 709), 24),
+    "log": Operation(
+        Interval.log, arb.log, lambda x: np.maximum(np.abs(x), 5e-324), 24, bits=MANY_BITS
+    ),
     "tanh": Operation(Interval.tanh, arb.tanh, lambda x: np.clip(x, -700, 700), 24, bits=MANY_BITS),
     "sin": Operation(Interval.sin, arb.sin, sharp=12, turns=_crest(arb.cos)),
     "cos": Operation(

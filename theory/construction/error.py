@@ -36,6 +36,7 @@ from theory.enclosure.boxes import cell_boxes
 from theory.enclosure.forms import enclose
 from theory.enclosure.integral import error_integral, norm_from_integral
 from theory.enclosure.intervals import Interval
+from theory.enclosure.soundness import check_enclosures
 from theory.targets import Target, own_functions
 
 __all__ = [
@@ -146,6 +147,7 @@ def enclosed_error(
     outputs, shared, p = problem.run.centres, problem.colliding, problem.p
     wanted = problem.label_values()
     try:
+        check_enclosures(problem.target, tokens=problem.spec.tokens, dim=problem.spec.dim)
         good = aim.integral(~shared, outputs[~shared], lambda part: report(0.5 * part))
         plain = good
         if memoriser_error(problem):

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -83,10 +84,37 @@ def additive_upper_bound(
     used = [k for k in used if watched.lo[k].any() or watched.hi[k].any()]
     if not used:
         return 0.0
-    columns = watched.picked(np.array(used))
+    columns, atoms = _levelled(watched.picked(np.array(used)), [form.atoms[k] for k in used])
     end = time.monotonic() + seconds
-    parts = _Parts([form.atoms[k] for k in used], columns, delta, tolerance, end)
-    entries = columns.shape[1]
+    value = _bounded(_Parts(atoms, columns, delta, tolerance, end), columns.shape[1], p, threshold)
+    return math.inf if math.isnan(value) else value
+
+
+def _levelled(columns: Interval, atoms: list[Atom]) -> tuple[Interval, list[Atom]]:
+    """Return coefficients of size 1 and atoms to match: squares of either stay in range."""
+    exponents = np.frexp(columns.magnitude.max(1))[1]
+    scale = Interval(np.ldexp(1.0, np.clip(-exponents, -1000, 1000)))
+    inverse = np.ldexp(1.0, np.clip(exponents, -1000, 1000)).tolist()
+    levelled = [
+        Atom(atom.variable, _Times(atom, factor)) if factor != 1 else atom
+        for atom, factor in zip(atoms, inverse, strict=True)
+    ]
+    return columns.times(scale.reshape((-1, 1))), levelled
+
+
+@dataclass(frozen=True)
+class _Times:
+    """An atom times a power of two."""
+
+    atom: Atom
+    factor: float
+
+    def __call__(self, x: Any) -> Any:
+        return self.atom.function(x) * self.factor
+
+
+def _bounded(parts: _Parts, entries: int, p: float, threshold: float) -> float:
+    """Return the bound for one p."""
     if math.isinf(p) or entries == 1:
         return parts.largest(np.eye(entries))
     two = parts.euclidean()
@@ -187,7 +215,7 @@ class _Parts:
         gram = np.abs(middle @ middle.T) + SLACK * (absolute @ absolute.T)
         gram += rest @ absolute.T + absolute @ rest.T
         bounds = []
-        for weights in (np.full(len(absolute), spectral**2), gram.sum(1)):
+        for weights in (np.full(len(absolute), spectral * spectral), gram.sum(1)):
             terms = [
                 [(weights[k], self._scalar(edges, part)) for k, part in zip(m, ranges, strict=True)]
                 for m, (edges, ranges) in zip(self.members, self.cells, strict=True)

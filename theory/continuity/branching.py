@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from theory.continuity.cell_bounds import cell_bounds
 from theory.continuity.cells import CellProblem, Cells
+from theory.enclosure.deadline import OutOfTimeError, time_limit, until
 
 __all__ = ["Outcome", "branch_and_bound"]
 
@@ -86,13 +87,19 @@ def branch_and_bound(
     value, boxes, left = 0.0, 0, list[Cells]()
     bound = bounds or cell_bounds
     live, heights = root or problem.root(), np.array([least])
+    limit = time_limit()
     with ThreadPoolExecutor(THREADS) as pool:
+
+        def alone(cells: Cells) -> tuple[Array, NDArray[np.intp], Cells]:
+            """Bound cells in a thread of their own, which has its own clock and error state."""
+            with until(limit), np.errstate(all="ignore"):
+                return bound(problem, cells, threshold)
 
         def bounded(cells: Cells) -> tuple[Array, NDArray[np.intp], Cells]:
             """Bound cells on every core: NumPy works without the interpreter's lock."""
             parts = np.array_split(np.arange(len(cells)), THREADS)
             parts = [part for part in parts if len(part)]
-            tasks = [pool.submit(bound, problem, cells.picked(part), threshold) for part in parts]
+            tasks = [pool.submit(alone, cells.picked(part)) for part in parts]
             done = [task.result() for task in tasks]
             return (
                 np.concatenate([part for part, _, _ in done]),
@@ -108,9 +115,14 @@ def branch_and_bound(
             cells, ceiling = cells.picked(some), ceiling[some]
             if not len(cells):
                 continue
-            boxes += len(cells)
-            found, sides, cells = bounded(cells)
-            found = np.minimum(found, ceiling)
+            try:
+                found, sides, tried = bounded(cells)
+            except OutOfTimeError:
+                left.append(cells)
+                value = max(value, float(ceiling.max()))
+                break
+            boxes, cells = boxes + len(cells), tried
+            found = np.fmin(found, ceiling)  # NaN is no bound
             open_ = found > threshold
             small = open_ & (cells.widest <= finest)
             left.append(cells.picked(small))

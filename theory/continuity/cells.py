@@ -23,6 +23,7 @@ __all__ = ["CellProblem", "Cells", "Derivatives", "Ends", "in_cube", "lengths", 
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
 
+HUGE = 1e140  # slopes beyond it count as unbounded: their squares would overflow
 SHARE_OF_SIZE = 0.1  # how much the steepness of a column counts in splitting, beside its radius
 
 
@@ -293,8 +294,8 @@ def in_cube(box: Interval) -> Interval:
 
 
 def middle_and_radius(slopes: Interval) -> tuple[Array, Array]:
-    """Return middles and radii of slopes; middle 0 and radius inf where they are unbounded."""
-    known = np.isfinite(slopes.lo) & np.isfinite(slopes.hi)
+    """Return middles and radii of slopes; middle 0 and radius inf where they are too large."""
+    known = slopes.magnitude < HUGE
     low, high = np.where(known, slopes.lo, 0.0), np.where(known, slopes.hi, 0.0)
     middle = low / 2 + high / 2
     radius = np.maximum(high - middle, middle - low) * (1 + 4 * EPS)
@@ -303,7 +304,9 @@ def middle_and_radius(slopes: Interval) -> tuple[Array, Array]:
 
 def lengths(differences: Array) -> Array:
     """Return upper bounds of Euclidean lengths of (B, M)."""
-    return np.asarray(np.sqrt((differences**2).sum(1)) * (1 + SLACK))
+    most = np.abs(differences).max(1, initial=0.0, keepdims=True)
+    shares = differences / np.where(most > 0, most, 1.0)  # squares of small ones would be 0
+    return np.asarray(np.sqrt((shares**2).sum(1)) * most[:, 0] * (1 + SLACK))
 
 
 def norm_of(rows: Array, p: float) -> Array:

@@ -79,11 +79,13 @@ def positive_norm_upper_bound(matrices: Array, p: float) -> Array:
         For p = 1 the norm of the column sums, which is exact; else the operator norm of R itself,
         whose largest value is taken at an x >= 0.
     """
-    if p == 1:
-        known = np.asarray(np.isfinite(matrices).all((-2, -1)))
-        sums = np.where(known[..., None], np.where(np.isfinite(matrices), matrices, 0).sum(-2), 0)
-        return np.where(known, np.sqrt((sums**2).sum(-1)) * (1 + SLACK), np.inf)
-    return operator_norm_upper_bound(matrices, p)
+    if p != 1:
+        return operator_norm_upper_bound(matrices, p)
+    known = np.asarray(np.isfinite(matrices).all((-2, -1)))
+    sums = np.where(known[..., None, None], matrices, 0.0).sum(-2)
+    most = sums.max(-1, initial=0.0)
+    shares = sums / np.where((most > 0) & np.isfinite(most), most, 1.0)[..., None]
+    return np.where(known, most * np.sqrt((shares**2).sum(-1)) * (1 + SLACK), np.inf)
 
 
 def _by_signs(matrices: Array, size: Array) -> Array:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from theory.continuity.operator_norm import SLACK
 from theory.enclosure.affine import affine_variables
+from theory.enclosure.deadline import OutOfTimeError
 from theory.enclosure.forms import evaluated, local_form
 from theory.enclosure.intervals import Interval
 
@@ -41,6 +42,7 @@ SHARE = 0.8  # of the time, for the start
 AT_ONCE = 256  # boxes that are bounded in one call of f
 PAIRS_AT_ONCE = 2**15
 MOST_PAIRS = 2**22  # kept at once: bounds the memory
+HUGE = 1e140  # entries of forms beyond it are as good as unknown
 MULTIPLIERS = 3  # of Lagrange's dual over box and ball, each from the last
 MOST_LEVELS = 45  # sides stay exact floats
 
@@ -96,9 +98,13 @@ def ranges_upper_bound(
     while len(live) and tree.divisible:
         if time.monotonic() > end or len(live) > MOST_PAIRS:
             break
-        chosen, live = live.highest(tree)
-        halves = chosen.halved(tree)
+        chosen, rest = live.highest(tree)
+        try:
+            halves = chosen.halved(tree)
+        except OutOfTimeError:
+            break
         more, done = halves.bounded(tree, delta, movable, p, threshold)
+        live = rest
         settled = max(settled, done)
         live = _Pairs.joined([live, more])
     return float(max([settled, *live.bound.max(initial=0.0, keepdims=True)])), len(tree.forms)
@@ -228,6 +234,9 @@ class _Tree:
         else:
             value, gradient, rest = found.linear((high - low) / 2)
             bounds = found.value
+        huge = ~((np.abs(gradient).max(0) < HUGE) & (np.abs(value) < HUGE))  # squares overflow
+        value, rest = np.where(huge, 0.0, value), np.where(huge, np.inf, rest)
+        gradient = np.where(huge, 0.0, gradient)
         flat = [self._watched(x) for x in (value, rest, bounds.lo, bounds.hi)]
         steep = np.moveaxis(self._watched(gradient), 0, 2)
         return centre.reshape(low.shape), flat[0], steep, *flat[1:]
@@ -301,7 +310,7 @@ class _Pairs:
             if not len(some):
                 continue
             a, b = tree.forms.picked(some.first), tree.forms.picked(some.second)
-            bound = np.minimum(some.bound, _upper_bound(a, b, delta, movable, p))
+            bound = np.fmin(some.bound, _upper_bound(a, b, delta, movable, p))  # NaN is no bound
             above = bound > threshold
             settled = max(settled, float(bound[~above].max(initial=0.0)))
             parts.append(_Pairs(some.first[above], some.second[above], bound[above]))

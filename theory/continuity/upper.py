@@ -15,33 +15,14 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.continuity.additive import additive_upper_bound
-from theory.continuity.branching import branch_and_bound
-from theory.continuity.cells import CellProblem
 from theory.continuity.lower import ModulusLowerBound, is_equivariant, modulus_lower_bound, radii_of
-from theory.continuity.operator_norm import SLACK, positive_norm_upper_bound
-from theory.continuity.ranges import ranges_upper_bound
-from theory.continuity.steepest import steepest_upper_bound
-from theory.enclosure.additive import additive_form
-from theory.enclosure.forms import evaluated
-from theory.enclosure.gains import Gain, grouped_variables
-from theory.enclosure.intervals import Interval
+from theory.continuity.stages import Search, relative_gap, transferred
 from theory.notation import Kind, check_dim, check_kind, check_p, check_tokens
-from theory.search import moving_tokens
-from theory.targets.base import Target
 
 __all__ = ["ModulusUpperBound", "ModulusUpperCurve", "modulus_upper_bound"]
 
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
-FLOOR, POINTS = 1e-12, 16  # of the largest |f| at some points: thresholds are not set lower
-FEW_INPUTS = 2  # N·d up to which a partition of the cube is tried before pairs of inputs
-PAIRS, PARTITION, ADDITIVE = "branch and bound", "partition", "additive"
-STEEPEST = "steepest point"
-FIRST_STAGES = ((PAIRS, 0.0), (ADDITIVE, 0.5))  # with shares of the time left: 0 is one cell
-FEW_STAGES = (*FIRST_STAGES, (PARTITION, 0.6), (PAIRS, 1.0))
-MANY_STAGES = (*FIRST_STAGES, (STEEPEST, 0.6), (PAIRS, 0.75), (PARTITION, 1.0))
-ADDITIVE_SHARE = 0.5  # of the tolerance, for the resolution of functions of one variable
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,16 +95,6 @@ class ModulusUpperCurve:
     bounds: tuple[ModulusUpperBound, ...]
 
 
-def relative_gap(upper: float, lower: float) -> float:
-    """Return upper / lower - 1: 0 where both are 0, inf where only ``lower`` is.
-
-    A lower bound is a rounded value, and may exceed a modulus that is next to 0: then 0 too.
-    """
-    if lower > 0:
-        return max(upper / lower - 1, 0.0)
-    return 0.0 if upper == 0 else math.inf
-
-
 @overload
 def modulus_upper_bound(
     f: Function,
@@ -158,6 +129,7 @@ def modulus_upper_bound(
 ) -> ModulusUpperCurve: ...
 
 
+@np.errstate(all="ignore")  # overflow and NaN are seen in the numbers
 def modulus_upper_bound(
     f: Function,
     delta: Any,
@@ -193,7 +165,7 @@ def modulus_upper_bound(
     tolerance : float
         Relative gap to the lower bound at which the search ends, > 0.
     budget : float
-        Seconds, > 0; the lower bound comes on top.
+        Seconds, > 0, by the clock on the wall; the lower bound comes on top.
     equivariant : bool, optional
         True uses that f is permutation-equivariant: one output token is watched, and tokens are
         sorted.  Default: True for the built-in targets, else False.
@@ -227,15 +199,28 @@ def modulus_upper_bound(
     pairs = (lower,) if isinstance(lower, ModulusLowerBound) else lower.pairs
     if [pair.delta for pair in pairs] != radii.tolist():
         raise ValueError("`lower` must be of the radii `delta`, from modulus_lower_bound")
-    search = _Search(f, kind, tokens, dim, p, tolerance, known)
+    end = time.monotonic() + budget
+    search = Search(f, kind, tokens, dim, p, tolerance, known, end)
     spent = (time.monotonic() - started) / len(radii)
     bounds: dict[int, ModulusUpperBound] = {}
-    end = time.monotonic() + budget
     for done, k in enumerate(np.argsort(radii, kind="stable").tolist()):
         share = max(0.0, end - time.monotonic()) / (len(radii) - done)
         near = [(bound.delta, bound.value) for bound in bounds.values()]
         clock = _clock(report, done, len(radii), share)
-        bounds[k] = search.bound(pairs[k], share, near, spent, clock)
+        began, pair = time.monotonic(), pairs[k]
+        found = search.bound(pair.delta, pair.value, share, near, clock)
+        bounds[k] = ModulusUpperBound(
+            kind,
+            pair.delta,
+            found.value,
+            p,
+            pair,
+            found.method,
+            found.boxes,
+            time.monotonic() - began + spent,
+            found.reached,
+            found.note,
+        )
         if report is not None:
             report((done + 1) / len(radii))
     ordered = tuple(bounds[k] for k in range(len(radii)))
@@ -272,173 +257,3 @@ def _curve(kind: Kind, p: float, bounds: tuple[ModulusUpperBound, ...]) -> Modul
     return ModulusUpperCurve(
         kind, p, radii, np.array(upper), lower, np.array(gaps), tuple(rules), bounds
     )
-
-
-def transferred(delta: float, known: list[tuple[float, float]]) -> tuple[float, str]:
-    """Return the least upper bound at ``delta`` that follows from others, and its rule.
-
-    w(t) <= w(s) for t <= s, and w(t) <= k w(s) for k = ceil(t/s) on a convex domain.
-    """
-    best, rule = math.inf, "direct"
-    for radius, value in known:
-        if radius <= 0:
-            continue
-        pieces = 1 if delta <= radius else math.ceil(delta / radius * (1 + SLACK))
-        offer = value * pieces * (1 + SLACK) if pieces > 1 else value
-        if offer < best:
-            best, rule = offer, "subadditive" if pieces > 1 else "monotone"
-    return best, rule
-
-
-class _Search:
-    """The bounds of one function and kind, for one radius after the other."""
-
-    def __init__(
-        self,
-        f: Function,
-        kind: Kind,
-        tokens: int,
-        dim: int,
-        p: float,
-        tolerance: float,
-        known: bool,
-    ) -> None:
-        self.f, self.kind, self.p, self.tolerance = f, kind, p, tolerance
-        self.tokens, self.dim, self.equivariant = tokens, dim, known
-        cube = np.zeros((1, tokens, dim)), np.ones((1, tokens, dim))
-        self.span = evaluated(f, Interval(*cube)).width[0]  # refuses f without enclosures
-        points = np.random.default_rng(0).random((POINTS, tokens, dim))
-        self.size = float(evaluated(f, Interval(points)).magnitude.max())
-        self.form = additive_form(f, tokens=tokens, dim=dim)
-        gains = evaluated(f, grouped_variables(Interval(*cube)))
-        self.gain = gains.gain[:, 0] if isinstance(gains, Gain) else np.zeros((1, tokens, dim))
-
-    def bound(
-        self,
-        lower: ModulusLowerBound,
-        seconds: float,
-        near: list[tuple[float, float]],
-        spent: float,
-        clock: Callable[[float], None] | None = None,
-    ) -> ModulusUpperBound:
-        """Return the bound at the radius of a lower bound, from ``near`` where that suffices."""
-        started = time.monotonic()
-        rows = [None] if self.kind == "sequence" else list(range(self.tokens))
-        rows = rows[:1] if self.equivariant else rows
-        offers = [transferred(lower.delta, near)]
-        value, method, boxes = 0.0, "steepness", 0
-        threshold = max(lower.value * (1 + self.tolerance), FLOOR * self.size)
-        if offers[0][0] <= threshold:
-            value, method = offers[0]
-        elif lower.delta > 0:
-            for k, row in enumerate(rows):
-                left = (seconds - (time.monotonic() - started)) / (len(rows) - k)
-                found = self._row(lower.delta, row, threshold, left, clock)
-                boxes += found[2]
-                if found[0] >= value:
-                    value, method = found[:2]
-            if offers[0][0] < value:
-                value, method = offers[0]
-        gap = relative_gap(value, lower.value)
-        reached = value <= threshold
-        note = f"{boxes} cells" + (
-            "" if reached else f"; stopped after {seconds:.3g} s, before the gap was closed"
-        )
-        passed = time.monotonic() - started + spent
-        if reached and gap > 2 * self.tolerance:
-            note += "; 0 up to rounding"
-        return ModulusUpperBound(
-            self.kind, lower.delta, value, self.p, lower, method, boxes, passed, reached, note
-        )
-
-    def _row(
-        self,
-        delta: float,
-        row: int | None,
-        threshold: float,
-        seconds: float,
-        clock: Callable[[float], None] | None,
-    ) -> tuple[float, str, int]:
-        """Return bound, method and cells where one output token, or all, is watched."""
-        moving = moving_tokens(self.kind, self.tokens, row or 0)
-        if not moving.any():
-            return 0.0, "trivial", 0
-        best, method = min(self._at_once(delta, row))
-        others = tuple(n for n in range(self.tokens) if n != row) if self.equivariant else ()
-        problem = CellProblem(self.f, self.tokens, self.dim, moving, row, self.p, delta, others)
-        end, cells = time.monotonic() + seconds, 0
-        few = self.tokens * self.dim <= FEW_INPUTS
-        for name, share in FEW_STAGES if few else MANY_STAGES:
-            if best <= threshold:
-                break
-            left = max(end - time.monotonic(), 0.0) * share
-            if name == PAIRS:
-                found = branch_and_bound(problem, threshold, seconds=left, least=best, report=clock)
-                value, count = found.value, found.boxes
-            elif name == STEEPEST:
-                value, count, problem = steepest_upper_bound(problem, threshold, left, best, clock)
-            elif name == ADDITIVE:
-                value, count = self._additive(problem, threshold, left), 0
-            else:
-                value, count = self._partition(problem, threshold, left)
-            cells += count
-            if value < best:
-                best, method = value, name
-        return best, method, cells
-
-    def _at_once(self, delta: float, row: int | None) -> list[tuple[float, str]]:
-        """Return the bounds by range, by Lipschitz constants on the cube, by a proof on paper."""
-        watched = slice(None) if row is None else slice(row, row + 1)
-        gain = self.gain[:, watched].reshape(len(self.gain), -1)
-        ratio = float(positive_norm_upper_bound(gain.T, self.p))
-        offers = [
-            (_p_norm(self.span[watched].ravel(), self.p), "trivial"),
-            (ratio * delta * (1 + SLACK), "steepness"),
-        ]
-        if isinstance(self.f, Target):
-            shape: dict[str, Any] = {"tokens": self.tokens, "dim": self.dim, "p": self.p}
-            form = self.f.closed_form(delta, kind=self.kind, **shape)
-            if form is not None and form.side == "upper":  # exact ones are left to compare with
-                offers.append((form.value * (1 + SLACK), "closed form"))
-        return offers
-
-    def _additive(self, problem: CellProblem, threshold: float, seconds: float) -> float:
-        """Return the bound for functions of one variable each, inf where f is no sum of them."""
-        if self.form is None:
-            return math.inf
-        return additive_upper_bound(
-            self.form,
-            problem.delta,
-            moving=problem.moving,
-            row=problem.row,
-            p=self.p,
-            tolerance=self.tolerance * ADDITIVE_SHARE,
-            threshold=threshold,
-            seconds=seconds,
-        )
-
-    def _partition(
-        self, problem: CellProblem, threshold: float, seconds: float
-    ) -> tuple[float, int]:
-        """Return the bound from one partition of the cube, and its boxes."""
-        return ranges_upper_bound(
-            self.f,
-            problem.delta,
-            tokens=self.tokens,
-            dim=self.dim,
-            moving=problem.moving,
-            row=problem.row,
-            p=self.p,
-            threshold=threshold,
-            seconds=seconds,
-        )
-
-
-def _p_norm(values: Array, p: float) -> float:
-    """Return an upper bound of the p-norm of numbers >= 0."""
-    if math.isinf(p):
-        return float(values.max())
-    most = float(values.max())
-    if most == 0 or not math.isfinite(most):
-        return most
-    return float(most * ((values / most) ** p).sum() ** (1 / p) * (1 + SLACK))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.enclosure.arrays import EnclosureArray
+from theory.enclosure.deadline import OutOfTimeError
 from theory.enclosure.intervals import Interval
 
 __all__ = ["AdditiveForm", "Atom", "additive_form"]
@@ -134,6 +135,9 @@ class _Sums(EnclosureArray):
 
     def exp(self) -> _Sums:
         return self._entrywise(lambda x: x.exp())
+
+    def log(self) -> _Sums:
+        return self._entrywise(lambda x: x.log())
 
     def sin(self) -> _Sums:
         return self._entrywise(lambda x: x.sin())
@@ -258,6 +262,8 @@ def additive_form(f: Function, *, tokens: int, dim: int) -> AdditiveForm | None:
         result = f(_Sums(tape, Interval(np.zeros((1, tokens, dim))), eye))
         if not isinstance(result, _Sums) or result.shape != (1, tokens, dim):
             return None
+    except OutOfTimeError:
+        raise
     except Exception:  # whatever a user's function may raise; it is then followed by other means
         return None
     coef = result._spread((1, tokens, dim)).coef[:, 0]

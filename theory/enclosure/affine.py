@@ -261,6 +261,9 @@ class Affine(Chained):
     def exp(self) -> Affine:
         return self.applied(lambda u: u.exp())
 
+    def log(self) -> Affine:
+        return self.applied(lambda u: u.log())
+
     def sin(self) -> Affine:
         return self.applied(lambda u: u.sin())
 

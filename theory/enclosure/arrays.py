@@ -9,11 +9,12 @@ followed in every step.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from theory.enclosure.in_place import InPlace
 from theory.enclosure.namespace import ARRAY_NAMESPACE, ArrayNamespace, Axis
 
 __all__ = ["EnclosureArray"]
@@ -28,13 +29,19 @@ _OPERATORS = {  # ufunc -> the operator and its reflected twin, which NumPy woul
     "power": ("__pow__", "__rpow__"),
     "float_power": ("__pow__", "__rpow__"),
 }
-_METHODS = ("absolute", "square", "sqrt", "exp", "sin", "cos", "tanh", "maximum", "minimum")
+_METHODS = (
+    *("absolute", "square", "sqrt", "exp", "log", "sin", "cos", "tanh", "maximum", "minimum"),
+    *("negative", "positive"),
+)
 _FUNCTIONS = frozenset(
-    ("swapaxes", "zeros_like", "reshape", "clip", "sum", "mean", "amax", "amin", "max", "min")
+    (
+        *("swapaxes", "zeros_like", "reshape", "clip", "sum", "mean", "var", "std"),
+        *("amax", "amin", "max", "min", "copy"),
+    )
 )
 
 
-class EnclosureArray(ABC):
+class EnclosureArray(InPlace):
     """Base of arrays whose entries stand for sets of reals (and of their slopes)."""
 
     __looprate_namespace__: ClassVar[ArrayNamespace] = ARRAY_NAMESPACE
@@ -96,6 +103,9 @@ class EnclosureArray(ABC):
     def exp(self) -> Self: ...
 
     @abstractmethod
+    def log(self) -> Self: ...
+
+    @abstractmethod
     def sin(self) -> Self: ...
 
     @abstractmethod
@@ -142,6 +152,9 @@ class EnclosureArray(ABC):
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __pos__(self) -> Self:
+        return self.copy()
+
     def __add__(self, other: Any) -> Self:
         return self.plus(self.operand(other))
 
@@ -155,7 +168,7 @@ class EnclosureArray(ABC):
 
     def __mul__(self, other: Any) -> Self:
         if isinstance(other, int | float) and other == 1:
-            return self
+            return self.copy()
         return self.times(self.operand(other))
 
     __rmul__ = __mul__
@@ -175,7 +188,7 @@ class EnclosureArray(ABC):
     def __pow__(self, exponent: Any) -> Self:
         if isinstance(exponent, EnclosureArray) or np.ndim(exponent) > 0:
             raise TypeError(f"`exponent` must be one number, got {type(exponent).__name__}")
-        return self.power(float(exponent))
+        return self.power(float(exponent)).apart_from(self)
 
     def __rpow__(self, base: Any) -> Self:
         raise TypeError("`exponent` must be one number, got an enclosure; use exp")
@@ -203,6 +216,21 @@ class EnclosureArray(ABC):
         count = math.prod(self.shape[k] for k in self._axes(axis))
         return self._reduced("sum", axis, keepdims) / count
 
+    def var(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Self:
+        """Return variances over axes, the sums of squares divided by their number less ``ddof``."""
+        count = math.prod(self.shape[k] for k in self._axes(axis)) - ddof
+        gap = self - self.mean(axis, keepdims=True)
+        return (gap**2).sum(axis, keepdims=keepdims) / count
+
+    def std(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Self:
+        """Return standard deviations over axes."""
+        return self.var(axis, ddof=ddof, keepdims=keepdims).sqrt()
+
+    def clip(self, min: Any = None, max: Any = None) -> Self:
+        """Return the array, at least ``min`` and at most ``max``."""
+        at_least = self if min is None else self.maximum(min)
+        return (at_least if max is None else at_least.minimum(max)).apart_from(self)
+
     def _axes(self, axis: Axis) -> list[int]:
         """Return the axes as numbers >= 0, largest first."""
         given = range(self.ndim) if axis is None else [axis] if isinstance(axis, int) else axis
@@ -213,7 +241,7 @@ class EnclosureArray(ABC):
         result = self
         for k in self._axes(axis):
             result = result.reduce(how, k, keepdims)
-        return result
+        return result.apart_from(self)
 
     def __eq__(self, other: object) -> Any:
         raise TypeError("enclosures have no `==`: it may hold for a part of the set only")
@@ -229,21 +257,29 @@ class EnclosureArray(ABC):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Follow the ufuncs that have an enclosure, refuse the others."""
-        name = ufunc.__name__
-        if method == "__call__" and not kwargs:
-            if name == "negative":
-                return -inputs[0]
-            if name in _OPERATORS:
-                first, second = inputs
-                if isinstance(first, EnclosureArray):
-                    return getattr(first, _OPERATORS[name][0])(second)
-                return getattr(second, _OPERATORS[name][1])(first)
-            if name in _METHODS:
-                return getattr(ARRAY_NAMESPACE, name)(*inputs)
-        raise TypeError(f"`numpy.{name}` has no enclosure here (method {method}, {set(kwargs)})")
+        name, out = ufunc.__name__, kwargs.pop("out", None)
+        if out is not None and not isinstance(out[0], EnclosureArray):
+            raise TypeError(
+                "an in-place step puts an enclosure into a NumPy array: write `a = a + x` for "
+                "`a += x`, and begin sums with `np.zeros_like(x)`"
+            )
+        if method != "__call__" or kwargs:
+            raise TypeError(f"`numpy.{name}` has no enclosure with {method}, {sorted(kwargs)}")
+        if name in _OPERATORS:
+            first, second = inputs
+            own = isinstance(first, EnclosureArray)
+            operator = _OPERATORS[name][0 if own else 1]
+            made = getattr(*((first, operator) if own else (second, operator)))(
+                second if own else first
+            )
+        elif name in _METHODS:
+            made = getattr(ARRAY_NAMESPACE, name)(*inputs)
+        else:
+            raise TypeError(f"`numpy.{name}` has no enclosure here")
+        return made if out is None else out[0].becomes(made)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Follow the NumPy functions that have an enclosure, refuse the others."""
-        if func.__name__ in _FUNCTIONS and isinstance(args[0], EnclosureArray):
+        if func.__name__ in _FUNCTIONS:
             return getattr(ARRAY_NAMESPACE, func.__name__)(*args, **kwargs)
         raise TypeError(f"`numpy.{func.__name__}` has no enclosure here")

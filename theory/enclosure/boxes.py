@@ -128,6 +128,7 @@ def box_errors(
     return found.lower, found.upper
 
 
+@np.errstate(all="ignore")
 def measured_errors(target: Function, low: Any, high: Any, outputs: Any, *, p: float) -> BoxErrors:
     """Return :func:`box_errors` with the side to cut, chunk by chunk."""
     exponent = check_p(p)

@@ -61,6 +61,10 @@ class Chained(EnclosureArray):
         value = self.value.exp()
         return self.chain(value, value, lambda: value)
 
+    def log(self) -> Self:
+        slope = Interval(1.0).over(self.value)
+        return self.chain(self.value.log(), slope, lambda: -slope.power(2.0))
+
     def sin(self) -> Self:
         value = self.value.sin()
         return self.chain(value, self.value.cos(), lambda: -value)

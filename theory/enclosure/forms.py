@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.enclosure.arrays import EnclosureArray
+from theory.enclosure.deadline import OutOfTimeError
 from theory.enclosure.intervals import Interval, intersection
 from theory.enclosure.jets import Jet, variables
 
@@ -100,6 +102,7 @@ def enclose(target: Function, low: Any, high: Any) -> Interval:
     return local_form(target, low, high).bounds
 
 
+@np.errstate(all="ignore")
 def local_form(target: Function, low: Any, high: Any) -> LocalForm:
     """Return the affine form of a target on boxes, see :class:`LocalForm`.
 
@@ -136,11 +139,15 @@ def evaluated(target: Function, x: Any) -> Any:
     """Return the target on enclosures; raise naming it where it has none."""
     name = getattr(target, "name", getattr(target, "__name__", repr(target)))
     try:
-        result = target(x)
+        with np.errstate(all="ignore"):  # overflow is seen in the ends, whatever the user set
+            result = target(x.copy() if isinstance(x, EnclosureArray) else x)  # may change it
+    except OutOfTimeError:
+        raise
     except Exception as error:  # whatever a user's function may raise
         raise ValueError(
-            f"`target` {name} has no rigorous enclosure: {error}; write it with +, -, *, /, **, @, "
-            "abs, sqrt, exp, sin, cos, tanh, maximum, minimum, clip, sum, mean, max and min"
+            f"`target` {name} has no rigorous enclosure: {error}; write it with +, -, *, /, **, "
+            "@, abs, sqrt, exp, log, sin, cos, tanh, maximum, minimum, clip, sum, mean, std, max "
+            "and min"
         ) from error
     constant = isinstance(result, np.ndarray | float | int)
     if constant:

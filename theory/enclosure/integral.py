@@ -19,6 +19,7 @@ from theory.enclosure.boxes import measured_errors
 from theory.enclosure.forms import check_boxes
 from theory.enclosure.intervals import Interval, rational_power
 from theory.enclosure.rounding import down, up
+from theory.enclosure.soundness import check_arithmetic
 from theory.notation import check_p
 
 __all__ = ["ErrorIntegral", "error_integral", "norm_from_integral"]
@@ -73,6 +74,7 @@ class _Leaves:
         return _Leaves(*(np.concatenate(pair) for pair in pairs))
 
 
+@np.errstate(all="ignore")
 def error_integral(
     target: Callable[[Any], Any],
     low: Any,
@@ -123,6 +125,7 @@ def error_integral(
     most to the gap.  A box too thin to be cut is left as it is.
     """
     exponent = check_p(p)
+    check_arithmetic()
     leaves = _evaluated_leaves(target, *_given(low, high, outputs, weights), exponent)
     if not (tolerance > 0 and math.isfinite(tolerance)):
         raise ValueError(f"`tolerance` must be a finite number > 0, got {tolerance}")

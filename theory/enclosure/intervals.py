@@ -1,6 +1,6 @@
 """Arrays of intervals with outward rounding: every operation contains the exact result.
 
-What is assumed: float64 is IEEE 754 rounded to nearest, and exp, sin, cos, tanh and pow are
+What is assumed: float64 is IEEE 754 rounded to nearest, and exp, log, sin, cos, tanh and pow are
 within :data:`theory.enclosure.rounding.LIBM_ULPS`.  Ends may be infinite: an operation that is not
 bounded on its interval gives the whole line rather than an error.
 """
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from theory.enclosure import rounding
 from theory.enclosure.arrays import EnclosureArray
+from theory.enclosure.deadline import check_time
 
 __all__ = ["Interval", "hull", "intersection", "rational_power"]
 
@@ -48,6 +49,7 @@ class Interval(EnclosureArray):
     __slots__ = ("hi", "lo")
 
     def __init__(self, lo: Any, hi: Any = None) -> None:
+        check_time()  # every enclosure comes by here
         self.lo = rounding.exact_floats(lo, "lo")
         self.hi = self.lo if hi is None else rounding.exact_floats(hi, "hi")
         if self.lo.shape != self.hi.shape:
@@ -206,6 +208,13 @@ class Interval(EnclosureArray):
     def exp(self) -> Interval:
         lo, hi = self._monotone(np.exp)
         return Interval(np.maximum(lo, 0.0), hi)
+
+    def log(self) -> Interval:
+        """Return logarithms of the part that is > 0."""
+        if (self.hi <= 0).any():
+            raise ValueError(f"`log` needs numbers that reach above 0, got {self.hi.min():g}")
+        with np.errstate(divide="ignore"):
+            return Interval(*self._positive_part()._monotone(np.log))
 
     def tanh(self) -> Interval:
         lo, hi = self._monotone(np.tanh)

@@ -14,13 +14,17 @@ class ArrayNamespace:
     """The functions of ``xp`` for enclosures: each calls the method of its first enclosure."""
 
     matmul = staticmethod(lambda a, b: a @ b)
-    swapaxes = staticmethod(lambda x, first, second: x.swapaxes(first, second))
-    zeros_like = staticmethod(lambda x: x.zeros_like())
-    reshape = staticmethod(lambda x, shape: x.reshape(shape))
+    swapaxes = staticmethod(lambda a, axis1, axis2: a.swapaxes(axis1, axis2))
+    zeros_like = staticmethod(lambda a: a.zeros_like())
+    copy = staticmethod(lambda a: a.copy())
+    reshape = staticmethod(lambda a, shape: a.reshape(shape))
     abs = absolute = staticmethod(lambda x: abs(x))
+    negative = staticmethod(lambda x: -x)
+    positive = staticmethod(lambda x: +x)
     square = staticmethod(lambda x: x**2)
     sqrt = staticmethod(lambda x: x.sqrt())
     exp = staticmethod(lambda x: x.exp())
+    log = staticmethod(lambda x: x.log())
     sin = staticmethod(lambda x: x.sin())
     cos = staticmethod(lambda x: x.cos())
     tanh = staticmethod(lambda x: x.tanh())
@@ -36,30 +40,41 @@ class ArrayNamespace:
         return a.minimum(b) if hasattr(type(a), "__looprate_namespace__") else b.minimum(a)
 
     @staticmethod
-    def clip(x: Any, low: Any = None, high: Any = None) -> Any:
-        """Return x, at least ``low`` and at most ``high``."""
-        x = x if low is None else x.maximum(low)
-        return x if high is None else x.minimum(high)
+    def clip(
+        a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
+    ) -> Any:
+        """Return ``a``, at least a lower and at most an upper limit, by NumPy's names of them."""
+        return a.clip(min if a_min is None else a_min, max if a_max is None else a_max)
 
     @staticmethod
-    def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    def sum(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
         """Return sums over axes."""
-        return x.sum(axis, keepdims=keepdims)
+        return a.sum(axis, keepdims=keepdims)
 
     @staticmethod
-    def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    def mean(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
         """Return means over axes."""
-        return x.mean(axis, keepdims=keepdims)
+        return a.mean(axis, keepdims=keepdims)
 
     @staticmethod
-    def amax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    def var(a: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
+        """Return variances over axes."""
+        return a.var(axis, ddof=ddof, keepdims=keepdims)
+
+    @staticmethod
+    def std(a: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
+        """Return standard deviations over axes."""
+        return a.std(axis, ddof=ddof, keepdims=keepdims)
+
+    @staticmethod
+    def amax(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
         """Return maxima over axes."""
-        return x.amax(axis, keepdims=keepdims)
+        return a.amax(axis, keepdims=keepdims)
 
     @staticmethod
-    def amin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    def amin(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
         """Return minima over axes."""
-        return x.amin(axis, keepdims=keepdims)
+        return a.amin(axis, keepdims=keepdims)
 
     max, min = amax, amin
 

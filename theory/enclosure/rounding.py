@@ -42,7 +42,7 @@ TINY = 2.0**-1074  # the smallest positive float
 EXACT_KINDS = "fiub"  # number types whose values are float64 values, up to size
 LARGEST_INTEGER = 2.0**53
 LARGEST = float(np.finfo(np.float64).max)
-LIBM_ULPS = 4  # assumed of exp, sin, cos, tanh, pow: error in ulp of the exact value (NumPy's goal)
+LIBM_ULPS = 4  # of exp, log, sin, cos, tanh, pow: assumed error in ulp of the exact value
 FUNCTION_SLACK = (LIBM_ULPS + 1) * EPS  # |y - t| <= 4 EPS |t| gives |y - t| <= 5 EPS |y|
 FUNCTION_TINY = (LIBM_ULPS + 1) * TINY
 WHOLE_TURN = 2 * math.pi

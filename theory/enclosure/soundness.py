@@ -1,0 +1,167 @@
+"""What every certificate rests on, looked at before and after: the arithmetic and the function.
+
+Enclosures assume IEEE 754 arithmetic, and that the function called on them is the one called on
+numbers.  A function that looks at the type or the length of its argument, that mixes the inputs of
+a batch or draws random numbers is another one on enclosures: values at points then lie outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.enclosure.forms import LocalForm, local_form
+from theory.notation import check_dim, check_tokens
+
+__all__ = ["NotCertifiedError", "check_arithmetic", "check_enclosures"]
+
+Array = NDArray[np.float64]
+Function = Callable[[Any], Any]
+
+SIDES = (1.0, 0.5, 0.25, 2.0**-10, 2.0**-20, 0.0, 0.0, 0.0)  # of the boxes looked at
+POINTS = 6  # in each box
+CLOSE = 1e-9  # of the largest value: what evaluation in float64 may add to what is enclosed
+MOST_ROUNDING = 1e-6  # of the range: where rounding moves values by more, they are not f's
+LEAST_ROUNDING = 1e-12  # of the largest value: never too much
+
+
+class NotCertifiedError(ValueError):
+    """Nothing rigorous can be said, and why."""
+
+
+def check_arithmetic() -> None:
+    """Raise unless float64 is rounded to nearest and keeps subnormal numbers, in this thread.
+
+    Raises
+    ------
+    NotCertifiedError
+        If not.
+    """
+    least = np.full(8, 2.0**-1022)
+    with np.errstate(all="ignore"):
+        kept = (least * 0.5 > 0).all() and (least * 0.5 * 2 == least).all()
+        kept = kept and float(least[0]) * 0.5 != 0.0
+        half, more = np.full(8, 2.0**-53), np.full(8, 2.0**-53 + 2.0**-60)
+        ends = [sign * (1.0 + part) for part in (half, more) for sign in (1.0, -1.0)]
+        ends += [-1.0 - half, -1.0 - more, np.full(8, 1.0) - half / 2, half / 2 - 1.0]
+    up = 1 + 2.0**-52
+    right = (1.0, -1.0, up, -up, -1.0, -up, 1.0, -1.0)
+    if not kept:
+        raise NotCertifiedError(
+            "not certified: this process flushes subnormal numbers to zero; undo it, such as by "
+            "`torch.set_flush_denormal(False)`"
+        )
+    if any((end != value).any() for end, value in zip(ends, right, strict=True)):
+        raise NotCertifiedError(
+            "not certified: this process does not round to nearest; set the rounding mode back"
+        )
+
+
+def check_enclosures(f: Function, *, tokens: int, dim: int) -> None:
+    """Raise unless values of a function in float64 lie in its enclosures, on thin and wide boxes.
+
+    Parameters
+    ----------
+    f : callable
+        Takes arrays and enclosures of shape (B, N, d).
+    tokens, dim : int
+        N and d.
+
+    Raises
+    ------
+    NotCertifiedError
+        If a value lies outside, or rounding in float64 moves values by more than a share of
+        ``MOST_ROUNDING`` of their range.
+    ValueError
+        If f has no enclosure.
+    """
+    check_arithmetic()
+    tokens, dim = check_tokens(tokens), check_dim(dim)
+    rng = np.random.default_rng(0)
+    sides = np.array(SIDES)[:, None, None]
+    low = rng.random((len(SIDES), tokens, dim)) * (1 - sides)
+    high = np.minimum(low + sides, 1.0)
+    share = rng.random((POINTS, len(SIDES), tokens, dim))
+    share[0], share[1] = 0.0, 1.0  # two corners
+    points = np.clip(low + share * (high - low), low, high)
+    with np.errstate(all="ignore"):
+        found = _values(f, points)
+        form = local_form(f, low, high)
+        rounding = _rounding(f, points)
+        _check_rounding(f, rounding, found, form)
+        size = np.abs(found[np.isfinite(found)]).max(initial=0.0)
+        allowed = 4 * rounding + CLOSE * size
+        _check_inside(f, points, found, allowed, form)
+
+
+def _values(f: Function, points: Array) -> Array:
+    """Return values at points (S, B, N, d): each batch of B, and a few inputs alone."""
+    found, again = (
+        np.stack([np.asarray(f(batch.copy()), dtype=np.float64) for batch in points])
+        for _ in range(2)
+    )
+    if not np.array_equal(found, again, equal_nan=True):
+        raise NotCertifiedError(
+            f"not certified: {_name(f)} returns other values at a second call: it is no function "
+            "of its input; let it draw no random numbers and keep nothing between calls"
+        )
+    for k in range(points.shape[1]):
+        alone = np.asarray(f(points[k % POINTS, k : k + 1].copy()), dtype=np.float64)
+        if alone.shape != points[0, :1].shape:
+            raise NotCertifiedError(
+                f"not certified: {_name(f)} returned shape {alone.shape} for one input, expected "
+                f"{points[0, :1].shape}"
+            )
+        found[k % POINTS, k] = alone[0]
+    return found
+
+
+def _rounding(f: Function, points: Array) -> Array:
+    """Return how much rounding may move the values at points, by point enclosures."""
+    flat = points.reshape(-1, *points.shape[2:])
+    width = np.asarray(local_form(f, flat, flat).value.width)
+    return width.reshape(points.shape)
+
+
+def _check_rounding(f: Function, rounding: Array, found: Array, form: LocalForm) -> None:
+    """Raise where what float64 returns has little to do with the function."""
+    known = np.isfinite(rounding)
+    most = float(rounding[known].max(initial=0.0))
+    span = float(form.bounds.width[0].max())
+    size = float(np.abs(found[np.isfinite(found)]).max(initial=0.0))
+    if most > MOST_ROUNDING * span and most > LEAST_ROUNDING * size:
+        raise NotCertifiedError(
+            f"not certified: rounding in float64 moves values of {_name(f)} by up to {most:.2g}, "
+            f"their range is {span:.2g}: bounds of the formula say little about what it returns; "
+            "write it so that fewer digits cancel, or scale it away from the smallest numbers"
+        )
+
+
+def _check_inside(
+    f: Function, points: Array, found: Array, allowed: Array, form: LocalForm
+) -> None:
+    """Raise where a value lies outside of the range, or of the affine form, of its box."""
+    gap = np.maximum(form.bounds.lo - found, found - form.bounds.hi)
+    moved = (points - form.centre).reshape(*points.shape[:2], -1)
+    line = form.value.middle() + np.einsum("sbk,kbnd->sbnd", moved, form.gradient)
+    off = np.abs(found - line) - form.remainder - form.value.width
+    off -= CLOSE * np.einsum("sbk,kbnd->sbnd", np.abs(moved), np.abs(form.gradient))
+    gap = np.maximum(gap, np.where(np.isfinite(form.remainder) & np.isfinite(line), off, -np.inf))
+    outside = gap > allowed
+    if outside.any():
+        at = tuple(int(k) for k in np.argwhere(outside)[0])
+        shown = np.round(points[at[:2]], 6).tolist()
+        raise NotCertifiedError(
+            f"not certified: {_name(f)} returns {found[at]:.6g} at an input where its enclosure is "
+            f"[{form.bounds.lo[at[1:]]:.6g}, {form.bounds.hi[at[1:]]:.6g}] (input {shown}): on "
+            "enclosures it does something else than on numbers; let it not look at the type or "
+            "length of its argument, mix the inputs of a batch or draw random numbers"
+        )
+
+
+def _name(f: Function) -> str:
+    """Return what messages call a function."""
+    return str(getattr(f, "name", getattr(f, "__name__", repr(f))))
