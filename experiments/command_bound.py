@@ -54,11 +54,12 @@ def add_bound(commands: Commands) -> None:
 def run_bound(options: Namespace) -> int:
     """Print a bound term by term."""
     from experiments import evaluate
+    from experiments.asked import asked_target
     from theory.hypotheses import check_hypotheses
     from theory.notation import check_loops
-    from theory.targets import resolve_target
 
-    f, shape = resolve_target(options.target), checked_shape(options)
+    shape = checked_shape(options)
+    f = asked_target(options.target, tokens=options.tokens, dim=options.dim)
     counts = options.loops or [10**k for k in range(1, 13) if 10**k > options.tokens]
     for loops in counts:
         check_loops(loops, tokens=options.tokens)

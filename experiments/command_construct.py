@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from experiments.asked import asked_target
 from experiments.construct import (
     affordable,
     certificate_of,
@@ -28,7 +29,7 @@ from theory.construction.spec import SHARPNESS, ConstructionSpec
 from theory.loop_counts import SUITED_CODING, Memoriser
 from theory.notation import check_p
 from theory.outputs import checked_folder, checked_output
-from theory.targets import Target, resolve_target
+from theory.targets import Target
 
 __all__ = ["run_construct"]
 
@@ -116,7 +117,7 @@ def _asked(options: Namespace) -> tuple[Target, ConstructionSpec]:
         bits=bits,
         sharpness=SHARPNESS if options.sharpness is None else options.sharpness,
     )
-    return resolve_target(options.target), spec
+    return asked_target(options.target, tokens=spec.tokens, dim=spec.dim), spec
 
 
 def _loaded(options: Namespace) -> tuple[Target, ConstructionSpec, Network]:
@@ -138,7 +139,8 @@ def _loaded(options: Namespace) -> tuple[Target, ConstructionSpec, Network]:
                 f"`{option}` is {getattr(spec, option)} in {options.load}, got {asked}; leave it "
                 "out"
             )
-    return resolve_target(options.target or name), spec, found.network
+    target = asked_target(options.target or name, tokens=spec.tokens, dim=spec.dim)
+    return target, spec, found.network
 
 
 def _draw(options: Namespace, construction: Construction, target: Target) -> int:

@@ -67,17 +67,17 @@ def add_moduli(commands: Commands) -> None:
 def run_moduli(options: Namespace) -> int:
     """Print lower bounds, closed forms and certified upper bounds of the moduli of a target."""
     from experiments import evaluate
+    from experiments.asked import asked_target
     from theory.hypotheses import check_hypotheses, failures
     from theory.notation import KINDS, check_kind
-    from theory.targets import resolve_target
 
     if options.seed < 0:
         raise ValueError(f"`seed` must be an integer >= 0, got {options.seed}")
     limits = _limits(options)
-    f = resolve_target(options.target)
     deltas = options.delta or evaluate.DELTAS
     kinds = [check_kind(kind) for kind in options.kind or KINDS]
     shape = checked_shape(options)
+    f = asked_target(options.target, tokens=options.tokens, dim=options.dim)
     with Progress(1.0, "moduli") as bar:
         curves = evaluate.lower_curves(
             f,

@@ -130,18 +130,16 @@ def _study_config(options: Namespace) -> StudyConfig:
 
 def _run_study(config: StudyConfig, folder: Path, engine: Engine, processes: int) -> dict[str, Any]:
     """Run what is missing of a study and write its report."""
-    import numpy as np
-
+    from experiments.asked import asked_target
     from experiments.engine import Task
     from experiments.question import ask
     from experiments.records import exclusive
     from experiments.report import write_report
     from experiments.study import Study, run_study
-    from theory.targets import resolve_target
 
-    for f in map(resolve_target, config.targets):  # a broken own function fails before any work
+    for text in config.targets:  # a broken own function fails before any work
         for tokens, dim in config.shapes:
-            f(np.random.default_rng(0).random((4, tokens, dim)))
+            asked_target(text, tokens=tokens, dim=dim)
     with exclusive(folder):
         study = Study(config, folder)
         ask(folder, config.as_dict())

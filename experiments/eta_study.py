@@ -47,7 +47,8 @@ def certificate_rows(
     boxes: int,
 ) -> list[Row]:
     """Return one certificate a specification, each with the findings on the hypotheses."""
-    f, wanted = resolve_target(target), [ConstructionSpec(**given) for given in specs]
+    wanted = [ConstructionSpec(**given) for given in specs]
+    f = resolve_target(target, tokens=wanted[0].tokens, dim=wanted[0].dim)
     facts = target_facts(f, tokens=wanted[0].tokens, dim=wanted[0].dim, p=p)
     rows = []
     for place, spec in enumerate(wanted, start=1):

@@ -106,7 +106,9 @@ def recomputed_error(model: LoopedTransformer, row: Row) -> float:
 
     return error(
         lambda x: model(x, row["loops"]),
-        resolve_target(located(row["target"], row.get("directory"))),
+        resolve_target(
+            located(row["target"], row.get("directory")), tokens=row["tokens"], dim=row["dim"]
+        ),
         tokens=row["tokens"],
         dim=row["dim"],
         p=row["p"],

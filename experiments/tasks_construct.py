@@ -96,7 +96,8 @@ def certificate_rows(
 @lru_cache(maxsize=4)
 def _facts(target: str, tokens: int, dim: int, p: float, source: str | None) -> TargetFacts:
     """Facts that the tasks of one target share, once in each worker."""
-    return target_facts(resolve_target(target), tokens=tokens, dim=dim, p=p)
+    f = resolve_target(target, tokens=tokens, dim=dim)
+    return target_facts(f, tokens=tokens, dim=dim, p=p)
 
 
 def lesson_arguments(grid: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from theory.targets import Target, own_functions, resolve_target
 from theory.targets.formula import FORMULA
 from theory.targets.identity import code_digest, fingerprint
 from theory.targets.own import OwnFunction
+from theory.targets.resolve import settled
 
 __all__ = ["fit_rows", "located", "planned_target", "source_digest", "theory_rows"]
 
@@ -42,7 +43,7 @@ def source_digest(target: Target, *, tokens: int, dim: int) -> str | None:
     tokens, dim : int
         N and d of the values.
     """
-    own = own_functions(target)
+    own = [settled(each, tokens=tokens, dim=dim) for each in own_functions(target)]
     if not own:
         return None
     files = [_file_of(each) for each in own]

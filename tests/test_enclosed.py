@@ -447,5 +447,5 @@ def test_own_functions_for_torch_are_targets_with_enclosures(own_file, name):
 
 def test_targets_without_functions_for_torch_stay_as_they_are(own_file):
     for text in ("mean-field", f"{own_file}:both", "2*context-max + mean-field"):
-        target = resolve_target(text)
+        target = resolve_target(text, tokens=2, dim=1)
         assert with_enclosures(target, tokens=2, dim=1) == target

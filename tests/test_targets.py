@@ -333,7 +333,7 @@ def own(tmp_path):
     [("for_numpy", {"numpy"}), ("for_torch", {"torch"}), ("for_both", {"numpy", "torch"})],
 )
 def test_own_functions_work_on_both_kinds_of_batch(own, name, accepts):
-    target = resolve_target(f"{own}:{name}")
+    target = resolve_target(f"{own}:{name}", tokens=3, dim=1)
     assert target.accepts == accepts
     x = np.random.default_rng(9).random((2, 3, 1))
     np.testing.assert_allclose(target(torch.tensor(x)).numpy(), target(x), atol=1e-12)
@@ -345,7 +345,7 @@ def test_own_functions_work_on_both_kinds_of_batch(own, name, accepts):
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("flat", ValueError, r"returned shape \(5, 2\), expected \(5, 2, 1\)"),
+        ("flat", ValueError, r"returned shape \(5, 3\), expected \(5, 3, 2\)"),
         ("hollow", ValueError, r"returned inf, expected finite numbers; the first is at input"),
         ("missing", ValueError, r"has no 'missing', it has far, flat"),
         ("number", TypeError, r"must be a function, got int"),
@@ -355,7 +355,7 @@ def test_own_functions_work_on_both_kinds_of_batch(own, name, accepts):
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_own_functions_that_break_the_rules_are_refused(own, name, error, message):
     with pytest.raises(error, match=message):
-        load_function(f"{own}:{name}")
+        load_function(f"{own}:{name}", tokens=3, dim=2)
 
 
 def test_own_functions_are_checked_on_every_call(own):
@@ -374,7 +374,7 @@ def test_missing_files_modules_and_names_are_refused(tmp_path):
 
 def test_resolve_target_reads_built_ins_modules_and_sums(own):
     assert resolve_target("dial:token=1") == parse_target("dial:token=1")
-    assert resolve_target("numpy:sin").accepts == {"numpy"}
+    assert resolve_target("numpy:sin", tokens=2, dim=1).accepts == {"numpy"}
     both = resolve_target(f"0.5*{own}:for_both + mean-field")
     x = np.random.default_rng(10).random((2, 3, 1))
     np.testing.assert_allclose(both(x), 0.5 * x**2 + x + x.mean(1, keepdims=True))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from approx.enclosed.module import enclosed
 from theory.targets import OwnFunction, Target
 from theory.targets.base import Scaled, Sum
+from theory.targets.resolve import settled
 
 __all__ = ["with_enclosures"]
 
@@ -44,6 +45,8 @@ def with_enclosures(target: Target, *, tokens: int, dim: int) -> Target:
         return Sum(tuple(with_enclosures(t, tokens=tokens, dim=dim) for t in target.terms))
     if isinstance(target, Scaled):
         return Scaled(target.factor, with_enclosures(target.inner, tokens=tokens, dim=dim))
+    if isinstance(target, OwnFunction) and not target.accepts:
+        target = settled(target, tokens=tokens, dim=dim)
     if not isinstance(target, OwnFunction) or "numpy" in target.accepts:
         return target
     function = enclosed(_AsModule(target), tokens=tokens, dim=dim)

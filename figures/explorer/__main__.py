@@ -34,7 +34,7 @@ def _serve(options: argparse.Namespace) -> int:
     from figures.explorer.server import explore_server, serve
 
     setting = Setting(target=options.target) if options.target else Setting()
-    views.target_of(setting.target)
+    views.target_of(setting.target, setting.tokens, setting.dim)
     server = explore_server(setting, options.rows, port=options.port, dark=options.dark)
     try:
         serve(

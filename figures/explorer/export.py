@@ -145,7 +145,7 @@ def figure_rows(
     """
     if kind not in EXPORTS:
         raise ValueError(f"`kind` must be one of {', '.join(EXPORTS)}, got {kind!r}")
-    f = views.target_of(setting.target)
+    f = views.target_of(setting.target, setting.tokens, setting.dim)
     common = {"target": str(f), "latex": f.latex, **setting.shape, "p": setting.p}
     rows = {
         "error-against-loops": lambda: _error_rows(setting, folders, fitted, built),

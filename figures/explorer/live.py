@@ -82,7 +82,8 @@ class LiveFit:
 
     def _rows(self, family: Family, loops: int, done: int, planned: int) -> list[dict[str, Any]]:
         """Return the errors of one family at one loop count, over seeds."""
-        f, s = views.target_of(self.setting.target), self.setting
+        s = self.setting
+        f = views.target_of(s.target, s.tokens, s.dim)
         config = model_for(STUDY, family, loops=loops, dim=s.dim)
 
         def at(step: int) -> None:

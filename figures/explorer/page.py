@@ -238,7 +238,7 @@ class Page:
         s = self.setting
         self.moduli.at.location = s.delta
         self.values.text = moduli_table(
-            views.target_of(s.target), s, lambda kind: views.lower_at(s, kind)
+            views.target_of(s.target, s.tokens, s.dim), s, lambda kind: views.lower_at(s, kind)
         )
 
     def _show_loops(self) -> None:

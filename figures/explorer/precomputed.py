@@ -58,7 +58,7 @@ def precomputed(target: str, panels: Panels, folders: Sequence[Path]) -> dict[st
 
 def _moduli_at(setting: Setting) -> str:
     """Return the table of the moduli at the setting's radius."""
-    target = views.target_of(setting.target)
+    target = views.target_of(setting.target, setting.tokens, setting.dim)
     return moduli_table(target, setting, lambda kind: views.lower_at(setting, kind))
 
 

@@ -65,7 +65,7 @@ def _loops(target: str, spec: ConstructionSpec) -> Loops:
             f"a network must have at most {MOST_LOOPS} loops to be shown one by one, this one has "
             f"{spec.loops:,}; take fewer cells a side m, or another memoriser"
         )
-    built = compile_construction(target_of(target), spec)
+    built = compile_construction(target_of(target, spec.tokens, spec.dim), spec)
     point = _input(spec)
     values = list(reference_states(built.network, point))
     names = [name for name in values[0][0] if name != "one"]

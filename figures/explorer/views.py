@@ -56,15 +56,15 @@ Known = dict[str, Any]
 
 
 @lru_cache(maxsize=64)
-def target_of(text: str) -> Target:
-    """Return the target of a text.
+def target_of(text: str, tokens: int | None = None, dim: int | None = None) -> Target:
+    """Return the target of a text, checked for N and d where they are given.
 
     Raises
     ------
     FileNotFoundError, TypeError, ValueError
         If there is none; the message says why.
     """
-    return resolve_target(text)
+    return resolve_target(text, tokens=tokens, dim=dim)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def closed_rows(setting: Setting) -> list[Known]:
 @lru_cache(maxsize=32)
 def _closed(subject: Subject) -> tuple[Known, ...]:
     """Look up the moduli, once a subject."""
-    f = target_of(subject.target)
+    f = target_of(subject.target, subject.tokens, subject.dim)
     found: tuple[Known, ...] = ()
     for kind in KINDS:
         for delta in CURVE:
@@ -122,7 +122,7 @@ def _closed(subject: Subject) -> tuple[Known, ...]:
 @lru_cache(maxsize=32)
 def _searched(subject: Subject) -> tuple[Known, ...]:
     """Return lower bounds at some radii."""
-    f = target_of(subject.target)
+    f = target_of(subject.target, subject.tokens, subject.dim)
     radii = RADII[FEWER] if _seconds(f, subject) > SLOW else RADII
     curves = evaluate.lower_curves(f, radii, **subject.shape, budget=SECONDS)
     return tuple(evaluate.moduli_rows(f, curves, **subject.shape))
@@ -148,7 +148,7 @@ def lower_at(setting: Setting, kind: str) -> float:
 @lru_cache(maxsize=32)
 def _facts(subject: Subject) -> TargetFacts:
     """Return what bounds and certificates of one subject share."""
-    f = target_of(subject.target)
+    f = target_of(subject.target, subject.tokens, subject.dim)
     known = {row["kind"] for row in _closed(subject)}
     rows = [] if known == set(KINDS) else list(_searched(subject))
     return target_facts(f, **subject.shape, rows=rows)
@@ -231,7 +231,7 @@ def _constructed(subject: Subject, memoriser: str, grid: int, boxes: int) -> Kno
     """Certify a network, once."""
     setting = Setting(**vars(subject), memoriser=memoriser, grid=grid)  # type: ignore[arg-type]
     _, found = certificate_of(
-        target_of(subject.target),
+        target_of(subject.target, subject.tokens, subject.dim),
         setting.spec,
         _facts(subject),
         tolerance=TOLERANCE,

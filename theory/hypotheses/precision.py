@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from theory.hypotheses.narrow import narrowest_inside
 from theory.hypotheses.subject import Array, Subject
 
 __all__ = ["Precision", "allowance", "measured_precision"]
@@ -37,6 +38,8 @@ class Precision:
         Smallest change of an output seen, the median over entries; 0 where resolution is None.
     scale : float
         Largest |f| seen.
+    narrow : str
+        The coarser type seen inside, such as "float32 (softmax)"; "" for none.
     """
 
     dtype: str
@@ -45,6 +48,7 @@ class Precision:
     resolution: float | None
     quantum: float
     scale: float
+    narrow: str = ""
 
 
 def measured_precision(subject: Subject, *, rng: np.random.Generator) -> Precision:
@@ -66,9 +70,10 @@ def measured_precision(subject: Subject, *, rng: np.random.Generator) -> Precisi
         smallest = np.where(changes > 0, changes, np.inf).min(0)[live]
         quantum = float(np.median(smallest))
         single = _hides(changes, finite) and quantum < FINE * scale
-    epsilon = max(found.epsilon or DOUBLE, SINGLE if single else DOUBLE)
+    inside = narrowest_inside(subject, x[:2])
+    epsilon = max(found.epsilon or DOUBLE, SINGLE if single else DOUBLE, inside.epsilon)
     floating = found.epsilon is not None
-    return Precision(found.dtype, floating, epsilon, resolution, quantum, scale)
+    return Precision(found.dtype, floating, epsilon, resolution, quantum, scale, inside.name)
 
 
 def _hides(changes: Array, values: Array) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.targets import OwnFunction, Target, own_functions
+from theory.targets.resolve import settled
 
 __all__ = ["Array", "EvaluationFailed", "Output", "Subject", "subject_of"]
 
@@ -157,9 +158,8 @@ def subject_of(f: Callable[[Any], Any], *, tokens: int, dim: int) -> Subject:
     if _is_torch(f, "Module"):
         return _module_subject(f, shape)
     if isinstance(f, OwnFunction):
-        if "numpy" in f.accepts:
-            return Subject(f.function, **shape)
-        return Subject(_on_tensors(f.function), **shape)
+        own = f if f.accepts else settled(f, tokens=tokens, dim=dim)
+        return Subject(own.raw, **shape, note="; ".join(own.notes))
     if isinstance(f, Target):
         return Subject(f, **shape, proven=not own_functions(f))
     if _takes_arrays(f, (2, tokens, dim)):

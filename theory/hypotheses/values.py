@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import random
+import sys
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
-from theory.hypotheses.precision import allowance
+from theory.hypotheses.precision import Precision, allowance
 from theory.hypotheses.probes import Checked, Probes
 from theory.hypotheses.subject import Array, EvaluationFailed
 from theory.hypotheses.witness import plain
 
-__all__ = ["alone", "defined", "deterministic", "finite", "floating"]
+__all__ = [
+    "alone",
+    "coarseness",
+    "defined",
+    "deterministic",
+    "finite",
+    "floating",
+    "largest_gap",
+    "raised",
+]
 
 COMPARED = 12  # inputs evaluated one by one
+PARTS = (1, 2, 7)  # sizes of batches, as many of each as hold all inputs once
+MANY, MOST_ENTRIES = 300, 1 << 20  # inputs of a large batch
+REPEATS, MORE_REPEATS = 24, 400  # calls on one input; where it draws random numbers
 COARSE = 1e-9  # resolution beyond which it is worth a word
 
 
@@ -76,8 +93,35 @@ def deterministic(probes: Probes) -> Checked:
         if different.any():
             reason = f"the same input x again, {when}, gives a second output"
             return False, reason, _outputs(x, first, values, int(different.argmax()))
+    if (other := _again(probes)) is not None:
+        return other
     reason = f"{len(x)} inputs three times, bit for bit, other calls in between"
     return True, reason, {"inputs": len(x)}
+
+
+def _again(probes: Probes) -> Checked | None:
+    """Call often on one input, more often if a call moves the global random numbers."""
+    subject, x = probes.subject, probes.spread[:2]
+    first, calls, k = subject(x), REPEATS, 0
+    while k < calls:
+        k += 1
+        state = _drawn()
+        values = subject(x)
+        if not np.array_equal(values, first, equal_nan=True):
+            row = int((values != first).any((1, 2)).argmax())
+            reason = f"the same input x again, in call {k}, gives a second output"
+            return False, reason, _outputs(x, first, values, row)
+        if _drawn() != state:
+            calls = MORE_REPEATS
+    return None
+
+
+def _drawn() -> list[Any]:
+    """Return where the global random number generators are."""
+    _, keys, *place = np.random.get_state()  # noqa: NPY002
+    torch = sys.modules.get("torch")
+    state = b"" if torch is None else torch.random.get_rng_state().numpy().tobytes()
+    return [np.asarray(keys).tobytes(), place, random.getstate(), state]
 
 
 def alone(probes: Probes) -> Checked:
@@ -85,17 +129,30 @@ def alone(probes: Probes) -> Checked:
     subject = probes.subject
     x = probes.few[:: -(-len(probes.few) // COMPARED)]
     together = subject(x)
-    single = np.concatenate([subject(x[k : k + 1]) for k in range(len(x))])
     allowed = allowance(subject, x, probes.precision)
-    turned = subject(x[::-1])[::-1]
-    for values, how in ((single, "by itself"), (turned, "with the others in reverse order")):
-        gap = _gap(together, values)
+    worst = 0.0
+    for how, values in _batches(probes, x):
+        gap = largest_gap(together, values)
+        worst = max(worst, float(gap.max()))
         if (gap > allowed).any():
             row = int((gap - allowed).argmax())
             reason = f"outputs of x in a batch of {len(x)} and {how} differ by {gap[row]:.3g}"
             return False, reason, _outputs(x, together, values, row)
-    reason = f"{len(x)} inputs by themselves and in two batches"
-    return True, reason, {"inputs": len(x), "gap": float(_gap(together, single).max())}
+    reason = f"{len(x)} inputs by themselves and in batches of several sizes and orders"
+    return True, reason, {"inputs": len(x), "gap": worst}
+
+
+def _batches(probes: Probes, x: Array) -> Iterator[tuple[str, Array]]:
+    """Yield the values of inputs in batches of other sizes and in another order."""
+    subject = probes.subject
+    for size in PARTS:
+        parts = [subject.output(x[k : k + size]).values for k in range(0, len(x), size)]
+        yield ("by itself" if size == 1 else f"in one of {size}"), np.concatenate(parts)
+    yield "with the others in reverse order", subject.output(x[::-1]).values[::-1]
+    others = probes.every
+    count = max(len(x), min(MANY, MOST_ENTRIES // x[0].size))
+    many = np.concatenate([x, np.resize(others, (count, *x.shape[1:]))])[:count]
+    yield f"in one of {count}", subject.output(many).values[: len(x)]
 
 
 def floating(probes: Probes) -> Checked:
@@ -108,15 +165,25 @@ def floating(probes: Probes) -> Checked:
     parts = [f"it returns {found.dtype} for float64", probes.subject.note]
     if found.resolution is None:
         parts.append("constant near most inputs")
-    elif found.resolution > COARSE:
-        kind = "single precision or less" if found.epsilon > COARSE else "coarse steps"
-        parts.append(
-            f"computes in {kind}: changes of the input below {found.resolution:.1g} are lost, and "
-            "moduli at such radii mean nothing"
-        )
+    elif found.narrow or found.resolution > COARSE:
+        parts.append(f"computes in {coarseness(found)}")
     else:
         parts.append(f"changes of the input show down to {found.resolution:.1g}")
     return True, "; ".join(filter(None, parts)), evidence
+
+
+def coarseness(found: Precision) -> str:
+    """Return a few words on arithmetic coarser than double precision, and what it costs."""
+    kind = "single precision or less" if found.epsilon > COARSE else "coarse steps"
+    if found.narrow:
+        kind = f"{found.narrow} inside, single precision or less"
+    cost = f"its values are exact to about {found.epsilon:.0e} of their size only"
+    if found.resolution is not None and found.resolution > COARSE:
+        cost = (
+            f"changes of the input below {found.resolution:.1g} are lost, and moduli at such radii "
+            "mean nothing"
+        )
+    return f"{kind}: {cost}"
 
 
 def _outputs(x: Array, first: Array, second: Array, row: int) -> dict[str, object]:
@@ -124,7 +191,7 @@ def _outputs(x: Array, first: Array, second: Array, row: int) -> dict[str, objec
     return {"x": plain(x[row]), "first": plain(first[row]), "second": plain(second[row])}
 
 
-def _gap(a: Array, b: Array) -> Array:
+def largest_gap(a: Array, b: Array) -> Array:
     """Largest difference of every item, shape (B,); NaN and equal infinities do not differ."""
     with np.errstate(invalid="ignore"):
         gap = np.abs(a - b)

@@ -10,14 +10,9 @@ from theory.targets.equivariance import equivariance_gap, equivariance_witness
 from theory.targets.field import SmoothField
 from theory.targets.formula import Formula
 from theory.targets.mixes import Dial, MeanField, OthersMean, TokenPower, TokenSine
-from theory.targets.own import (
-    OwnFunction,
-    formula_target,
-    load_function,
-    own_functions,
-    resolve_target,
-)
+from theory.targets.own import OwnFunction, notes_of, own_functions
 from theory.targets.registry import TARGETS, parse_target, target_parameters
+from theory.targets.resolve import formula_target, load_function, resolve_target
 
 __all__ = [
     "TARGETS",
@@ -41,6 +36,7 @@ __all__ = [
     "equivariance_witness",
     "formula_target",
     "load_function",
+    "notes_of",
     "own_functions",
     "parse_target",
     "resolve_target",

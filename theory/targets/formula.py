@@ -20,7 +20,7 @@ from theory.targets.base import namespace
 
 __all__ = ["FORMULA", "Formula"]
 
-FORMULA = "formula:"  # what a text for :func:`~theory.targets.own.resolve_target` starts with
+FORMULA = "formula:"  # what a text for :func:`~theory.targets.resolve.resolve_target` starts with
 LONGEST, LARGEST = 300, 64.0  # characters; exponents
 NAMES = {
     "x": "the token's own coordinates, each by itself",
