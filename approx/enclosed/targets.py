@@ -45,7 +45,7 @@ def with_enclosures(target: Target, *, tokens: int, dim: int) -> Target:
         return Sum(tuple(with_enclosures(t, tokens=tokens, dim=dim) for t in target.terms))
     if isinstance(target, Scaled):
         return Scaled(target.factor, with_enclosures(target.inner, tokens=tokens, dim=dim))
-    if isinstance(target, OwnFunction) and not target.accepts:
+    if isinstance(target, OwnFunction):
         target = settled(target, tokens=tokens, dim=dim)
     if not isinstance(target, OwnFunction) or "numpy" in target.accepts:
         return target

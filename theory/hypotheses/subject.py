@@ -158,7 +158,7 @@ def subject_of(f: Callable[[Any], Any], *, tokens: int, dim: int) -> Subject:
     if _is_torch(f, "Module"):
         return _module_subject(f, shape)
     if isinstance(f, OwnFunction):
-        own = f if f.accepts else settled(f, tokens=tokens, dim=dim)
+        own = settled(f, tokens=tokens, dim=dim)
         return Subject(own.raw, **shape, note="; ".join(own.notes))
     if isinstance(f, Target):
         return Subject(f, **shape, proven=not own_functions(f))
