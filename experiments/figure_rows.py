@@ -151,6 +151,7 @@ def _error_rows(
             {
                 "curve": "trained",
                 "family": cell["family"],
+                "label": f"{fit['config']['recipe']['steps']:,} steps",
                 "loops": cell["loops"],
                 "seed": fit["seed"],
                 "value": fit["error"],

@@ -32,7 +32,7 @@ SIZE = (6.75, 4.5)  # inches, at the size of a page
 COLUMNS = {
     "curve": "trained, constructed, bound, rate or trivial",
     "family": "lt, tmlt or untied",
-    "label": "which construction, bound or rate",
+    "label": "which construction, bound, rate or recipe of training",
     "loops": "loop count r",
     "seed": "seed of a trained network",
     "value": "L^p error (constructed: its certified upper end), bound or rate; empty if diverged",
@@ -52,6 +52,7 @@ NOTES = {  # what a reader must not mix up, said of the curves that are there
     "bound": "bounds are existence statements",
 }
 NOTES_A_LINE = 2
+SERIES = (("solid", "full"), ((0, (5, 2)), "none"), ((0, (1, 1.5)), "left"))  # one recipe each
 DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 BOUND_MARKS = ("", "D", "P", "X", "v")  # tell several bounds of one family apart
 SMALLEST_MARGIN = 5e-4  # relative, below which three digits do not show a standard error
@@ -81,8 +82,9 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
 
     Notes
     -----
-    A trained family is the median over seeds with the band from the smallest to the largest; runs
-    without a value are left out and counted in the legend.  A constructed network is a marker at
+    A trained family is the median over seeds with the band from the smallest to the largest, one
+    for every recipe that its label names; runs without a value are left out and counted in the
+    legend.  A constructed network is a marker at
     its certified error, with a bar down to the lower end where it is seen.  A bound is drawn where
     its status is "holds" only, as steps that carry each value to the right, which never understates
     it between two stored loop counts.  Rates hold up to a constant: their level means nothing.
@@ -106,33 +108,45 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
 
 
 def _draw_trained(ax: Axes, rows: Sequence[Row]) -> list[Artist]:
-    """Median with markers and the band over all seeds, per family."""
+    """Median with markers and the band over all seeds, per family and recipe."""
     handles: list[Artist] = []
     for family in (name for name in FAMILY_STYLE if where(rows, family=name)):
-        style, band = FAMILY_STYLE[family], band_over_seeds(where(rows, family=family), x="loops")
-        seeds = "1 seed" if band.seeds == 1 else f"median, band: all {band.seeds} seeds"
-        lost = f", {band.missing} diverged" if band.missing else ""
-        (line,) = ax.plot(
-            band.x,
-            band.median,
-            color=style.colour,
-            marker=style.marker,
-            linewidth=points(style.width),
-            label=f"{style.name} trained ({seeds}{lost})",
-            zorder=4,
-        )
-        ax.fill_between(
-            band.x,
-            band.low,
-            band.high,
-            color=style.colour,
-            alpha=0.25,
-            linewidth=0.0,
-            label=f"_{family} band",
-            zorder=3,
-        )
-        handles.append(line)
+        own = where(rows, family=family)
+        for index, label in enumerate(dict.fromkeys(row.get("label") for row in own)):
+            series = [row for row in own if row.get("label") == label]
+            handles.append(_draw_series(ax, series, family, str(label or ""), index))
     return handles
+
+
+def _draw_series(ax: Axes, rows: Sequence[Row], family: str, label: str, index: int) -> Artist:
+    """Draw the networks of one family that were trained alike."""
+    style, band = FAMILY_STYLE[family], band_over_seeds(rows, x="loops")
+    seeds = "1 seed" if band.seeds == 1 else f"median, band: all {band.seeds} seeds"
+    lost = f", {band.missing} diverged" if band.missing else ""
+    recipe = f", {plain_text(label)}" if label else ""
+    dash, fill = SERIES[index % len(SERIES)]
+    (line,) = ax.plot(
+        band.x,
+        band.median,
+        color=style.colour,
+        linestyle=dash,
+        marker=style.marker,
+        fillstyle=fill,
+        linewidth=points(style.width),
+        label=f"{style.name} trained{recipe} ({seeds}{lost})",
+        zorder=4,
+    )
+    ax.fill_between(
+        band.x,
+        band.low,
+        band.high,
+        color=style.colour,
+        alpha=0.25,
+        linewidth=0.0,
+        label=f"_{family} band",
+        zorder=3,
+    )
+    return line
 
 
 def _draw_bounds(ax: Axes, rows: Sequence[Row]) -> list[Artist]:

@@ -64,9 +64,11 @@ def test_the_static_page_has_trained_networks_where_rows_of_them_are(static_page
     name = Setting().target
     panels = (ModuliPanel(False), ErrorPanel(False), TermPanel(False), StatePanel(False))
     found = precomputed(name, panels, [ROOT / "docs"])
-    assert found["trained"]["lt"]["value"]
-    assert precomputed(name, panels, [])["trained"]["lt"]["value"] == []
-    assert not panels[1].legend["lt"].visible
+    assert found["trained"]["lt/0"]["value"]
+    assert "LT trained: stored, 5 seeds" in found["marks"]
+    without = precomputed(name, panels, [])
+    assert without["trained"]["lt/0"]["value"] == []
+    assert "trained" not in without["marks"]
     run = found["networks"]["timestep"]["runs"]["4"]
     loops = loop_states(Setting(grid=4))
     assert run["words"][-1] == state_words(loops, 34)

@@ -22,7 +22,14 @@ from figures.explorer.certifier import CERTIFY
 from figures.explorer.export import EXPORTS, MEDIA
 from figures.explorer.live import TRAIN
 from figures.explorer.look import ADDRESS, SAVE, THEME
-from figures.explorer.setting import LARGEST_GRID, LARGEST_LOOPS, MEMORISERS, Setting, whole
+from figures.explorer.setting import (
+    LARGEST_GRID,
+    LARGEST_LOOPS,
+    MEMORISERS,
+    Setting,
+    exponent,
+    whole,
+)
 from figures.explorer.smoothness import knob_of
 from figures.explorer.words import EXAMPLES
 
@@ -36,7 +43,7 @@ READ: dict[str, Callable[[Any], Any]] = {
     "target": str.strip,
     "tokens": whole,
     "dim": whole,
-    "p": float,
+    "p": exponent,
     "delta": lambda power: round(10.0**power, 6),
     "loops": lambda power: round(10.0**power),
     "memoriser": str,
@@ -65,9 +72,9 @@ class Controls:
         self.smoothness = Slider(title="Smoothness", start=0, end=1, value=0, step=1, **wide)
         self.tokens = Spinner(title="N, tokens", step=1, **wide)
         self.dim = Spinner(title="d, coordinates", step=1, **wide)
-        self.p = Select(title="p of the norm", options=["1.0", "2.0"], **wide)
+        self.p = TextInput(title="p of the norm: 1 or more", **wide)
         self.delta = self._powers("radius δ", THREE_DIGITS, -2, 0)
-        self.loops = self._powers("loops r", WHOLE, 0.5, math.log10(LARGEST_LOOPS))
+        self.loops = self._powers("loops r", WHOLE, 0, math.log10(LARGEST_LOOPS))
         self.memoriser = Select(title="Memoriser (network)", options=list(MEMORISERS), **wide)
         self.grid = Slider(title="cells a side m", start=2, end=LARGEST_GRID, step=1, value=2,
                            **wide)  # fmt: skip
@@ -103,9 +110,7 @@ class Controls:
         """Move the controls to a setting."""
         s = setting
         self.target.value, self.tokens.value, self.dim.value = s.target, s.tokens, s.dim
-        known = [str(o) for o in self.p.options]
-        self.p.options = sorted({*known, str(float(s.p))}, key=float)
-        self.p.value, self.memoriser.value = str(float(s.p)), s.memoriser
+        self.p.value, self.memoriser.value = f"{s.p:g}", s.memoriser
         self.delta.value, self.loops.value = math.log10(s.delta), math.log10(s.loops)
         self.step.end = max(self.step.end, s.step)
         self.grid.value, self.step.value = s.grid, s.step
@@ -114,7 +119,11 @@ class Controls:
     def show_one(self, name: str, setting: Setting) -> None:
         """Move one of the numbers or choices back to a setting's."""
         value = getattr(setting, name)
-        shown = {"delta": math.log10, "loops": math.log10, "p": lambda p: str(float(p))}
+        shown: dict[str, Callable[[Any], Any]] = {
+            "delta": math.log10,
+            "loops": math.log10,
+            "p": "{:g}".format,
+        }
         getattr(self, name).value = shown.get(name, lambda same: same)(value)
 
     def show_smoothness(self, target: str) -> None:

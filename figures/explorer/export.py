@@ -133,7 +133,7 @@ def figure_rows(
     folders : sequence of Path
         Where rows of trained networks are looked for.
     fitted : sequence of rows
-        Of networks trained just now: family, loops, seed, value.
+        Of networks trained just now: family, label, loops, seed, value.
     built : sequence of rows
         Of :func:`figures.explorer.views.constructed_row`; where the setting's own network is not
         among them, it is certified.
@@ -188,7 +188,7 @@ def _error_rows(
         for row in built
         if row["upper"] is not None
     ]
-    trained = [*views.trained_rows(setting, folders), *fitted]
+    trained = views.trained_rows(setting, folders, fitted)
     return rows + [{**row, "curve": "trained"} for row in trained]
 
 

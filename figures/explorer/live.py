@@ -26,6 +26,7 @@ SEEDS = (0, 1, 2)
 RATE = 2.5e-2
 RECIPE = Recipe(steps=400, batch=64, evaluations=1, validation_points=64)
 POINTS, REPLICATES, BATCH = 512, 2, 64
+RECIPE_WORDS = f"{RECIPE.steps:,} steps, trained on the page"
 TRAIN, STOP = "Train LT and TMLT here", "Stop"
 ELSEWHERE = "stopped: the page shows another function now"
 STUDY = PRESETS["quick"]  # whose networks are trained here, for fewer steps
@@ -50,8 +51,8 @@ class LiveFit:
     ----------
     setting : Setting
     told : callable
-        Called from the thread with a :class:`Progress`, a list of rows {family, loops, seed,
-        value}, or at the end None; or with the exception that ended it.
+        Called from the thread with a :class:`Progress`, a list of rows {family, label, loops,
+        seed, value}, or at the end None; or with the exception that ended it.
     loops : sequence of int
     """
 
@@ -117,7 +118,8 @@ class LiveFit:
         )
         values = np.where(result.diverged_at >= 0, np.nan, [error.value for error in errors])
         return [
-            {"family": family, "loops": loops, "seed": seed, "value": float(value)}
+            {"family": family, "label": RECIPE_WORDS, "loops": loops}
+            | {"seed": seed, "value": float(value)}
             for seed, value in zip(SEEDS, values, strict=True)
         ]
 

@@ -9,11 +9,12 @@ from bokeh.models import CustomJS, InlineStyleSheet, Slider
 from jinja2 import Template
 
 __all__ = [
-    "ADDRESS", "BOUND_COLOUR", "HATCHES", "OTHER_COLOUR", "SAVE", "THEME", "coloured", "ink",
-    "keys_and_names", "sheet", "template",
+    "ADDRESS", "BOUND_COLOUR", "BUILT_COLOUR", "HATCHES", "OTHER_COLOUR", "SAVE", "THEME",
+    "coloured", "ink", "keys_and_names", "sheet", "template",
 ]  # fmt: skip
 
 BOUND_COLOUR, OTHER_COLOUR = "#D55E00", "#56B4E9"
+BUILT_COLOUR = "#009E73"
 BRIGHTER = {"#0072B2": "#3FA9E8"}  # what is too dark to be seen on black
 HATCHES = {"": " ", "...": "dot", "xxx": "diagonal_cross", "\\\\\\": "left_diagonal_line",
            "---": "horizontal_line"}  # fmt: skip
@@ -24,10 +25,10 @@ TEMPLATE = """{% extends base %}
 {% block postamble %}<style>
 html, body { height: auto }
 body { font: 15px/1.45 system-ui, sans-serif; padding: 0.6rem 1rem; COLOURS }
+h2 { font-size: 15px; margin: 0 }
 main { display: grid; gap: 0.4rem 1.2rem; align-items: start;
        grid-template-columns: 19rem minmax(0, 1fr) minmax(0, 1fr) }
-section { min-width: 0 }
-.table, .values { overflow-x: auto }
+section { min-width: 0; overflow-wrap: anywhere }
 .statement, .trouble, .verdict, .values, .table { grid-column: 2 / span 2 }
 .controls { grid-column: 1; grid-row: 1 / span 9; position: sticky; top: 0;
             max-height: 100vh; overflow: auto; padding: 4px }
@@ -41,8 +42,15 @@ section { min-width: 0 }
 }
 </style>{% endblock %}
 {% block contents %}<main aria-label="looprate explorer">
-{% for root in docs[0].roots %}<section class="{{ root.name }}">{{ embed(root) }}</section>
+{% for root in docs[0].roots %}<section class="{{ root.name }}">
+{% if titles[root.name] %}<h2>{{ titles[root.name] }}</h2>{% endif %}{{ embed(root) }}</section>
 {% endfor %}</main>{% endblock %}"""
+TITLES = {  # of the pictures: text of the page, which wraps and is read aloud
+    "errors": "Error against loops (hatched: no bound below the best constant)",
+    "terms": "Terms of the bound at r (dotted: best constant)",
+    "moduli": "Moduli of continuity",
+    "network": "The constructed network, loop by loop",
+}
 LIGHT = {
     "paper": "#ffffff",
     "ink": "#000000",
@@ -62,12 +70,17 @@ DARK = {
 SHEET = """
 :host, p, td, th { font-size: 15px; line-height: 1.4 }
 p { margin: 0 0 0.4rem }
+.bk-clearfix { display: block; max-width: 100%% }
+.across { overflow-x: auto }
 td, th { padding: 0 0.7rem 0 0; text-align: left; vertical-align: top }
 th { white-space: nowrap }
+.state td { white-space: nowrap }
+.state td:last-child { min-width: 11rem; white-space: normal }
 .bk-input, .bk-btn, .bk-btn:hover, option { background-color: %(paper)s; color: %(ink)s;
   border-color: %(line)s }
 .bk-btn, .bk-input { font-size: 14px; color-scheme: %(scheme)s }
-select.bk-input { appearance: none; padding-right: 24px; background-repeat: no-repeat;
+select.bk-input:not([multiple]):not(.x) { appearance: none; padding-right: 24px;
+  background-repeat: no-repeat;
   background-image: linear-gradient(45deg, transparent 50%%, %(ink)s 50%%),
     linear-gradient(135deg, %(ink)s 50%%, transparent 50%%);
   background-position: right 13px center, right 8px center; background-size: 5px 5px }
@@ -76,8 +89,9 @@ select.bk-input { appearance: none; padding-right: 24px; background-repeat: no-r
 :is(input, select, button, .noUi-handle):focus-visible, .noUi-handle:focus {
   outline: 3px solid %(focus)s !important; outline-offset: 2px }
 """
-#: Give sliders their title as their name; leave out of the Tab order what no key works on; let the
-#: End key go to the end a slider has now: its library keeps the one that it was made with.
+#: Give sliders their title as their name, and the value in it as what is read aloud, which may be a
+#: power of ten; leave out of the Tab order what no key works on; let the End key go to the end a
+#: slider has now: its library keeps the one that it was made with.
 NAMES = """
 const inside = root => [...root.querySelectorAll('*')].flatMap(
   e => e.shadowRoot ? [e, ...inside(e.shadowRoot)] : [e]);
@@ -87,6 +101,15 @@ for (const e of inside(document)) {
   const title = e.getRootNode().querySelector('.bk-slider-title');
   title.id = 'title';
   e.setAttribute('aria-labelledby', 'title');
+  const said = () => {
+    const value = title.querySelector('.bk-slider-value');
+    if (value && e.getAttribute('aria-valuetext') !== value.textContent)
+      e.setAttribute('aria-valuetext', value.textContent);
+  };
+  said();
+  const watch = new MutationObserver(said);
+  watch.observe(title, {childList: true, subtree: true, characterData: true});
+  watch.observe(e, {attributeFilter: ['aria-valuetext']});
   e.addEventListener('keydown', event => {
     const slider = sliders.find(one => title.textContent.startsWith(one.title));
     if (event.key !== 'End' || !slider) return;
@@ -120,7 +143,7 @@ def template(dark: bool) -> Template:
     """Return the HTML around the page."""
     look = DARK if dark else LIGHT
     colours = f"background: {look['paper']}; color: {look['ink']}"
-    return get_env().from_string(TEMPLATE.replace("COLOURS", colours))
+    return get_env().from_string(TEMPLATE.replace("COLOURS", colours), {"titles": TITLES})
 
 
 def keys_and_names(*sliders: Slider) -> CustomJS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,9 +94,9 @@ class Page:
         controls = self.controls.layout()
         after = controls.children.index(self.controls.fit) + 1
         controls.children.insert(after, self.training)
-        plots = (self.errors.plot, self.terms.plot, self.moduli.plot, self.states.plot)
+        parts = (self.errors.part, self.terms.part, self.moduli.part, self.states.part)
         for root in (
-            made["statement"], controls, self.trouble, self.verdict, *plots, self.values, self.table
+            made["statement"], controls, self.trouble, self.verdict, *parts, self.values, self.table
         ):  # fmt: skip
             self.document.add_root(root)
 
@@ -204,8 +203,8 @@ class Page:
         self._later(self._show_run, views.network_of)
 
     def _trained(self) -> list[dict[str, Any]]:
-        """Return stored rows of trained networks, and those trained here."""
-        return [*views.trained_rows(self.setting, self.folders), *self.fitted]
+        """Return rows of stored trained networks, and of those trained here."""
+        return views.trained_rows(self.setting, self.folders, self.fitted)
 
     def _show_bounds(self) -> None:
         """Draw bounds and the networks certified so far."""
@@ -228,8 +227,8 @@ class Page:
         s = self.setting
         try:
             self.states.show(loop_states(s))
-        except ValueError:
-            self.states.show(None)
+        except ValueError as error:
+            self.states.show(None, str(error))
         if s.tokens * s.dim <= UNASKED:
             self._later(lambda: self.certifier.start(s, quick=True), views.network_of)
 
@@ -246,14 +245,14 @@ class Page:
         found = views.bound_at(self.setting)
         self.errors.at.location = found.loops
         self.terms.show(found)
-        self.verdict.text = verdict_words(found)
+        self.verdict.text = verdict_words(found, self.setting)
 
     def _show_step(self) -> None:
         """Write the state after the loops of the slider t, and point at it."""
         try:
             run = loop_states(self.setting)
-        except ValueError as error:
-            self.table.text = f"<p><b>No network to look at.</b> {html.escape(str(error))}</p>"
+        except ValueError:  # told where the picture would be
+            self.table.text = ""
             self.controls.step.disabled = True
             return
         last = len(run.values) - 1

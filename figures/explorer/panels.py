@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from bokeh.layouts import column
 from bokeh.models import (
     BoxAnnotation,
     ColumnDataSource,
+    Div,
     HoverTool,
     LinearColorMapper,
     Span,
@@ -16,7 +20,16 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from figures.explorer.look import BOUND_COLOUR, HATCHES, OTHER_COLOUR, coloured, ink
+from figures.explorer.key import Entry, key
+from figures.explorer.look import (
+    BOUND_COLOUR,
+    BUILT_COLOUR,
+    HATCHES,
+    OTHER_COLOUR,
+    coloured,
+    ink,
+    sheet,
+)
 from figures.explorer.states import Loops, short
 from figures.explorer.views import VERSION
 from figures.rows import Row
@@ -29,13 +42,16 @@ __all__ = ["ErrorPanel", "ModuliPanel", "StatePanel", "TermPanel"]
 
 HEIGHT = 330  # pixels
 TOOLS = "pan,wheel_zoom,box_zoom,reset"
+MARKS = {"o": "circle", "s": "square", "^": "triangle"}
+#: How networks of the first, second and any further recipe are marked.
+RECIPES: tuple[tuple[str, float], ...] = (("", 0.3), ("_x", 0.0), ("_cross", 0.0))
+NAMES = ("lt", "tmlt")  # families that are trained
 SIDES = {"closed form, exact": "exact", "proven upper bound": "upper", "found pair": "lower"}
 
 
-def _plot(title: str, x: str, y: str, **options: Any) -> Any:
-    """Return an empty figure."""
+def _plot(x: str, y: str, **options: Any) -> Any:
+    """Return an empty figure; its title is the page's."""
     plot = figure(
-        title=title,
         height=HEIGHT,
         sizing_mode="stretch_width",
         tools=TOOLS,
@@ -43,9 +59,16 @@ def _plot(title: str, x: str, y: str, **options: Any) -> Any:
         y_axis_label=y,
         **{"output_backend": "svg", **options},
     )
+    plot.xaxis.ticker.desired_num_ticks = 4  # they have room at 320 pixels
     plot.toolbar.autohide = True
     plot.toolbar.logo = None
     return plot
+
+
+def _with_text(name: str, plot: Any, dark: bool) -> tuple[Any, Div]:
+    """Return a part of the page: a figure and below it the text, which is returned as well."""
+    text = Div(text="", **sheet(dark))
+    return column(plot, text, name=name, sizing_mode="stretch_width"), text
 
 
 def _told(plot: Any, *pairs: tuple[str, str]) -> None:
@@ -57,9 +80,10 @@ class ModuliPanel:
     """Moduli against the radius: closed forms as lines, found pairs as points."""
 
     def __init__(self, dark: bool) -> None:
-        self.plot = _plot(
-            "Moduli of continuity", "radius δ", "modulus", x_axis_type="log", y_axis_type="log"
-        )
+        axes = {"x_axis_type": "log", "y_axis_type": "log"}
+        self.plot = _plot("radius δ", "modulus", **axes)
+        self.part, self.key = _with_text("moduli", self.plot, dark)
+        self.dark = dark
         self.sources: dict[tuple[str, str], ColumnDataSource] = {}
         for kind in KINDS:
             look = KIND_STYLE[kind]
@@ -68,16 +92,14 @@ class ModuliPanel:
                 source = ColumnDataSource({"delta": [], "value": [], "kind": [], "side": []})
                 self.sources[kind, side] = source
                 if side == "lower":
-                    marker = {"o": "circle", "s": "square", "^": "triangle"}[look.marker]
                     self.plot.scatter(
                         "delta",
                         "value",
                         source=source,
-                        marker=marker,
+                        marker=MARKS[look.marker],
                         size=8,
                         fill_alpha=0.25,
                         color=colour,
-                        legend_label=kind,
                     )
                 else:
                     dash = "solid" if side == "exact" else "dashed"
@@ -88,12 +110,9 @@ class ModuliPanel:
                         line_dash=dash,
                         line_width=2 * look.width,
                         color=colour,
-                        legend_label=kind,
                     )
         self.at = Span(dimension="height", line_dash="dotted", line_color=ink(dark))
         self.plot.add_layout(self.at)
-        self.plot.legend.location = "bottom_right"
-        self.plot.legend.click_policy = "hide"
         _told(self.plot, ("", "@kind, @side"), ("δ", "@delta{0.0000}"), ("value", "@value"))
 
     def show(self, rows: Sequence[Row], delta: float) -> None:
@@ -108,7 +127,25 @@ class ModuliPanel:
                 "kind": [kind] * len(own),
                 "side": [words[side]] * len(own),
             }
+        self.key.text = key([self._entry(kind, rows) for kind in KINDS])
         self.at.location = delta
+
+    def _entry(self, kind: str, rows: Sequence[Row]) -> Entry:
+        """Return how a modulus is drawn, or why it is not."""
+        absent = _absence([row for row in rows if row["kind"] == kind])
+        if absent:
+            return Entry(f"{kind}: {absent}", ink(self.dark))
+        look = KIND_STYLE[kind]
+        colour = coloured(look.colour, self.dark)
+        return Entry(kind, colour, dash="solid", mark=MARKS[look.marker])
+
+
+def _absence(rows: Sequence[Row]) -> str:
+    """Say why a modulus has no mark on a logarithmic axis; nothing if it has one."""
+    if any(_drawn(row, side) for row in rows for side in SIDES.values()):
+        return ""
+    known = any(row["exact"] == 0 or row["upper"] == 0 for row in rows)
+    return "0 at every δ, not drawn" if known else "no pair found above 0, not drawn"
 
 
 def _drawn(row: Row, side: str) -> bool:
@@ -122,9 +159,8 @@ class ErrorPanel:
 
     def __init__(self, dark: bool) -> None:
         self.plot = _plot(
-            "Error against loops (hatched: bounds silent)",
             "loops r",
-            "error on the cube, L^p",
+            "Lᵖ error on the cube",
             x_axis_type="log",
             y_axis_type="log",
         )
@@ -138,44 +174,30 @@ class ErrorPanel:
         self.trivial = ColumnDataSource({"loops": [], "value": []})
         point: dict[str, list[Any]] = {"loops": [], "value": [], "lower": [], "label": []}
         self.built = ColumnDataSource(dict(point))
-        self.trained = {name: ColumnDataSource(dict(point)) for name in ("lt", "tmlt")}
-        names = {"theorem": "Theorem 3.6", "explicit": "explicit inequality"}
-        for (name, source), colour in zip(
-            self.bounds.items(), (BOUND_COLOUR, OTHER_COLOUR), strict=True
-        ):
-            self.plot.line(
-                "loops", "value", source=source, color=colour, line_width=2.5,
-                line_dash="solid" if name == "theorem" else "dashed", legend_label=names[name],
-            )  # fmt: skip
-        self.plot.line(
-            "loops", "value", source=self.trivial, color=ink(dark), line_dash="dotted",
-            line_width=2, legend_label="best constant",
-        )  # fmt: skip
-        for name, source in self.trained.items():
-            look = FAMILY_STYLE[name]
+        self.part, self.key = _with_text("errors", self.plot, dark)
+        self.known: dict[str, list[Entry]] = {}  # of what may have nothing to show
+        self.marks = _marks(dark)
+        self.trained = {name: ColumnDataSource(dict(point)) for name in self.marks}
+        self.lines = [
+            Entry("Theorem 3.6", BOUND_COLOUR, dash="solid"),
+            Entry("explicit inequality", OTHER_COLOUR, dash="dashed"),
+            Entry("best constant", ink(dark), dash="dotted"),
+        ]
+        drawn = (*self.bounds.values(), self.trivial)
+        for source, entry in zip(drawn, self.lines, strict=True):
+            self.plot.line("loops", "value", source=source, color=entry.colour, line_width=2.5,
+                           line_dash=entry.dash)  # fmt: skip
+        for name, entry in self.marks.items():
             self.plot.scatter(
-                "loops", "value", source=source, size=8, fill_alpha=0.3,
-                marker={"o": "circle", "s": "square"}[look.marker],
-                color=coloured(look.colour, dark), legend_label=f"trained {look.name}",
+                "loops", "value", source=self.trained[name], size=8, fill_alpha=entry.filling,
+                marker=entry.mark, color=entry.colour,
             )  # fmt: skip
         self.plot.scatter(
-            "loops", "value", source=self.built, marker="diamond", size=15, color="#009E73",
-            legend_label="constructed, certified",
-        )  # fmt: skip
+            "loops", "value", source=self.built, marker="diamond", size=15, color=BUILT_COLOUR
+        )
         self.plot.add_layout(Whisker(base="loops", lower="lower", upper="value", source=self.built))
         self.at = Span(dimension="height", line_dash="dotted", line_color=ink(dark))
         self.plot.add_layout(self.at)
-        legend = self.plot.legend[0]
-        legend.click_policy, legend.location, legend.ncols = "hide", "bottom_left", 2
-        legend.label_text_font_size, legend.spacing, legend.padding = "10px", 0, 4
-        legend.label_height = legend.glyph_height = 14
-        legend.background_fill_alpha = 0.7
-        self.legend = {  # of what may have nothing to show
-            name: item
-            for name, source in {"built": self.built, **self.trained}.items()
-            for item in legend.items
-            if item.renderers[0].data_source is source
-        }
         _told(self.plot, ("", "@label"), ("r", "@loops{0,0}"), ("value", "@value"))
 
     def show_bounds(self, rows: Sequence[Row], loops: int) -> None:
@@ -207,20 +229,55 @@ class ErrorPanel:
             "lower": [row["lower"] for row in rows],
             "label": [f"constructed: {row['memoriser']}, grid {row['grid']}" for row in rows],
         }
-        self.legend["built"].visible = bool(rows)
+        entry = Entry("constructed, certified", BUILT_COLOUR, mark="diamond", filling=1.0)
+        self._say("built", [entry] * bool(rows))
+
+    def _say(self, name: str, entries: list[Entry]) -> None:
+        """Say other meanings of the marks of one part below the picture."""
+        self.known[name] = entries
+        more = (entry for part in ("trained", "built") for entry in self.known.get(part, []))
+        self.key.text = key([*self.lines, *more])
 
     def show_trained(self, rows: Sequence[Row]) -> None:
-        """Draw other trained networks."""
-        for name, source in self.trained.items():
-            own = [row for row in rows if row["family"] == name and row["value"]]
-            label = f"trained {FAMILY_STYLE[name].name}"
-            source.data = {
-                "loops": [row["loops"] for row in own],
-                "value": [row["value"] for row in own],
-                "lower": [row["value"] for row in own],
-                "label": [f"{label}, seed {row['seed']:g}" for row in own],
+        """Draw other trained networks, marked and named by how they were trained."""
+        labels = list(dict.fromkeys(str(row["label"]) for row in rows))
+        parts = [labels[:1], labels[1:2], labels[2:]]
+        entries = []
+        for (family, recipe), entry in self.marks.items():
+            part = parts[recipe]
+            own = [row for row in rows if row["family"] == family and row["label"] in part]
+            drawn = [row for row in own if row["value"]]
+            self.trained[family, recipe].data = {
+                "loops": [row["loops"] for row in drawn],
+                "value": [row["value"] for row in drawn],
+                "lower": [row["value"] for row in drawn],
+                "label": [f"{entry.words}: {row['label']}, seed {row['seed']:g}" for row in drawn],
             }
-            self.legend[name].visible = bool(own)
+            if drawn:
+                entries.append(replace(entry, words=f"{entry.words}: {_recipe(own, part)}"))
+        self._say("trained", entries)
+
+
+def _marks(dark: bool) -> dict[tuple[str, int], Entry]:
+    """Return how the networks of each family and recipe are marked."""
+    looks = ((name, FAMILY_STYLE[name]) for name in NAMES)
+    return {
+        (name, recipe): Entry(
+            f"{look.name} trained",
+            coloured(look.colour, dark),
+            mark=MARKS[look.marker] + mark,
+            filling=filling,
+        )
+        for name, look in looks
+        for recipe, (mark, filling) in enumerate(RECIPES)
+    }
+
+
+def _recipe(rows: Sequence[Row], labels: Sequence[str]) -> str:
+    """Say how many networks were trained and how."""
+    seeds = len({row["seed"] for row in rows})
+    words = labels[0] if len(labels) == 1 else f"{len(labels)} other recipes"
+    return f"{words}, {seeds} seed{'s' * (seeds != 1)}"
 
 
 class TermPanel:
@@ -228,7 +285,8 @@ class TermPanel:
 
     def __init__(self, dark: bool) -> None:
         names = list(TERM_NAMES)[::-1]
-        self.plot = _plot("Terms at r (dotted: best constant)", "error, L^p", "", y_range=names)
+        self.plot = _plot("Lᵖ error", "", y_range=names)
+        self.part = column(self.plot, name="terms", sizing_mode="stretch_width")
         colours = [coloured(TERM_STYLE[name].colour, dark) for name in names]
         hatches = [HATCHES[TERM_STYLE[name].hatch] for name in names]
         self.source = ColumnDataSource(
@@ -258,12 +316,12 @@ class StatePanel:
 
     def __init__(self, dark: bool) -> None:
         self.plot = _plot(
-            "The constructed network, loop by loop",
             "loop t",
             "",
             y_range=[""],
             output_backend="canvas",  # thousands of cells
         )
+        self.part, self.absent = _with_text("network", self.plot, dark)
         self.source = ColumnDataSource({"loop": [], "row": [], "share": [], "value": []})
         colours = LinearColorMapper("Cividis256", low=0.0, high=1.0)
         self.plot.rect(
@@ -274,8 +332,9 @@ class StatePanel:
         self.plot.add_layout(self.at)
         _told(self.plot, ("@row", "@value"), ("after loop", "@loop"))
 
-    def show(self, run: Loops | None) -> None:
-        """Draw another run, or nothing."""
+    def show(self, run: Loops | None, why: str = "") -> None:
+        """Draw another run, or say why there is none."""
+        self.absent.text = why and f"<p><b>No network to look at.</b> {html.escape(why)}</p>"
         data: dict[str, list[Any]] = {"loop": [], "row": [], "share": [], "value": []}
         names: list[str] = []
         values = run.values if run else []

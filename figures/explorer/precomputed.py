@@ -47,9 +47,11 @@ def precomputed(target: str, panels: Panels, folders: Sequence[Path]) -> dict[st
     return {
         "moduli": {"/".join(key): dict(source.data) for key, source in moduli.sources.items()},
         "values": [_moduli_at(setting.changed(delta=delta)) for delta in DELTAS],
-        "trained": {name: dict(source.data) for name, source in errors.trained.items()},
+        "trained": {f"{name}/{k}": dict(s.data) for (name, k), s in errors.trained.items()},
+        "marks": errors.key.text,
+        "kinds": moduli.key.text,
         "terms": [[_finite(bound.terms[name]) for name in names] for bound in bounds],
-        "words": [verdict_words(bound) for bound in bounds],
+        "words": [verdict_words(bound, setting.changed(loops=bound.loops)) for bound in bounds],
         "trivial": bounds[0].trivial,
         "theorem": dict(errors.bounds["theorem"].data),  # the same beside every network
         "networks": networks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -14,12 +15,17 @@ from theory.notation import check_choice, check_dim, check_loops, check_p, check
 from theory.targets import parse_target
 from theory.targets.formula import FORMULA
 
-__all__ = ["MEMORISERS", "Setting", "check_typed", "setting_of", "whole"]
+__all__ = ["MEMORISERS", "Setting", "check_typed", "exponent", "setting_of", "whole"]
 
 MEMORISERS: tuple[Memoriser, ...] = get_args(Memoriser)
 LARGEST_SHAPE = 6  # N * d for which the searches answer while one waits
 LARGEST_GRID = 16
 LARGEST_LOOPS = 10**12
+#: What the page, the theorem and the command line call the parts of a setting.
+ALIASES = {
+    **{"f": "target", "N": "tokens", "n": "tokens", "d": "dim", "r": "loops"},
+    **{"m": "grid", "cells": "grid", "t": "step", "δ": "delta", "radius": "delta"},
+}
 DIGITS = 6  # q of the digit memoriser
 
 
@@ -113,6 +119,20 @@ def whole(value: str | float | None) -> int:
     return int(number)
 
 
+def exponent(value: str) -> float:
+    """Return what was typed as an exponent p, such as 1, 2.5 or inf.
+
+    Raises
+    ------
+    ValueError
+        If it is no number.
+    """
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError(f"`p` must be a number of at least 1, got {value!r}; try 2") from None
+
+
 def _check_between(name: str, value: float, low: float, high: float) -> None:
     """Raise unless a number is in its range."""
     if not low <= value <= high:
@@ -154,7 +174,7 @@ def setting_of(arguments: Mapping[str, Sequence[bytes]], usual: Setting | None =
     Parameters
     ----------
     arguments : mapping of str to sequence of bytes
-        As the server gives them.
+        As the server gives them; the letters of the page, such as m, are understood.
     usual : Setting, optional
         What they leave out.
 
@@ -166,13 +186,21 @@ def setting_of(arguments: Mapping[str, Sequence[bytes]], usual: Setting | None =
     usual = usual or Setting()
     kinds: dict[str, Any] = {f.name: type(getattr(usual, f.name)) for f in fields(Setting)}
     changes: dict[str, Any] = {}
-    for name, values in arguments.items():
+    for given, values in arguments.items():
+        name = ALIASES.get(given, given)
         if name not in kinds:
-            raise ValueError(f"`{name}` must be one of {', '.join(kinds)}; leave it out")
+            raise ValueError(_unknown(given, kinds))
         text = values[-1].decode("utf-8", "replace")
         try:
             changes[name] = whole(text) if kinds[name] is int else kinds[name](text)
         except ValueError:
             word = {int: "an integer", float: "a number"}[kinds[name]]
-            raise ValueError(f"`{name}` must be {word}, got {text!r}") from None
+            raise ValueError(f"`{given}` must be {word}, got {text!r}") from None
     return usual.changed(**changes)
+
+
+def _unknown(name: str, kinds: Mapping[str, Any]) -> str:
+    """Say that no part of a setting has a name, and which one may have been meant."""
+    close = difflib.get_close_matches(name.lower(), [*kinds, *ALIASES], n=1, cutoff=0.6)
+    cure = f"did you mean {ALIASES.get(close[0], close[0])}?" if close else "leave it out"
+    return f"`{name}` must be one of {', '.join(kinds)}, or a letter f, N, d, r, m, t; {cure}"

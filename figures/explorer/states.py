@@ -7,11 +7,12 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from figures.explorer.setting import Setting
+from figures.explorer.setting import MEMORISERS, Setting
 from figures.explorer.views import target_of
 from theory.construction.compile import Construction, compile_construction
 from theory.construction.reference import reference_states
 from theory.construction.spec import ConstructionSpec
+from theory.loop_counts import smallest_grid
 
 __all__ = ["Loops", "loop_states", "short"]
 
@@ -63,7 +64,7 @@ def _loops(target: str, spec: ConstructionSpec) -> Loops:
     if spec.loops > MOST_LOOPS:
         raise ValueError(
             f"a network must have at most {MOST_LOOPS} loops to be shown one by one, this one has "
-            f"{spec.loops:,}; take fewer cells a side m, or another memoriser"
+            f"{spec.loops:,}; {_what_fits(spec)}"
         )
     built = compile_construction(target_of(target, spec.tokens, spec.dim), spec)
     point = _input(spec)
@@ -73,6 +74,19 @@ def _loops(target: str, spec: ConstructionSpec) -> Loops:
     stages = [_stage(spec, t) for t in range(len(values))]
     labels = [_counted(spec, t, tokens[0]) for t, tokens in enumerate(values)]
     return Loops(point, names, values, outputs, stages, labels)
+
+
+def _what_fits(spec: ConstructionSpec) -> str:
+    """Say which network of the same shape can be shown, the nearest one first."""
+    for memoriser in dict.fromkeys((spec.memoriser, *MEMORISERS)):
+        for grid in range(spec.grid, smallest_grid(tokens=spec.tokens, dim=spec.dim) - 1, -1):
+            other = Setting(
+                tokens=spec.tokens, dim=spec.dim, memoriser=memoriser, grid=max(2, grid)
+            ).spec
+            if other.loops <= MOST_LOOPS:
+                more = "" if memoriser == spec.memoriser else f" with the memoriser {memoriser}"
+                return f"take m = {other.grid}{more}, which has {other.loops:,}"
+    return f"no network fits for N = {spec.tokens}, d = {spec.dim}: take fewer tokens"
 
 
 def _counted(spec: ConstructionSpec, loop: int, token: dict[str, Any]) -> int:

@@ -33,8 +33,9 @@ if (state.tags[0] !== shown) {
   for (const [key, source] of Object.entries(moduli)) source.data = now.moduli[key];
   for (const [key, source] of Object.entries(trained)) {
     source.data = now.trained[key];
-    legend[key].visible = source.data.loops.length > 0;
   }
+  marks.text = now.marks;
+  kinds.text = now.kinds;
   theorem.data = now.theorem;
   explicit.data = networks.explicit;
   built.data = networks.built[grid.value];
@@ -65,7 +66,8 @@ radius.location = deltas[delta.value];
 values.text = now.values[delta.value];
 after.location = step.value;
 const run = networks.runs[grid.value];
-told.text = run ? run.words[step.value] : far;
+told.text = run ? run.words[step.value] : '';
+absent.text = run ? '' : far;
 """
 INTRODUCTION = f"""
 <p><b>looprate explorer, the page without a server.</b> What the theory of looped Transformers says
@@ -132,8 +134,10 @@ def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
         "theorem": errors.bounds["theorem"],
         "explicit": errors.bounds["explicit"],
         "built": errors.built,
-        "trained": errors.trained,
-        "legend": errors.legend,
+        "trained": {f"{name}/{recipe}": s for (name, recipe), s in errors.trained.items()},
+        "marks": errors.key,
+        "kinds": moduli.key,
+        "absent": states.absent,
         "trivial": errors.trivial,
         "vacuous": errors.vacuous,
         "at": errors.at,
@@ -155,8 +159,8 @@ def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
     document.theme = "dark_minimal" if dark else "light_minimal"
     controls = column(*moved.values(), name="controls", sizing_mode="stretch_width")
     statement = Div(text=INTRODUCTION + STATEMENT, name="statement", **wide)
-    plots = (errors.plot, terms.plot, moduli.plot, states.plot)
-    for root in (statement, controls, text["verdict"], *plots, text["values"], text["table"]):
+    parts = (errors.part, terms.part, moduli.part, states.part)
+    for root in (statement, controls, text["verdict"], *parts, text["values"], text["table"]):
         document.add_root(root)
     document.js_on_event("document_ready", react, keys_and_names(moved["step"]))
     return document

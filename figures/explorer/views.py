@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -52,6 +52,8 @@ TOLERANCE, BOXES = 0.02, 100_000  # of a certified error's enclosure, which wide
 QUICK_BOXES, QUICK_SECONDS = 5_000, 2.0  # the same where nobody asked for a certificate
 SMALL = 2  # N * d up to which all boxes are quick
 SLOW, FEWER = 1e-3, slice(None, None, 2)  # seconds a batch of a target that is searched less
+STORED = "stored"  # the label of trained networks whose file names no recipe
+NETWORK = ("label", "family", "loops", "seed")  # what tells trained networks apart
 Known = dict[str, Any]
 
 
@@ -263,25 +265,59 @@ def _width(row: Known) -> float:
     return math.inf if row["upper"] is None else float(row["upper"] - row["lower"])
 
 
-def trained_rows(setting: Setting, folders: Sequence[Path]) -> list[Known]:
-    """Return rows {family, loops, seed, value} of networks trained on this very target and shape.
+def trained_rows(
+    setting: Setting, folders: Sequence[Path], fitted: Sequence[Row] = ()
+) -> list[Known]:
+    """Return rows {family, label, loops, seed, value} of networks trained on this very target.
+
+    The label tells networks apart that were not trained alike: by their recipe as it is stored,
+    and by their study where two of them hold other networks under one recipe.
 
     Parameters
     ----------
     setting : Setting
     folders : sequence of Path
         Folders with CSV files of the main figure, as ``looprate verify`` writes them.
+    fitted : sequence of rows
+        Networks trained just now; a copy of them in a file is left out.
     """
-    subject, name = subject_of(setting), _canonical(setting.target)
-    own = {"tokens": subject.tokens, "dim": subject.dim, "p": subject.p}
+    seen = {tuple(row.get(name) for name in NETWORK) for row in fitted}
+    found: dict[str, dict[Path, list[Known]]] = {}
+    for file, row in _stored_of(setting, folders):
+        known = {name: row[name] for name in ("family", "loops", "seed", "value")}
+        known["label"] = label = str(row["label"] or STORED)
+        if tuple(known[name] for name in NETWORK) in seen:
+            continue
+        found.setdefault(label, {}).setdefault(file, [])
+        if not any(known in rows for rows in found[label].values()):  # of a copy of the file
+            found[label][file].append(known)
+    rows = [row for files in found.values() for row in _told_apart(files)]
+    return [*rows, *({"label": "trained", **row} for row in fitted)]
+
+
+def _told_apart(files: dict[Path, list[Known]]) -> list[Known]:
+    """Return the rows of files with one label, with their study in it if there are several."""
+    files = {file: rows for file, rows in files.items() if rows}
+    studies = [(f.parent.parent if f.parent.name == "figures" else f.parent).name for f in files]
+    if len(set(studies)) < len(studies):
+        studies = [f"{study} {k + 1}" for k, study in enumerate(studies)]
     return [
-        {key: row[key] for key in ("family", "loops", "seed", "value")}
-        for folder in folders
-        for row in _stored(folder)
-        if row["curve"] == "trained"
-        and all(row[key] == value for key, value in own.items())
-        and _canonical(str(row["target"])) == name
+        {**row, "label": f"{row['label']}, {study}"} if len(files) > 1 else row
+        for study, rows in zip(studies, files.values(), strict=True)
+        for row in rows
     ]
+
+
+def _stored_of(setting: Setting, folders: Sequence[Path]) -> Iterator[tuple[Path, Row]]:
+    """Yield stored networks of a setting's target and shape, each with its file."""
+    subject, name = subject_of(setting), _canonical(setting.target)
+    for file, row in (pair for folder in folders for pair in _stored(folder)):
+        if (
+            row["curve"] == "trained"
+            and all(row[key] == value for key, value in subject.shape.items())
+            and _canonical(str(row["target"])) == name
+        ):
+            yield file, row
 
 
 @lru_cache(maxsize=256)
@@ -294,8 +330,8 @@ def _canonical(text: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _stored(folder: Path) -> tuple[Row, ...]:
-    """Read the rows of the main figures of a folder."""
+def _stored(folder: Path) -> tuple[tuple[Path, Row], ...]:
+    """Read the rows of the main figures of a folder, each with its file."""
     files = sorted({*folder.glob("error-against-loops*.csv")})
     files += sorted((folder / "figures").glob("error-against-loops*.csv"))
-    return tuple(row for file in files for row in read_rows(file))
+    return tuple((file, row) for file in files for row in read_rows(file))

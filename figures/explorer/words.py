@@ -64,8 +64,13 @@ ROWS = {
 }
 
 
-def verdict_words(bound: BoundRow) -> str:
+def verdict_words(bound: BoundRow, setting: Setting) -> str:
     """Say what a bound says, or which hypothesis fails, as HTML."""
+    note = (
+        f"The theorem needs r &gt; N = {setting.tokens}, and r = {setting.loops} was asked for. "
+        if setting.loops <= setting.tokens
+        else ""
+    )
     extra = (
         " Its moduli are lower bounds from found pairs, so its value is a lower bound of the bound."
         if bound.moduli_side == "lower"
@@ -73,7 +78,7 @@ def verdict_words(bound: BoundRow) -> str:
     )
     reason = html.escape(bound.reason[:1].upper() + bound.reason[1:])
     return (
-        f"<p><b>At r = {bound.loops:,} the bound is {bound.total:.4g}: {bound.verdict}.</b> "
+        f"<p>{note}<b>At r = {bound.loops:,} the bound is {bound.total:.4g}: {bound.verdict}.</b> "
         f"{reason}.{extra}</p>"
     )
 
@@ -105,7 +110,8 @@ def moduli_table(target: Target, setting: Setting, found: Callable[[str], float]
             lower = found(kind)
             words = f"at least {lower:.4g}: a pair was found" if lower else "0, as far as found"
         lines.append(f"<tr><th>{kind}</th><td>{words}</td></tr>")
-    return f"<p><b>Moduli at δ = {setting.delta:.3g}</b></p><table>{''.join(lines)}</table>"
+    table = f'<div class="across"><table>{"".join(lines)}</table></div>'
+    return f"<p><b>Moduli at δ = {setting.delta:.3g}</b></p>{table}"
 
 
 def state_words(run: Loops, step: int) -> str:
@@ -137,7 +143,9 @@ def state_table(run: Loops, step: int) -> str:
     lines.append(_line("in the stream", ["" for _ in tokens], ""))
     lines += [_line(name, cells, meaning) for name, cells, meaning in rows]
     return (
-        f"{state_words(run, step)}<table><tr><th></th>{head}<th></th></tr>{''.join(lines)}</table>"
+        f'{state_words(run, step)}<div class="across state">'
+        f"<table><tr><th></th>{head}<th></th></tr>"
+        f"{''.join(lines)}</table></div>"
     )
 
 
