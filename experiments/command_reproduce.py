@@ -68,6 +68,19 @@ def add_reproduce(commands: Commands) -> None:
     )
     reproduce.add_argument("--loops", type=int, nargs="+", help="loop counts, and depths of untied")
     reproduce.add_argument("--seeds", type=int, help="number of seeds")
+    reproduce.add_argument(
+        "--boards",
+        type=Path,
+        metavar="FILE",
+        help="of sudoku: own boards, CSV with the columns puzzle and solution (or quizzes and "
+        "solutions, or question and answer), digits row after row, 0 or a point for empty",
+    )
+    reproduce.add_argument(
+        "--text",
+        type=Path,
+        metavar="FILE",
+        help="of language: an own UTF-8 text, a file or a folder of them, read as bytes",
+    )
     reproduce.add_argument("--model", nargs="+", choices=MODELS, help="some of the models")
     reproduce.add_argument(
         "--out",
@@ -125,7 +138,31 @@ def _presets(options: Namespace) -> dict[str, TaskPreset]:
         changes["models"] = tuple(options.model)
     if options.seeds is not None:
         changes["seeds"] = options.seeds
-    return {name: replace(PRESETS[options.preset][name], **changes) for name in names}
+    presets = {name: replace(PRESETS[options.preset][name], **changes) for name in names}
+    return _with_own_files(presets, options)
+
+
+def _with_own_files(presets: dict[str, TaskPreset], options: Namespace) -> dict[str, TaskPreset]:
+    """Return presets that draw rows from the user's files where some are given."""
+    from experiments.tasks.language import Language
+    from experiments.tasks.sudoku import Sudoku
+
+    for option, name in (("boards", "sudoku"), ("text", "language")):
+        path = getattr(options, option)
+        if path is None:
+            continue
+        if name not in presets:
+            raise ValueError(f"`{option}` is for the task {name}, got {path}; add {name}")
+        preset, place = presets[name], str(path.expanduser().absolute())
+        task: Any = Sudoku.from_csv(place) if option == "boards" else None
+        task = task or Language(source=place, context=preset.task.length)
+        for split in ("train", "test"):
+            task.sample(split, 0, 1)  # a file that holds too little fails before any work
+        sizes = {"length": task.length, "vocabulary": len(task.vocabulary)}
+        note = f"rows of {path.name}, not of the paper's data"
+        config = replace(preset.config, **sizes)
+        presets[name] = replace(preset, task=task, config=config, note=note)
+    return presets
 
 
 def _run(

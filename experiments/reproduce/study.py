@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,8 @@ class ReproduceStudy:
             "device": self.device,
         }
         facts = {"schema": SCHEMA, "versions": versions(), **arguments, "what": "reproduce"}
+        if read := [sha256(file.read_bytes()).hexdigest() for file in preset.task.files()]:
+            facts["data"] = read  # a file that changes makes another task
         identity = digest(facts)
         drawn = seed == 0 and loops == max(preset.counts(model))
         arguments |= {"picture": drawn, "key": identity, "folder": str(self.folder.absolute())}

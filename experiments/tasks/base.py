@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -62,6 +63,10 @@ class Task(ABC):
     summary: ClassVar[str]
     metric: ClassVar[str] = "accuracy"
     causal: ClassVar[bool] = True
+
+    def files(self) -> list[Path]:
+        """Return the files of the user's own that rows are drawn from."""
+        return []
 
     @property
     @abstractmethod

@@ -11,6 +11,7 @@ may still stand in both; in the small text no window of 128 tokens or more does.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from experiments.tasks.base import Batch, Split, Task, check_split, generator
 from experiments.tasks.checks import check_integer
-from experiments.tasks.text_source import Corpus, byte_pieces, load_corpus
+from experiments.tasks.text_source import Corpus, byte_pieces, load_corpus, text_files
 
 __all__ = ["Language", "perplexity"]
 
@@ -71,6 +72,10 @@ class Language(Task):
                     f"`{name}` must be {words}, got {getattr(self, name)!r}; leave it out for the "
                     "usual one"
                 )
+
+    def files(self) -> list[Path]:
+        """Return the files of a text of the user's own."""
+        return text_files(self.source)
 
     @property
     def length(self) -> int:

@@ -18,6 +18,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -109,6 +110,10 @@ class Sudoku(Task):
         shape = box or box_of(path)
         read_csv(path, shape)
         return cls(box_rows=shape.rows, box_columns=shape.columns, path=os.fspath(path))
+
+    def files(self) -> list[Path]:
+        """Return the file that rows are drawn from, if there is one."""
+        return [] if self.path is None else [Path(self.path)]
 
     @property
     def box(self) -> Box:

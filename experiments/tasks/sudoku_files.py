@@ -6,7 +6,9 @@ import csv
 import os
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from experiments.tasks.sudoku_solver import Box, conflicts
 __all__ = ["box_of", "read_csv"]
 
 PATH = str | os.PathLike[str]
-COLUMNS = (("puzzle", "solution"), ("quizzes", "solutions"))
+COLUMNS = (("puzzle", "solution"), ("quizzes", "solutions"), ("question", "answer"))
 BOXES = {16: (2, 2), 36: (2, 3), 64: (2, 4), 81: (3, 3)}  # cells -> box where none is given
 CHUNK = 65536  # lines checked together
 
@@ -26,9 +28,9 @@ CHUNK = 65536  # lines checked together
 def read_csv(path: PATH, box: Box | None = None) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """Return the puzzles and solutions of a CSV file.
 
-    Its first line names the columns ``puzzle`` and ``solution``, or ``quizzes`` and ``solutions``;
-    others are ignored.  Boards are strings of digits, row after row, 0 or a point for empty.  That
-    a puzzle has *one* solution is not checked: ``solve_all`` counts.
+    Its first line names the columns ``puzzle`` and ``solution``, ``quizzes`` and ``solutions``, or
+    ``question`` and ``answer``; others are ignored.  Boards are strings of digits, row after row, 0
+    or a point for empty.  That a puzzle has *one* solution is not checked: ``solve_all`` counts.
 
     Parameters
     ----------
@@ -93,26 +95,32 @@ def _chunks(file: Path) -> Iterator[tuple[list[int], list[str], list[str]]]:
     """Yield line numbers, puzzles and solutions, many lines at a time."""
     with file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
         reader = csv.reader(stream)
-        first, second = _columns(file, next(reader, []))
-        lines: list[int] = []
-        quizzes: list[str] = []
-        answers: list[str] = []
-        for row in reader:
-            if not row:
-                continue
-            if len(row) <= max(first, second):
-                raise ValueError(
-                    f"{file}, line {reader.line_num}: must hold a puzzle and a solution, got "
-                    f"{len(row)} column(s); complete or remove the line"
-                )
-            lines.append(reader.line_num)
-            quizzes.append(row[first].strip())
-            answers.append(row[second].strip())
-            if len(lines) == CHUNK:
-                yield lines, quizzes, answers
-                lines, quizzes, answers = [], [], []
-        if lines:
-            yield lines, quizzes, answers
+        first, second = _columns(file, next(_rows(file, reader), []))
+        found = ((reader.line_num, row) for row in _rows(file, reader) if row)
+        while some := list(islice(found, CHUNK)):
+            for line, row in some:
+                if len(row) <= max(first, second):
+                    raise ValueError(
+                        f"{file}, line {line}: must hold a puzzle and a solution, got "
+                        f"{len(row)} column(s); complete or remove the line"
+                    )
+            numbers = [line for line, _ in some]
+            yield (
+                numbers,
+                [row[first].strip() for _, row in some],
+                [row[second].strip() for _, row in some],
+            )
+
+
+def _rows(file: Path, reader: Any) -> Iterator[list[str]]:
+    """Yield the rows of a CSV reader; name the line it cannot read, as where a cell is too long."""
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ValueError(
+            f"{file}, line {reader.line_num}: must be CSV, got what cannot be read ({error}); "
+            "correct or remove the line"
+        ) from None
 
 
 def _columns(file: Path, header: list[str]) -> tuple[int, int]:
@@ -122,8 +130,8 @@ def _columns(file: Path, header: list[str]) -> tuple[int, int]:
         if first in names and second in names:
             return names.index(first), names.index(second)
     raise ValueError(
-        f"{file}, line 1: must name the columns puzzle and solution (or quizzes and solutions), "
-        f"got {','.join(header)[:60]!r}; add such a line"
+        f"{file}, line 1: must name the columns puzzle and solution (or quizzes and solutions, or "
+        f"question and answer), got {','.join(header)[:60]!r}; add such a line"
     )
 
 

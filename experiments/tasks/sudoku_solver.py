@@ -5,7 +5,8 @@ many boards are one array of shape (order, order, M), boards last, so that each 
 operations on all of them: digits placed in a unit (row, column or box) leave its other cells, and a
 digit with one cell left in a unit goes there.  Where this stops, the cell with the fewest digits is
 split into one digit and the rest; the rest waits on a stack of its own board.  Nothing is guessed:
-a board is left only when its whole tree is searched or enough solutions are found.
+a board is left only when its whole tree is searched or enough solutions are found.  One that takes
+many steps goes to :mod:`experiments.tasks.sudoku_hard`, and is refused where that gives up.
 """
 
 from __future__ import annotations
@@ -16,11 +17,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Box", "conflicts", "count_solutions", "random_grids", "search", "solve", "solve_all"]
+__all__ = [
+    "Box",
+    "conclusions",
+    "conflicts",
+    "count_solutions",
+    "random_grids",
+    "search",
+    "solve",
+    "solve_all",
+]
 
 Bits = NDArray[np.uint16]
 Boards = NDArray[np.int64]
 CHUNK = 2048  # boards searched together: keeps the stack in tens of megabytes
+PATIENCE = 2000  # steps after which a board counts as hard: most take fewer than 100
 MAX_ORDER = 9  # digits are single characters in text and in files
 
 
@@ -98,7 +109,7 @@ def _units(cells: Bits, singles: Bits) -> tuple[Bits, Bits, NDArray[np.bool_]]:
     return placed, once & ~twice, double.any(0)
 
 
-def _step(bits: Bits, box: Box) -> tuple[Bits, NDArray[np.bool_]]:
+def conclusions(bits: Bits, box: Box) -> tuple[Bits, NDArray[np.bool_]]:
     """Draw the direct conclusions once; return the boards and which hold a contradiction."""
     single = (bits & (bits - 1)) == 0
     singles = np.where(single, bits, np.uint16(0))
@@ -166,10 +177,20 @@ def search(
     first : uint16 array of shape (order, order, M)
         The first solution found as bits, 0 where there is none.
     """
+    counts, first, _ = _search(bits, box, limit, rng, None)
+    return counts, first
+
+
+def _search(
+    bits: Bits, box: Box, limit: int, rng: np.random.Generator | None, most: int | None
+) -> tuple[NDArray[np.int64], Bits, NDArray[np.int64]]:
+    """Search as :func:`search` does, at most so many steps; return also what is unfinished."""
     counts, first = np.zeros(bits.shape[2], np.int64), np.zeros_like(bits)
     stack, active = _Stack(box.order, bits.shape[2]), np.arange(bits.shape[2])
-    while active.size:
-        after, dead = _step(bits, box)
+    step = 0
+    while active.size and (most is None or step < most):
+        step += 1
+        after, dead = conclusions(bits, box)
         solved = ~dead & ((bits & (bits - 1)) == 0).all((0, 1))  # of bits: dead judges these
         who = active[solved]
         new = counts[who] == 0
@@ -188,7 +209,7 @@ def search(
         keep = ~(dead | solved)
         keep[back] = True
         active, bits = active[keep], after[:, :, keep]
-    return counts, first
+    return counts, first, active
 
 
 def random_grids(count: int, box: Box, rng: np.random.Generator) -> Boards:
@@ -234,15 +255,27 @@ def solve_all(boards: Any, box: Box, *, limit: int = 2) -> tuple[Boards, NDArray
     Raises
     ------
     ValueError
-        If the boards have another shape or hold other digits, or ``limit`` < 1.
+        If the boards have another shape or hold other digits, ``limit`` < 1, or a board takes more
+        than ``sudoku_hard.MOST_BRANCHES`` branches, as some with few clues or no solution do.
     """
+    from experiments.tasks.sudoku_hard import MOST_BRANCHES, search_hard
+
     checked = _boards(boards, box)
     if limit < 1:
         raise ValueError(f"`limit` must be >= 1, got {limit}; 2 tells unique solutions apart")
     solutions, counts = np.zeros_like(checked), np.zeros(len(checked), np.int64)
     for start in range(0, len(checked), CHUNK):
         part = slice(start, start + CHUNK)
-        counts[part], first = search(to_bits(checked[part], box), box, limit=limit)
+        bits = to_bits(checked[part], box)
+        counts[part], first, hard = _search(bits, box, limit, None, PATIENCE)
+        for place in hard.tolist():
+            found = search_hard(bits[:, :, place : place + 1], box, limit=limit)
+            if found is None:
+                raise ValueError(
+                    f"`boards` must be solved within {MOST_BRANCHES:,} branches, board "
+                    f"{start + place + 1} was not: it has no solution or hides it; give more clues"
+                )
+            counts[start + place], first[:, :, place] = found
         solutions[part] = from_bits(first, box)
     return solutions, counts
 

@@ -23,7 +23,7 @@ from experiments.progress import Progress
 from experiments.records import write_atomically
 from experiments.tasks.tiny_text import tiny_lines
 
-__all__ = ["END_OF_TEXT", "Corpus", "byte_pieces", "load_corpus"]
+__all__ = ["END_OF_TEXT", "Corpus", "byte_pieces", "load_corpus", "text_files"]
 
 Lines = Sequence[str]
 Tokens = NDArray[np.unsignedinteger[Any]]
@@ -36,6 +36,10 @@ NAMES = {  # part -> what a file's name may call it
 }
 ENDINGS = (".txt", ".tokens", ".raw")
 SHARES = (0.8, 0.9)  # of the lines, where a text has no parts: train, validation, test
+PORTIONS = (0.8, 0.1, 0.1)
+FAIR = 0.5  # of its share of the characters: a part below shows that lines are too long to divide
+WORD = 64  # characters before a cut in which the end of a word is looked for
+DIVISION = 2  # raise it when texts are divided otherwise: a cache is of one division
 BLOCK = 4096  # lines tokenised at a time
 LOCAL = (
     "give `source` a folder with wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens, or any "
@@ -78,7 +82,7 @@ def load_corpus(source: str, encoding: str, *, cache: str | None, download: bool
         In one line, if the text is missing, a package is, or something had to be fetched and could
         not or may not be.
     """
-    files = _files(source)
+    files = text_files(source)
     state = tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files)
     return _corpus(source, encoding, cache, download, state)
 
@@ -102,7 +106,7 @@ def _corpus(
 
 
 # -- lines -----------------------------------------------------------------------------------------
-def _files(source: str) -> list[Path]:
+def text_files(source: str) -> list[Path]:
     """Return the text files of a local source, in order; none for the named ones."""
     if source in ("tiny", "wikitext-103"):
         return []
@@ -152,9 +156,41 @@ def _file_lines(file: Path) -> list[str]:
 
 
 def _divided(lines: Lines) -> dict[str, Lines]:
-    """Divide lines into parts, in their order."""
-    first, second = (int(share * len(lines)) for share in SHARES)
-    return {"train": lines[:first], "validation": lines[first:second], "test": lines[second:]}
+    """Divide lines into parts, in their order; lines too long for that are cut in two."""
+    parts = _at(lines, [int(share * len(lines)) for share in SHARES])
+    total = sum(map(len, lines))
+    sizes = [sum(map(len, part)) for part in parts]
+    if any(size < FAIR * share * total for size, share in zip(sizes, PORTIONS, strict=True)):
+        places = [int(share * total) for share in SHARES]
+        parts = _at(*_cut(lines, places))
+    return dict(zip(NAMES, parts, strict=True))
+
+
+def _at(lines: Lines, places: Sequence[int]) -> list[Lines]:
+    """Return lines in three parts."""
+    first, second = places
+    return [lines[:first], lines[first:second], lines[second:]]
+
+
+def _cut(lines: Lines, places: Sequence[int]) -> tuple[list[str], list[int]]:
+    """Cut lines at characters, counted over all; return them and where the pieces begin."""
+    found: list[str] = []
+    begins: list[int] = []
+    left = list(places)
+    start = 0
+    for line in lines:
+        rest, end = line, start + len(line)
+        while left and left[0] < end:
+            place = left.pop(0) - (end - len(rest))
+            space = rest.rfind(" ", max(0, place - WORD), place)
+            place = place if space < 0 else space + 1
+            if place > 0:
+                found.append(rest[:place])
+            begins.append(len(found))
+            rest = rest[place:]
+        found.append(rest)
+        start = end
+    return found, begins
 
 
 # -- what may need the network ---------------------------------------------------------------------
@@ -256,7 +292,7 @@ def _stem(source: str, files: list[Path]) -> str:
     """Return the name of a text in the cache: of a local one, by its content."""
     if not files:
         return source
-    found = hashlib.sha256()
+    found = hashlib.sha256(b"%d" % DIVISION)
     for file in files:
         found.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return f"text-{found.hexdigest()[:16]}"
