@@ -17,6 +17,7 @@ from torch import Tensor
 from approx.block import BLOCK_WEIGHTS, BlockShape, block_functions, looped_block
 from approx.fused.kernel import covers, fused_forward, fused_losses
 from approx.looped import LoopedTransformer, ModelConfig, sinusoids
+from theory.norms import tensor_p_norm
 
 __all__ = ["Bank", "bank_forward", "bank_losses", "bank_of", "bank_path", "model_of"]
 
@@ -122,7 +123,10 @@ def bank_losses(
     p: float,
     compiled: bool = True,
 ) -> Tensor:
-    """Return every model's mean of |g(x) - y|^p, shape (M,), differentiable in the bank.
+    """Return every model's loss, shape (M,), differentiable in the bank.
+
+    It is the mean of |g(x) - y|^p, and its p-th root for p > 2: powers of errors below or above 1
+    leave the range of floats, so they are taken of errors divided by the largest.
 
     Parameters
     ----------
@@ -134,11 +138,31 @@ def bank_losses(
     compiled : bool
         Where a compiler works, use the CPU kernel or a compiled block.
     """
-    if not x.requires_grad and bank_path(config, bank["embed"], compiled=compiled) == "fused":
+    fused = not x.requires_grad and bank_path(config, bank["embed"], compiled=compiled) == "fused"
+    if fused and p <= 2:
         return fused_losses(bank, config, x, y, bank_eta(bank, config, loops), p=p)
+    if fused:
+        return _fused_roots(bank, config, x, y, bank_eta(bank, config, loops), p=p)
     gap = bank_forward(bank, config, x, loops, compiled=compiled) - y
+    if p > 2:
+        return tensor_p_norm(gap, p, (1, 2, 3)) / gap[0].numel() ** (1 / p)
     power = gap.abs() if p == 1 else gap.square() if p == 2 else gap.abs() ** p
     return power.mean((1, 2, 3))
+
+
+def _fused_roots(
+    bank: Bank, config: ModelConfig, x: Tensor, y: Tensor, eta: Tensor, *, p: float
+) -> Tensor:
+    """Return roots of the kernel's losses; dividing the last map and y divides the errors."""
+    with torch.no_grad():
+        top = (fused_forward(bank, config, x, eta) - y).abs().amax((1, 2, 3))
+        safe = top.where(top > 0, torch.ones_like(top))
+    scaled = bank | {
+        "read": bank["read"] / safe[:, None, None],
+        "read_bias": bank["read_bias"] / safe[:, None],
+    }
+    losses = fused_losses(scaled, config, x, y / safe[:, None, None, None], eta, p=p)
+    return top * losses.clamp_min(2.0**-100) ** (1 / p)
 
 
 def bank_path(config: ModelConfig, like: Tensor, *, compiled: bool) -> str:

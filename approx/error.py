@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from theory.norms import root_mean_power, tensor_p_norm
 from theory.notation import check_dim, check_p, check_tokens
 
 __all__ = ["ErrorEstimate", "error", "errors_of", "sobol_points"]
@@ -90,16 +91,16 @@ def errors_of(
         raise ValueError(f"`replicates` must be >= 2 for a standard error, got {replicates}")
     if points % batch:
         raise ValueError(f"`points` must be a multiple of batch={batch}, got {points}")
-    powers = []
+    norms = []
     with torch.no_grad():
         for x in _scrambles(points, replicates, tokens, dim, seed, dtype):
-            sums = [
-                ((predict(part) - truth(part)).abs().double() ** p).sum((-3, -2, -1))
+            parts = [
+                tensor_p_norm((predict(part) - truth(part)).double(), p, (-3, -2, -1))
                 for part in x.to(device).split(batch)
             ]
-            powers.append(torch.stack(sums).sum(0) / points)
-    table = torch.stack(powers).cpu().numpy()  # (replicates, M)
-    return [_estimate(column, points, p) for column in np.atleast_2d(table.T)]
+            norms.append(tensor_p_norm(torch.stack(parts), p, 0) / points ** (1 / p))
+    table = torch.stack(norms).cpu().numpy()  # (replicates, M)
+    return [_estimate(column, points, p) for column in table.T]
 
 
 def _scrambles(
@@ -110,13 +111,10 @@ def _scrambles(
         yield sobol_points(points, tokens=tokens, dim=dim, seed=seed + replicate, dtype=dtype)
 
 
-def _estimate(powers: np.ndarray, points: int, p: float) -> ErrorEstimate:
-    """Turn the p-th powers of the scrambles into an error and its standard error."""
-    mean = float(powers.mean())
-    spread = float(powers.std(ddof=1) / math.sqrt(len(powers)))
-    value = mean ** (1 / p) if mean >= 0 else math.nan
-    stderr = spread * value / (p * mean) if mean > 0 else 0.0
-    return ErrorEstimate(value, stderr, points * len(powers), len(powers), p)
+def _estimate(norms: np.ndarray, points: int, p: float) -> ErrorEstimate:
+    """Turn the L^p errors over single scrambles into one error and its standard error."""
+    value, stderr = root_mean_power(norms, p)
+    return ErrorEstimate(value, stderr, points * len(norms), len(norms), p)
 
 
 def error(

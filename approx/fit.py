@@ -76,7 +76,7 @@ def fit(
     recipe : Recipe, optional
         Steps, batch, schedule; default ``Recipe()``.
     p : float
-        The loss is the mean of |g - f|^p, p finite.
+        Exponent of the loss, finite: the mean of |g - f|^p, for p > 2 its p-th root.
     checkpoint : Path, optional
         Written atomically every ``checkpoint_seconds``; a later call with the same arguments
         continues from it.  Targets are the same if their code, all that it uses and their values

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.continuity import ModulusLowerCurve, ModulusUpperCurve, modulus_upper_bound
+from theory.norms import p_norm
 from theory.notation import Kind
 from theory.targets import Target
 from theory.targets.own import own_functions
@@ -115,7 +116,7 @@ def attaining_pair(target: Target, curve: ModulusLowerCurve, k: int) -> tuple[Ar
     points = np.clip(pair.x + part * (pair.y - pair.x), 0.0, 1.0)
     values = np.asarray(target(points))
     watched = values if pair.row is None else values[:, pair.row : pair.row + 1]
-    steps = np.linalg.norm(np.diff(watched, axis=0).reshape(pieces, -1), ord=curve.p, axis=1)
+    steps = p_norm(np.diff(watched, axis=0).reshape(pieces, -1), curve.p, axis=1)
     best = int(steps.argmax())
     return points[best], points[best + 1]
 

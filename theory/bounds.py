@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from theory.norms import p_norm, root_of
 from theory.notation import Kind, check_dim, check_p, check_tokens
 from theory.verdict import Verdict
 
@@ -131,13 +132,17 @@ class BoundProblem:
         """(Nd)^{1/p} D: the error of any network whose outputs stay in f's range."""
         return self.root * self.oscillation
 
-    def on_measure(self, measure: float) -> float:
-        """(Nd)^{1/p} D μ^{1/p}, with 0 for μ = 0 even at p = inf."""
-        return self.ceiling * min(1.0, measure) ** (1.0 / self.p) if measure > 0 else 0.0
+    def on_measures(self, *roots: float) -> float:
+        """(Nd)^{1/p} D min(1, μ)^{1/p}, μ the sum of measures given by their p-th roots."""
+        return self.ceiling * min(1.0, float(p_norm(roots, self.p)))
 
-    def collision_measure(self, delta: float) -> float:
-        """C(N,2) δ^d."""
-        return math.comb(self.tokens, 2) * delta**self.dim
+    def collision_root(self, delta: float) -> float:
+        """min(1, C(N,2) δ^d)^{1/p} or more, the root taken of δ first: δ^d alone may underflow."""
+        return self.root_of(math.comb(self.tokens, 2)) * min(delta, 1.0) ** (self.dim / self.p)
+
+    def root_of(self, measure: float) -> float:
+        """The p-th root of a measure, 0 for 0 even at p = inf."""
+        return root_of(measure, self.p)
 
 
 class ModuliRecorder:

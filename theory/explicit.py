@@ -148,9 +148,9 @@ def _explicit_terms(
         other = problem.ceiling
     elif memoriser == "digits" and bits is not None:
         other = problem.ceiling * 2.0**-bits
-    colliding = problem.collision_measure(delta)
-    collisions = problem.on_measure(colliding)
-    bad = problem.on_measure(colliding + d * n * (grid - 1) / problem.slope)
+    colliding = problem.collision_root(delta)
+    collisions = problem.on_measures(colliding)
+    bad = problem.on_measures(colliding, problem.root_of(d * n * (grid - 1) / problem.slope))
     return all_terms(
         token=token,
         context=context,

@@ -167,8 +167,8 @@ def _theorem_terms(
         token=problem.root * modulus("token", delta * math.sqrt(d)),
         context=problem.root * modulus("contextual", far),
         sequence=(problem.root if placement == "all" else 1.0) * modulus("sequence", far),
-        collisions=problem.on_measure(problem.collision_measure(delta)),
-        strips=problem.on_measure(d * n / (problem.slope * delta)),
+        collisions=problem.on_measures(problem.collision_root(delta)),
+        strips=problem.on_measures(problem.root_of(d * n / (problem.slope * delta))),
     )
 
 

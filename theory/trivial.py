@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.stats import qmc
 
+from theory.norms import p_norm
 from theory.notation import check_dim, check_p, check_tokens
 from theory.values import values_of
 
@@ -86,12 +87,10 @@ def best_constant_error(
     samples = np.stack([values_of(f, x, name="f", where="on the cube") for x in draws])
     constant = np.array([_best_constant(samples[..., i].ravel(), exponent) for i in range(d)])
     gaps = np.abs(samples - constant)  # (replicates, points, N, d)
-    if math.isinf(exponent):
-        errors = gaps.max(axis=(1, 2, 3))
-    else:
-        errors = (gaps**exponent).sum(axis=(2, 3)).mean(axis=1) ** (1.0 / exponent)
-    stderr = float(errors.std(ddof=1) / math.sqrt(replicates))
-    return float(errors.mean()), stderr, constant
+    errors = p_norm(gaps, exponent, axis=(1, 2, 3), weights=1.0 / points)
+    top = float(errors.max()) or 1.0  # a scaled copy: squares of tiny errors would all be 0
+    stderr = top * float((errors / top).std(ddof=1) / math.sqrt(replicates))
+    return top * float((errors / top).mean()), stderr, constant
 
 
 def _cube(points: int, tokens: int, dim: int, rng: np.random.Generator) -> Array:
@@ -104,17 +103,16 @@ def _best_constant(values: Array, p: float) -> float:
     """Minimiser c of Σ |values - c|^p."""
     if p == 1.0:
         return float(np.median(values))
+    low, half = float(values.min()), float(values.max()) / 2 - float(values.min()) / 2
+    if math.isinf(p) or half == 0:
+        return low + half
+    unit = (values / 2 - low / 2) / half  # a scaled copy keeps sums and powers in range
     if p == 2.0:
-        return float(values.mean())
-    low, high = float(values.min()), float(values.max())
-    if math.isinf(p) or low == high:
-        return (low + high) / 2.0
-    scale = high - low  # a scaled copy keeps large p from over- or underflowing
-    unit = (values - low) / scale
+        return low + half * 2 * float(unit.mean())
     found = minimize_scalar(
-        lambda c: float((np.abs(unit - c) ** p).mean()),
+        lambda c: float(p_norm(unit - c, p)),
         bounds=(0.0, 1.0),
         method="bounded",
         options={"xatol": CONSTANT_TOLERANCE},
     )
-    return low + scale * float(found.x)
+    return low + half * float(found.x) * 2

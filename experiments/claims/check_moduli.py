@@ -16,6 +16,7 @@ import numpy as np
 
 from experiments.claims.claim import Row, compared
 from theory.continuity import ModulusLowerCurve, modulus_lower_bound
+from theory.norms import p_norm
 from theory.notation import KINDS, Kind
 from theory.targets import resolve_target
 from theory.verdict import Finding, Verdict
@@ -238,7 +239,7 @@ def _at_place(f: Callable[[Any], Any], x: Any, y: Any, place: int, p: float) -> 
     """‖f(x)_n - f(y)_n‖_p with token 0 of both moved to a place n."""
     order = np.roll(np.arange(len(x)), place)
     gap = np.asarray(f(x[order][None]))[0, place] - np.asarray(f(y[order][None]))[0, place]
-    return float(np.linalg.norm(gap, ord=p))
+    return float(p_norm(gap, p))
 
 
 def check_never_exceeds(known: Bracket = bracket) -> Finding:

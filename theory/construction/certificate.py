@@ -258,7 +258,9 @@ def _terms(
     """Each measured term next to its bound."""
     error, of = found.error, bound.terms
     e_mem = of["token"] + of["context"] + of["memoriser"]
-    strips = problem.on_measure(spec.dim * spec.tokens * (spec.grid - 1) / spec.slope)
+    strips = problem.on_measures(
+        problem.root_of(spec.dim * spec.tokens * (spec.grid - 1) / spec.slope)
+    )
     return {
         "discretisation": _term(error.discretisation, of["sequence"]),
         "memoriser": _term(found.memoriser_norm, e_mem),

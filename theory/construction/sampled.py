@@ -9,6 +9,7 @@ import numpy as np
 
 from theory.construction.error import ErrorProblem
 from theory.construction.labels import powers_of
+from theory.norms import p_norm, root_mean_power
 
 __all__ = ["sampled_error"]
 
@@ -38,8 +39,5 @@ def sampled_error(problem: ErrorProblem, rng: np.random.Generator) -> dict[str, 
     gap = np.abs(outputs - np.take_along_axis(problem.target(x), order[..., None], axis=1))
     if math.isinf(p):
         return {"value": float(gap.max()), "stderr": None, "points": MONTE_CARLO}
-    powers = (gap**p).sum(axis=(1, 2))
-    mean, stderr = float(powers.mean()), float(powers.std(ddof=1)) / math.sqrt(MONTE_CARLO)
-    value = mean ** (1 / p)
-    spread = value * stderr / (p * mean) if mean else 0.0
+    value, spread = root_mean_power(p_norm(gap, p, axis=(1, 2)), p)
     return {"value": value, "stderr": spread, "points": MONTE_CARLO}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.norms import p_norm, tensor_p_norm
 from theory.search.problem import Array, Ascent, Values
 
 __all__ = ["checked_output", "gradient_ascent", "gradient_leaps", "objective"]
@@ -28,18 +28,6 @@ def checked_output(out: Any, shape: tuple[int, ...]) -> Array:
     return array
 
 
-def _norm(diff: Array, p: float) -> Array:
-    """Return the entrywise p-norm of every item of a batch (M, ..., ...)."""
-    flat = np.abs(diff.reshape(len(diff), -1))
-    if math.isinf(p):
-        return np.asarray(flat.max(1))
-    if p == 1:
-        return np.asarray(flat.sum(1))
-    top = flat.max(1, keepdims=True)
-    safe = np.where(top > 0, top, 1.0)  # scaled, so that no power underflows
-    return np.asarray(safe[:, 0] * ((flat / safe) ** p).sum(1) ** (1 / p))
-
-
 def objective(call: Callable[[Array], Any], p: float, row: int | None) -> Values:
     """Return (x, y) -> ‖f(x) - f(y)‖_p in float64, evaluated in chunks."""
 
@@ -51,7 +39,8 @@ def objective(call: Callable[[Array], Any], p: float, row: int | None) -> Values
             out = checked_output(call(pair), pair.shape)
             left, right = np.split(out, 2)
             diff = left - right
-            parts.append(_norm(diff if row is None else diff[:, row], p))
+            watched = diff if row is None else diff[:, row]
+            parts.append(p_norm(watched.reshape(len(diff), -1), p, axis=1))
         return np.concatenate(parts)
 
     return values
@@ -66,7 +55,7 @@ def _slopes(f: Callable[[Any], Any], p: float, row: int | None, point: Any) -> t
     ends = torch.cat([point[0] + half, point[0] - half]).clamp(0, 1)
     left, right = f(ends).chunk(2)
     out = left - right if row is None else (left - right)[:, row : row + 1]
-    value = torch.linalg.vector_norm(out.flatten(1), p, dim=1)
+    value = tensor_p_norm(out.flatten(1), p, 1)
     (grad,) = torch.autograd.grad(value.sum(), point)
     return value.detach(), torch.nan_to_num(grad, 0.0, 0.0, 0.0)
 

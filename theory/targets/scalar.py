@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
+from theory.norms import p_norm
 from theory.targets.base import ClosedForm, Smoothness
 from theory.targets.parameters import format_number
 
@@ -109,13 +110,21 @@ def separable_supremum(g: ScalarModulus, width: int, t: float, p: float) -> Clos
     if p <= 2 or (power and exponent * p <= 2):
         return ClosedForm(width ** (1 / p) * g(t / math.sqrt(width)), "exact", "equal spread")
     if power:
-        full = min(int(t * t / g.limit**2), width)
-        rest = g(math.sqrt(max(t * t - full * g.limit**2, 0.0))) if full < width else 0.0
-        total = full * g(g.limit) ** p + rest**p
-        return ClosedForm(total ** (1 / p), "exact", "coordinates filled in turn")
+        full, rest = _filled(width, t / g.limit)
+        value = p_norm([g(g.limit), g(rest * g.limit)], p, weights=[full, full < width])
+        return ClosedForm(float(value), "exact", "coordinates filled in turn")
     at_two = separable_supremum(g, width, t, 2.0).value
     value = min(interpolated(at_two, g(t), p), width ** (1 / p) * g(t))
     return ClosedForm(value, "upper", "interpolation of p=2 and p=inf")
+
+
+def _filled(width: int, t: float) -> tuple[int, float]:
+    """Return how many of ``width`` coordinates reach 1 at the radius t, and what is left."""
+    if t < 1:
+        return 0, t
+    full = width if t >= math.sqrt(width) else min(int(t * t), width)
+    edge = math.sqrt(full)
+    return full, math.sqrt(max((t - edge) * (t + edge), 0.0)) if full < width else 0.0
 
 
 def arc_supremum(function: Callable[[float, float], float], radius: float) -> float:
