@@ -1,5 +1,6 @@
 """Norms by scaled powers: no exponent, scale or radius makes a number wrong without a word."""
 
+import itertools
 import math
 
 import numpy as np
@@ -120,11 +121,12 @@ def test_closed_forms_fall_with_p_and_grow_with_the_radius(target, kind):  # R1
     for p in PS:
         values = np.array([value(radius, p) for radius in radii])
         assert (np.diff(values) >= -CLOSE * values[1:]).all() or np.isnan(values).any()
-        for small, large, low, high in zip(values, values[1:], radii, radii[1:], strict=False):
+        steps = zip(*map(itertools.pairwise, (values, radii)), strict=True)
+            for (small, large), (low, high) in steps:
             if small > 1e-290:  # else it underflowed, as the function itself does
                 assert large <= math.ceil(high / low) * small * (1 + CLOSE)
     for radius in radii:
-        for p, q in zip(PS, PS[1:], strict=False):
+        for p, q in itertools.pairwise(PS):
             first, second = value(radius, p), value(radius, q)
             if not math.isnan(first + second):
                 assert second <= first * (1 + CLOSE)
