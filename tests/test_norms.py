@@ -122,7 +122,7 @@ def test_closed_forms_fall_with_p_and_grow_with_the_radius(target, kind):  # R1
         values = np.array([value(radius, p) for radius in radii])
         assert (np.diff(values) >= -CLOSE * values[1:]).all() or np.isnan(values).any()
         steps = zip(*map(itertools.pairwise, (values, radii)), strict=True)
-            for (small, large), (low, high) in steps:
+        for (small, large), (low, high) in steps:
             if small > 1e-290:  # else it underflowed, as the function itself does
                 assert large <= math.ceil(high / low) * small * (1 + CLOSE)
     for radius in radii:
