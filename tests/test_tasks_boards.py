@@ -101,7 +101,7 @@ def test_a_digit_with_one_cell_left_is_placed_at_once():
     board[0, [6, 12]] = 1  # of row 0 and of the first box, only cell 1 can hold a 1
     bits = sudoku_solver.to_bits(board, SMALL)
     for _ in range(2):  # the others lose the 1, then it goes there
-        bits, dead = sudoku_solver._step(bits, SMALL)
+        bits, dead = sudoku_solver.conclusions(bits, SMALL)
         assert not dead.any()
     assert bits[0, :, 0].tolist() == [0b1110, 0b0001, 0b1110, 0b1110]
 
