@@ -59,7 +59,17 @@ SCOPE = (
 )
 TESTS = (
     *("additive", "affine", "bound_steps", "bounds", "cells", "continuity", "curved", "enclosed"),
-    *("enclosure", "facts", "fit", "hypotheses", "intervals", "moduli_command", "operator_norm"),
+    *(
+        "enclosure",
+        "enclosure_parts",
+        "enclosure_steps",
+        "facts",
+        "fit",
+        "hypotheses",
+        "intervals",
+        "moduli_command",
+        "operator_norm",
+    ),
     *("ranges", "rates", "rigour", "slopes", "steepest", "summary", "upper"),
 )
 ALONE = (

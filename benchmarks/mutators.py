@@ -96,9 +96,9 @@ def _negated(node: cst.If) -> Iterator[cst.CSTNode]:
 
 
 def _fewer_arguments(node: cst.Call) -> Iterator[cst.CSTNode]:
-    """Arguments with names left out: the default is used."""
+    """Arguments with names left out, guards of lengths excepted: the default is used."""
     for k, argument in enumerate(node.args):
-        if argument.keyword is not None:
+        if argument.keyword is not None and argument.keyword.value != "strict":
             yield node.with_changes(args=[*node.args[:k], *node.args[k + 1 :]])
 
 
@@ -123,7 +123,7 @@ class _Walk(cst.CSTVisitor):
 
     def on_visit(self, node: cst.CSTNode) -> bool:
         """Note the mutations of a node; skip what is no executable code."""
-        if isinstance(node, SKIPPED) or m.matches(node, m.FunctionDef(decorators=[_OVERLOAD])):
+        if isinstance(node, SKIPPED) or m.matches(node, _SKIPPED):
             return False
         for kind, name, function in OPERATORS:
             if isinstance(node, kind):
@@ -132,7 +132,9 @@ class _Walk(cst.CSTVisitor):
         return True
 
 
-_OVERLOAD = m.Decorator(m.Name("overload"))
+_SKIPPED = m.FunctionDef(decorators=[m.Decorator(m.Name("overload"))]) | m.Arg(
+    keyword=m.Name("strict")
+)
 
 
 def mutants_of(path: str, text: str) -> list[partial[Mutant]]:

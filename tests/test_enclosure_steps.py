@@ -1,0 +1,257 @@
+"""Enclosures one operation at a time: equal to what is known by hand, rounded outwards, no wider.
+
+Every function of the namespace gives NumPy's numbers on points, for every kind of enclosure.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+import pytest
+
+from theory.enclosure import Interval, rounding, variables
+from theory.enclosure.affine import affine_variables
+from theory.enclosure.curved import curved_variables
+from theory.enclosure.gains import grouped_variables
+from theory.enclosure.intervals import hull, intersection, rational_power
+from theory.enclosure.namespace import ARRAY_NAMESPACE
+from theory.enclosure.rounding import EPS, TINY
+
+ULPS = 8 * EPS  # what one operation may be wide, of its size
+RNG = np.random.default_rng(0)
+SIZES = RNG.standard_normal(300) * 10.0 ** RNG.integers(-30, 30, 300)
+OTHERS = RNG.permutation(SIZES)
+
+
+# -- directions of rounding ------------------------------------------------------------------------
+
+
+def test_every_widening_goes_outwards_by_one_to_a_few_ulps():
+    x = np.concatenate([SIZES, [0.0, TINY, -TINY, 2.0**-1022, 1.0, -1.0, 1e308, -1e308]])
+    for name, most in (("down", 2), ("down_sum", 2), ("function_down", 9)):
+        low, high = getattr(rounding, name)(x), getattr(rounding, name.replace("down", "up"))(x)
+        plain = (np.abs(x) >= 2.0**-1022) if "sum" in name else np.ones(len(x), dtype=bool)
+        assert (low[plain] < x[plain]).all()
+        assert (high[plain] > x[plain]).all()
+        for value, lo, hi in zip(*map(np.ndarray.tolist, (x, low, high)), strict=True):
+            room = most * (Fraction(abs(value)) * Fraction(EPS) + Fraction(TINY))
+            assert Fraction(value) - Fraction(lo) <= room
+            assert Fraction(hi) - Fraction(value) <= room
+    for name in ("down_sum", "up_sum"):
+        assert getattr(rounding, name)(np.zeros(1)).tolist() == [0.0]
+    inf = np.array([math.inf])
+    for name in ("down", "down_sum", "function_down"):
+        assert 1e308 < getattr(rounding, name)(inf)[0] < math.inf
+        assert getattr(rounding, name)(-inf)[0] == -math.inf
+        up = getattr(rounding, name.replace("down", "up"))
+        assert -math.inf < up(-inf)[0] < -1e308
+        assert up(inf)[0] == math.inf
+
+
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide"])
+def test_lower_ends_go_down_and_upper_ends_go_up_exactly(name):
+    exact = {
+        "add": Fraction.__add__,
+        "subtract": Fraction.__sub__,
+        "multiply": Fraction.__mul__,
+        "divide": Fraction.__truediv__,
+    }[name]
+    width = np.abs(SIZES) * 10.0 ** RNG.uniform(-17, 0, len(SIZES))
+    a, b = Interval(SIZES - width, SIZES + width), Interval(OTHERS, OTHERS + np.abs(OTHERS) / 8)
+    found = getattr(np, name)(a, b)
+    for k in range(len(SIZES)):
+        ends = [
+            exact(Fraction(x), Fraction(y))
+            for x, y in product((a.lo[k], a.hi[k]), (b.lo[k], b.hi[k]))
+        ]
+        lo, hi = Fraction(found.lo[k]), Fraction(found.hi[k])
+        room = ULPS * max(abs(min(ends)), abs(max(ends))) + Fraction(4 * TINY)
+        assert min(ends) - room <= lo <= min(ends), k
+        assert max(ends) <= hi <= max(ends) + room, k
+
+
+def test_sums_over_axes_and_products_of_matrices_are_no_wider_than_their_rounding():
+    rng = np.random.default_rng(1)
+    for terms in (1, 2, 5, 7, 8, 30):
+        a, b = rng.standard_normal((3, terms)), rng.standard_normal((terms, 2))
+        size = np.abs(a) @ np.abs(b)
+        for left, right in ((Interval(a), b), (a, Interval(b)), (Interval(a), Interval(b))):
+            found = left @ right
+            assert np.abs(found.middle() - a @ b).max() <= terms * EPS * size.max()
+            assert (found.width <= 16 * (terms + 2) * EPS * size).all()
+        wide = Interval(a - 0.5, a + 0.25) @ b
+        exact = np.minimum((a - 0.5)[..., None] * b, (a + 0.25)[..., None] * b).sum(1)
+        assert np.abs(wide.lo - exact).max() < 1e-12
+        exact = np.maximum((a - 0.5)[..., None] * b, (a + 0.25)[..., None] * b).sum(1)
+        assert np.abs(wide.hi - exact).max() < 1e-12
+        total = Interval(a).sum(1)
+        assert (total.width <= 4 * terms * EPS * np.abs(a).sum(1)).all()
+    short = Interval(np.full((1, 8), 1e308)) @ np.full((8, 1), 10.0)
+    assert (short.lo.item(), short.hi.item()) == (-math.inf, math.inf)
+
+
+def test_parts_of_intervals_by_hand():
+    box = Interval([-2.0, 1.0, -3.0, 0.0], [1.0, 2.0, -1.0, 0.0])
+    assert box.mignitude.tolist() == [0.0, 1.0, 1.0, 0.0]
+    assert box.magnitude.tolist() == [2.0, 2.0, 3.0, 0.0]
+    assert box.middle().tolist() == [-0.5, 1.5, -2.0, 0.0]
+    assert abs(box).lo.tolist() == box.mignitude.tolist()
+    assert (box.width >= [3.0, 1.0, 2.0, 0.0]).all()
+    assert (box.width <= np.array([3.0, 1.0, 2.0, 0.0]) * (1 + 2 * EPS)).all()
+    half = Interval([-math.inf, 2.0, -math.inf], [3.0, math.inf, math.inf])
+    assert half.middle().tolist() == [3.0, 2.0, 0.0]
+    other = Interval([0.0, 0.0, -2.0, -1.0], [5.0, 1.5, -1.5, 1.0])
+    both, common = hull(box, other), intersection(box, other)
+    assert both.lo.tolist() == [-2.0, 0.0, -3.0, -1.0]
+    assert both.hi.tolist() == [5.0, 2.0, -1.0, 1.0]
+    assert common.lo.tolist() == [0.0, 1.0, -2.0, 0.0]
+    assert common.hi.tolist() == [1.0, 1.5, -1.5, 0.0]
+    assert box.contains(other).tolist() == [False, False, True, False]
+    assert box.contains(box).all()
+    assert box.contains([-2.0, 2.0, -2.5, 0.1]).tolist() == [True, True, True, False]
+    most = box.maximum(Interval([0.0, 0.0, -2.0, -1.0], [0.5, 9.0, -1.5, 1.0]))
+    assert most.lo.tolist() == [0.0, 1.0, -2.0, 0.0]
+    assert most.hi.tolist() == [1.0, 9.0, -1.0, 1.0]
+    assert (-box).lo.tolist() == [-1.0, -2.0, 1.0, 0.0]
+
+
+def test_powers_of_intervals_by_hand():
+    box = Interval([-2.0, 1.0, -3.0], [1.0, 2.0, -1.0])
+    for exponent, lo, hi in (
+        (2.0, [0, 1, 1], [4, 4, 9]),
+        (3.0, [-8, 1, -27], [1, 8, -1]),
+        (4.0, [0, 1, 1], [16, 16, 81]),
+        (0.0, [1, 1, 1], [1, 1, 1]),
+        (1.0, [-2, 1, -3], [1, 2, -1]),
+        (-1.0, [-math.inf, 0.5, -1], [math.inf, 1, -1 / 3]),
+        (-2.0, [-math.inf, 0.25, 1 / 9], [math.inf, 1, 1]),
+    ):
+        found = box**exponent
+        assert found.lo == pytest.approx(np.array(lo, dtype=float), rel=1e-14)
+        assert found.hi == pytest.approx(np.array(hi, dtype=float), rel=1e-14)
+    part = Interval([-1.0, 0.0, 4.0], [4.0, 0.0, 9.0])
+    for root in (np.sqrt(part), part**0.5):
+        assert root.lo == pytest.approx([0, 0, 2], abs=1e-14)
+        assert root.hi == pytest.approx([2, 0, 3], abs=1e-14)
+    third = rational_power(Interval([8.0], [27.0]), Fraction(1, 3))
+    assert (third.lo[0], third.hi[0]) == pytest.approx((2, 3))
+    for edge in (np.sqrt, lambda x: x**0.5):
+        with pytest.raises(ValueError, match="reach 0"):
+            edge(Interval([-2.0], [-1e-9]))
+    assert np.exp(Interval(-1e4)).lo == 0
+    assert np.tanh(Interval(0.0, 99.0)).hi == 1
+    assert np.tanh(Interval(-99.0, 0.0)).lo == -1
+    for function, at in ((np.sin, math.pi / 2), (np.cos, 0.0)):
+        top = function(Interval(at - 0.1, at + 0.1))
+        assert top.hi == 1
+        assert top.lo == pytest.approx(math.cos(0.1), abs=1e-14)
+        bottom = function(Interval(at + math.pi - 0.1, at + math.pi + 0.2))
+        assert bottom.lo == -1
+        assert bottom.hi == pytest.approx(-math.cos(0.2), abs=1e-14)
+        far = function(Interval(rounding.LARGEST_ANGLE, rounding.LARGEST_ANGLE + 0.25))
+        assert (far.lo, far.hi) == (-1, 1)
+        near = function(Interval(rounding.LARGEST_ANGLE - 0.25, rounding.LARGEST_ANGLE))
+        assert near.width < 0.3 or near.hi == 1
+
+
+# -- the namespace, for every kind of enclosure ----------------------------------------------------
+
+
+def points(shape=(2, 3, 2)):
+    return np.random.default_rng(2).random(shape) + 0.1
+
+
+KINDS = {
+    "interval": lambda box: box,
+    "jet": variables,
+    "curved": curved_variables,
+    "gain": grouped_variables,
+    "affine": affine_variables,
+}
+XP = ARRAY_NAMESPACE
+CALLS = {
+    "matmul": (lambda x: XP.matmul(x, WEIGHT), lambda x: x @ WEIGHT),
+    "matmul from the left": (lambda x: XP.matmul(LEFT, x), lambda x: LEFT @ x),
+    "matmul with itself": (
+        lambda x: XP.matmul(x, XP.swapaxes(x, 1, 2)),
+        lambda x: x @ x.swapaxes(1, 2),
+    ),
+    "swapaxes": (lambda x: XP.swapaxes(x, 1, 2), lambda x: x.swapaxes(1, 2)),
+    "zeros_like": (lambda x: XP.zeros_like(x) + 1.0, np.ones_like),
+    "reshape": (lambda x: XP.reshape(x, (2, 2, 3)), lambda x: x.reshape(2, 2, 3)),
+    "abs": (lambda x: XP.abs(x - 0.5) + XP.absolute(x), lambda x: abs(x - 0.5) + x),
+    "square": (lambda x: XP.square(x), np.square),
+    "functions": (
+        lambda x: XP.sqrt(x) + XP.exp(x) * XP.sin(x) - XP.cos(x) / XP.tanh(x),
+        lambda x: np.sqrt(x) + np.exp(x) * np.sin(x) - np.cos(x) / np.tanh(x),
+    ),
+    "maximum": (lambda x: XP.maximum(x, 0.5), lambda x: np.maximum(x, 0.5)),
+    "maximum of a number": (lambda x: XP.maximum(0.5, x), lambda x: np.maximum(x, 0.5)),
+    "minimum": (lambda x: XP.minimum(x, 0.5), lambda x: np.minimum(x, 0.5)),
+    "minimum of a number": (lambda x: XP.minimum(0.5, x), lambda x: np.minimum(x, 0.5)),
+    "clip": (lambda x: XP.clip(x, 0.3, 0.7), lambda x: np.clip(x, 0.3, 0.7)),
+    "clip from below": (lambda x: XP.clip(x, 0.3), lambda x: np.maximum(x, 0.3)),
+    "clip from above": (lambda x: XP.clip(x, None, 0.7), lambda x: np.minimum(x, 0.7)),
+    "sum": (lambda x: XP.sum(x, 1), lambda x: x.sum(1)),
+    "sum of two axes": (lambda x: XP.sum(x, (1, 2)), lambda x: x.sum((1, 2))),
+    "sum, kept": (lambda x: XP.sum(x, -1, True), lambda x: x.sum(-1, keepdims=True)),
+    "mean": (lambda x: XP.mean(x, 2), lambda x: x.mean(2)),
+    "mean of two axes": (
+        lambda x: XP.mean(x, (1, 2), keepdims=True),
+        lambda x: x.mean((1, 2), keepdims=True),
+    ),
+    "amax": (lambda x: XP.amax(x, 1) + XP.max(x, 1), lambda x: 2 * x.max(1)),
+    "amin": (lambda x: XP.amin(x, 1) + XP.min(x, 1), lambda x: 2 * x.min(1)),
+    "amin, kept": (lambda x: XP.amin(x, -1, True), lambda x: x.min(-1, keepdims=True)),
+    "divided": (lambda x: 2.0 / (1.0 + x) - x / (x + 1.0), lambda x: (2 - x) / (1 + x)),
+    "powers": (lambda x: x**3 - x**1.5 + x**-2, lambda x: x**3 - x**1.5 + x**-2.0),
+    "parts": (lambda x: x[:, :1] + x[:, 1:, ::-1], lambda x: x[:, :1] + x[:, 1:, ::-1]),
+    "softmax_mean": (
+        lambda x: XP.softmax_mean(x @ XP.swapaxes(x, 1, 2), x),
+        lambda x: softmax(x @ x.swapaxes(1, 2)) @ x,
+    ),
+    "reflected": (lambda x: 1.0 - 2.0 * x, lambda x: 1 - 2 * x),
+}
+WEIGHT = np.array([[1.0, -2.0, 0.5], [0.25, 3.0, -1.0]])
+LEFT = np.array([[0.5, 1.0, -1.0], [2.0, 0.0, 0.25]])
+
+
+def softmax(z):
+    weights = np.exp(z - z.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", CALLS)
+def test_points_give_numpy_s_numbers(kind, name):
+    ours, theirs = CALLS[name]
+    if kind == "affine" and name == "softmax_mean":
+        return  # has no step of its own
+    x = points()
+    made = ours(KINDS[kind](Interval(x)))
+    found = getattr(made, "value", made)
+    exact = theirs(x)
+    assert found.shape == exact.shape
+    assert made.shape == exact.shape
+    assert np.abs(found.middle() - exact).max() < 1e-12
+    assert found.width.max() < 1e-12
+    slope = {"jet": lambda m: m.slope, "curved": lambda m: m.jet.slope}.get(kind)
+    if slope is not None and not name.startswith(("abs", "max", "min", "clip")):
+        step, eye = 1e-6, np.eye(6).reshape(6, 1, 3, 2)
+        numeric = np.stack(
+            [(theirs(x + step * e) - theirs(x - step * e)) / (2 * step) for e in eye]
+        )
+        got = slope(made)
+        assert got.shape == numeric.shape
+        assert np.abs(got.middle() - numeric).max() < 1e-7
+        assert got.width.max() < 1e-9
+
+
+def test_numbers_near_maxima_are_numbers():
+    x = points()
+    near = XP.constant_near_max(Interval(x - 0.01, x + 0.01), 1)
+    assert near == pytest.approx(x.max(1, keepdims=True))
+    assert near.shape == (2, 1, 2)
