@@ -26,6 +26,7 @@ import importlib.util
 import json
 import math
 import os
+import re
 import resource
 import signal
 import sys
@@ -57,30 +58,16 @@ SCOPE = (
     "experiments/evaluate.py",
     "approx/error.py",
 )
-TESTS = (
-    *("additive", "affine", "bound_steps", "bounds", "cells", "continuity", "curved", "enclosed"),
-    *(
-        "enclosure",
-        "enclosure_parts",
-        "enclosure_steps",
-        "facts",
-        "fit",
-        "hypotheses",
-        "intervals",
-        "moduli_command",
-        "operator_norm",
-    ),
-    *("ranges", "rates", "rigour", "slopes", "steepest", "summary", "upper"),
+ABOUT = (
+    r"theory\.(bounds|explicit|facts|continuity|enclosure)|approx\.(error|enclosed|fit)\b|moduli"
 )
+NOT = ("explorer", "figure", "gallery", "lessons", "readme", "reproduce", "site", "study")
 ALONE = (
     *("-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header"),
     *("-m", "not slow", "-W", "ignore", "-o", "timeout=0"),  # the alarms here are ours
 )
 NEAR = 3  # lines around one that no test was seen to execute
-GRACE, FACTOR = (
-    5.0,
-    3.0,
-)  # seconds and factor of a test file's usual time until it counts as endless
+GRACE, FACTOR = 5.0, 3.0  # seconds, and times what a file of tests takes, until it is endless
 BUSY = 10.0  # by the clock, on a busy machine
 MEMORY = 24 * 2**30  # bytes of address space
 Lines = dict[str, dict[int, list[int]]]  # file -> line -> numbers of tests
@@ -132,6 +119,13 @@ def covered(files: list[str], tests: list[str]) -> dict[str, Any]:
             for file in files
         }
     return {"names": names, "seconds": [watch.seconds[name] for name in names], "lines": lines}
+
+
+def files_of_tests() -> list[str]:
+    """Return the files of tests that name what is mutated, those of pictures and pages excepted."""
+    files = sorted(ROOT.glob("tests/test_*.py"))
+    about = [f for f in files if re.search(ABOUT, f.read_text())]
+    return [str(f.relative_to(ROOT)) for f in about if not any(word in f.name for word in NOT)]
 
 
 def map_of_tests(files: list[str], tests: list[str]) -> dict[str, Any]:
@@ -371,7 +365,7 @@ def main() -> None:
     sys.path[:0] = [str(ROOT)]
     torch.set_num_threads(1)
     files = [str(p.relative_to(ROOT)) for glob in SCOPE for p in sorted(ROOT.glob(glob))]
-    tests = [f"tests/test_{name}.py" for name in TESTS if (ROOT / f"tests/test_{name}.py").exists()]
+    tests = files_of_tests()
     started = time.monotonic()
     known = map_of_tests(files, tests)
     print(f"{len(known['names'])} tests, {sum(known['seconds']):.0f} s; {len(files)} files")

@@ -18,7 +18,6 @@ from theory.enclosure.jets import Jet
 from theory.enclosure.moments import absolute_moments
 from theory.enclosure.rounding import EPS
 
-
 # -- gains -----------------------------------------------------------------------------------------
 
 
