@@ -13,7 +13,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from theory.continuity import additive, cells, centre_form, ends_form, ranges, upper
+from theory.continuity import additive, cells, centre_form, ends_form, ranges, stages
 from theory.continuity.cells import CellProblem, Cells, Ends, in_cube, middle_and_radius
 from theory.continuity.operator_norm import SLACK, operator_norm_upper_bound
 from theory.continuity.places import Places
@@ -58,7 +58,7 @@ def exact_norms(rows, p):
 NORMS = {
     "cells": cells.norm_of,
     "ranges": ranges._norm,
-    "upper": lambda rows, p: [upper._p_norm(row, p) for row in rows],
+    "stages": lambda rows, p: [stages._p_norm(row, p) for row in rows],
 }
 
 
