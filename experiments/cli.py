@@ -7,6 +7,7 @@ import sys
 import sysconfig
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from experiments.command_bound import add_bound
 from experiments.command_explore import add_explore
@@ -17,6 +18,7 @@ from experiments.command_verify import add_verify
 from experiments.options import Parser, add_command, add_json
 from experiments.parsers import add_claims, add_construct, add_eta, add_figures, add_learned
 from experiments.printing import one_line
+from theory.processes import Stopped, finish, open_streams, stop_on_signals
 
 __all__ = ["main", "run"]
 
@@ -31,6 +33,7 @@ same shape; it may be written for NumPy, for torch, or for both.
 
 Theorem numbers are those of Xu & Sato, arXiv 2410.01405v7."""
 
+INTERRUPTED = "interrupted", 130
 USER_ERRORS = (ValueError, TypeError, OSError)
 
 
@@ -76,11 +79,14 @@ def main(arguments: list[str] | None = None) -> int:
             options = _parser().parse_args(arguments)
         except SystemExit:  # --help; errors raise
             return 0
-        return int(getattr(commands, options.command)(options))
-    except KeyboardInterrupt:
-        return _fail("interrupted; run the same command again to resume", 130)
+        code = int(getattr(commands, options.command)(options))
+        _flush()
+        return code
+    except KeyboardInterrupt as stop:
+        how, code = ("terminated", stop.code) if isinstance(stop, Stopped) else INTERRUPTED
+        return _fail(f"{how}; run the same command again to resume", code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left
+        _print_nowhere()  # the reader left
         return 0
     except (*USER_ERRORS, TaskFailed) as error:
         if os.environ.get("LOOPRATE_DEBUG"):
@@ -114,6 +120,24 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def run() -> None:
+def _flush() -> None:
+    """Print what waits to be printed, while it can still be said that this fails."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _print_nowhere()
+        raise OSError(f"cannot print: {error.strerror}; nothing else is lost") from None
+
+
+def _print_nowhere() -> None:
+    """Let what waits to be printed vanish."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run() -> NoReturn:
     """Entry point of the installed command."""
-    sys.exit(main())
+    open_streams()
+    stop_on_signals()
+    finish(main())

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
 
-from experiments.child import child_environment
+from experiments.child import child_environment, children, lines_of, python
 from experiments.options import Commands, add_command, add_json
 from theory.outputs import checked_folder
 
@@ -67,17 +66,16 @@ def run_explore(options: Namespace) -> int:
     if options.static is not None:
         checked_folder(options.static)
     folders = options.rows or [folder for folder in ROWS if folder.is_dir()]
-    command = [sys.executable, "-P", "-m", "figures.explorer", "--rows", *map(str, folders)]
-    command += ["--port", str(options.port)]
+    command = python("figures.explorer", "--rows", *map(str, folders), "--port", str(options.port))
     command += ["--target", options.target] if options.target else []
     command += ["--static", str(options.static)] if options.static is not None else []
     command += ["--dark"] if options.dark else []
     command += ["--no-browser"] if options.no_browser else []
-    environment = child_environment(OMP_NUM_THREADS="1")
     if options.static is None:
-        sys.stdout.flush()
-        os.execve(command[0], command, environment)  # one process, to be ended as one
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
-    if done.returncode == 0:
-        print(json.dumps({"file": done.stdout.strip()}) if options.json else done.stdout.strip())
-    return done.returncode
+        sys.stdout.flush()  # one process, to be ended as one
+        os.execve(command[0], command, child_environment(OMP_NUM_THREADS="1"))
+    with children([command], OMP_NUM_THREADS="1") as running:
+        written = "".join(lines_of(running)).strip()
+    if running[0].returncode == 0:
+        print(json.dumps({"file": written}) if options.json else written)
+    return running[0].returncode

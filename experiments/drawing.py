@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.child import child_environment
+from experiments.child import children, lines_of, python
 from experiments.engine import default_processes
 from experiments.progress import Progress
 
@@ -41,22 +39,14 @@ def draw_folder(
     str
         What was printed otherwise, a line a figure.
     """
-    command = [sys.executable, "-u", "-P", "-m", "figures", str(folder), "--style", style]
-    known = len(list((folder / "figures").glob("*__*.csv")))
-    lines = []
-    workers = default_processes() if known >= WORTH_IT else 1
-    command += ["--processes", str(workers), *others]
+    command = python("figures", str(folder), "--style", style, *others)
     command += ["--format", *formats] if formats else []
-    with (
-        Progress(known, "figures") as bar,
-        subprocess.Popen(
-            command,
-            env=child_environment(),
-            text=True,
-            stdout=subprocess.PIPE,
-        ) as child,
-    ):
-        for line in child.stdout or ():  # one line a figure
+    known = len(list((folder / "figures").glob("*__*.csv")))
+    workers = default_processes() if known >= WORTH_IT else 1
+    shares = [[*command, "--share", str(k), str(workers)] for k in range(workers)]
+    lines = []
+    with Progress(known, "figures") as bar, children(shares) as running:
+        for line in lines_of(running):  # one line a figure
             lines.append(line)
             bar.to(len(lines))
-    return child.returncode, "".join(lines)
+    return max(child.returncode for child in running), "".join(lines)

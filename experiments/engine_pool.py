@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import os
 from bisect import insort
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from experiments.engine import Failures, Report, Results, Task, in_words
+from theory.processes import become_child, interrupts_blocked
 
 __all__ = ["Pool"]
 
@@ -101,7 +103,7 @@ class Pool:
                     worker.terminate()
             for worker in self.workers.values():
                 worker.join(PATIENCE)
-                worker.terminate()
+                worker.kill()
                 worker.join()
 
     def _feed(self) -> None:
@@ -120,7 +122,11 @@ class Pool:
         ours, theirs = self.context.Pipe()
         device = self.devices.pop(0)  # of a worker that died, if this one is in its place
         # Threads of a worker must not fight those of its neighbours: one each.
-        with _environment(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES=device):
+        multiprocessing.resource_tracker.ensure_running()  # it unblocks interrupts when it starts
+        with (
+            _environment(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES=device),
+            interrupts_blocked(),
+        ):
             worker = self.context.Process(target=_serve, args=(theirs,), daemon=True)
             worker.start()
         theirs.close()
@@ -178,11 +184,10 @@ def _environment(**wanted: str | None) -> Iterator[None]:
 
 def _serve(connection: Connection) -> None:
     """Work in a spawned process until the pipe closes."""
-    import signal
-
+    parent = multiprocessing.parent_process()
+    become_child(parent.pid if parent and parent.pid else os.getppid())
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     torch.set_num_threads(1)
     while True:
         try:

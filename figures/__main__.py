@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import NoReturn
 
 from figures.drawing import FORMATS, redraw_each
 from figures.style import STYLES
+from theory.processes import become_child, finish, open_streams
 
 __all__ = ["main"]
 
@@ -28,16 +30,27 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 2 if an input was bad."""
     options = _parser().parse_args(arguments)
+    if options.parent is not None:
+        become_child(options.parent)
+    try:
+        return _drawn(options)
+    except BrokenPipeError:  # nobody listens
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _drawn(options: argparse.Namespace) -> int:
+    """Draw what the options ask for and say so."""
     status = 0
     try:
         for source, outcome in redraw_each(
             options.directory,
             style=options.style,
             formats=options.format or (["pdf"] if options.handout else ["png", "pdf"]),
-            processes=options.processes,
             only=options.only,
             to=options.to,
             handouts=options.handout,
+            share=tuple(options.share),
         ):
             if isinstance(outcome, str):
                 print(f"error: {outcome}", file=sys.stderr)
@@ -45,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             elif not options.quiet:
                 print(_told(source, outcome, as_json=options.json))
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if options.share[0] == 0:  # all processes find the same
+            print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     return status
 
@@ -72,11 +86,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", nargs="+", default=[], metavar="KIND[__SLUG]", help="draw these alone")
     add("--to", metavar="DIR2", help="write there, with a copy of the rows (beside the rows)")
     add("--handout", action="store_true", help="a page for each error-against-loops file instead")
-    add("--processes", type=int, default=1, help="that draw, a figure at a time each (1)")
+    share = "K of N processes that draw at once (0 1)"
+    add("--share", type=int, nargs=2, default=(0, 1), metavar=("K", "N"), help=share)
+    add("--parent", type=int, metavar="PID", help="end when this process, the parent, does")
     add("--json", action="store_true", help="a JSON list of the files drawn, one line a figure")
     add("--quiet", action="store_true", help="print errors only")
     return parser
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    open_streams()
+    finish(main())

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from figures import handout
 from figures.kinds import KINDS, FigureKind
 from figures.rows import Row, check_columns, read_rows
 from figures.style import STYLES
-from theory.outputs import checked_folder, replacing
+from theory.outputs import checked_folder, remove_dead_drafts, replacing
 
 __all__ = [
     "FORMATS",
@@ -96,14 +94,14 @@ def redraw_each(
     *,
     style: str,
     formats: Sequence[str],
-    processes: int = 1,
     only: Sequence[str] = (),
     to: str | Path | None = None,
     handouts: bool = False,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Path, list[Path] | str]]:
     """Yield each CSV file with the files drawn from it, or with what is wrong with it.
 
-    Several processes draw several figures at once.
+    Of several processes that draw at once, the one with ``share=(k, n)`` draws each n-th figure.
     """
     _check_choice(style, "style", STYLES)
     for name in formats:
@@ -113,17 +111,15 @@ def redraw_each(
             f"`style` of a handout must be paper, as it is a page, got {style!r}; leave it out"
         )
     sources = _chosen(_sources(Path(directory), handout.KIND if handouts else ""), only)
-    draw = partial(_outcome, style=style, formats=tuple(formats), to=to, as_handout=handouts)
-    if min(processes, len(sources)) < 2:
-        yield from ((source, draw(source)) for source in sources)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(sources)), mp_context=context) as pool:
-        yield from zip(sources, pool.map(draw, sources), strict=True)
+    for folder in {source.parent for source in sources} | ({Path(to)} if to else set()):
+        remove_dead_drafts(folder)
+    first, every = share
+    for source in sources[first::every]:
+        yield source, _outcome(source, style, formats, to, handouts)
 
 
 def _outcome(
-    source: Path, *, style: str, formats: Sequence[str], to: str | Path | None, as_handout: bool
+    source: Path, style: str, formats: Sequence[str], to: str | Path | None, as_handout: bool
 ) -> list[Path] | str:
     """Draw one CSV file; return the files written, or what is wrong with it."""
     try:

@@ -9,13 +9,16 @@ from pathlib import Path
 
 from experiments.printing import one_line
 from figures.explorer.setting import Setting
+from theory.processes import become_child, finish, open_streams
 
-BAD_INPUT = 2
+BAD_INPUT, INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 2 after one line if an input was bad."""
     options = _options(arguments)
+    if options.parent is not None:
+        become_child(options.parent)
     try:
         if options.static is not None:
             from figures.explorer.static import write_static
@@ -23,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(write_static(options.static, dark=options.dark, rows=options.rows))
             return 0
         return _serve(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except (OSError, TypeError, ValueError) as error:
         print(f"looprate: {one_line(error)}", file=sys.stderr)
         return BAD_INPUT
@@ -56,8 +61,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--static", type=Path)
     parser.add_argument("--dark", action="store_true")
     parser.add_argument("--no-browser", action="store_true")
+    parser.add_argument("--parent", type=int)
     return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    open_streams()
+    finish(main())
