@@ -6,6 +6,7 @@ import os
 import sys
 import sysconfig
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -78,9 +79,10 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             options = _parser().parse_args(arguments)
         except SystemExit:  # --help; errors raise
-            return 0
-        code = int(getattr(commands, options.command)(options))
-        _flush()
+            code = 0
+        else:
+            code = int(getattr(commands, options.command)(options))
+        sys.stdout.flush()  # while it can still be said that this fails
         return code
     except KeyboardInterrupt as stop:
         how, code = ("terminated", stop.code) if isinstance(stop, Stopped) else INTERRUPTED
@@ -91,6 +93,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (*USER_ERRORS, TaskFailed) as error:
         if os.environ.get("LOOPRATE_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.errno and not error.filename:  # of a stream
+            _print_nowhere()
         kept = "; finished work is kept" if isinstance(error, TaskFailed) else ""
         return _fail(one_line(error) + kept, 2)
     except (Exception, SystemExit) as error:
@@ -116,19 +120,9 @@ def _place_in_own_code(error: BaseException) -> str | None:
 
 def _fail(message: str, code: int) -> int:
     """Print one line on stderr and return the exit code."""
-    print(f"looprate: {message}", file=sys.stderr)
+    with suppress(OSError):  # nobody reads it
+        print(f"looprate: {message}", file=sys.stderr)
     return code
-
-
-def _flush() -> None:
-    """Print what waits to be printed, while it can still be said that this fails."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _print_nowhere()
-        raise OSError(f"cannot print: {error.strerror}; nothing else is lost") from None
 
 
 def _print_nowhere() -> None:

@@ -36,13 +36,17 @@ def print_table(head: list[str], rows: list[list[str]]) -> int:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    with console.capture() as told:  # printed here: rich ends the process where a reader left
+        console.print(table)
+    print(told.get(), end="")
     return 0
 
 
 def one_line(error: Exception) -> str:
     """Return an error's message on one line."""
-    if isinstance(error, OSError) and error.filename and error.strerror:
+    if isinstance(error, OSError) and error.strerror and not error.filename:
+        return f"cannot print: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
         cure = "check the path and its permissions"
         if error.errno in NO_FILE:
             cure = "name another"

@@ -27,6 +27,7 @@ LOOK = 0.2  # seconds between looks at the parent
 PLAIN = {
     **{"≤": "<=", "≥": ">=", "≈": "~", "≠": "!=", "×": "x", "·": "*", "−": "-", "→": "->"},
     **{"–": "-", "—": "-", "…": "...", "∞": "inf", "√": "sqrt", "∈": "in", "½": "1/2"},
+    **{"∀": "for all", "∃": "there is", "⇒": "=>", "⌈": "ceil(", "⌉": ")", "⌊": "floor(", "⌋": ")"},
     **{"‘": "'", "’": "'", "“": '"', "”": '"', "‖": "||", "∑": "sum", "│": "|", "─": "-"},
 }
 
@@ -123,9 +124,13 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 def _ascii(letter: str) -> str:
     """Return a character in ASCII: in other letters, by its Greek name, or by its number."""
+    if "\udc80" <= letter <= "\udcff":  # a byte of a file's name
+        return f"\\x{ord(letter) - 0xDC00:x}"
     name = unicodedata.name(letter, "").split()
     if name[:1] == ["GREEK"] and "LETTER" in name:
         word = name[name.index("LETTER") + 1].lower()
         return word.capitalize() if "CAPITAL" in name else word
     simple = unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode()
+    if unicodedata.combining(letter):
+        return ""
     return PLAIN.get(letter) or simple or letter.encode("ascii", "backslashreplace").decode()
