@@ -17,12 +17,13 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from experiments.provenance import provenance
 from theory.outputs import checked_folder, remove_dead_drafts, write_atomically
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = [
     "CorruptRows",
@@ -72,6 +73,8 @@ def _of_path(error: OSError, path: Path) -> OSError:
 
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write named arrays atomically, without pickled objects."""
+    import numpy as np
+
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     write_atomically(path, buffer.getvalue())
