@@ -53,9 +53,8 @@ def add_bound(commands: Commands) -> None:
 
 def run_bound(options: Namespace) -> int:
     """Print a bound term by term."""
-    from experiments import evaluate
     from experiments.asked import asked_target
-    from theory.hypotheses import check_hypotheses
+    from theory.facts import facts_of
     from theory.notation import check_loops
 
     shape = checked_shape(options)
@@ -63,29 +62,17 @@ def run_bound(options: Namespace) -> int:
     counts = options.loops or [10**k for k in range(1, 13) if 10**k > options.tokens]
     for loops in counts:
         check_loops(loops, tokens=options.tokens)
-    trivial, stderr = evaluate.trivial_error(f, **shape)
-    rows: list[dict[str, Any]] = []
-    if f.closed_form(0.1, kind="sequence", **shape) is None:
-        deltas = [10 ** (k / 2 - 4) for k in range(9)]
-        with Progress(1.0, "moduli") as bar:
-            curves = evaluate.lower_curves(f, deltas, **shape, report=bar.to)
-        rows = evaluate.moduli_rows(f, curves, **shape)
-    at = evaluate.bound_function(
-        options.version,
-        evaluate.moduli_of(f, rows, **shape),
-        **shape,
-        oscillation=evaluate.oscillation_of(f, tokens=options.tokens, dim=options.dim),
-        trivial=trivial,
-        trivial_stderr=stderr,
-        placement=options.placement,
-        slope=options.slope,
-    )
-    findings = check_hypotheses(f, **shape, budget=evaluate.HYPOTHESES_BUDGET)
-    found = [evaluate.under_hypotheses(at(loops), findings) for loops in counts]
+    with Progress(1.0, "moduli") as bar:
+        facts = facts_of(f, **shape, report=bar.to)
+    at = facts.bound(options.version, placement=options.placement, slope=options.slope)
+    found = [at(loops) for loops in counts]
     if options.json:
         return print_json([row.as_dict() for row in found])
     print(f"{f}: {in_words(shape)}")
-    print(f"{found[0].version}; best constant: {trivial:.4g} (standard error {stderr:.1g})")
+    print(
+        f"{found[0].version}; best constant: {facts.trivial:.4g} (standard error "
+        f"{facts.trivial_stderr:.1g})"
+    )
     return _print_bound(found)
 
 

@@ -40,7 +40,10 @@ def add_moduli(commands: Commands) -> None:
     moduli.add_argument("target", metavar="TARGET")
     add_shape(moduli, p=2.0)
     moduli.add_argument(
-        "--delta", type=float, nargs="+", help="radii, Frobenius norm (default: 0.01 to 1)"
+        "--delta",
+        type=float,
+        nargs="+",
+        help="radii, Frobenius norm (default: 0.01 to 1; no closed form: from 0.0001)",
     )
     moduli.add_argument("--kind", nargs="+", help="sequence, token, contextual (default: all)")
     moduli.add_argument(
@@ -66,20 +69,20 @@ def add_moduli(commands: Commands) -> None:
 
 def run_moduli(options: Namespace) -> int:
     """Print lower bounds, closed forms and certified upper bounds of the moduli of a target."""
-    from experiments import evaluate
     from experiments.asked import asked_target
+    from theory import facts
     from theory.hypotheses import check_hypotheses, failures
     from theory.notation import KINDS, check_kind
 
     if options.seed < 0:
         raise ValueError(f"`seed` must be an integer >= 0, got {options.seed}")
     limits = _limits(options)
-    deltas = options.delta or evaluate.DELTAS
     kinds = [check_kind(kind) for kind in options.kind or KINDS]
     shape = checked_shape(options)
     f = asked_target(options.target, tokens=options.tokens, dim=options.dim)
+    deltas = options.delta or facts.search_radii(f, **shape)
     with Progress(1.0, "moduli") as bar:
-        curves = evaluate.lower_curves(
+        curves = facts.lower_curves(
             f,
             deltas,
             **shape,
@@ -88,8 +91,8 @@ def run_moduli(options: Namespace) -> int:
             kinds=kinds,
             report=bar.to,
         )
-    rows = evaluate.moduli_rows(f, curves, **shape)
-    warnings = failures(check_hypotheses(f, **shape, budget=evaluate.HYPOTHESES_BUDGET))
+    rows = facts.moduli_rows(f, curves, **shape)
+    warnings = failures(check_hypotheses(f, **shape))
     if options.certify:
         rows, refused = _certified(f, rows, curves, {**shape, **limits})
         warnings = [*warnings, *refused]

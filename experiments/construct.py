@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments import evaluate
 from theory.construction.cells import cell_count
 from theory.construction.certificate import (
     BOXES,
@@ -23,7 +22,7 @@ from theory.construction.evidence import STRIP_SAMPLES
 from theory.construction.labels import MOST_LABELS, cell_centres, every_cell
 from theory.construction.network import Network
 from theory.construction.spec import ConstructionSpec
-from theory.hypotheses import check_hypotheses
+from theory.facts import facts_of
 from theory.loop_counts import Memoriser, label_power, smallest_grid
 from theory.targets import Target
 
@@ -127,25 +126,9 @@ def _largest_affordable(spec: ConstructionSpec, budget: float) -> int | None:
     return best
 
 
-def target_facts(
-    target: Target, *, tokens: int, dim: int, p: float, rows: list[dict[str, Any]] | None = None
-) -> TargetFacts:
-    """Return what certificates of one target share.
-
-    ``rows`` are lower bounds of its moduli, as evaluate.moduli_rows gives them; left out,
-    they are searched where no closed form is known.
-    """
-    shape: dict[str, Any] = {"tokens": tokens, "dim": dim, "p": p}
-    trivial, stderr = evaluate.trivial_error(target, **shape)
-    known = _own_moduli(target, shape) if rows is None else rows
-    return TargetFacts(
-        p=p,
-        hypotheses=check_hypotheses(target, **shape, budget=evaluate.HYPOTHESES_BUDGET),
-        moduli=evaluate.moduli_of(target, known, **shape),
-        oscillation=evaluate.oscillation_of(target, tokens=tokens, dim=dim),
-        trivial=trivial,
-        trivial_stderr=stderr,
-    )
+def target_facts(target: Target, *, tokens: int, dim: int, p: float) -> TargetFacts:
+    """Return what certificates of one target share."""
+    return facts_of(target, tokens=tokens, dim=dim, p=p).setting
 
 
 def certificate_of(
@@ -238,13 +221,3 @@ def softmax_of(construction: Construction, tolerance: float) -> dict[str, Any]:
         ) from None
     curve = [[beta, error if math.isfinite(error) else None] for beta, error in found.curve]
     return {"beta": found.beta, "tolerance": tolerance, "inputs": len(inputs), "curve": curve}
-
-
-def _own_moduli(target: Target, shape: dict[str, Any]) -> list[dict[str, Any]]:
-    """Lower bounds of the moduli where no closed form is known, else nothing."""
-    if target.closed_form(0.1, kind="sequence", **shape) is not None:
-        return []
-    curves = evaluate.lower_curves(
-        target, evaluate.DELTAS, **shape, budget=evaluate.HYPOTHESES_BUDGET
-    )
-    return evaluate.moduli_rows(target, curves, **shape)

@@ -17,6 +17,7 @@ from experiments.constructed import constructed_curve, constructed_slope
 from experiments.records import write_atomically
 from theory import rates
 from theory.bounds import TERM_NAMES, BoundRow
+from theory.gate import Onset
 from theory.loop_counts import SUITED_CODING
 
 __all__ = ["BOUND_LABELS", "slug", "write_figure_rows", "write_rows"]
@@ -98,12 +99,12 @@ def write_figure_rows(
     group: Sequence[Row],
     certificates: Sequence[Row],
     bounds: dict[str, Callable[[int], BoundRow]],
-    first: dict[str, int | None],
+    first: dict[str, Onset],
 ) -> list[Path]:
     """Write the four CSV files of one target and shape into ``folder`` and return their paths."""
     tokens, dim = theory["tokens"], theory["dim"]
     common = {name: theory[name] for name in ("target", "latex", "tokens", "dim", "p")}
-    starts = [value for value in first.values() if value]
+    starts = [onset.loops for onset in first.values() if onset.loops]
     run = max((row["loops"] for row in (*group, *certificates)), default=tokens + 1)
     last = min(FARTHEST, max([run * 10, *(int(MARGIN * s) for s in starts)]))
     grid = _loop_grid(tokens, last)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import evaluate
 from experiments.constructed import constructed_findings
 from experiments.figure_rows import BOUND_LABELS, slug, write_figure_rows, write_rows
 from experiments.provenance import versions
@@ -16,6 +15,7 @@ from experiments.study import Study
 from experiments.summary import NAMES, cells, findings, slope_of
 from experiments.tasks_construct import planned_specs
 from theory.bounds import BoundRow, first_informative_loops
+from theory.facts import stored_facts
 from theory.loop_counts import SUITED_CODING
 from theory.rates import theorem_exponent
 from theory.targets import resolve_target
@@ -82,19 +82,8 @@ def _write_lessons(study: Study) -> None:
 def _part(folder: Path, facts: Row, group: Sequence[Row], certificates: Sequence[Row]) -> Row:
     """Assemble one target and shape."""
     shape = {name: facts[name] for name in ("tokens", "dim", "p")}
-    target = resolve_target(facts["target"])
-    moduli = evaluate.moduli_of(target, facts["moduli"], **shape)
-    bounds = {
-        version: evaluate.bound_function(
-            version,
-            moduli,
-            **shape,
-            oscillation=facts["oscillation"],
-            trivial=facts["trivial"],
-            trivial_stderr=facts["trivial_stderr"],
-        )
-        for version in SHOWN
-    }
+    known = stored_facts(facts, resolve_target(facts["target"]))
+    bounds = {version: known.bound(version) for version in SHOWN}
     first = {
         version: first_informative_loops(bound, tokens=facts["tokens"])
         for version, bound in bounds.items()
@@ -115,7 +104,8 @@ def _part(folder: Path, facts: Row, group: Sequence[Row], certificates: Sequence
         "oscillation": facts["oscillation"],
         "moduli": facts["moduli"],
         "bounds": _bounds_at(bounds, group, facts["tokens"]),
-        "first_informative_loops": first,
+        "first_informative_loops": {version: onset.loops for version, onset in first.items()},
+        "first_informative_words": {version: onset.words for version, onset in first.items()},
         "printed_exponent": theorem_exponent(tokens=facts["tokens"], dim=facts["dim"]),
         "fits": [{k: v for k, v in cell.items() if k != "rows"} for cell in group],
         "slopes": slopes,
@@ -202,16 +192,15 @@ def _part_lines(part: Row) -> list[str]:
             for f in part["findings"]
         ),
         "",
-        "### Where each bound starts to say something",
+        "### From where on each bound says something",
         "",
-        f"Best constant: {part['trivial']:.4g}. Loops from which a bound is below it:",
+        f"Best constant: {part['trivial']:.4g}. Where a bound is below it:",
         "",
-        "| bound | loops |",
+        "| bound | below it |",
         "|---|---|",
         *(
-            f"| {BOUND_LABELS[version][1] if version in BOUND_LABELS else version} | "
-            f"{'never below 1e18' if first is None else f'{first:.3g}'} |"
-            for version, first in part["first_informative_loops"].items()
+            f"| {BOUND_LABELS[version][1] if version in BOUND_LABELS else version} | {words} |"
+            for version, words in part["first_informative_words"].items()
         ),
         "",
         "### Constructed networks (the theorem's proof as weights)",

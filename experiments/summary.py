@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from experiments.evaluate import ROUNDING
 from theory.bounds import BoundRow, first_informative_loops
+from theory.facts import exceeds
 from theory.rates import theorem_exponent
 from theory.slopes import SlopeFit, fit_slope
 from theory.verdict import Finding, Verdict
@@ -154,7 +154,7 @@ def _moduli_finding(rows: Sequence[Row]) -> Finding:
     claim = "lower bounds of the moduli stay below the closed forms and reach the exact ones"
     if not proven:
         return Finding(claim, Verdict.NOT_TESTABLE, "no closed form is known for this function")
-    over = [row for row in proven if row["lower"] > row["upper"] * (1 + ROUNDING) + 1e-12]
+    over = [row for row in proven if exceeds(row["lower"], row["upper"], 1.0)]
     exact = [row for row in proven if row["exact"]]
     worst = min((row["lower"] / row["exact"] for row in exact), default=None)
     evidence = {"compared": len(proven), "exact": len(exact), "worst_ratio": worst}
@@ -182,14 +182,13 @@ def _bound_finding(
         return Finding(claim, Verdict.NOT_TESTABLE, f"the theorem needs r > N = {tokens} loops")
     row = bound_at(inside[-1])
     first = first_informative_loops(bound_at, tokens=tokens)
-    where = f"it does from r = {first:.3g} on" if first else "nor at any r up to 1e18"
     reason = (
         f"at r = {inside[-1]} the bound is {row.total:.3g} against {theory['trivial']:.3g} for the "
-        f"best constant; {where} (delta falls like r^-{exponent:.3g})"
+        f"best constant; it is below: {first.words} (delta falls like r^-{exponent:.3g})"
     )
     if row.verdict is Verdict.HOLDS:
         reason = f"at r = {inside[-1]} the bound is {row.total:.3g}, below the best constant"
-    evidence = {"row": row.as_dict(), "first_informative_loops": first}
+    evidence = {"row": row.as_dict(), "first_informative_loops": first.loops}
     return Finding(claim, row.verdict, reason, evidence)
 
 

@@ -11,14 +11,12 @@ import importlib
 import re
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from experiments import evaluate
 from experiments.provenance import stamped, versions
 from experiments.records import digest, write_npz
-from theory.hypotheses import check_hypotheses
+from theory.facts import facts_of
 from theory.targets import Target, own_functions, resolve_target
 from theory.targets.formula import FORMULA
 from theory.targets.identity import code_digest, fingerprint
@@ -122,7 +120,6 @@ def theory_rows(
     tokens: int,
     dim: int,
     p: float,
-    budget: float,
     source: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return one row: hypotheses, moduli, oscillation and trivial error of a target.
@@ -131,25 +128,8 @@ def theory_rows(
     """
     f = planned_target(target, source, tokens=tokens, dim=dim)
     shape: dict[str, Any] = {"tokens": tokens, "dim": dim, "p": p}
-    findings = check_hypotheses(f, **shape, budget=budget)
-    report(0.25)
-    curves = evaluate.lower_curves(
-        f, evaluate.DELTAS, **shape, budget=budget, report=lambda part: report(0.25 + part / 2)
-    )
-    trivial, stderr = evaluate.trivial_error(f, **shape)
-    return [
-        {
-            "target": target,
-            "latex": f.latex,
-            **shape,
-            "hypotheses": [finding.as_dict() for finding in findings],
-            "moduli": evaluate.moduli_rows(f, curves, **shape),
-            "oscillation": evaluate.oscillation_of(f, tokens=tokens, dim=dim),
-            "smoothness": asdict(f.smoothness),
-            "trivial": trivial,
-            "trivial_stderr": stderr,
-        }
-    ]
+    facts = facts_of(f, **shape, searched=True, report=report)
+    return [facts.as_row() | {"target": target}]
 
 
 @stamped

@@ -11,13 +11,13 @@ import pytest
 from cases.constructions import make_spec
 
 from experiments.construct import default_bits
-from experiments.evaluate import moduli_of
 from theory.construction import evidence
 from theory.construction.certificate import TargetFacts, certify
 from theory.construction.compile import compile_construction
 from theory.construction.error import strip_measure
 from theory.construction.exact import exact_output
 from theory.construction.spec import ConstructionSpec
+from theory.facts import moduli_of
 from theory.loop_counts import SUITED_CODING
 from theory.targets import parse_target, resolve_target
 from theory.trivial import best_constant_error

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from cases.targets import EXAMPLES
 
-from experiments import evaluate
 from theory.bounds import BoundRow
+from theory.facts import bound_under
 from theory.hypotheses import check_hypotheses, failures, testable
 from theory.hypotheses.inputs import orders, special_points, spread_points
 from theory.hypotheses.jumps import TINY, search_jumps
@@ -435,10 +435,10 @@ def test_inputs_are_in_the_cube_and_the_corners_among_them():
 def test_a_failed_hypothesis_leaves_a_bound_untestable():
     row = BoundRow(9, 0.1, None, {}, 0.1, 1.0, 0.0, Verdict.HOLDS, "below", "v", "exact")
     good = Finding("a", Verdict.HOLDS, "yes")
-    assert evaluate.under_hypotheses(row, [good]) is row
-    judged = evaluate.under_hypotheses(row, [good, Finding("b", Verdict.NOT_TESTABLE, "no")])
+    assert bound_under(row, [good]) is row
+    judged = bound_under(row, [good, Finding("b", Verdict.NOT_TESTABLE, "no")])
     assert (judged.verdict, judged.total) == (Verdict.NOT_TESTABLE, 0.1)
-    assert judged.reason == 'not testable: "b" fails: no'
+    assert judged.reason == '"b" fails: no'
 
 
 OWN = """
@@ -461,7 +461,7 @@ def test_commands_end_not_testable_with_the_witness(said, tmp_path, name):
     code, out, err = said("moduli", target, "--delta", 0.1, "--budget", 0.05, "--json")
     assert code == 0
     assert len(json.loads(out)) == 3  # a discontinuous function has moduli, too
-    assert err.startswith(f'looprate: not testable: "{claim}" fails: ')
+    assert err.startswith(f'looprate: "{claim}" fails: ')
     assert err.count("\n") == 1
     assert WITNESSES[name] in err
     code, out, err = said("bound", target, "--loops", 10**3, 10**15, "--json")

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from experiments import evaluate, summary
+from experiments import summary
 from experiments.summary import MIN_SEEDS, cells, findings, paired_gain, slope_of
 from experiments.tasks_study import theory_rows
+from theory.facts import moduli_of
 from theory.rates import theorem_exponent
 from theory.targets import resolve_target
 from theory.verdict import Finding, Verdict
+from theory.versions import bound_function
 
 SHAPE = {"tokens": 2, "dim": 1, "p": 1.0}
 FINE, ROUGH = 0.01, 0.03  # learning rates
@@ -132,16 +134,16 @@ def test_the_slope_of_a_power_law_is_found_without_diverged_seeds():
 # -- findings --------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def theory():
-    (facts,) = theory_rows(lambda part: None, target="mean-field:a=1,b=1", **SHAPE, budget=1.0)
+    (facts,) = theory_rows(lambda part: None, target="mean-field:a=1,b=1", **SHAPE)
     return facts
 
 
 def verdicts(theory, group):
     """Return finding by first words of its claim."""
     target = resolve_target(theory["target"])
-    bound = evaluate.bound_function(
+    bound = bound_function(
         "theorem-3.6",
-        evaluate.moduli_of(target, theory["moduli"], **SHAPE),
+        moduli_of(target, theory["moduli"], **SHAPE),
         **SHAPE,
         oscillation=theory["oscillation"],
         trivial=theory["trivial"],

@@ -11,7 +11,7 @@ from cases.pairs import lower_of_pairs, pair_values, random_pairs, row_of
 from cases.targets import EXAMPLES, KINDS
 
 from theory.continuity import branching, modulus_lower_bound, modulus_upper_bound
-from theory.continuity.upper import transferred
+from theory.continuity.transfer import upper_from as transferred
 from theory.targets import parse_target
 
 ROUNDING = 1e-9  # relative

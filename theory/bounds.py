@@ -13,8 +13,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
+from theory.gate import Onset, Side, Total, below_trivial, judged_total
 from theory.norms import p_norm, root_of
 from theory.notation import Kind, check_dim, check_p, check_tokens
 from theory.verdict import Verdict
@@ -31,11 +32,9 @@ __all__ = [
     "judged_row",
 ]
 
-Side = Literal["exact", "upper", "lower"]
 SIDES: tuple[Side, ...] = get_args(Side)
 Moduli = Callable[[Kind, float], tuple[float, Side]]
 TERM_NAMES = ("token", "context", "sequence", "memoriser", "collisions", "strips")
-STDERR_MARGIN = 3.0  # a bound must be this many standard errors below the trivial one to count
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,7 @@ class BoundRow:
     trivial, trivial_stderr : float or None
         L^p error of the best constant and its standard error, if known.
     verdict : Verdict
-        ``VACUOUS`` if the total is not below the trivial bound; ``HOLDS`` if the hypotheses are met
-        and it is: it says something here; ``NOT_TESTABLE`` otherwise, see ``reason``.
+        See :func:`theory.gate.judged_total`.
     reason : str
         One sentence.
     version : str
@@ -171,8 +169,8 @@ class ModuliRecorder:
 
 def first_informative_loops(
     bound_at: Callable[[int], BoundRow], *, tokens: int, cap: int = 10**18
-) -> int | None:
-    """Smallest r from which a bound is below the trivial one, or None up to ``cap``.
+) -> Onset:
+    """Find the smallest r from which a bound is below the trivial one, and whether that is proven.
 
     Parameters
     ----------
@@ -185,7 +183,7 @@ def first_informative_loops(
 
     Returns
     -------
-    int or None
+    Onset
         The total need not fall below the trivial bound for good: the answer is exact where totals
         do not grow with r (an infinite slope M and non-decreasing moduli), otherwise it is the
         first crossing that a search over r = N + 2^k finds.
@@ -197,9 +195,9 @@ def first_informative_loops(
 
     Notes
     -----
-    With moduli of side ``"lower"`` the answer is itself a lower bound: the true bound becomes
-    informative no earlier.  Only totals are compared: the row found may still be
-    ``NOT_TESTABLE`` for want of upper bounds or of proved constants.
+    Only totals are compared.  ``proven`` says whether the row found holds: with moduli of side
+    ``"lower"``, without proved constants or where a hypothesis fails it does not, and the true
+    bound becomes informative no earlier.
     """
     n = check_tokens(tokens)
     if cap <= n:
@@ -207,12 +205,12 @@ def first_informative_loops(
     low, high = n, n + 1
     while not _is_informative(bound_at(high)):
         if high >= cap:
-            return None
+            return Onset(None, False, cap)
         low, high = high, min(cap, n + 2 * (high - n))
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if _is_informative(bound_at(middle)) else (middle, high)
-    return high
+    return Onset(high, bound_at(high).verdict is Verdict.HOLDS, cap)
 
 
 def judged_row(
@@ -230,7 +228,10 @@ def judged_row(
 ) -> BoundRow:
     """Sum the terms and judge them."""
     total = math.fsum(terms.values())
-    verdict, reason = _judge(problem, total, side, open_point)
+    verdict, reason = judged_total(
+        Total(total, side, problem.p, problem.ceiling, problem.trivial, problem.trivial_stderr),
+        open_point,
+    )
     if verdict is Verdict.VACUOUS and delta > 1.0:
         reason += "; delta exceeds 1: the formula describes no grid"
     if verdict is Verdict.VACUOUS and grid is None and not up_to_constant:
@@ -252,49 +253,12 @@ def judged_row(
     )
 
 
-def _judge(
-    problem: BoundProblem, total: float, side: Side, open_point: str | None
-) -> tuple[Verdict, str]:
-    """Verdict and reason of a total; the trivial error never exceeds (Nd)^{1/p} D/2.
-
-    Where the moduli are lower bounds D may be one, too, and says nothing about any constant.
-    """
-    if side != "lower" and total >= problem.ceiling / 2.0:
-        return Verdict.VACUOUS, (
-            f"the bound {total:.4g} is not below (Nd)^(1/p) D/2 = {problem.ceiling / 2.0:.4g}, "
-            "which some constant always reaches"
-        )
-    if problem.trivial is None:
-        return Verdict.NOT_TESTABLE, "the trivial bound (best constant's error) was not given"
-    threshold = _threshold(problem.trivial, problem.trivial_stderr)
-    if total >= threshold:
-        return Verdict.VACUOUS, (
-            f"the bound {total:.4g} is not below the best constant's error {problem.trivial:.4g} "
-            f"(less {STDERR_MARGIN:g} standard errors)"
-        )
-    if side == "lower":
-        return Verdict.NOT_TESTABLE, (
-            "the moduli are lower bounds, so is this total: needs upper bounds of the moduli"
-        )
-    if open_point is not None:
-        return Verdict.NOT_TESTABLE, open_point
-    return Verdict.HOLDS, (
-        f"the hypotheses are met and the bound {total:.4g} is below the best constant's error "
-        f"{problem.trivial:.4g}: it says something here"
-    )
-
-
-def _threshold(trivial: float, stderr: float | None) -> float:
-    """Trivial error less the margin for its own uncertainty."""
-    return trivial - STDERR_MARGIN * (stderr or 0.0)
-
-
 def _is_informative(row: BoundRow) -> bool:
     """Whether a row's total is below the trivial bound."""
     if row.trivial is None:
         raise ValueError("`bound_at` must return rows with a trivial bound, got trivial=None")
-    return row.verdict is not Verdict.VACUOUS and row.total < _threshold(
-        row.trivial, row.trivial_stderr
+    return row.verdict is not Verdict.VACUOUS and below_trivial(
+        row.total, row.trivial, row.trivial_stderr
     )
 
 

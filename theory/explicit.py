@@ -92,7 +92,9 @@ def explicit_bound(
 
     Notes
     -----
-    Source: this project; proof in the module's docstring.
+    Source: this project; proof in the module's docstring.  It allows p = inf, with the essential
+    supremum for the norm: a bad set of positive measure then costs the whole D, so the inequality
+    is true but says nothing unless N = 1 and M is infinite.
     """
     problem = BoundProblem(tokens, dim, p, oscillation, slope, trivial, trivial_stderr)
     r, recorder = check_loops(loops), ModuliRecorder(moduli)

@@ -79,7 +79,8 @@ def theorem_3_6_bound(
     Returns
     -------
     BoundRow
-        For r <= N the theorem says nothing: the total is inf and the verdict ``NOT_TESTABLE``.
+        For r <= N or p = inf the theorem says nothing: the total is inf and the verdict
+        ``NOT_TESTABLE``.
 
     Raises
     ------
@@ -100,7 +101,11 @@ def theorem_3_6_bound(
     check_choice(delta_rule, "delta_rule", DELTA_RULES)
     version = f"Theorem 3.6 (v7), {delta_rule} delta, {placement} placement of (Nd)^(1/p)"
     if r <= tokens:
-        return _hypothesis_fails(problem, r, version)
+        reason = f"Theorem 3.6 needs loops > tokens={problem.tokens}, got {r}"
+        return _hypothesis_fails(problem, r, version, reason)
+    if math.isinf(problem.p):
+        reason = "Theorem 3.6 is stated for p < inf, got p = inf"
+        return _hypothesis_fails(problem, r, version, reason)
     delta_of = delta_of_loops if delta_rule == "printed" else delta_of_stages
     delta = delta_of(r, tokens=tokens, dim=dim)
     terms = _theorem_terms(problem, recorder, delta, placement)
@@ -172,8 +177,8 @@ def _theorem_terms(
     )
 
 
-def _hypothesis_fails(problem: BoundProblem, loops: int, version: str) -> BoundRow:
-    """Row for r <= N, where Theorem 3.6 is silent."""
+def _hypothesis_fails(problem: BoundProblem, loops: int, version: str, reason: str) -> BoundRow:
+    """Row where Theorem 3.6 is silent."""
     return BoundRow(
         loops=loops,
         delta=math.inf,
@@ -183,7 +188,7 @@ def _hypothesis_fails(problem: BoundProblem, loops: int, version: str) -> BoundR
         trivial=problem.trivial,
         trivial_stderr=problem.trivial_stderr,
         verdict=Verdict.NOT_TESTABLE,
-        reason=f"Theorem 3.6 needs loops > tokens={problem.tokens}, got {loops}",
+        reason=reason,
         version=version,
         moduli_side="exact",
         up_to_constant=("collisions", "strips"),

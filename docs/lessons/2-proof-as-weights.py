@@ -487,8 +487,8 @@ print(f"printed: {printed_loops(2000, **SHAPE) / printed_loops(1000, **SHAPE):.3
 # in an interval, and holds that against the explicit inequality.
 
 # %%
-from experiments.evaluate import moduli_of, oscillation_of, trivial_error
 from theory.construction.certificate import TargetFacts, certify
+from theory.facts import moduli_of, oscillation_of, trivial_error
 
 facts = TargetFacts(
     1,

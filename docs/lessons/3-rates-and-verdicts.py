@@ -30,21 +30,17 @@ from textwrap import fill
 import matplotlib.pyplot as plt
 import numpy as np
 
-from experiments.evaluate import (
-    bound_function,
-    moduli_of,
-    oscillation_of,
-    trivial_error,
-)
 from figures.common import plain_log_ticks
 from figures.rows import distinct, read_rows, where
 from figures.style import FAMILY_STYLE, GREY, MEMORISER_STYLE, SHADE, paper
 from theory.bounds import first_informative_loops
 from theory.cell_width import delta_of_loops
+from theory.facts import moduli_of, oscillation_of, trivial_error
 from theory.loop_counts import printed_loops
 from theory.rates import construction_exponent, holder_exponent
 from theory.slopes import fit_slope, slope_finding
 from theory.targets import parse_target
+from theory.versions import bound_function
 
 plt.rcParams.update(paper())
 SHAPE = {"tokens": 2, "dim": 1}
@@ -140,7 +136,7 @@ def bounds_of(g):
 
 
 bounds, best = bounds_of(f)
-first = {v: first_informative_loops(at, tokens=2) for v, at in bounds.items()}
+first = {v: first_informative_loops(at, tokens=2).loops for v, at in bounds.items()}
 print(f"best constant: {best:.4f} (sampled)")
 fig, ax = plt.subplots(figsize=(6.0, 3.2), layout="constrained")
 for version, at in bounds.items():
@@ -189,7 +185,7 @@ my_factor_of_rougher = None  # your answer
 # %% tags=["solution"]
 for name, g in (("10 f", larger), ("twice the periods", rougher)):
     found, constant = bounds_of(g)
-    starts = {v: first_informative_loops(at, tokens=2) for v, at in found.items()}
+    starts = {v: first_informative_loops(at, tokens=2).loops for v, at in found.items()}
     print(f"{name}: best constant {constant:.4f}")
     for version, r in starts.items():
         ratio = (r - 2) / (first[version] - 2)
@@ -384,7 +380,7 @@ for what, outcome in outcomes.items():
 my_words = {"a": None, "b": None, "c": None, "d": None}
 
 # %% tags=["solution"]
-from experiments.evaluate import lower_curves, moduli_rows
+from theory.facts import lower_curves, moduli_rows
 from theory.targets import resolve_target
 
 a = bounds["theorem-3.6"](10**9)

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments import evaluate
-from experiments.construct import affordable, certificate_of, target_facts
+from experiments.construct import affordable, certificate_of
 from experiments.figure_rows import BOUND_LABELS
 from figures.explorer.setting import LARGEST_LOOPS, Setting
 from figures.rows import Row, read_rows
+from theory import facts
 from theory.bounds import BoundRow
-from theory.construction.certificate import TargetFacts
+from theory.continuity.transfer import lower_from
+from theory.facts import Facts
 from theory.notation import KINDS
 from theory.targets import Target, resolve_target
 
@@ -125,9 +126,11 @@ def _closed(subject: Subject) -> tuple[Known, ...]:
 def _searched(subject: Subject) -> tuple[Known, ...]:
     """Return lower bounds at some radii."""
     f = target_of(subject.target, subject.tokens, subject.dim)
+    if not facts.has_closed_forms(f, **subject.shape):
+        return _facts(subject).rows
     radii = RADII[FEWER] if _seconds(f, subject) > SLOW else RADII
-    curves = evaluate.lower_curves(f, radii, **subject.shape, budget=SECONDS)
-    return tuple(evaluate.moduli_rows(f, curves, **subject.shape))
+    curves = facts.lower_curves(f, radii, **subject.shape, budget=SECONDS)
+    return tuple(facts.moduli_rows(f, curves, **subject.shape))
 
 
 def _seconds(f: Target, subject: Subject) -> float:
@@ -143,32 +146,20 @@ def _seconds(f: Target, subject: Subject) -> float:
 def lower_at(setting: Setting, kind: str) -> float:
     """Return the largest found lower bound of a modulus at the setting's radius, 0 if none is."""
     found = [row for row in _searched(subject_of(setting)) if row["kind"] == kind]
-    within = setting.delta * (1 + 1e-9)  # a pair that is near enough at a smaller radius, too
-    return max((row["lower"] for row in found if row["delta"] <= within), default=0.0)
+    return lower_from(setting.delta, [(row["delta"], row["lower"]) for row in found])[0]
 
 
 @lru_cache(maxsize=32)
-def _facts(subject: Subject) -> TargetFacts:
+def _facts(subject: Subject) -> Facts:
     """Return what bounds and certificates of one subject share."""
     f = target_of(subject.target, subject.tokens, subject.dim)
-    known = {row["kind"] for row in _closed(subject)}
-    rows = [] if known == set(KINDS) else list(_searched(subject))
-    return target_facts(f, **subject.shape, rows=rows)
+    return facts.facts_of(f, **subject.shape)
 
 
 @lru_cache(maxsize=64)
 def _bound(subject: Subject, version: str) -> Any:
     """Return ``loops -> BoundRow``, not testable where a hypothesis on the target fails."""
-    facts = _facts(subject)
-    at = evaluate.bound_function(
-        version,
-        facts.moduli,
-        **subject.shape,
-        oscillation=facts.oscillation,
-        trivial=facts.trivial,
-        trivial_stderr=facts.trivial_stderr,
-    )
-    return lambda loops: evaluate.under_hypotheses(at(loops), facts.hypotheses)
+    return _facts(subject).bound(version)
 
 
 def bound_at(setting: Setting) -> BoundRow:
@@ -235,7 +226,7 @@ def _constructed(subject: Subject, memoriser: str, grid: int, boxes: int) -> Kno
     _, found = certificate_of(
         target_of(subject.target, subject.tokens, subject.dim),
         setting.spec,
-        _facts(subject),
+        _facts(subject).setting,
         tolerance=TOLERANCE,
         budget=boxes,
     )

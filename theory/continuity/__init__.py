@@ -4,8 +4,8 @@ from theory.continuity.lower import (
     ModulusLowerBound,
     ModulusLowerCurve,
     modulus_lower_bound,
-    strengthened_lower_bounds,
 )
+from theory.continuity.transfer import strengthened_lower_bounds
 from theory.continuity.upper import ModulusUpperBound, ModulusUpperCurve, modulus_upper_bound
 
 __all__ = [

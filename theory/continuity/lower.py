@@ -13,11 +13,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from theory.continuity.transfer import Rule, strengthened_lower_bounds
 from theory.notation import Kind, check_delta, check_dim, check_kind, check_p, check_tokens
 from theory.search import Array, Effort, Problem, moving_tokens, search_pairs
 from theory.search.objective import (
@@ -34,10 +35,8 @@ __all__ = [
     "ModulusLowerBound",
     "ModulusLowerCurve",
     "modulus_lower_bound",
-    "strengthened_lower_bounds",
 ]
 
-Rule = Literal["pair", "monotone", "subadditive"]
 Trace = Callable[[float], None]
 FEASIBLE_RTOL = 1e-12
 
@@ -187,59 +186,6 @@ def _both_ways(
 
 
 # -- lower bounds --------------------------------------------------------------------------------
-
-
-def strengthened_lower_bounds(
-    delta: ArrayLike, direct: ArrayLike
-) -> tuple[Array, tuple[Rule, ...], Array]:
-    """Strengthen lower bounds of one modulus by monotonicity and subadditivity.
-
-    w(t) >= w(s) for s <= t, and w(t) >= w(s)/k for k = ceil(s/t), s > t, on a convex domain.
-
-    Parameters
-    ----------
-    delta : array of shape (L,)
-        Radii >= 0.
-    direct : array of shape (L,)
-        Lower bounds at these radii.
-
-    Returns
-    -------
-    lower : array of shape (L,)
-    rules : tuple of {"pair", "monotone", "subadditive"}
-    sources : array of shape (L,)
-        The radius each value comes from.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or are not (L,).
-    """
-    radii, values = np.asarray(delta, dtype=float), np.asarray(direct, dtype=float)
-    if radii.ndim != 1 or radii.shape != values.shape:
-        raise ValueError(
-            f"`delta` and `direct` must both have shape (L,), got {radii.shape}, {values.shape}"
-        )
-    parts = np.ones((radii.size, radii.size))  # [target, source]
-    positive = radii > 0
-    with np.errstate(over="ignore"):
-        ratio = radii[None, :] / np.where(positive, radii, 1.0)[:, None]
-    larger = radii[None, :] > radii[:, None]
-    parts = np.where(larger, np.ceil(ratio), parts)
-    parts = np.where(larger & ~positive[:, None], math.inf, parts)  # nothing reaches radius 0
-    offers = values[None, :] / parts
-    best = offers.argmax(1)
-    own = np.arange(radii.size)
-    best = np.where(offers[own, best] > values, best, own)
-    rules = tuple(_rule(radii[k], radii[b], k == b) for k, b in enumerate(best))
-    return np.asarray(offers[own, best]), rules, np.asarray(radii[best])
-
-
-def _rule(target: float, source: float, same: bool) -> Rule:
-    """Name the fact that carries a bound from one radius to another."""
-    if same:
-        return "pair"
-    return "monotone" if source <= target else "subadditive"
 
 
 def radii_of(delta: Any) -> tuple[Array, bool]:

@@ -21,6 +21,7 @@ from theory.continuity.cells import CellProblem
 from theory.continuity.operator_norm import SLACK, positive_norm_upper_bound
 from theory.continuity.ranges import ranges_upper_bound
 from theory.continuity.steepest import steepest_upper_bound
+from theory.continuity.transfer import upper_from
 from theory.enclosure.additive import AdditiveForm, additive_form
 from theory.enclosure.deadline import OutOfTimeError, until
 from theory.enclosure.forms import evaluated
@@ -32,7 +33,7 @@ from theory.notation import Kind
 from theory.search import moving_tokens
 from theory.targets.base import Target
 
-__all__ = ["Found", "Search", "relative_gap", "transferred"]
+__all__ = ["Found", "Search", "relative_gap"]
 
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
@@ -69,22 +70,6 @@ def relative_gap(upper: float, lower: float) -> float:
     if lower > 0:
         return max(upper / lower - 1, 0.0)
     return 0.0 if upper == 0 else math.inf
-
-
-def transferred(delta: float, known: list[tuple[float, float]]) -> tuple[float, str]:
-    """Return the least upper bound at ``delta`` that follows from others, and its rule.
-
-    w(t) <= w(s) for t <= s, and w(t) <= k w(s) for k = ceil(t/s) on a convex domain.
-    """
-    best, rule = math.inf, "direct"
-    for radius, value in known:
-        if radius <= 0 or delta > radius * MOST_PIECES:
-            continue
-        pieces = 1 if delta <= radius else math.ceil(delta / radius * (1 + SLACK))
-        offer = value * pieces * (1 + SLACK) if pieces > 1 else value
-        if offer < best:
-            best, rule = offer, "subadditive" if pieces > 1 else "monotone"
-    return best, rule
 
 
 @dataclass(frozen=True)
@@ -167,7 +152,7 @@ class Search:
         started = time.monotonic()
         rows = [None] if self.kind == "sequence" else list(range(self.tokens))
         rows = rows[:1] if self.equivariant else rows
-        offer = transferred(delta, near)
+        offer = upper_from(delta, near)
         value, method, boxes = 0.0, "steepness", 0
         floor = FLOOR * self.size if math.isfinite(self.size) else 0.0
         threshold = max(lower * (1 + self.tolerance), floor)

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.continuity.lower import ModulusLowerBound, is_equivariant, modulus_lower_bound, radii_of
-from theory.continuity.stages import Search, relative_gap, transferred
+from theory.continuity.stages import Search, relative_gap
+from theory.continuity.transfer import upper_from
 from theory.notation import Kind, check_dim, check_kind, check_p, check_tokens
 
 __all__ = ["ModulusUpperBound", "ModulusUpperCurve", "modulus_upper_bound"]
@@ -248,7 +249,7 @@ def _curve(kind: Kind, p: float, bounds: tuple[ModulusUpperBound, ...]) -> Modul
     upper, rules = [], []
     for bound in bounds:
         known = [(other.delta, other.value) for other in bounds]
-        value, rule = transferred(bound.delta, known)
+        value, rule = upper_from(bound.delta, known)
         better = value < bound.value
         upper.append(value if better else bound.value)
         rules.append(rule if better else "direct")

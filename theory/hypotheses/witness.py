@@ -1,16 +1,13 @@
-"""Findings that do not hold, as lines with their witness."""
+"""Reasons that end in their witness."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from theory.verdict import Finding, Verdict
-
-__all__ = ["failures", "plain", "with_witness"]
+__all__ = ["plain", "with_witness"]
 
 KEYS = ("x", "y", "order", "first", "second")  # of evidence that is a witness
 LONGEST = 200  # characters of it in a reason; the evidence holds all of it
@@ -36,15 +33,3 @@ def with_witness(reason: str, evidence: dict[str, Any]) -> str:
     if len(text) > LONGEST:
         text = text[:LONGEST] + "..."
     return f"{reason} (witness {text})"
-
-
-def failures(findings: Sequence[Finding]) -> list[str]:
-    """Return one line for each hypothesis that fails: verdict, claim, reason with its witness.
-
-    Those not looked at because an earlier one fails are left out.
-    """
-    return [
-        f'{finding.verdict}: "{finding.claim}" fails: {finding.reason}'
-        for finding in findings
-        if finding.verdict is not Verdict.HOLDS and not finding.evidence.get("skipped")
-    ]

@@ -1,0 +1,380 @@
+"""What is known of one target in one setting: the only source that bounds and verdicts read.
+
+One effort, one set of radii and one seed, so that every command gives the same digits for the same
+question.  Needs torch only where the search of moduli uses it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from theory.bounds import BoundRow, Moduli
+from theory.construction.certificate import TargetFacts
+from theory.continuity import ModulusLowerCurve, modulus_lower_bound
+from theory.continuity.transfer import lower_from
+from theory.gate import Contradiction, Side, failures
+from theory.hypotheses import check_hypotheses, testable
+from theory.hypotheses.inputs import special_points
+from theory.notation import KINDS, Kind, check_delta
+from theory.targets import Target
+from theory.theorem import Placement
+from theory.trivial import best_constant_error
+from theory.verdict import Finding, Verdict
+from theory.versions import bound_function
+
+__all__ = [
+    "DELTAS",
+    "Facts",
+    "bound_under",
+    "exceeds",
+    "facts_of",
+    "has_closed_forms",
+    "lower_curves",
+    "moduli_of",
+    "moduli_rows",
+    "oscillation_of",
+    "search_radii",
+    "stored_facts",
+    "trivial_error",
+]
+
+DELTAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+SMALL = (1e-4, 1e-3)  # radii besides, where bounds at many loops rest on what is found there
+EFFORT = 0.3  # of the search of moduli that bounds rest on
+ROUNDING = 1e-9  # relative slack when a lower bound meets a closed form
+TINY = 1e-12  # the same, absolute
+_TRIVIAL_POINTS = 2**12
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What is known of one target at one N, d and p.
+
+    Attributes
+    ----------
+    target : Target
+    tokens, dim : int
+    p : float
+    hypotheses : tuple of Finding
+    rows : tuple of dict
+        Lower bounds of the moduli, see :func:`moduli_rows`; empty where closed forms are known and
+        nothing was searched.
+    oscillation : float
+        D, a bound of every entry's oscillation.
+    oscillation_side : {"upper", "lower"}
+        ``"lower"``: sampled, as nothing is proven of an own function.
+    trivial, trivial_stderr : float
+        The best constant's error and its standard error.
+    """
+
+    target: Target
+    tokens: int
+    dim: int
+    p: float
+    hypotheses: tuple[Finding, ...]
+    rows: tuple[Row, ...]
+    oscillation: float
+    oscillation_side: Side
+    trivial: float
+    trivial_stderr: float
+
+    @property
+    def shape(self) -> Row:
+        """N, d and p as keywords."""
+        return {"tokens": self.tokens, "dim": self.dim, "p": self.p}
+
+    def moduli(self, kind: Kind, delta: float) -> tuple[float, Side]:
+        """Return a modulus at any radius, and which side of it that is."""
+        return moduli_of(self.target, self.rows, **self.shape)(kind, delta)
+
+    @property
+    def setting(self) -> TargetFacts:
+        """The part that certificates of constructed networks need."""
+        return TargetFacts(
+            p=self.p,
+            moduli=self.moduli,
+            oscillation=self.oscillation,
+            trivial=self.trivial,
+            trivial_stderr=self.trivial_stderr,
+            hypotheses=self.hypotheses,
+        )
+
+    def bound(
+        self, version: str, *, placement: Placement = "default", slope: float = math.inf
+    ) -> Callable[[int], BoundRow]:
+        """Return ``loops -> BoundRow``, not testable wherever a hypothesis on the target fails.
+
+        Parameters
+        ----------
+        version, placement, slope
+            As in :func:`theory.versions.bound_function`.
+        """
+        at = bound_function(
+            version,
+            self.moduli,
+            **self.shape,
+            oscillation=self.oscillation,
+            trivial=self.trivial,
+            trivial_stderr=self.trivial_stderr,
+            placement=placement,
+            slope=slope,
+        )
+        return lambda loops: bound_under(at(loops), self.hypotheses)
+
+    def as_row(self) -> Row:
+        """Return a JSON-ready row, which :func:`stored_facts` reads back."""
+        return {
+            "target": str(self.target),
+            "latex": self.target.latex,
+            **self.shape,
+            "hypotheses": [finding.as_dict() for finding in self.hypotheses],
+            "moduli": [dict(row) for row in self.rows],
+            "oscillation": self.oscillation,
+            "oscillation_side": self.oscillation_side,
+            "smoothness": asdict(self.target.smoothness),
+            "trivial": self.trivial,
+            "trivial_stderr": self.trivial_stderr,
+        }
+
+
+def facts_of(
+    target: Target,
+    *,
+    tokens: int,
+    dim: int,
+    p: float,
+    searched: bool = False,
+    report: Callable[[float], None] | None = None,
+) -> Facts:
+    """Find out what is known of a target.
+
+    Parameters
+    ----------
+    target : Target
+    tokens, dim : int
+        N and d.
+    p : float
+        Exponent of the error norm, 1 <= p <= inf.
+    searched : bool
+        Whether to search lower bounds of the moduli also where closed forms are known.
+    report : callable, optional
+        Called with the finished fraction.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+    Contradiction
+        If a lower bound exceeds a closed form.
+    """
+    shape: Row = {"tokens": tokens, "dim": dim, "p": p}
+    hypotheses = tuple(check_hypotheses(target, **shape))
+    rows: list[Row] = []
+    known = has_closed_forms(target, **shape)
+    if searched or not known:
+        curves = lower_curves(
+            target,
+            search_radii(target, **shape),
+            **shape,
+            budget=1.0 if known else EFFORT,
+            report=report,
+        )
+        rows = moduli_rows(target, curves, **shape)
+    proven = target.oscillation(tokens=tokens, dim=dim)
+    trivial, stderr = trivial_error(target, **shape)
+    return Facts(
+        target=target,
+        **shape,
+        hypotheses=hypotheses,
+        rows=tuple(rows),
+        oscillation=oscillation_of(target, tokens=tokens, dim=dim),
+        oscillation_side="lower" if proven is None else "upper",
+        trivial=trivial,
+        trivial_stderr=stderr,
+    )
+
+
+def stored_facts(row: Row, target: Target) -> Facts:
+    """Return the facts that a row of :meth:`Facts.as_row` holds.
+
+    Parameters
+    ----------
+    row : dict
+    target : Target
+        The same one.
+    """
+    return Facts(
+        target=target,
+        hypotheses=tuple(
+            Finding(f["claim"], Verdict(f["verdict"]), f["reason"], f["evidence"])
+            for f in row["hypotheses"]
+        ),
+        rows=tuple(row["moduli"]),
+        oscillation_side=row["oscillation_side"],
+        **{
+            name: row[name]
+            for name in ("tokens", "dim", "p", "oscillation", "trivial", "trivial_stderr")
+        },
+    )
+
+
+def has_closed_forms(target: Target, *, tokens: int, dim: int, p: float) -> bool:
+    """Tell whether something is proven of all three moduli, so that bounds need no search.
+
+    Parameters
+    ----------
+    target : Target
+    tokens, dim, p
+        The setting.
+    """
+    shape: Row = {"tokens": tokens, "dim": dim, "p": p}
+    return all(target.closed_form(0.1, kind=kind, **shape) is not None for kind in KINDS)
+
+
+def search_radii(target: Target, *, tokens: int, dim: int, p: float) -> tuple[float, ...]:
+    """Return the radii at which lower bounds are searched.
+
+    Parameters
+    ----------
+    target : Target
+    tokens, dim, p
+        The setting.
+    """
+    known = has_closed_forms(target, tokens=tokens, dim=dim, p=p)
+    return DELTAS if known else (*SMALL, *DELTAS)
+
+
+def lower_curves(
+    target: Target,
+    deltas: Sequence[float],
+    *,
+    tokens: int,
+    dim: int,
+    p: float,
+    budget: float = 1.0,
+    seed: int = 0,
+    kinds: Sequence[Kind] = KINDS,
+    report: Callable[[float], None] | None = None,
+) -> dict[Kind, ModulusLowerCurve]:
+    """Return a curve of lower bounds for each kind of modulus."""
+    radii = np.array([check_delta(delta) for delta in deltas])
+    curves: dict[Kind, ModulusLowerCurve] = {}
+    for done, kind in enumerate(kinds, start=1):
+        curves[kind] = modulus_lower_bound(
+            target,
+            radii,
+            kind=kind,
+            tokens=tokens,
+            dim=dim,
+            p=p,
+            budget=budget,
+            rng=np.random.default_rng(seed),
+        )
+        if report is not None:
+            report(done / len(kinds))
+    return curves
+
+
+def moduli_rows(
+    target: Target, curves: dict[Kind, ModulusLowerCurve], *, tokens: int, dim: int, p: float
+) -> list[Row]:
+    """Return rows {kind, delta, lower, exact, upper, side}.
+
+    ``lower`` is guaranteed up to rounding; ``exact`` and ``upper`` come from a proven closed form,
+    None where there is none; ``side`` names the best that is known: exact, upper or lower.
+
+    Raises
+    ------
+    Contradiction
+        If a lower bound exceeds a closed form by more than rounding.
+    """
+    rows, size = [], target.oscillation(tokens=tokens, dim=dim) or 1.0
+    for kind, curve in curves.items():
+        for k, (delta, lower) in enumerate(
+            zip(curve.delta.tolist(), curve.lower.tolist(), strict=True)
+        ):
+            form = target.closed_form(delta, kind=kind, tokens=tokens, dim=dim, p=p)
+            if form is not None and exceeds(lower, form.value, size):
+                pair = curve.pairs[k]
+                raise Contradiction(
+                    f"the closed form of {target}, {kind} modulus at delta {delta:g}, p = {p:g}, "
+                    f"is {form.value:.6g}, below {lower:.6g}, which a pair of inputs attains: "
+                    f"x = {pair.x.tolist()}, y = {pair.y.tolist()}"
+                )
+            rows.append(
+                {
+                    "kind": kind,
+                    "delta": delta,
+                    "lower": lower if form is None else min(lower, form.value),
+                    "exact": form.value if form and form.side == "exact" else None,
+                    "upper": form.value if form else None,
+                    "side": form.side if form else "lower",
+                }
+            )
+    return rows
+
+
+def exceeds(lower: float, upper: float, size: float) -> bool:
+    """Tell whether a lower bound exceeds a proven value by more than rounding.
+
+    Parameters
+    ----------
+    lower : float
+        Attained by float64 values.
+    upper : float
+    size : float
+        Of the function's values.
+    """
+    return lower > upper * (1 + ROUNDING) + TINY * size
+
+
+def moduli_of(target: Target, rows: Iterable[Row], *, tokens: int, dim: int, p: float) -> Moduli:
+    """Return ``(kind, delta) -> (value, side)`` from closed forms, else from lower-bound rows.
+
+    Between the radii of the rows a lower bound is extended by monotonicity and subadditivity, so it
+    stays one.
+    """
+    known = [(row["kind"], row["delta"], row["lower"]) for row in rows]
+
+    def modulus(kind: Kind, delta: float) -> tuple[float, Side]:
+        form = target.closed_form(delta, kind=kind, tokens=tokens, dim=dim, p=p)
+        if form is not None:
+            return form.value, form.side
+        return lower_from(delta, [(at, low) for of, at, low in known if of == kind])[0], "lower"
+
+    return modulus
+
+
+def oscillation_of(target: Target, *, tokens: int, dim: int, points: int = 2**12) -> float:
+    """Return D, a proven upper bound of every entry's oscillation; of an own function, a sampled
+    lower one, corners included (its bounds are lower estimates anyway, their moduli being so)."""
+    proven = target.oscillation(tokens=tokens, dim=dim)
+    if proven is not None:
+        return proven
+    rng = np.random.default_rng(0)
+    special = special_points(tokens, dim, count=points // 16, rng=rng)
+    x = np.concatenate([rng.random((points, tokens, dim)), special])
+    values = np.asarray(target(x))
+    return float((values.max((0, 1)) - values.min((0, 1))).max())
+
+
+def trivial_error(target: Target, *, tokens: int, dim: int, p: float) -> tuple[float, float]:
+    """Return the L^p error of the best constant and its standard error."""
+    rng = np.random.default_rng(0)
+    value, stderr, _ = best_constant_error(
+        target, tokens=tokens, dim=dim, p=p, points=_TRIVIAL_POINTS, rng=rng
+    )
+    return value, stderr
+
+
+def bound_under(row: BoundRow, findings: Sequence[Finding]) -> BoundRow:
+    """Return a bound as it is, or as not testable where a hypothesis on the target fails."""
+    if testable(findings):
+        return row
+    return replace(row, verdict=Verdict.NOT_TESTABLE, reason="; ".join(failures(findings)))
