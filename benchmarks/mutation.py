@@ -55,7 +55,9 @@ SCOPE = (
     "theory/facts.py",
     "theory/continuity/*.py",
     "theory/enclosure/*.py",
-    "experiments/evaluate.py",
+    "theory/facts.py",
+    "theory/gate.py",
+    "theory/versions.py",
     "approx/error.py",
 )
 ABOUT = (

@@ -356,7 +356,7 @@ def test_first_informative_loops_handle_counts_beyond_floats():
     assert first_informative_loops(bound_at, tokens=30).loops is None
     onset = first_informative_loops(bound_at, tokens=30, cap=10**600)
     found = onset.loops
-    assert onset.words.endswith(f"r = 10^{len(str(found)) - 1}")
+    assert f"r = 10^{len(str(found)) - 1}" in onset.words
     assert found > 10**300
     assert bound_at(found).verdict is not Verdict.VACUOUS
     assert bound_at(found - 1).verdict is Verdict.VACUOUS

@@ -48,7 +48,6 @@ MANY_STAGES = (*FIRST_STAGES, (STEEPEST, 0.6), (PAIRS, 0.75), (PARTITION, 1.0))
 TINY_STAGES = ((STEEPEST, 1.0),)  # at the least radii, whose squares underflow
 LEAST_RADIUS = 2.0**-200
 ADDITIVE_SHARE = 0.5  # of the tolerance, for the resolution of functions of one variable
-MOST_PIECES = 2.0**52  # of a segment, by subadditivity
 
 
 @dataclass(frozen=True)
