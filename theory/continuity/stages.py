@@ -230,10 +230,17 @@ class Search:
             return steepest_upper_bound(problem, threshold, seconds, best, clock)
         if name == ADDITIVE:
             return self._additive(problem, threshold, seconds), 0, problem
-        watched = {"moving": problem.moving, "row": problem.row, "p": self.p}
-        shape = {"tokens": self.tokens, "dim": self.dim}
-        limits = {"threshold": threshold, "seconds": seconds}
-        value, count = ranges_upper_bound(problem.f, problem.delta, **shape, **watched, **limits)
+        value, count = ranges_upper_bound(
+            problem.f,
+            problem.delta,
+            tokens=self.tokens,
+            dim=self.dim,
+            moving=problem.moving,
+            row=problem.row,
+            p=self.p,
+            threshold=threshold,
+            seconds=seconds,
+        )
         return value, count, problem
 
     def _exponent(self, span: Array) -> int:

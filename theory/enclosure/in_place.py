@@ -93,22 +93,22 @@ class InPlace(ABC):
         made._family = family
 
     def __iadd__(self, other: Any) -> Self:
-        return self.becomes(self + other)  # type: ignore[operator]
+        return self.becomes(self + other)
 
     def __isub__(self, other: Any) -> Self:
-        return self.becomes(self - other)  # type: ignore[operator]
+        return self.becomes(self - other)
 
     def __imul__(self, other: Any) -> Self:
-        return self.becomes(self * other)  # type: ignore[operator]
+        return self.becomes(self * other)
 
     def __itruediv__(self, other: Any) -> Self:
-        return self.becomes(self / other)  # type: ignore[operator]
+        return self.becomes(self / other)
 
     def __ipow__(self, other: Any) -> Self:
-        return self.becomes(self**other)  # type: ignore[operator]
+        return self.becomes(self**other)
 
     def __imatmul__(self, other: Any) -> Self:
-        return self.becomes(self @ other)  # type: ignore[operator]
+        return self.becomes(self @ other)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError(
