@@ -11,6 +11,7 @@ from torch import nn
 
 from approx.enclosed import enclosed, with_enclosures
 from approx.enclosed.error_function import erf
+from approx.enclosed.everyday import EVERYDAY
 from approx.enclosed.operations import OPERATIONS
 from approx.looped import LoopedTransformer, ModelConfig
 from theory.continuity import modulus_lower_bound
@@ -226,7 +227,8 @@ def test_every_operation_was_used():
     for name in CASES:
         _, f, _ = CACHE.setdefault(name, case(name))
         used |= {step.function for step in f.program.steps}
-    missing = {name for name, function in OPERATIONS.items() if function not in used}
+    others = OPERATIONS.keys() - EVERYDAY.keys()  # those have tests of their own
+    missing = {name for name in others if OPERATIONS[name] not in used}
     assert missing <= SPARE
 
 

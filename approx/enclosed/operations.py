@@ -19,8 +19,11 @@ import numpy as np
 import torch
 
 from approx.enclosed.error_function import erf, gelu
+from approx.enclosed.everyday import EVERYDAY
 from theory.enclosure.affine import Affine
 from theory.enclosure.arrays import EnclosureArray
+from theory.enclosure.intervals import Interval, intersection
+from theory.enclosure.jets import Jet
 from theory.enclosure.namespace import ARRAY_NAMESPACE
 
 __all__ = ["MOVES", "OPERATIONS", "mean_square"]
@@ -126,7 +129,10 @@ def _split(x: Any, sizes: Any, dim: int = 0) -> list[Any]:
 
 def _cat(parts: Sequence[Any], dim: int = 0) -> Any:
     """By products with zeros and ones: each part at its place, then their sum."""
-    axis = _axis(parts[0], dim)
+    axis = _axis(parts[-1], dim)
+    parts = [part for part in parts if part.shape[axis if part.ndim > 1 else 0]]  # not empty
+    if len(parts) == 1:
+        return parts[0]
     sizes = [part.shape[axis] for part in parts]
     placed, eye = [], np.eye(sum(sizes))
     for part, end in zip(parts, np.cumsum(sizes).tolist(), strict=True):
@@ -200,8 +206,19 @@ def _layer_norm(x: Any, shape: Sequence[int], weight: Any, bias: Any, eps: float
     axes = tuple(range(x.ndim - len(shape), x.ndim))
     gap = x - x.mean(axes, keepdims=True)
     scaled = gap * (1 / ((gap**2).mean(axes, keepdims=True) + eps).sqrt())
+    scaled = _within_norm(scaled, math.prod(x.shape[k] for k in axes))
     scaled = scaled if weight is None else scaled * weight
     return [scaled if bias is None else scaled + bias, None, None]
+
+
+def _within_norm(x: Any, count: int) -> Any:
+    """Return n numbers of mean 0 and mean square at most 1, of which none exceeds √(n - 1)."""
+    most = math.nextafter(math.sqrt(count - 1), math.inf)
+    if isinstance(x, Interval):
+        return intersection(x, Interval(np.full(x.shape, -most), np.full(x.shape, most)))
+    if isinstance(x, Jet):
+        return Jet(_within_norm(x.value, count), x.slope)
+    return x
 
 
 def _divided(a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:
@@ -281,6 +298,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "_softmax": _softmax,
     "_safe_softmax": _softmax,
     "native_layer_norm": _layer_norm,
+    **EVERYDAY,
 }
 
 #: What only moves values, so that nothing more can be known of them afterwards.

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.overrides import TorchFunctionMode
 
 from approx.enclosed.centred import Centred, tightened
 from approx.enclosed.operations import MOVES, OPERATIONS, mean_square
@@ -191,6 +192,16 @@ def _is_square(step: _Step) -> bool:
     return step.function is OPERATIONS["pow"] and step.args[1:] == (2,) and not step.kwargs
 
 
+class _ReshapedViews(TorchFunctionMode):
+    """Takes views as reshapes: attention as products returns another layout than fused."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        sizes = args[1:] if func is Tensor.view else ()
+        if sizes and not (isinstance(sizes[0], torch.dtype) or kwargs):
+            return args[0].reshape(*sizes)
+        return func(*args, **(kwargs or {}))
+
+
 def _graph(module: nn.Module, shape: tuple[int, ...], name: str) -> fx.GraphModule:
     """Trace a module to operations that change nothing in place, attention as products."""
     from torch.fx.experimental.proxy_tensor import make_fx
@@ -199,7 +210,8 @@ def _graph(module: nn.Module, shape: tuple[int, ...], name: str) -> fx.GraphModu
     learning = copy.deepcopy(module).requires_grad_(True)  # torch's fused layers step aside
     pure = torch.func.functionalize(learning, remove="mutations")
     try:
-        with warnings.catch_warnings(), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        plain = sdpa_kernel(SDPBackend.MATH)
+        with warnings.catch_warnings(), torch.enable_grad(), plain, _ReshapedViews():
             warnings.simplefilter("ignore")  # torch's own
             graph = make_fx(pure)(torch.full(shape, 0.4, dtype=torch.float64))
     except Exception as error:  # whatever a module may raise when its course depends on values
@@ -220,10 +232,23 @@ def _step(node: fx.Node, args: Any, moving: set[str], name: str) -> _Step:
     moving.add(node.name)
     if target is operator.getitem:
         return _Step(node.name, target, args[0], args[1], False)
-    operation = OPERATIONS.get(target.overloadpacket.__name__)
+    operation = OPERATIONS.get(_plain(node))
     if operation is None:
         raise ValueError(f"{name} uses {target}, which has no enclosure: {CURE}")
     return _Step(node.name, operation, args[0], args[1], False)
+
+
+def _plain(node: fx.Node) -> str:
+    """Return the name of an operation; of one in place, where nothing else sees the change."""
+    target: Any = node.target
+    called = str(target.overloadpacket.__name__)
+    changed = node.args[0] if node.args else None
+    if not called.endswith("_") or called.endswith("__") or not isinstance(changed, fx.Node):
+        return called
+    made: Any = changed.target
+    fresh = changed.op == "call_function" and hasattr(made, "overloadpacket")
+    moves = fresh and OPERATIONS.get(made.overloadpacket.__name__) in MOVES
+    return called[:-1] if fresh and not moves and len(changed.users) == 1 else called
 
 
 def _slot(item: Any, name: str) -> _Slot:
