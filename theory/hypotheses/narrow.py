@@ -19,6 +19,7 @@ from theory.hypotheses.subject import Array, Subject
 __all__ = ["Narrow", "narrowest_inside"]
 
 BYTES = 8  # of float64
+NEAR, FAR_MORE = 2.0**-44, 100.0  # a step's width, far below float32's; times the move elsewhere
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,31 @@ def narrowest_inside(subject: Subject, x: Array) -> Narrow:
     """Return the coarsest floating type into which a function turns something of float64.
 
     It is looked for once, on a batch, among arrays that come from the input (``astype``, ``dtype=``
-    of a NumPy function) and among all calls of torch; ``np.asarray(x, np.float32)`` escapes.
+    of a NumPy function) and among all calls of torch.  An input that turns into float32 in another
+    way shows in steps half way between two numbers of float32.
     """
     seen: list[Narrow] = []
     try:
         with _tensors_watched(seen), np.errstate(all="ignore"):
             subject.call(x.copy().view(_watching(seen)))
     except Exception:  # it may not take what is watched: nothing is known then
-        return Narrow()
+        seen.clear()
+    if not seen and _steps_half_way(subject, x):
+        return Narrow("float32", float(np.finfo(np.float32).eps))
     return max(seen, key=lambda one: one.epsilon, default=Narrow())
+
+
+def _steps_half_way(subject: Subject, x: Array) -> bool:
+    """Tell whether f moves far more across what float32 rounds apart than elsewhere."""
+    low = x.astype(np.float32)
+    gap = np.spacing(low).astype(float)
+    moves = []
+    for place in (0.5, 0.25):
+        at = low + place * gap
+        there = [subject(at + side * NEAR) for side in (-1, 1)]
+        with np.errstate(invalid="ignore"):
+            moves.append(np.nan_to_num(np.abs(there[1] - there[0]), posinf=0.0))
+    return float(np.median(moves[0])) > FAR_MORE * max(float(moves[1].max()), np.finfo(float).tiny)
 
 
 def _watching(seen: list[Narrow]) -> type[np.ndarray[Any, Any]]:

@@ -70,7 +70,7 @@ def measured_precision(subject: Subject, *, rng: np.random.Generator) -> Precisi
         smallest = np.where(changes > 0, changes, np.inf).min(0)[live]
         quantum = float(np.median(smallest))
         single = _hides(changes, finite) and quantum < FINE * scale
-    inside = narrowest_inside(subject, x[:2])
+    inside = narrowest_inside(subject, x[:8])
     epsilon = max(found.epsilon or DOUBLE, SINGLE if single else DOUBLE, inside.epsilon)
     floating = found.epsilon is not None
     return Precision(found.dtype, floating, epsilon, resolution, quantum, scale, inside.name)

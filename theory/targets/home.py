@@ -14,6 +14,7 @@ import random
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -67,10 +68,11 @@ class Home:
     _loaded: int = 0
     _hidden: dict[str, ModuleType | None] = field(default_factory=dict)
     _stdout: TextIO | None = None
+    _warnings: warnings.catch_warnings[None] | None = None
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Run code at home: path, modules, no output, no floating point errors.
+        """Run code at home: path, modules, no output, no warnings, no floating point errors.
 
         Threads may be inside at once; the first one in sets the place up, the last one out clears
         it away.
@@ -96,9 +98,14 @@ class Home:
             sys.path.insert(0, self.folder)
         self._stdout, sys.stdout = sys.stdout, cast(TextIO, self.sink)
         self._loaded = len(sys.modules)
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        warnings.simplefilter("ignore")
 
     def _leave(self) -> None:
         """Undo what :meth:`_enter` did."""
+        if self._warnings is not None:
+            self._warnings.__exit__(None, None, None)
         if sys.stdout is cast(TextIO, self.sink):
             sys.stdout = cast(TextIO, self._stdout)
         if len(sys.modules) > self._loaded:  # what the code imports while it runs
