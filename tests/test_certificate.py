@@ -214,6 +214,17 @@ def test_encloses_the_exact_discretisation_of_the_identity():
     assert term.upper - term.lower < 1e-8
 
 
+@pytest.mark.parametrize("p", [1.0, 2.0])
+def test_the_bound_of_the_strips_counts_the_m_minus_1_strips_of_every_entry(p):
+    for tokens, dim, grid in ((1, 1, 2), (1, 1, 1), (2, 1, 3)):
+        spec = spec_of("timestep", grid, tokens=tokens, dim=dim, sharpness=2)
+        term = certified(IDENTITY, spec, p=p, tolerance=0.1).terms["strips"]
+        entries, measure = tokens * dim, tokens * dim * (grid - 1) / spec.slope
+        expected = entries ** (1 / p) * min(measure, 1.0) ** (1 / p)  # D = 1
+        assert term.bound == pytest.approx(expected, rel=1e-12)
+        assert measure == 0 or 0 < term.upper <= term.bound * (1 + ROUNDING)
+
+
 @pytest.mark.parametrize("p", [1.0, math.inf])
 def test_strips_are_cut_off_the_cells(p):
     """f(x) = x on two cells, a strip being half a cell, by hand.

@@ -9,8 +9,9 @@ import torch
 
 from approx.adam import adam_function
 from approx.bank import model_of
-from approx.error import HELD_OUT, error, sobol_points
+from approx.error import HELD_OUT, error, errors_of, sobol_points
 from approx.fit import Recipe, fit, predictions
+from approx.fitted import FitResult
 from approx.looped import ModelConfig
 from approx.training import VALIDATION
 
@@ -214,3 +215,82 @@ def test_adam_of_a_bank_is_torch_s_adam_model_by_model(compiled):
             adam.step()
         torch.testing.assert_close(flat[model], parameter.detach(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(flat[2], start[2], rtol=0, atol=0)
+
+
+def gain(curve):
+    """The late gain of a fit with this curve."""
+    table = np.array(curve, dtype=float)[:, None]
+    steps, diverged = np.arange(len(curve)), np.array([-1])
+    return FitResult({}, SMALL, [], steps, table, diverged).late_gain().item()
+
+
+def test_the_late_gain_is_over_the_last_quarter_of_the_curve():
+    """Nine points are eight steps, the last quarter of them two; not half, not one."""
+    assert gain([9, 8, 7, 6, 5, 4, 4, 3, 2]) == pytest.approx(0.5)
+    assert gain([10, 9, 8, 7, 6, 5, 4, 3]) == pytest.approx(2 / 5)
+    assert gain([16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4]) == pytest.approx(3 / 7)
+    assert gain([9] * 6 + [3] * 3) == 0
+    assert gain([4, 2]) == 0
+    assert gain([4]) == 0
+    assert gain([2, 2, 2, 2, 4]) == pytest.approx(-1)
+    assert gain([0.0] * 5) == 0
+
+
+# -- estimates of errors ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3)])
+def test_errors_of_known_functions_are_found_with_the_root_and_every_entry(p, shape):
+    """A constant difference c has the error c (Nd)^(1/p) and no spread; x has (Nd/(p+1))^(1/p)."""
+    tokens, dim = shape
+    given = {"tokens": tokens, "dim": dim, "p": p, "points": 256, "replicates": 4, "batch": 64}
+    shifts = torch.tensor([0.25, 0.5])[:, None, None, None]
+    found = errors_of(lambda x: x + shifts, lambda x: x, **given)
+    for shift, one in zip((0.25, 0.5), found, strict=True):
+        assert one.value == pytest.approx(shift * (tokens * dim) ** (1 / p), rel=1e-6)
+        assert one.stderr < 1e-7
+        assert (one.points, one.replicates, one.p) == (1024, 4, p)
+    (one,) = errors_of(lambda x: 2 * x[None], lambda x: x, **given)
+    assert one.value == pytest.approx((tokens * dim / (p + 1)) ** (1 / p), rel=0.01)
+    assert 0 < one.stderr < 0.02 * one.value
+    (same,) = errors_of(lambda x: x[None], lambda x: x, **given)
+    assert (same.value, same.stderr) == (0.0, 0.0)
+
+
+def test_batches_and_a_single_model_do_not_change_the_estimate():
+    given = {"tokens": 2, "dim": 1, "p": 2.0, "points": 128, "replicates": 3}
+    one = error(lambda x: x**2, lambda x: x, **given)
+    (two,) = errors_of(lambda x: (x**2)[None], lambda x: x, batch=32, **given)
+    assert two.value == pytest.approx(one.value, rel=1e-6)
+    assert two.stderr == pytest.approx(one.stderr, rel=1e-3)
+    assert (one.points, one.replicates) == (384, 3)
+    assert errors_of(lambda x: x[None], lambda x: x, tokens=2, dim=1, p=2.0)[0].points == 8 * 512
+    assert error(lambda x: x, lambda x: x, tokens=2, dim=1, p=2.0).points == 8 * 512
+    other = error(lambda x: x**2, lambda x: x, seed=1, **given)
+    assert other.value != one.value
+    exact = error(lambda x: x + 0.1, lambda x: x, dtype=torch.float64, **given)
+    assert exact.value == pytest.approx(0.1 * 2**0.5, rel=1e-12)
+
+
+def test_points_can_be_skipped_and_repeat_for_a_seed():
+    given = {"tokens": 2, "dim": 1, "seed": 3}
+    whole, later = sobol_points(16, **given), sobol_points(8, skip=8, **given)
+    torch.testing.assert_close(whole[8:], later, rtol=0, atol=0)
+    assert whole.shape == (16, 2, 1)
+    assert not torch.equal(whole, sobol_points(16, tokens=2, dim=1, seed=4))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"p": math.inf}, "`p` must be finite"),
+        ({"replicates": 1}, "`replicates` must be >= 2"),
+        ({"points": 100}, "`points` must be a multiple of batch=64"),
+    ],
+)
+def test_estimates_that_cannot_be_made_are_refused(change, said):
+    given = {"tokens": 1, "dim": 1, "p": 1.0, "points": 64, "replicates": 2, "batch": 64}
+    assert len(errors_of(lambda x: x[None], lambda x: x, **given)) == 1
+    with pytest.raises(ValueError, match=said):
+        errors_of(lambda x: x[None], lambda x: x, **(given | change))

@@ -148,6 +148,7 @@ def test_matched_parameter_counts_are_within_two_percent(width):
     counts = [sum(p.numel() for p in LoopedTransformer(c).parameters()) for c in (tmlt, lt)]
     assert counts == [parameter_count(tmlt), parameter_count(lt)]
     assert abs(counts[0] / counts[1] - 1) < 0.02
+    assert abs(counts[0] - counts[1]) <= (2 * width + 1) / 2  # half a hidden unit
     same = {"hidden": lt.hidden, "family": "lt"}
     assert lt == ModelConfig(**{**tmlt.as_dict(), **same})  # nothing else differs
 
