@@ -17,7 +17,12 @@ from theory.continuity import additive, cells, centre_form, ends_form, ranges, s
 from theory.continuity.cells import CellProblem, Cells, Ends, in_cube, middle_and_radius
 from theory.continuity.operator_norm import SLACK, operator_norm_upper_bound
 from theory.continuity.places import Places
-from theory.continuity.upper import transferred
+from theory.continuity.transfer import (
+    lower_from,
+    pieces,
+    strengthened_lower_bounds,
+    upper_from,
+)
 from theory.enclosure.intervals import Interval
 from theory.enclosure.rounding import EPS
 from theory.search import moving_tokens
@@ -128,27 +133,56 @@ def radii():
     yield from ((0.5, 0.2), (1.0, 0.3), (1e-300, 1e-3), (2.0, 1.999))
 
 
-def test_upper_bounds_move_to_other_radii_by_whole_pieces():
-    """w(t) <= ceil(t/s) w(s), exactly; one piece more only where rounding leaves it open."""
+def test_bounds_move_to_other_radii_by_whole_pieces_and_are_the_nearest_floats_outside():
+    """w(t) <= k w(s) and w(s) >= w(t)/k for k = ceil(t/s), in fractions: no float is nearer."""
     for t, s in radii():
-        pieces = math.ceil(Fraction(t) / Fraction(s))
-        found, rule = transferred(t, [(s, 2.0)])
-        assert Fraction(found) >= 2 * pieces
-        roomy = math.ceil(Fraction(t) / Fraction(s) * (1 + Fraction(4 * SLACK)))
-        assert found <= 2 * roomy * (1 + 4 * SLACK)
-        assert rule == ("monotone" if t <= s else "subadditive")
-        assert found == 2 or t > s
+        k = math.ceil(Fraction(t) / Fraction(s))
+        assert pieces(t, s) == max(k, 1)
+        for value in (2.0, 0.1, 1e-320, 1e-200):
+            found, rule = upper_from(t, [(s, value)])
+            exact = Fraction(value) * max(k, 1)
+            assert Fraction(found) >= exact
+            assert found == value or Fraction(math.nextafter(found, 0)) < exact
+            assert rule == ("monotone" if t <= s else "subadditive")
+            low, source = lower_from(s, [(t, value)])
+            exact = Fraction(value) / max(k, 1)
+            assert Fraction(low) <= exact
+            assert Fraction(math.nextafter(low, math.inf)) > exact
+            assert source == t or low == 0
 
 
-def test_the_least_transfer_is_taken_whatever_the_order():
-    known = [(0.4, 5.0), (0.0, 0.0), (0.1, 1.0), (0.9, 8.0)]
+def test_the_best_transfer_is_taken_whatever_the_order():
+    known = [(0.4, 5.0), (0.0, 0.0), (0.1, 1.0), (0.9, 8.0), (0.01, math.inf)]
     for some in (known, known[::-1]):
-        assert transferred(0.25, some) == (pytest.approx(3.0), "subadditive")
-        assert transferred(0.05, some) == (1.0, "monotone")
-        assert transferred(0.35, some)[0] == pytest.approx(4.0)
-        assert transferred(0.9, some)[0] == pytest.approx(8.0)
-    assert transferred(0.4, [(0.4, 5.0)]) == (5.0, "monotone")
-    assert transferred(0.4, []) == (math.inf, "direct")
+        assert upper_from(0.25, some) == (3.0, "subadditive")
+        assert upper_from(0.05, some) == (1.0, "monotone")
+        assert upper_from(0.4, some) == (4.0, "subadditive")
+        assert upper_from(0.9, some) == (8.0, "monotone")
+    assert upper_from(0.4, [(0.4, 5.0)]) == (5.0, "monotone")
+    assert upper_from(0.4, []) == (math.inf, "direct")
+    assert upper_from(0.4, [(0.0, 1.0)]) == (math.inf, "direct")
+    assert upper_from(1.0, [(0.1, 1e308)])[0] == math.inf
+    known = [(0.4, 4.0), (0.1, 1.5), (0.05, 0.0)]
+    for some in (known, known[::-1]):
+        assert lower_from(0.2, some) == (2.0, 0.4)
+        assert lower_from(0.1, some) == (1.5, 0.1)
+        assert lower_from(0.9, some) == (4.0, 0.4)
+        assert lower_from(0.05, some)[0] == pytest.approx(0.75)
+        assert lower_from(0.0, some) == (0.0, None)
+    assert lower_from(0.01, [(0.05, 0.0)]) == (0.0, None)
+    assert lower_from(0.05, [(0.1, math.inf)]) == (math.inf, 0.1)
+
+
+def test_curves_say_where_their_values_come_from():
+    lower, rules, sources = strengthened_lower_bounds([0.1, 0.2, 0.4, 0.8], [0.5, 2.0, 1.0, 3.0])
+    assert lower.tolist() == [1.0, 2.0, 2.0, 3.0]
+    assert rules == ("subadditive", "pair", "monotone", "pair")
+    assert sources.tolist() == [0.2, 0.2, 0.2, 0.8]
+    with pytest.raises(ValueError, match="shape"):
+        strengthened_lower_bounds([0.1], [0.5, 1.0])
+    for bad in ((0.1, 0.0), (-0.1, 1.0), (math.inf, 1.0), (0.1, math.nan)):
+        with pytest.raises(ValueError, match="`radius` must be finite"):
+            pieces(*bad)
 
 
 # -- cells and their ends --------------------------------------------------------------------------

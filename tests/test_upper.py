@@ -11,6 +11,7 @@ from cases.pairs import lower_of_pairs, pair_values, random_pairs, row_of
 from cases.targets import EXAMPLES, KINDS
 
 from theory.continuity import branching, modulus_lower_bound, modulus_upper_bound
+from theory.continuity.lower import ModulusLowerBound
 from theory.continuity.transfer import upper_from as transferred
 from theory.targets import parse_target
 
@@ -136,6 +137,22 @@ def test_a_power_of_small_slopes_is_no_bound_of_0():
     case = {"kind": "token", "tokens": 2, "dim": 2, "p": 100.0}
     found = modulus_upper_bound(f, 0.1, budget=0.1, **case)
     assert found.value >= found.lower.value > 0
+
+
+@pytest.mark.parametrize("tolerance", [0.02, 0.1])
+def test_reached_is_a_gap_within_the_tolerance_itself(tolerance):
+    """Of 2x, whose modulus 2 delta no bound is below, against lower bounds that leave a gap."""
+    case = {"kind": "sequence", "tokens": 1, "dim": 1, "budget": 0.05, "tolerance": tolerance}
+    x, y = np.zeros((1, 1)), np.full((1, 1), 0.1)
+    for share in (0.5, 0.98, 1.05, 1.5, 1.98, 2.5):
+        value = 0.2 / (1 + share * tolerance)
+        lower = ModulusLowerBound("sequence", 0.1, value, x, y, 2.0, None)
+        found = modulus_upper_bound(lambda x: 2.0 * x, 0.1, lower=lower, **case)
+        assert 0.2 <= found.value <= 0.2 * (1 + 1e-6)
+        assert found.gap == pytest.approx(share * tolerance, rel=1e-3)
+        assert found.reached == (share < 1), share
+        assert ("before the gap was closed" in found.note) == (share > 1)
+        assert "0 up to rounding" not in found.note
 
 
 def test_what_has_no_enclosure_is_refused():

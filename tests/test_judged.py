@@ -1,0 +1,198 @@
+"""What is said of bounds: totals on both sides of every threshold, and the words added to rows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from theory import facts
+from theory.bounds import BoundProblem, ModuliRecorder, all_terms, judged_row
+from theory.facts import exceeds, moduli_of, moduli_rows, oscillation_of, trivial_error
+from theory.gate import Contradiction, Onset, Total, judged_total, under_hypotheses
+from theory.targets import OwnFunction, parse_target
+from theory.verdict import Finding, Verdict
+
+
+def judged(value, *, side="exact", p=1.0, ceiling=2.0, trivial=0.5, stderr=0.01, open_point=None):
+    return judged_total(Total(value, side, p, ceiling, trivial, stderr), open_point)
+
+
+def test_totals_are_judged_on_both_sides_of_every_threshold():
+    """Half the ceiling, and 3 standard errors about the best constant: nothing in between."""
+    for given, verdict, said in (
+        ({"value": 0.4699}, Verdict.HOLDS, "it says something here"),
+        ({"value": 0.47}, Verdict.NOT_TESTABLE, "undecided"),
+        ({"value": 0.5299}, Verdict.NOT_TESTABLE, "within 3 standard errors"),
+        ({"value": 0.5301}, Verdict.VACUOUS, "not below the best constant's error 0.5"),
+        ({"value": 0.5, "stderr": None}, Verdict.VACUOUS, "not below the best constant's error"),
+        ({"value": 0.4999, "stderr": None}, Verdict.HOLDS, "below the best constant's error"),
+        ({"value": 0.2, "ceiling": 0.4}, Verdict.VACUOUS, "(Nd)^(1/p) D/2 = 0.2"),
+        ({"value": 0.199, "ceiling": 0.4}, Verdict.HOLDS, "it says something"),
+        ({"value": 1.0, "trivial": None}, Verdict.VACUOUS, "some constant always reaches"),
+        ({"value": 0.99, "trivial": None}, Verdict.NOT_TESTABLE, "was not given"),
+        ({"value": 0.2, "ceiling": 0.4, "side": "lower"}, Verdict.NOT_TESTABLE, "lower bounds"),
+        ({"value": 0.9, "side": "lower"}, Verdict.VACUOUS, "not below the best constant"),
+        ({"value": 0.4, "side": "upper"}, Verdict.HOLDS, "hypotheses are met"),
+        ({"value": 0.4, "open_point": "one thing"}, Verdict.NOT_TESTABLE, "one thing"),
+        ({"value": 0.6, "p": math.inf}, Verdict.NOT_TESTABLE, "only a lower estimate"),
+        ({"value": 1.0, "p": math.inf}, Verdict.VACUOUS, "D/2 = 1"),
+        ({"value": 0.4, "p": math.inf}, Verdict.HOLDS, "it says something"),
+    ):
+        found, reason = judged(**given)
+        assert found is verdict, given
+        assert said in reason, given
+
+
+def test_rows_say_in_addition_where_there_is_no_grid():
+    problem = BoundProblem(2, 1, 1.0, 1.0, math.inf, 0.5, 0.0)
+    terms = all_terms(token=0.25, sequence=9.0)
+
+    def said(*, value=9.0, delta=0.5, grid=None, constant=()):
+        row = judged_row(
+            problem,
+            9,
+            terms | {"sequence": value},
+            delta=delta,
+            grid=grid,
+            side="exact",
+            version="one",
+            up_to_constant=constant,
+        )
+        assert row.total == 0.25 + value
+        return ("describes no grid" in row.reason, "no grid with as many" in row.reason)
+
+    assert said() == (False, True)
+    assert said(delta=1.0) == (False, True)
+    assert said(delta=1.5) == (True, True)
+    assert said(delta=1.5, grid=2) == (True, False)
+    assert said(constant=("token",)) == (False, False)
+    assert said(delta=1.5, constant=("token",)) == (True, False)
+    assert said(value=0.0, delta=1.5) == (False, False)
+
+
+def test_the_problem_s_measures_by_hand():
+    problem = BoundProblem(3, 2, 2.0, 0.5, 10.0, None, None)
+    assert problem.root == pytest.approx(math.sqrt(6))
+    assert problem.ceiling == pytest.approx(math.sqrt(6) / 2)
+    assert problem.collision_root(0.1) == pytest.approx(math.sqrt(3 * 0.01))
+    assert problem.collision_root(5.0) == pytest.approx(math.sqrt(3))
+    assert problem.on_measures(0.3, 0.4) == pytest.approx(0.5 * problem.ceiling)
+    assert problem.on_measures(0.9, 0.9) == pytest.approx(problem.ceiling)
+    assert all_terms(token=1.0, strips=2.0) == {
+        "token": 1.0,
+        "context": 0.0,
+        "sequence": 0.0,
+        "memoriser": 0.0,
+        "collisions": 0.0,
+        "strips": 2.0,
+    }
+
+
+def test_the_worst_side_of_the_moduli_is_remembered():
+    for sides, worst in (
+        (("exact",), "exact"),
+        (("exact", "upper"), "upper"),
+        (("lower", "upper"), "lower"),
+        (("upper", "lower", "exact"), "lower"),
+    ):
+        queue = list(sides)
+        recorder = ModuliRecorder(lambda kind, delta, queue=queue: (delta, queue.pop(0)))
+        for _ in sides:
+            assert recorder("token", 0.5) == 0.5
+        assert recorder.side == worst
+    with pytest.raises(ValueError, match="must return values >= 0"):
+        ModuliRecorder(lambda kind, delta: (math.nan, "exact"))("token", 0.1)
+    with pytest.raises(ValueError, match="must return values >= 0"):
+        ModuliRecorder(lambda kind, delta: (-0.1, "exact"))("token", 0.1)
+    assert ModuliRecorder(lambda kind, delta: (0.0, "exact"))("token", 0.1) == 0
+
+
+# -- what is known of a target ---------------------------------------------------------------------
+
+
+def test_onsets_are_said_in_words():
+    assert Onset(34, True, 99).words == "from r = 34 on"
+    assert Onset(34, False, 99).words == "not proven; not before r = 34"
+    assert Onset(None, False, 99).words == "at no r up to 99"
+    assert Onset(10**299, True, 1).words == "from r = 1e+299 on"
+    assert Onset(10**300, True, 1).words == "from r = 10^300 on"
+
+
+def finding(verdict, **evidence):
+    return Finding("f is good", verdict, "it is so", evidence)
+
+
+def test_broken_findings_need_every_hypothesis():
+    good, bad = finding(Verdict.HOLDS), finding(Verdict.VIOLATED)
+    open_ = finding(Verdict.NOT_TESTABLE, skipped=True)
+    assert under_hypotheses(bad, [good, good]) is bad
+    assert under_hypotheses(bad, []) is bad
+    assert under_hypotheses(good, [bad]) is good
+    for hypothesis in (bad, open_):
+        assert under_hypotheses(bad, [good, hypothesis]).verdict is Verdict.NOT_TESTABLE
+    assert "not looked at" in under_hypotheses(bad, [open_]).reason
+    assert '"f is good" fails' in under_hypotheses(bad, [bad]).reason
+
+
+def test_lower_bounds_may_exceed_proven_values_by_rounding_alone():
+    assert not exceeds(1.0, 1.0, 1.0)
+    assert not exceeds(1.0 + 0.5 * facts.ROUNDING, 1.0, 0.0)
+    assert exceeds(1.0 + 2 * facts.ROUNDING, 1.0, 0.0)
+    assert not exceeds(0.5 * facts.TINY, 0.0, 1.0)
+    assert exceeds(2 * facts.TINY, 0.0, 1.0)
+    assert not exceeds(2 * facts.TINY, 0.0, 4.0)
+
+
+SHAPE = {"tokens": 2, "dim": 1, "p": 2.0}
+
+
+def test_moduli_come_from_closed_forms_else_from_the_rows_of_their_kind():
+    target = parse_target("mean-field")
+    assert moduli_of(target, [], **SHAPE)("token", 0.1) == (
+        target.closed_form(0.1, kind="token", **SHAPE).value,
+        "exact",
+    )
+    field = OwnFunction("own", lambda x: x, frozenset({"numpy"}))
+    rows = [
+        {"kind": kind, "delta": delta, "lower": lower}
+        for kind, delta, lower in (
+            ("token", 0.1, 1.0),
+            ("token", 0.4, 3.0),
+            ("contextual", 0.1, 9.0),
+            ("token", 0.0, 0.0),
+        )
+    ]
+    moduli = moduli_of(field, rows, **SHAPE)
+    assert moduli("token", 0.1) == (1.0, "lower")
+    assert moduli("token", 0.2) == (1.5, "lower")
+    assert moduli("token", 0.19)[0] == 1.0
+    assert moduli("token", 0.9) == (3.0, "lower")
+    assert moduli("sequence", 0.5) == (0.0, "lower")
+    assert moduli("token", 0.0)[0] == 0
+
+
+def test_rows_of_moduli_refuse_a_closed_form_below_a_pair():
+    target = parse_target("mean-field")
+    curves = facts.lower_curves(target, (0.1, 0.2), kinds=("token",), budget=0.1, **SHAPE)
+    rows = moduli_rows(target, curves, **SHAPE)
+    assert [row["delta"] for row in rows] == [0.1, 0.2]
+    for row in rows:
+        exact = target.closed_form(row["delta"], kind="token", **SHAPE).value
+        assert (row["exact"], row["upper"], row["side"]) == (exact, exact, "exact")
+        assert 0.99 * exact <= row["lower"] <= exact
+    half = parse_target("0.5*mean-field")
+    with pytest.raises(Contradiction, match="which a pair of inputs attains"):
+        moduli_rows(half, curves, **SHAPE)
+
+
+def test_oscillations_and_best_constants_are_those_of_the_identity():
+    identity = parse_target("token-power:alpha=1,center=0")
+    assert oscillation_of(identity, tokens=2, dim=1) == 1
+    value, stderr = trivial_error(identity, **SHAPE)
+    assert value == pytest.approx(math.sqrt(2 / 12), rel=0.02)
+    assert 0 < stderr < 0.05 * value
+    assert np.isfinite(facts.DELTAS).all()
+    assert list(facts.DELTAS) == sorted(facts.DELTAS)
+    assert (facts.DELTAS[0], facts.DELTAS[-1]) == (0.01, 1.0)
