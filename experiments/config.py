@@ -7,7 +7,7 @@ from typing import Any
 
 from approx.fit import Recipe
 from approx.looped import FAMILIES, Family, ModelConfig, matched_config
-from theory.notation import check_dim, check_loops, check_p, check_tokens
+from theory.notation import check_loops, check_p, check_size
 
 __all__ = ["PRESETS", "StudyConfig", "model_for"]
 
@@ -71,7 +71,7 @@ class StudyConfig:
         if self.p == float("inf"):
             raise ValueError("`p` must be finite to train and measure networks, got inf")
         for tokens, dim in self.shapes:
-            check_tokens(tokens), check_dim(dim)
+            check_size(tokens, dim)
         for loops in self.loops:
             check_loops(loops)
         for name in ("targets", "shapes", "loops", "families", "learning_rates", "grids"):

@@ -67,13 +67,10 @@ def add_shape(parser: argparse.ArgumentParser, *, p: float) -> None:
 
 def checked_shape(options: argparse.Namespace) -> dict[str, Any]:
     """Return N, d and p as keyword arguments, checked."""
-    from theory.notation import check_dim, check_p, check_tokens
+    from theory.notation import check_p, check_size
 
-    return {
-        "tokens": check_tokens(options.tokens),
-        "dim": check_dim(options.dim),
-        "p": check_p(options.p),
-    }
+    tokens, dim = check_size(options.tokens, options.dim)
+    return {"tokens": tokens, "dim": dim, "p": check_p(options.p)}
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:

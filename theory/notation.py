@@ -24,6 +24,7 @@ from typing import Literal, TypeVar, get_args
 
 __all__ = [
     "KINDS",
+    "MOST_ENTRIES",
     "Kind",
     "check_choice",
     "check_delta",
@@ -31,11 +32,13 @@ __all__ = [
     "check_kind",
     "check_loops",
     "check_p",
+    "check_size",
     "check_tokens",
     "positive_int",
 ]
 
 Kind = Literal["sequence", "token", "contextual"]
+MOST_ENTRIES = 21201  # the coordinates that a Sobol sequence of the cube can have
 KINDS: tuple[Kind, ...] = get_args(Kind)
 T = TypeVar("T", bound=str)
 
@@ -58,6 +61,17 @@ def check_tokens(tokens: object) -> int:
 def check_dim(dim: object) -> int:
     """Return d, the coordinates per token, as an int; raise unless it is an integer >= 1."""
     return positive_int(dim, "dim", "coordinates per token d")
+
+
+def check_size(tokens: object, dim: object, *, most: int = MOST_ENTRIES) -> tuple[int, int]:
+    """Return N and d; raise, before any work, if N·d entries are more than ``most``."""
+    n, d = check_tokens(tokens), check_dim(dim)
+    if n * d > most:
+        raise ValueError(
+            f"`tokens` times `dim` must be at most {most} here, got {n} * {d} = {n * d}; take "
+            "fewer tokens"
+        )
+    return n, d
 
 
 def check_loops(loops: object, *, tokens: int | None = None) -> int:

@@ -16,13 +16,12 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import qmc
 
 from theory.norms import p_norm
-from theory.notation import check_dim, check_p, check_tokens
+from theory.notation import check_p, check_size
 from theory.values import values_of
 
 __all__ = ["best_constant_error"]
 
 Array = NDArray[np.float64]
-MOST_ENTRIES = qmc.Sobol.MAXDIM  # coordinates a Sobol sequence can have
 CONSTANT_TOLERANCE = 1e-10  # of the range; errors are flat to second order at the best constant
 
 
@@ -73,12 +72,7 @@ def best_constant_error(
     over their number.  For p = inf both are taken over the sampled points only: a lower estimate,
     with which a bound is rather called vacuous than informative.
     """
-    n, d, exponent = check_tokens(tokens), check_dim(dim), check_p(p)
-    if n * d > MOST_ENTRIES:
-        raise ValueError(
-            f"`tokens` times `dim` must be at most {MOST_ENTRIES} to sample the cube, got "
-            f"{n} * {d} = {n * d}; take fewer tokens"
-        )
+    (n, d), exponent = check_size(tokens, dim), check_p(p)
     if points < 2 or points & (points - 1):
         raise ValueError(f"`points` must be a power of two >= 2, got {points}")
     if replicates < 2:

@@ -11,7 +11,7 @@ from typing import Any
 
 from theory import loop_counts
 from theory.loop_counts import CODINGS, Coding, Memoriser
-from theory.notation import check_choice, check_dim, check_tokens
+from theory.notation import check_choice, check_size
 
 __all__ = ["SHARPNESS", "ConstructionSpec"]
 
@@ -51,7 +51,7 @@ class ConstructionSpec:
     sharpness: int = SHARPNESS
 
     def __post_init__(self) -> None:
-        check_tokens(self.tokens), check_dim(self.dim)
+        check_size(self.tokens, self.dim)
         check_choice(self.coding, "coding", CODINGS)
         loop_counts.construction_loops(**self._shape, memoriser=self.memoriser, bits=self.bits)
         if isinstance(self.sharpness, bool) or not isinstance(self.sharpness, int):

@@ -19,13 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.continuity.transfer import Rule, strengthened_lower_bounds
-from theory.notation import Kind, check_delta, check_dim, check_kind, check_p, check_tokens
+from theory.norms import p_norm
+from theory.notation import Kind, check_delta, check_kind, check_p, check_size
 from theory.search import Array, Effort, Problem, moving_tokens, search_pairs
 from theory.search.objective import (
     checked_output,
     gradient_ascent,
     gradient_leaps,
     objective,
+    watched_outputs,
 )
 from theory.search.problem import Values
 from theory.targets.base import Target
@@ -39,6 +41,7 @@ __all__ = [
 
 Trace = Callable[[float], None]
 FEASIBLE_RTOL = 1e-12
+LARGEST = 1024  # entries of an input: the search's work grows like their square
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,10 +221,11 @@ def _traced(values: Values, trace: Trace) -> Values:
 
 def _nearer(x: Array, y: Array, delta: float) -> Array:
     """Return y, moved towards x where rounding took the pair beyond delta."""
-    length = float(np.linalg.norm(x - y))
+    length = float(p_norm(x - y, 2.0))
     if length <= delta * (1 + FEASIBLE_RTOL):
         return y
-    return np.asarray(np.clip(x + (y - x) * (delta / length) * (1 - 1e-9), 0, 1))
+    nearer = np.asarray(np.clip(x + (y - x) * (delta / length) * (1 - 1e-9), 0, 1))
+    return nearer if float(p_norm(x - nearer, 2.0)) <= delta * (1 + FEASIBLE_RTOL) else x
 
 
 def is_equivariant(f: object) -> bool:
@@ -313,7 +317,7 @@ def modulus_lower_bound(
         If an argument is out of range, or f returns another shape, NaN or inf.
     """
     kind, p = check_kind(kind), check_p(p)
-    tokens, dim = check_tokens(tokens), check_dim(dim)
+    tokens, dim = check_size(tokens, dim, most=LARGEST)
     radii, single = radii_of(delta)
     if not math.isfinite(budget) or budget <= 0:
         raise ValueError(f"`budget` (amount of work) must be finite and > 0, got {budget:g}")
@@ -341,7 +345,9 @@ def modulus_lower_bound(
         if gradient is not None:
             ascend = gradient_ascent(gradient, like, p, row, moving)
             leap = gradient_leaps(gradient, like, p, row, moving)
-        problem = Problem(quick, ascend, leap, moving, dim, radii[positive])
+        plain = call if gradient is None else _tensor_call(gradient, like)
+        outputs = watched_outputs(plain, row)
+        problem = Problem(quick, ascend, leap, moving, dim, radii[positive], outputs)
         effort = Effort().scaled(budget)
         if ascend is None:
             x, y = search_pairs(problem, effort, rng)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from theory.norms import p_norm, tensor_p_norm
 from theory.search.problem import Array, Ascent, Values
 
-__all__ = ["checked_output", "gradient_ascent", "gradient_leaps", "objective"]
+__all__ = ["checked_output", "gradient_ascent", "gradient_leaps", "objective", "watched_outputs"]
 
 CHUNK = 1 << 20  # input entries per call of f
 ADAM = (0.8, 0.95)  # decay of the two averages; short memories for a few hundred steps
@@ -44,6 +44,18 @@ def objective(call: Callable[[Array], Any], p: float, row: int | None) -> Values
         return np.concatenate(parts)
 
     return values
+
+
+def watched_outputs(call: Callable[[Array], Any], row: int | None) -> Callable[[Array], Array]:
+    """Return x -> the output entries that are watched, (M, E), evaluated in chunks."""
+
+    def outputs(x: Array) -> Array:
+        size = max(1, CHUNK // x[0].size)
+        parts = [x[start : start + size] for start in range(0, len(x), size)]
+        out = np.concatenate([checked_output(call(part), part.shape) for part in parts])
+        return (out if row is None else out[:, row]).reshape(len(x), -1)
+
+    return outputs
 
 
 def _slopes(f: Callable[[Any], Any], p: float, row: int | None, point: Any) -> tuple[Any, Any]:
@@ -144,8 +156,8 @@ def gradient_ascent(
             point = point + rate * scale * mean / (square.sqrt() + 1e-30)
             point[0].clamp_(0, 1)
             point[1] *= mask
-            length = torch.linalg.vector_norm(point[1], dim=(1, 2), keepdim=True)
-            point[1] *= torch.clamp(radius / (length + 1e-300), max=1.0)
+            length = tensor_p_norm(point[1], 2.0, (1, 2))[:, None, None]
+            point[1] *= torch.where(length > radius, radius / length, 1.0)
             rate = rate * decay
         return kept[0][0].cpu().numpy(), kept[0][1].cpu().numpy()
 

@@ -7,11 +7,21 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.search.problem import PATIENCE, STALLED, Array, Problem, capped, fitted, score
+from theory.search.problem import (
+    PATIENCE,
+    STALLED,
+    Array,
+    Problem,
+    capped,
+    direction,
+    fitted,
+    score,
+)
 
 __all__ = ["polished"]
 
 SHRINK, GROW = 0.2, 2.0  # pattern steps after failure and success
+CHUNK = 1 << 24  # numbers of the moves held at once, several times over
 PROBE = 0.01  # relative shortening of D_i that tells which end sits on a kink
 
 
@@ -45,7 +55,7 @@ def _moves(problem: Problem, diff: Array, rng: np.random.Generator) -> tuple[Arr
     still = (diff == 0)[:, None] * 1.0
     wild = rng.standard_normal((count, 4, tokens, dim)) / math.sqrt(width)
     centre = np.concatenate([axes, ones, sign, still, wild[:, :2]], 1)
-    radial = diff[:, None] / np.sqrt((diff**2).sum((1, 2)) + 1e-300)[:, None, None, None]
+    radial = direction(diff)[0][:, None]
     change = np.concatenate([radial, moving, moving, wild[:, 2:] * problem.moving[:, None]], 1)
     unit_c = np.concatenate([centre, np.zeros_like(change)], 1)
     unit_d = np.concatenate([np.zeros_like(centre), change], 1)
@@ -59,6 +69,22 @@ def polished(
     lead = c.shape
     c, diff = c.reshape(-1, *lead[2:]).copy(), diff.reshape(-1, *lead[2:]).copy()
     reach = np.repeat(problem.reach, lead[1])[:, None, None, None]  # (E, 1, 1, 1)
+    size = max(1, CHUNK // (6 * c[0].size ** 2))  # about 6 moves of each entry
+    for start in range(0, len(c), size):
+        part = slice(start, start + size)
+        c[part], diff[part] = _polished(problem, c[part], diff[part], reach[part], sweeps, rng)
+    return c.reshape(lead), diff.reshape(lead)
+
+
+def _polished(
+    problem: Problem,
+    c: Array,
+    diff: Array,
+    reach: Array,
+    sweeps: int,
+    rng: np.random.Generator,
+) -> tuple[Array, Array]:
+    """Pattern search on candidates (E, N, d), in place."""
     best = score(problem, c, diff)
     anchor = _anchors(problem, c, diff)
     step = np.repeat(reach[:, :, 0, 0] / 4, _moves(problem, diff, rng)[0].shape[1], 1)  # (E, J)
@@ -74,7 +100,7 @@ def polished(
         state = (c[live], diff[live], best[live], step[live], anchor[live], reach[live])
         c[live], diff[live], best[live], step[live] = _swept(problem, *state, rng)
         past.append(best.copy())
-    return c.reshape(lead), diff.reshape(lead)
+    return c, diff
 
 
 def _swept(
@@ -117,7 +143,7 @@ def _swept(
 
 def _length(diff: Array) -> Array:
     """Return ‖D‖ of (E, N, d) as (E, 1)."""
-    return np.asarray(np.sqrt((diff**2).sum((1, 2)))[:, None])
+    return np.asarray(direction(diff)[1][:, :, 0])
 
 
 def _moved(

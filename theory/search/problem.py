@@ -21,6 +21,7 @@ __all__ = [
     "Values",
     "best_candidates",
     "capped",
+    "direction",
     "ends",
     "fitted",
     "moving_tokens",
@@ -33,6 +34,7 @@ Values = Callable[[Array, Array], Array]
 Ascent = Callable[[Array, Array, Array, int, tuple[float, float]], tuple[Array, Array]]
 
 PATIENCE, STALLED = 10, 1e-6  # a pattern search stops after so many sweeps of so little gain
+TINY = 1e-12  # radii below are met by each entry, whatever its rounding
 ROUNDING = 4 * float(np.finfo(float).eps)  # of a difference of two points of the cube, per entry
 
 
@@ -81,6 +83,8 @@ class Problem:
     dim : int
     deltas : array of shape (L,)
         Radii > 0.
+    outputs : callable or None
+        (M, N, d) -> (M, E), the output entries that are watched.
     """
 
     values: Values
@@ -89,6 +93,7 @@ class Problem:
     moving: NDArray[np.bool_]
     dim: int
     deltas: Array
+    outputs: Callable[[Array], Array] | None = None
 
     @property
     def movable(self) -> NDArray[np.intp]:
@@ -99,7 +104,8 @@ class Problem:
     def reach(self) -> Array:
         """Radii capped at the diameter, a rounding error below delta; shape (L,)."""
         count = self.movable.size
-        return np.minimum(self.deltas - ROUNDING * math.sqrt(count), math.sqrt(count)).clip(0)
+        spared = np.where(self.deltas < TINY, 1e-9 * self.deltas, ROUNDING * math.sqrt(count))
+        return np.minimum(self.deltas - spared, math.sqrt(count))
 
 
 def moving_tokens(kind: Kind, tokens: int, row: int) -> NDArray[np.bool_]:
@@ -111,8 +117,16 @@ def moving_tokens(kind: Kind, tokens: int, row: int) -> NDArray[np.bool_]:
 
 
 def ends(c: Array, diff: Array) -> tuple[Array, Array]:
-    """Return the pair of a candidate, inside the cube."""
-    return np.clip(c + diff / 2, 0, 1), np.clip(c - diff / 2, 0, 1)
+    """Return the pair of a candidate, inside the cube.
+
+    An entry that rounding would move further than a tiny difference says does not move.
+    """
+    x, y = np.clip(c + diff / 2, 0, 1), np.clip(c - diff / 2, 0, 1)
+    size = np.abs(diff)
+    tiny = size < TINY
+    if tiny.any():
+        y = np.where(tiny & (np.abs(x - y) > size * (1 + 1e-9)), x, y)
+    return x, y
 
 
 def score(problem: Problem, c: Array, diff: Array) -> Array:
@@ -128,16 +142,27 @@ def fitted(diff: Array, reach: Array) -> Array:
     Two rounds: entries capped at 1 free length for the others.
     """
     for _ in range(2):
-        norm = np.sqrt((diff**2).sum((-2, -1), keepdims=True))
-        diff = np.clip(diff * (reach / np.maximum(norm, 1e-300)), -1, 1)
+        unit, norm = direction(diff)
+        diff = np.clip(np.where(norm > 0, unit * reach, diff), -1, 1)
     return capped(diff, reach)
 
 
 def capped(diff: Array, reach: Array) -> Array:
     """Shorten differences (..., N, d) to norm ``reach`` at most."""
     diff = np.clip(diff, -1, 1)
-    norm = np.sqrt((diff**2).sum((-2, -1), keepdims=True))
-    return np.asarray(diff * np.minimum(1.0, reach / np.maximum(norm, 1e-300)))
+    unit, norm = direction(diff)
+    return np.asarray(np.where(norm > reach, unit * reach, diff))
+
+
+def direction(diff: Array) -> tuple[Array, Array]:
+    """Return differences (..., N, d) over their lengths, and the lengths (..., 1, 1).
+
+    Scaled to a largest entry of 1 first: squares of the smallest radii would be 0.
+    """
+    top = np.abs(diff).max((-2, -1), keepdims=True)
+    shares = diff / np.where(top > 0, top, 1.0)
+    length = np.sqrt((shares**2).sum((-2, -1), keepdims=True))
+    return shares / np.where(top > 0, length, 1.0), top * length
 
 
 def take(array: Array, index: NDArray[np.intp]) -> Array:

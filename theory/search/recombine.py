@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from theory.search.problem import Array, Problem, best_candidates, capped, ends, fitted, score
@@ -9,6 +11,7 @@ from theory.search.problem import Array, Problem, best_candidates, capped, ends,
 __all__ = ["recombined", "shared"]
 
 ELITE = 8  # candidates kept per radius for recombination
+CHUNK = 1 << 24  # numbers held at once, several times over
 
 
 def shared(problem: Problem, c: Array, diff: Array) -> tuple[Array, Array]:
@@ -38,6 +41,22 @@ def recombined(problem: Problem, c: Array, diff: Array, rounds: int) -> tuple[Ar
     every entry at once, is kept.  Also one entry's values are tried for all.
     """
     c, diff, _ = best_candidates(problem, c, diff, ELITE)
+    size = max(1, CHUNK // (2 * ELITE * c[0, 0].size ** 2))
+    parts = [
+        _recombined(
+            replace(problem, deltas=problem.deltas[k : k + size]),
+            c[k : k + size],
+            diff[k : k + size],
+            rounds,
+        )
+        for k in range(0, len(c), size)
+    ]
+    best_c, best_d = zip(*parts, strict=True)
+    return np.concatenate(best_c), np.concatenate(best_d)
+
+
+def _recombined(problem: Problem, c: Array, diff: Array, rounds: int) -> tuple[Array, Array]:
+    """Recombine the elite (L, E, N, d) of a few radii."""
     count, _, tokens, dim = c.shape
     width = tokens * dim
     reach = problem.reach[:, None, None, None]

@@ -90,15 +90,13 @@ def _single(
     problem: Problem, shape: tuple[int, ...], c: Array, diff: Array, new_c: Array, new_d: Array
 ) -> Array:
     """Return the values (E, W, O) of candidates with one entry w changed to its option o."""
-    count, width = c.shape
-    eye = np.eye(width, dtype=bool)[:, None]  # (W, 1, W)
-    parts = max(1, -(-count * width * width * new_c.shape[2] // CHUNK))
-    scores = []
-    for some_c, some_d in zip(
-        np.array_split(new_c, parts, 2), np.array_split(new_d, parts, 2), strict=True
-    ):
-        lead = (count, width, some_c.shape[2], *shape)
-        one_c = np.where(eye, some_c[..., None], c[:, None, None])
-        one_d = np.where(eye, some_d[..., None], diff[:, None, None])
-        scores.append(score(problem, one_c.reshape(lead), one_d.reshape(lead)))
-    return np.concatenate(scores, 2)
+    scores = np.empty(new_c.size)
+    step = max(1, CHUNK // c.shape[1])
+    for start in range(0, scores.size, step):
+        places = np.arange(start, min(start + step, scores.size))
+        line, entry, _ = np.unravel_index(places, new_c.shape)
+        one_c, one_d, row = c[line], diff[line], np.arange(places.size)
+        one_c[row, entry], one_d[row, entry] = new_c.ravel()[places], new_d.ravel()[places]
+        lead = (places.size, *shape)
+        scores[places] = score(problem, one_c.reshape(lead), one_d.reshape(lead))
+    return scores.reshape(new_c.shape)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from theory.search.lines import line_starts
 from theory.search.problem import (
     PATIENCE,
     STALLED,
@@ -124,5 +125,6 @@ def starts(problem: Problem, effort: Effort, rng: np.random.Generator) -> tuple[
     top = [np.argsort(-values, kind="stable")[:keep] for _, _, values in found]
     c = np.stack([part[0][t] for part, t in zip(found, top, strict=True)])
     diff = np.stack([part[1][t] for part, t in zip(found, top, strict=True)])
-    more_c, more_d = _random(problem, effort.randoms, rng)
-    return np.concatenate([c, more_c], 1), np.concatenate([diff, more_d], 1)
+    parts = [(c, diff), _random(problem, effort.randoms, rng), line_starts(problem)]
+    found_c, found_d = zip(*(part for part in parts if part is not None), strict=True)
+    return np.concatenate(found_c, 1), np.concatenate(found_d, 1)

@@ -1,0 +1,103 @@
+"""Dense scans along lines of the cube, where it has few entries: cusps and ripples of any size.
+
+On a line every point is x = offset + slope t, t in [0,1], with slopes 0, 1 and -1: one entry moves,
+or all do, together or against each other.  One table of outputs serves every radius: the best pair
+of an output entry is a running maximum away.  Then both ends are moved in ever smaller steps.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d
+
+from theory.search.problem import Array, Problem
+
+__all__ = ["line_starts"]
+
+LARGEST = 8  # entries of an input that is scanned
+GRID = 2049  # points of a line: a power of two of cells, so halves and quarters are hit
+STILL = (0.0, 0.5, 1.0)  # where the entries sit that do not move
+NEAR, ZOOM, ZOOMS = 17, 0.25, 24  # points around an end, and how their reach shrinks
+
+
+def line_starts(problem: Problem) -> tuple[Array, Array] | None:
+    """Return a candidate (c, D) of every radius and line, (L, K, N, d); None where there are many
+    entries."""
+    shape = (problem.moving.size, problem.dim)
+    if problem.outputs is None or shape[0] * shape[1] > LARGEST:
+        return None
+    offset, slope = _lines(problem)
+    grid = np.linspace(0, 1, GRID)
+    table = _outputs(problem, offset, slope, np.broadcast_to(grid, (len(offset), GRID)))
+    pairs = []
+    for reach in problem.reach.tolist():
+        widest = np.minimum(reach / np.sqrt((slope**2).sum(1)), 1.0)
+        pairs.append(_zoomed(problem, offset, slope, *_coarse(table, widest), widest))
+    ends = np.array(pairs)[..., None]  # (L, 2, K, 1)
+    x, y = offset + slope * ends[:, 0], offset + slope * ends[:, 1]
+    lead = (len(problem.deltas), len(offset), *shape)
+    return ((x + y) / 2).reshape(lead), (slope * (ends[:, 0] - ends[:, 1])).reshape(lead)
+
+
+def _lines(problem: Problem) -> tuple[Array, Array]:
+    """Return offsets and slopes of the lines, (K, N·d) each."""
+    width, movable = problem.moving.size * problem.dim, problem.movable
+    signs = np.zeros(width)
+    signs[movable] = 1.0
+    against = signs.copy()
+    against[movable[1::2]] = -1.0
+    slopes = [signs, against, *np.eye(width)[movable]]
+    found = {}
+    for slope in slopes:
+        for still in STILL:
+            offset = np.where(slope == 0, still, (slope < 0) * 1.0)
+            found[(*offset, *slope)] = (offset, slope)
+    offsets, slopes = zip(*found.values(), strict=True)
+    return np.array(offsets), np.array(slopes)
+
+
+def _outputs(problem: Problem, offset: Array, slope: Array, t: Array) -> Array:
+    """Return what is watched of f at the places t (K, T) of the lines, (K, T, E)."""
+    points = offset[:, None] + slope[:, None] * t[..., None]
+    assert problem.outputs is not None
+    out = problem.outputs(points.reshape(-1, problem.moving.size, problem.dim))
+    return out.reshape(*t.shape, -1)
+
+
+def _coarse(table: Array, widest: Array) -> tuple[Array, Array]:
+    """Return the two places (K,) of the largest change within a distance, from a table."""
+    ends = []
+    for values, width in zip(table, widest.tolist(), strict=True):
+        cells = int(width * (GRID - 1) * (1 + 1e-12))
+        near = maximum_filter1d(values, 2 * max(cells, 1) + 1, axis=0, mode="nearest")
+        first, entry = divmod(int((near - values).argmax()), values.shape[1])
+        start = max(first - max(cells, 1), 0)
+        second = start + int(values[start : first + max(cells, 1) + 1, entry].argmax())
+        ends.append((first / (GRID - 1), second / (GRID - 1)))
+    a, b = np.array(ends).T
+    return a, np.clip(b, a - widest, a + widest)
+
+
+def _zoomed(
+    problem: Problem, offset: Array, slope: Array, a: Array, b: Array, widest: Array
+) -> tuple[Array, Array]:
+    """Move both ends of the pair of every line in ever smaller steps, as long as it helps."""
+    shifts, lines = np.linspace(-1, 1, NEAR), np.arange(len(a))
+    reach = 1 / (GRID - 1)
+    for _ in range(ZOOMS):
+        first = a[:, None] + reach * shifts
+        second = b[:, None] + reach * shifts
+        limits = np.stack([a - widest, a + widest], 1)
+        second = np.clip(np.concatenate([second, limits], 1), 0, 1)
+        ends = np.concatenate([np.clip(first, 0, 1), second], 1)
+        out = _outputs(problem, offset, slope, ends)
+        size = np.abs(out[:, :NEAR, None] - out[:, None, NEAR:]).max(3)  # (K, T, T + 2)
+        apart = np.abs(ends[:, :NEAR, None] - ends[:, None, NEAR:])
+        size = np.where(apart <= widest[:, None, None], size, -math.inf)
+        best = size.reshape(len(a), -1).argmax(1)
+        i, j = np.divmod(best, size.shape[2])
+        a, b = ends[lines, i], ends[lines, NEAR + j]
+        reach *= ZOOM
+    return a, b
