@@ -10,7 +10,7 @@ of 2^-k only up to 2^(53-k).  With ``exact=True`` (the default) a network with a
 refused when it is built, and a hardmax run in the loop in which a partial sum could leave that
 range, k being the fractional bits of the rows.  So what comes back went through the loops without
 any rounding; L1 and L2, before and after, may round to nearest.  Inputs drawn as floats have too
-many bits: round them to multiples of 2^-20, say.
+many bits: with hardmax they are first taken for the nearest multiples of 2^-20.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from theory.notation import check_loops
 
 __all__ = ["ConstructedTransformer", "constructed_transformer"]
 
-ROUND = "round `x` to multiples of 2^-20, say, let tokens that tie share their values, or "
+BITS = 20  # fractional bits of inputs that are kept
+ROUND = "take `x` in multiples of a larger power of 2, let tokens that tie share values, or "
 CURE = (
     "take the timestep memoriser, or digits on a smaller grid, or theory.construction.exact for "
     "exact values; exact=False runs it with the damage"
@@ -105,7 +106,8 @@ class ConstructedTransformer(nn.Module):
         Parameters
         ----------
         x : Tensor, shape (B, N, d)
-            Of the dtype and on the device of the module; N >= 1.
+            Of the dtype and on the device of the module; N >= 1.  With exact=True and hardmax taken
+            for the nearest multiples of 2^-20, so the output is exactly the network's there.
         loops : int, optional
             Loops to run; the network's own count if left out.
 
@@ -119,6 +121,8 @@ class ConstructedTransformer(nn.Module):
         count = self.loops if loops is None else check_loops(loops)
         if not len(x):
             return x.clone()
+        if self.exact and self.beta is None:
+            x = _rounded(x)
         state = x @ self.L1.mT + self.L1_bias  # (B, N, D)
         grain = None
         if self.exact and self.beta is None:
@@ -255,9 +259,9 @@ def constructed_transformer(
     exact : bool
         Refuse what ``dtype`` cannot hold: integers beyond the range of its significand, 2^53 for
         float64 and 2^24 for float32, at once in weights, L1 and eta, and for hardmax also in the
-        loop in which a row, head or unit could reach one (inputs with too many bits are refused
-        too: round them).  With False anything runs, with the damage done: integers are rounded, or
-        become infinite beyond the range of ``dtype`` and spread as NaN.
+        loop in which a row, head or unit could reach one (20 fractional bits of an input are
+        read).  With False anything runs, with the damage done: integers are rounded, or become
+        infinite beyond the range of ``dtype`` and spread as NaN.
 
     Returns
     -------
@@ -271,6 +275,12 @@ def constructed_transformer(
         If ``beta`` is not a finite number > 0, or an integer is beyond the range.
     """
     return ConstructedTransformer(network, dtype=dtype, device=device, beta=beta, exact=exact)
+
+
+def _rounded(x: Tensor) -> Tensor:
+    """Return the nearest multiples of 2^-BITS; what is beyond the range of floats stays."""
+    near = ((x.double() * 2.0**BITS).round() / 2.0**BITS).to(x.dtype)
+    return torch.where(near.isfinite(), near, x)
 
 
 def _integer_range(dtype: torch.dtype) -> int:

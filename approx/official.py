@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,7 +39,8 @@ ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {
     "TimeDependentLoopedGPT": F.silu,
     "GPT": TANH_GELU,
 }
-PREFIXES = ("_orig_mod.", "module.")  # what compiled and distributed training put before names
+PREFIXES = ("_orig_mod.", "module.", "model.")  # what training wrappers put before names, nested
+WEIGHTS = ("model", "state_dict", "model_state_dict")  # where a whole checkpoint holds them
 
 
 class OfficialModel(nn.Module):
@@ -178,8 +180,10 @@ def from_official(state_dict: Mapping[str, Any], config: Mapping[str, Any]) -> O
     Parameters
     ----------
     state_dict : mapping from names to arrays or tensors
-        Names as their code saves them; masks and position tables, which follow from the
-        configuration, may be there or not.  From a file: ``numpy.load(path, allow_pickle=False)``.
+        Names as their code saves them, also within a whole checkpoint or behind the prefixes of
+        compiled and distributed training; masks and position tables, which follow from the
+        configuration, may be there or not, and one of two tied entries.  From a file:
+        ``numpy.load(path, allow_pickle=False)``.
     config : mapping
         Its ``cls`` names the variant; the sizes go by the names of the authors' code: block_size,
         vocab_size, n_head, n_embd, bias, is_causal, n_loop for WikiText; maxlen, vocab, head,
@@ -196,7 +200,7 @@ def from_official(state_dict: Mapping[str, Any], config: Mapping[str, Any]) -> O
         If ``cls`` or a size is unknown, or an entry is missing, unexpected or of another shape.
     """
     parsed = OfficialConfig.parse(config)
-    given = {_bare(name): torch.as_tensor(value) for name, value in state_dict.items()}
+    given = _tensors(state_dict, parsed.wikitext)
     table = entries(parsed)
     expected = {name for entry in table.values() for name in entry.names}
     copies = {"lm_head.weight"} if parsed.wikitext else set()
@@ -264,10 +268,39 @@ def _group(model: OfficialModel, group: str) -> nn.ParameterDict:
 
 
 def _bare(name: str) -> str:
-    """Return a name without what training wrappers put before it."""
-    for prefix in PREFIXES:
-        name = name.removeprefix(prefix)
+    """Return a name without what training wrappers put before it, in any order and number."""
+    while found := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
+        name = name.removeprefix(found)
     return name
+
+
+def _weights(state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the weights themselves, where a whole checkpoint is given."""
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(
+            f"`state_dict` must be a mapping from names to arrays, got {type(state_dict).__name__}"
+        )
+    inner = [state_dict[key] for key in WEIGHTS if isinstance(state_dict.get(key), Mapping)]
+    return _weights(inner[0]) if inner else state_dict
+
+
+def _tensors(state_dict: Mapping[str, Any], tied: bool) -> dict[str, Tensor]:
+    """Return the entries by their plain names as tensors; of a tied pair, one may be left out."""
+    given: dict[str, Tensor] = {}
+    for name, value in _weights(state_dict).items():
+        if not isinstance(value, Tensor | np.ndarray | list | np.generic):
+            raise ValueError(
+                f"`state_dict` entry {name} must be an array or a tensor, got "
+                f"{type(value).__name__}; give the mapping that holds the weights alone"
+            )
+        if given.setdefault(_bare(str(name)), entry := torch.as_tensor(value)) is not entry:
+            raise ValueError(
+                f"`state_dict` must name each weight once, got {name} and another {_bare(name)}; "
+                "leave one of them out"
+            )
+    if tied and "lm_head.weight" in given:  # safetensors keeps one of the two
+        given.setdefault("transformer.wte.weight", given["lm_head.weight"])
+    return given
 
 
 def _check_tied(given: Mapping[str, Tensor]) -> None:

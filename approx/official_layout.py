@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -224,8 +225,9 @@ def _at(c: OfficialConfig, k: int) -> str:
 def _size(config: Mapping[str, Any], name: str) -> int:
     """Return one size, or raise naming it."""
     value = config.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    whole = hasattr(value, "__index__") and not isinstance(value, bool | np.bool_)
+    if value is None or not whole or int(value.__index__()) < 1:
         raise ValueError(
             f"`config` must have an integer {name} >= 1 for cls={config['cls']!r}, got {value!r}"
         )
-    return value
+    return int(value.__index__())

@@ -150,10 +150,10 @@ def modulation(module: nn.Module, config: BlockConfig, loops: int) -> Tensor:
 
     Scale and gate of attention, then scale and gate of the feed-forward layer, per loop.
     """
-    eta = module.get_parameter("eta_row").expand(loops, -1, -1)
+    eta = module.eta_row.expand(loops, -1, -1)
     if config.family == "tmlt":
         names = ("clock_in", "clock_bias", "clock_out")
-        into, bias, out = (module.get_parameter(name) for name in names)
+        into, bias, out = (getattr(module, name) for name in names)
         wave = sinusoids(loops, config.frequencies).to(eta)
         hidden = F.silu(wave @ into.mT + bias)
         eta = eta + (hidden @ out.mT).view(loops, 4, config.width)

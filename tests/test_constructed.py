@@ -175,13 +175,13 @@ def test_small_weights_that_round_in_some_order_are_refused():
     assert (row - weight * above) + weight * below != row - weight
 
 
-def test_inputs_with_too_many_bits_are_refused_where_they_would_round():
+def test_inputs_with_too_many_bits_are_taken_for_the_nearest_with_few():  # B4a
     spec = ConstructionSpec(1, 3, 7, "timestep", "rank")
     network = compile_construction(TARGET, spec).network
     x = torch.from_numpy(np.random.default_rng(0).random((500, 1, 3)))
     rounded = (x * 2**20).round() / 2**20
-    with pytest.raises(ValueError, match=r"in multiples of 2\^-\d+ .*round `x` to multiples of 2"):
-        constructed_transformer(network)(x)
+    model = constructed_transformer(network)
+    assert torch.equal(model(x), model(rounded))
     free = constructed_transformer(network, exact=False)
     z = network.block.rows.index("z")
     for inputs, whole in ((rounded, True), (x, False)):
@@ -252,20 +252,20 @@ def test_a_row_that_outgrows_the_range_is_refused_in_its_loop():
     ):
         model(x, loops=60)
     assert constructed_transformer(doubling(), exact=False)(x, loops=60).max() == 2**60
-    with pytest.raises(ValueError, match=r"±2\^50.* in loop 49; round `x`"):
+    with pytest.raises(ValueError, match=r"±2\^50.* in loop 49; take `x` in multiples"):
         model(x + 1 / 8, loops=60)
 
 
 def test_a_score_or_tie_that_rounds_is_refused():
     x = torch.tensor([[[0.0, 1.0], [0.25, 1.0], [0.25, 1.0]]], dtype=torch.float64)
-    with pytest.raises(ValueError, match="let tokens that tie share their values"):
+    with pytest.raises(ValueError, match="let tokens that tie share values"):
         constructed_transformer(tied())(x)
     head = Head({"x": 2**20}, {"x": 1}, {"x": 1}, {"x": 1})
     network = Network(Block(("x",), (head,), (), {}), {"x": Affine({0: 1})}, decode("x"), {}, 1)
     fine = torch.rand(9, 2, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     coarse = (fine * 2**10).round() / 2**10
     constructed_transformer(network)(coarse)
-    with pytest.raises(ValueError, match="in head 0 in loop 0; round `x`"):
+    with pytest.raises(ValueError, match="in head 0 in loop 0; take `x` in mult"):
         constructed_transformer(network)((fine * 2**20).round() / 2**20)
 
 
@@ -330,7 +330,7 @@ def test_wrong_arguments_are_refused():
     for wrong in (x.float(), x.long(), x.to("meta")):
         with pytest.raises(ValueError, match=r"`x` must be torch\.float64 on cpu like"):
             model(wrong)
-    for wrong in (math.nan, math.inf, 2.0**-60):
+    for wrong in (math.nan, math.inf, -math.inf):
         with pytest.raises(ValueError, match="`x` must be finite with few enough bits"):
             model(x + wrong)
     with pytest.raises(ValueError, match="`loops`"):
