@@ -150,10 +150,11 @@ def modulation(module: nn.Module, config: BlockConfig, loops: int) -> Tensor:
 
     Scale and gate of attention, then scale and gate of the feed-forward layer, per loop.
     """
-    eta = module.eta_row.expand(loops, -1, -1)
-    if config.family == "tmlt":
-        names = ("clock_in", "clock_bias", "clock_out")
-        into, bias, out = (getattr(module, name) for name in names)
+    names = ("eta_row", "clock_in", "clock_bias", "clock_out")
+    row, *clock = (getattr(module, name) for name in names if hasattr(module, name))
+    eta: Tensor = row.expand(loops, -1, -1)
+    if clock:
+        into, bias, out = clock
         wave = sinusoids(loops, config.frequencies).to(eta)
         hidden = F.silu(wave @ into.mT + bias)
         eta = eta + (hidden @ out.mT).view(loops, 4, config.width)

@@ -17,7 +17,7 @@ from theory.search.problem import Array, Problem
 __all__ = ["line_starts"]
 
 LARGEST = 8  # entries of an input that is scanned
-GRID = 2049  # points of a line: a power of two of cells, so halves and quarters are hit
+FINE, CELLS = 2, (2**13, 2**11)  # cells of a line, for inputs of up to 2 entries and of more
 STILL = (0.0, 0.5, 1.0)  # where the entries sit that do not move
 NEAR, ZOOM, ZOOMS = 17, 0.25, 24  # points around an end, and how their reach shrinks
 
@@ -29,8 +29,9 @@ def line_starts(problem: Problem) -> tuple[Array, Array] | None:
     if problem.outputs is None or shape[0] * shape[1] > LARGEST:
         return None
     offset, slope = _lines(problem)
-    grid = np.linspace(0, 1, GRID)
-    table = _outputs(problem, offset, slope, np.broadcast_to(grid, (len(offset), GRID)))
+    cells = CELLS[shape[0] * shape[1] > FINE]
+    grid = np.broadcast_to(np.linspace(0, 1, cells + 1), (len(offset), cells + 1))
+    table = _outputs(problem, offset, slope, grid)
     pairs = []
     for reach in problem.reach.tolist():
         widest = np.minimum(reach / np.sqrt((slope**2).sum(1)), 1.0)
@@ -54,8 +55,8 @@ def _lines(problem: Problem) -> tuple[Array, Array]:
         for still in STILL:
             offset = np.where(slope == 0, still, (slope < 0) * 1.0)
             found[(*offset, *slope)] = (offset, slope)
-    offsets, slopes = zip(*found.values(), strict=True)
-    return np.array(offsets), np.array(slopes)
+    lines = np.array(list(found.values()))  # (K, 2, N·d)
+    return lines[:, 0], lines[:, 1]
 
 
 def _outputs(problem: Problem, offset: Array, slope: Array, t: Array) -> Array:
@@ -68,14 +69,14 @@ def _outputs(problem: Problem, offset: Array, slope: Array, t: Array) -> Array:
 
 def _coarse(table: Array, widest: Array) -> tuple[Array, Array]:
     """Return the two places (K,) of the largest change within a distance, from a table."""
-    ends = []
+    ends, cells = [], table.shape[1] - 1
     for values, width in zip(table, widest.tolist(), strict=True):
-        cells = int(width * (GRID - 1) * (1 + 1e-12))
-        near = maximum_filter1d(values, 2 * max(cells, 1) + 1, axis=0, mode="nearest")
+        far = max(int(width * cells * (1 + 1e-12)), 1)
+        near = maximum_filter1d(values, 2 * far + 1, axis=0, mode="nearest")
         first, entry = divmod(int((near - values).argmax()), values.shape[1])
-        start = max(first - max(cells, 1), 0)
-        second = start + int(values[start : first + max(cells, 1) + 1, entry].argmax())
-        ends.append((first / (GRID - 1), second / (GRID - 1)))
+        start = max(first - far, 0)
+        second = start + int(values[start : first + far + 1, entry].argmax())
+        ends.append((first / cells, second / cells))
     a, b = np.array(ends).T
     return a, np.clip(b, a - widest, a + widest)
 
@@ -85,7 +86,7 @@ def _zoomed(
 ) -> tuple[Array, Array]:
     """Move both ends of the pair of every line in ever smaller steps, as long as it helps."""
     shifts, lines = np.linspace(-1, 1, NEAR), np.arange(len(a))
-    reach = 1 / (GRID - 1)
+    reach = 1 / min(CELLS)
     for _ in range(ZOOMS):
         first = a[:, None] + reach * shifts
         second = b[:, None] + reach * shifts
