@@ -131,7 +131,7 @@ def _study_config(options: Namespace) -> StudyConfig:
 def _run_study(config: StudyConfig, folder: Path, engine: Engine, processes: int) -> dict[str, Any]:
     """Run what is missing of a study and write its report."""
     from experiments.asked import asked_target
-    from experiments.engine import Task
+    from experiments.engine import Task, TaskFailed
     from experiments.question import ask
     from experiments.records import exclusive
     from experiments.report import write_report
@@ -155,5 +155,9 @@ def _run_study(config: StudyConfig, folder: Path, engine: Engine, processes: int
                 parts[task.key] = part * task.cost
                 bar.to(sum(parts.values()), task.label)
 
-            run_study(study, processes=processes, report=report, engine=engine)
+            try:
+                run_study(study, processes=processes, report=report, engine=engine)
+            except TaskFailed as error:  # the report says what there is, and what is missing
+                write_report(study, failed=error.lost)
+                raise
         return write_report(study)

@@ -32,7 +32,18 @@ Rows: TypeAlias = list[dict[str, Any]]
 
 
 class TaskFailed(RuntimeError):
-    """Tasks raised, or lost their workers, too often; the message names each."""
+    """Tasks raised, or lost their workers, too often; the message names each.
+
+    Parameters
+    ----------
+    message : str
+    lost : sequence of str
+        One line for each of them: its label and its last error.
+    """
+
+    def __init__(self, message: str, lost: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.lost = list(lost)
 
 
 @dataclass(frozen=True)
@@ -167,7 +178,7 @@ class Failures:
         if self.given_up:
             lost = "; ".join(self.given_up)
             many = f"{len(self.given_up)} of {self.total} tasks failed {ATTEMPTS} times"
-            raise TaskFailed(f"{many}, the others are done: {lost}")
+            raise TaskFailed(f"{many}, the others are done: {lost}", self.given_up)
 
 
 def default_processes() -> int:

@@ -26,14 +26,20 @@ Row = dict[str, Any]
 SHOWN = ("theorem-3.6", *BOUND_LABELS)
 
 
-def write_report(study: Study) -> Row:
-    """Write report.md, report.json and the figures' rows of a finished study; return the report."""
+def write_report(study: Study, *, failed: Sequence[str] = ()) -> Row:
+    """Write report.md, report.json and the figures' rows of a study; return the report.
+
+    ``failed`` names the tasks that gave no rows: a target none of whose networks were fitted is
+    left out, and the report says so first.
+    """
     theory = study.theory()
     every = cells(study.rows())
     certificates = study.certificates()
     parts = []
     for facts in theory:
         group = [cell for cell in every if _same(cell, facts)]
+        if failed and not group:
+            continue
         own = [row for row in certificates if _same(row, facts)]
         part = _part(study.folder, facts, group, own)
         part["grids_left_out"] = _left_out(study, facts)
@@ -45,6 +51,8 @@ def write_report(study: Study) -> Row:
         "versions": versions(),
         "parts": parts,
     }
+    if failed:
+        report["failed"] = list(failed)
     text = json.dumps(report, indent=1, allow_nan=False)
     write_atomically(study.folder / "report.json", text + "\n")
     write_atomically(study.folder / "report.md", _markdown(report))
@@ -148,6 +156,9 @@ def _markdown(report: Row) -> str:
         f"{config['recipe']['batch']} fresh points; residual gates 1/r.",
         "",
     ]
+    if report.get("failed"):
+        lines += ["**This report is not complete: tasks failed.** Run the same command again.", ""]
+        lines += [*(f"- {task}" for task in report["failed"]), ""]
     for part in report["parts"]:
         lines += _part_lines(part)
     lines += _LESSONS

@@ -290,3 +290,58 @@ def test_a_home_is_cleared_when_the_last_one_leaves():
         assert sys.stdout is home.sink
     assert sys.stdout is stdout
     assert home.sink.used
+
+
+# -- the whole way ---------------------------------------------------------------------------------
+SETS = """
+import torch
+from torch import nn
+
+class Sets(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.all = nn.Linear(1, 1), nn.Linear(1, 1)
+
+    def forward(self, x):
+        return torch.tanh(self.one(x) + self.all(x.mean(1, keepdim=True)))
+
+net = nn.Sequential(Sets(), nn.Dropout(0.2))
+encoder = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+"""
+SMALL = ("--preset", "smoke", "--loops", 3, "--seeds", 1, "--steps", 2, "--processes", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "dim"), [("net", 1), pytest.param("encoder", 4, marks=pytest.mark.slow)]
+)
+def test_verify_works_on_modules(said, tmp_path, monkeypatch, name, dim):
+    """B1, A7: every task, and the report says what was done to the module."""
+    if name == "net":  # in seconds: without constructed networks
+        monkeypatch.setattr("experiments.study.SUITED_CODING", {})
+    (tmp_path / "sets.py").write_text(SETS)
+    target, out = f"{tmp_path / 'sets.py'}:{name}", tmp_path / "out"
+    code, printed, _ = said("verify", *SMALL, "--target", target, "-d", dim, "--out", out, "--json")
+    assert code == 0
+    report = json.loads(printed)
+    assert "failed" not in report
+    (told,) = (f["reason"] for f in report["parts"][0]["findings"] if "floating" in f["claim"])
+    assert "was in training mode" in told
+    assert "float32 weights are taken in float64" in told
+
+
+def test_failed_tasks_leave_a_report_that_names_them(said, tmp_path, monkeypatch):
+    """B1: one line and exit code 2, and a report of the rest."""
+
+    def fails(report, **arguments):
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr("experiments.study.certificate_rows", fails)
+    out = tmp_path / "out"
+    code, _, err = said("verify", *SMALL, "--target", "mean-field", "--out", out)
+    assert code == 2
+    assert "tasks failed 3 times" in err.splitlines()[-1]
+    report = json.loads((out / "report.json").read_text())
+    assert len(report["failed"]) == 3
+    assert all("no such luck" in line for line in report["failed"])
+    assert len(report["parts"]) == 1
+    assert "This report is not complete" in (out / "report.md").read_text()

@@ -58,12 +58,15 @@ class Home:
         By name: the file's module and those imported from beside it.
     sink : file
         Takes what the code prints; ``sink.used`` tells whether it did.
+    notes : list of str
+        What was done to the function that lives here.
     """
 
     folder: str = ""
     private: bool = False
     modules: dict[str, ModuleType] = field(default_factory=dict)
     sink: _Sink = field(default_factory=_Sink)
+    notes: list[str] = field(default_factory=list)
     _inside: int = 0
     _loaded: int = 0
     _hidden: dict[str, ModuleType | None] = field(default_factory=dict)

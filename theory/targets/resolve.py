@@ -94,7 +94,9 @@ def settled(own: OwnFunction, *, tokens: int, dim: int) -> OwnFunction:
         if accepts:
             if single:
                 more = ["computes in float32: its values are exact to about 1e-7 only"]
-            return replace(own, accepts=accepts, single=single, notes=(*notes, *more))
+            told = own.home.notes  # what was done in place once is not there to be seen again
+            told += [note for note in (*notes, *more) if note not in told]
+            return replace(own, accepts=accepts, single=single, notes=tuple(told))
         failures.append(failed)
     raise _refused(own, failures[0], tokens, dim)
 
