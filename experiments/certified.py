@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.continuity import ModulusLowerCurve, ModulusUpperCurve, modulus_upper_bound
+from theory.continuity.stages import relative_gap
+from theory.continuity.transfer import pieces
+from theory.facts import beside_closed_form
 from theory.norms import p_norm
 from theory.notation import Kind
 from theory.targets import Target
@@ -86,6 +89,10 @@ def certified_columns(
             reasons.append(" ".join(str(error).split()))
         for k in range(len(curve.delta)):
             known = _known(found, k, curve, tolerance) if found else _unknown(reasons[-1])
+            form = target.closed_form(float(curve.delta[k]), kind=kind, tokens=tokens, dim=dim, p=p)
+            if form is not None:
+                low, high = float(curve.lower[k]), known["certified"]
+                beside_closed_form(target, form, low, high, tokens=tokens, dim=dim)
             x, y = attaining_pair(target, curve, k)
             columns.append({**known, "x": x.tolist(), "y": y.tolist()})
     return columns, list(dict.fromkeys(reasons))
@@ -111,12 +118,12 @@ def attaining_pair(target: Target, curve: ModulusLowerCurve, k: int) -> tuple[Ar
     pair = curve.pairs[curve.delta.tolist().index(curve.sources[k])]
     if curve.rules[k] != "subadditive":
         return pair.x, pair.y
-    pieces = math.ceil(pair.delta / curve.delta[k])
-    part = np.linspace(0.0, 1.0, pieces + 1)[:, None, None]
+    parts = pieces(pair.delta, curve.delta[k])
+    part = np.linspace(0.0, 1.0, parts + 1)[:, None, None]
     points = np.clip(pair.x + part * (pair.y - pair.x), 0.0, 1.0)
     values = np.asarray(target(points))
     watched = values if pair.row is None else values[:, pair.row : pair.row + 1]
-    steps = p_norm(np.diff(watched, axis=0).reshape(pieces, -1), curve.p, axis=1)
+    steps = p_norm(np.diff(watched, axis=0).reshape(parts, -1), curve.p, axis=1)
     best = int(steps.argmax())
     return points[best], points[best + 1]
 
@@ -138,7 +145,7 @@ def _part(report: Report | None, done: int, parts: int) -> Report | None:
 def _known(found: ModulusUpperCurve, k: int, curve: ModulusLowerCurve, tolerance: float) -> Row:
     """The columns of one radius."""
     bound, upper, lower = found.bounds[k], float(found.upper[k]), float(curve.lower[k])
-    gap = upper / lower - 1 if lower > 0 else 0.0 if upper == 0 else math.inf
+    gap = relative_gap(upper, lower)
     direct = found.rules[k] == "direct"
     return {
         "certified": upper if math.isfinite(upper) else None,

@@ -36,6 +36,7 @@ Theorem numbers are those of Xu & Sato, arXiv 2410.01405v7."""
 
 INTERRUPTED = "interrupted", 130
 USER_ERRORS = (ValueError, TypeError, OSError)
+CONTRADICTION = "Contradiction: "  # in what a failed task says
 
 
 def _parser() -> Parser:
@@ -70,10 +71,14 @@ def _parser() -> Parser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 2 for bad input, after one line on stderr.
 
+    3 where a proven bound lies below what an input attains: a fault of this project, never printed
+    as a number.
+
     Set LOOPRATE_DEBUG=1 to see the traceback instead.
     """
     from experiments import commands
     from experiments.engine import TaskFailed
+    from theory.gate import Contradiction
 
     try:
         try:
@@ -90,13 +95,17 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         _print_nowhere()  # the reader left
         return 0
+    except Contradiction as error:
+        if os.environ.get("LOOPRATE_DEBUG"):
+            raise
+        return _fail(f"internal error, please report it: {one_line(error)}", 3)
     except (*USER_ERRORS, TaskFailed) as error:
         if os.environ.get("LOOPRATE_DEBUG"):
             raise
         if isinstance(error, OSError) and error.errno and not error.filename:  # of a stream
             _print_nowhere()
         kept = "; finished work is kept" if isinstance(error, TaskFailed) else ""
-        return _fail(one_line(error) + kept, 2)
+        return _fail(one_line(error) + kept, 3 if CONTRADICTION in str(error) else 2)
     except (Exception, SystemExit) as error:
         place = _place_in_own_code(error)
         if place is None or os.environ.get("LOOPRATE_DEBUG"):

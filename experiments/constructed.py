@@ -96,7 +96,7 @@ def _slope_finding(facts: Row, memoriser: str, coding: Coding, own: Sequence[Row
     expected = expected_slope(
         tokens=facts["tokens"], dim=facts["dim"], p=facts["p"], holder=holder, coding=coding
     )
-    variable = "r/q" if memoriser == "digits" else "r"
+    variable = "(r/q)" if memoriser == "digits" else "r"
     claim = (
         f"the error of constructed networks ({memoriser}, {coding} code) falls at least "
         f"like {variable}^{expected:.3g}"

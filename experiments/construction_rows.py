@@ -105,7 +105,7 @@ def arithmetic_rows(
     f = resolve_target(target)
     for done, grid in enumerate(grids, start=1):
         for memoriser, coding in SUITED_CODING.items():
-            bits = grid.bit_length() + 3 if memoriser == "digits" else None
+            bits = default_bits(memoriser, grid)
             # strips wide enough for float32: x in strip widths must be below 2^24
             spec = ConstructionSpec(2, 1, grid, memoriser, coding, bits, sharpness=2**10)
             found = compile_construction(f, spec)

@@ -12,6 +12,8 @@ from experiments.eta_study import EtaStudy
 from experiments.figure_rows import write_rows
 from experiments.provenance import versions
 from experiments.records import write_atomically
+from theory.gate import under_hypotheses
+from theory.verdict import Finding
 
 __all__ = ["write_eta_report"]
 
@@ -32,11 +34,17 @@ def write_eta_report(study: EtaStudy) -> Row:
         certified_part(config, certificates, "grid"),
         trained_part(config, trained),
     ]
+    checked = hypotheses(certificates)
+    for part in parts:
+        part["findings"] = [
+            under_hypotheses(Finding.from_dict(finding), checked).as_dict()
+            for finding in part["findings"]
+        ]
     report = {
         "schema": 1,
         "config": config.as_dict(),
         "versions": versions(),
-        "hypotheses": [f.as_dict() for f in hypotheses(certificates)],
+        "hypotheses": [f.as_dict() for f in checked],
         "parts": parts,
     }
     rows = [row for part in parts for row in part.pop("rows")]

@@ -18,7 +18,8 @@ from experiments.learned_networks import chosen_fits, network_digest, network_of
 from experiments.provenance import stamped, versions
 from experiments.records import RowStore, digest
 from experiments.tasks_study import located, planned_target, source_digest
-from theory.continuity import modulus_lower_bound
+from theory.continuity import ModulusLowerCurve, modulus_lower_bound
+from theory.facts import beside_closed_form
 from theory.hypotheses import check_hypotheses
 from theory.notation import KINDS, check_delta
 from theory.targets import resolve_target
@@ -129,10 +130,12 @@ def target_rows(
     rows = []
     for bound in _bounds(f, shape, deltas, max(effort, 1.0), budget, report, equivariant=None):
         known = f.closed_form(bound["delta"], kind=bound["kind"], **shape)
-        if known is not None and known.value < (bound["upper"] or float("inf")):
-            bound["upper"], bound["note"] = known.value, known.note
-        if known is not None and known.side == "exact":
-            bound["lower"] = known.value
+        if known is not None:
+            bound["lower"] = beside_closed_form(
+                f, known, bound["lower"], bound["upper"], tokens=tokens, dim=dim
+            )
+            if bound["upper"] is None or known.value < bound["upper"] or known.side == "exact":
+                bound["upper"], bound["note"] = known.value, known.note
         rows.append({**shared, **bound, "exact": known is not None and known.side == "exact"})
     return rows
 
@@ -191,19 +194,23 @@ def _bounds(
             equivariant=equivariant,
             rng=np.random.default_rng(0),
         )
-        for delta, lower, pair in zip(deltas, curve.lower.tolist(), curve.pairs, strict=True):
+        for k, (delta, lower) in enumerate(zip(deltas, curve.lower.tolist(), strict=True)):
             found: Row = {"kind": kind, "delta": delta, "lower": lower, "upper": None, "note": ""}
             if budget is not None:
-                found |= _upper(f, pair, shape, budget, equivariant)
+                found |= _upper(f, curve, k, shape, budget, equivariant)
             done += 1
             report(done / total)
             yield found
 
 
-def _upper(f: Any, pair: Any, shape: Row, budget: float, equivariant: bool | None) -> Row:
-    """Return a certified upper bound, or why there is none."""
+def _upper(
+    f: Any, curve: ModulusLowerCurve, k: int, shape: Row, budget: float, equivariant: bool | None
+) -> Row:
+    """Return a certified upper bound at radius k of a curve, or why there is none."""
     from theory.continuity import modulus_upper_bound
+    from theory.continuity.reconcile import reconciled_at
 
+    pair = curve.pairs[k]
     try:
         bound = modulus_upper_bound(
             f,
@@ -214,10 +221,15 @@ def _upper(f: Any, pair: Any, shape: Row, budget: float, equivariant: bool | Non
             equivariant=equivariant,
             lower=pair,
         )
-    except ValueError as error:  # an operation without an enclosure
+        upper = reconciled_at(f, bound.value, curve, k)
+    except ValueError as error:  # an operation without an enclosure, or values that are not f's
         return {"upper": None, "note": str(error)}
-    upper = bound.value if np.isfinite(bound.value) else None
-    return {"upper": upper, "note": bound.note, "boxes": bound.boxes, "seconds": bound.seconds}
+    return {
+        "upper": upper if np.isfinite(upper) else None,
+        "note": bound.note,
+        "boxes": bound.boxes,
+        "seconds": bound.seconds,
+    }
 
 
 def run_learned(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from theory.gate import under_hypotheses
 from theory.notation import KINDS
 from theory.verdict import Finding, Verdict
 
@@ -62,6 +63,12 @@ def _cell(target: Row, own: Sequence[Row]) -> Row:
         "at_least": [_ratio(row["lower"], target["upper"]) for row in own],
         "at_most": [_ratio(row["upper"], target["lower"]) for row in own],
         "notes": sorted({row["note"] for row in own if row["note"]}),
+        "unmet": [
+            check
+            for row in own
+            for check in row.get("hypotheses", [])
+            if check["verdict"] != "holds"
+        ],
     }
     return cell | {"word": _word(cell)}
 
@@ -128,7 +135,9 @@ def _finding(group: Sequence[Row]) -> Finding:
         f"trained {NAMES[first['family']]} has the {first['kind']} modulus of {first['target']} "
         f"within {100 * WITHIN:g} %"
     )
-    return Finding(claim, verdict, _reason(group, words), {"cells": [_evidence(c) for c in group]})
+    found = Finding(claim, verdict, _reason(group, words), {"cells": [_evidence(c) for c in group]})
+    unmet = {check["claim"]: Finding.from_dict(check) for c in group for check in c["unmet"]}
+    return under_hypotheses(found, list(unmet.values()))
 
 
 def _reason(group: Sequence[Row], words: Sequence[str]) -> str:

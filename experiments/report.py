@@ -16,6 +16,7 @@ from experiments.summary import NAMES, cells, findings, slope_of
 from experiments.tasks_construct import planned_specs
 from theory.bounds import BoundRow, first_informative_loops
 from theory.facts import stored_facts
+from theory.gate import state_of, under_hypotheses
 from theory.loop_counts import SUITED_CODING
 from theory.rates import theorem_exponent
 from theory.targets import resolve_target
@@ -118,8 +119,11 @@ def _part(folder: Path, facts: Row, group: Sequence[Row], certificates: Sequence
         "fits": [{k: v for k, v in cell.items() if k != "rows"} for cell in group],
         "slopes": slopes,
         "certificates": list(certificates),
+        "hypotheses": [
+            finding.as_dict() | {"state": state_of(finding)} for finding in known.hypotheses
+        ],
         "findings": [
-            finding.as_dict()
+            under_hypotheses(finding, known.hypotheses).as_dict()
             for finding in (
                 *findings(facts, group, bounds),
                 *constructed_findings(facts, certificates),
@@ -198,10 +202,7 @@ def _part_lines(part: Row) -> list[str]:
         "",
         "| verdict | claim | why |",
         "|---|---|---|",
-        *(
-            f"| **{f['verdict']}** | {_cell(f['claim'])} | {_cell(f['reason'])} |"
-            for f in part["findings"]
-        ),
+        *_verdict_lines(part),
         "",
         "### From where on each bound says something",
         "",
@@ -252,6 +253,16 @@ def _part_lines(part: Row) -> list[str]:
             for row in part["moduli"]
         ),
         "",
+    ]
+
+
+def _verdict_lines(part: Row) -> list[str]:
+    """Return the table lines of the findings; a hypothesis holds, fails or is open."""
+    states = {f["claim"]: f["state"] for f in part["hypotheses"]}
+    return [
+        f"| **{states.get(f['claim'], f['verdict'])}** | {_cell(f['claim'])} | "
+        f"{_cell(f['reason'])} |"
+        for f in part["findings"]
     ]
 
 

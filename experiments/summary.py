@@ -117,7 +117,7 @@ def findings(
     group : the cells of this target and shape
     bounds : version -> (loops -> BoundRow)
     """
-    result = [_stored(finding) for finding in theory["hypotheses"]]
+    result = [Finding.from_dict(finding) for finding in theory["hypotheses"]]
     sound = all(finding.verdict is Verdict.HOLDS for finding in result)
     result.append(_moduli_finding(theory["moduli"]))
     sound = sound and result[-1].verdict is not Verdict.VIOLATED
@@ -139,13 +139,6 @@ def findings(
         )
     )
     return result
-
-
-def _stored(finding: Row) -> Finding:
-    """Rebuild a finding from its stored form."""
-    return Finding(
-        finding["claim"], Verdict(finding["verdict"]), finding["reason"], finding["evidence"]
-    )
 
 
 def _moduli_finding(rows: Sequence[Row]) -> Finding:

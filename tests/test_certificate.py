@@ -521,8 +521,23 @@ def test_lower_moduli_and_failed_hypotheses_are_not_testable():
     bad = Finding("equivariant", Verdict.NOT_TESTABLE, "it is not", witness)
     found = certified("mean-field", spec, hypotheses=[bad])
     assert found.verdict is Verdict.NOT_TESTABLE
-    assert found.reason == "it is not"
+    assert found.reason == '"equivariant" fails: it is not'
     assert found.error_lower > 0  # the error is what it is
+
+
+def test_a_failed_hypothesis_outranks_a_wrong_output(monkeypatch):  # R6
+    spec, right = spec_of("timestep", 4), evidence.run_cells
+
+    def wrong(*arguments, **more):
+        run = right(*arguments, **more)
+        return replace(run, centres=run.centres + 1)
+
+    monkeypatch.setattr(evidence, "run_cells", wrong)
+    assert certified("mean-field", spec).verdict is Verdict.VIOLATED
+    bad = Finding("deterministic", Verdict.NOT_TESTABLE, "two values")
+    found = certified("mean-field", spec, hypotheses=[bad])
+    assert found.verdict is Verdict.NOT_TESTABLE
+    assert found.reason.startswith('"deterministic" fails: two values; ')
 
 
 @pytest.mark.parametrize(
@@ -573,3 +588,14 @@ def test_strips_too_thin_for_64_bits_are_refused():
     built = compile_construction(parse_target("mean-field"), spec)
     with pytest.raises(OverflowError, match=r"`sharpness` must be at most 2\^62 / \(16 grid\)"):
         evidence.run_cells(built, strips=1, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("grid", [4, 8])
+def test_the_strips_bound_counts_the_inner_grid_lines(grid):  # C4: m - 1 of them, not m
+    spec = spec_of("timestep", grid, sharpness=2**10)
+    found = certified("mean-field", spec, p=1.0)
+    strips, whole = found.terms["strips"].bound, found.bound.terms["strips"]
+    assert strips == pytest.approx(whole, rel=1e-12)  # the inequality's own, for p = 1
+    lines = strips / found.bound.terms["collisions"] * math.comb(spec.tokens, 2) / grid**spec.dim
+    expected = spec.dim * spec.tokens * (grid - 1) / float(spec.slope)
+    assert lines == pytest.approx(expected, rel=1e-9)

@@ -22,6 +22,7 @@ from theory.hypotheses import check_hypotheses, testable
 from theory.hypotheses.inputs import special_points
 from theory.notation import KINDS, Kind, check_delta
 from theory.targets import Target
+from theory.targets.base import ClosedForm
 from theory.theorem import Placement
 from theory.trivial import best_constant_error
 from theory.verdict import Finding, Verdict
@@ -30,6 +31,7 @@ from theory.versions import bound_function
 __all__ = [
     "DELTAS",
     "Facts",
+    "beside_closed_form",
     "bound_under",
     "exceeds",
     "facts_of",
@@ -211,10 +213,7 @@ def stored_facts(row: Row, target: Target) -> Facts:
     """
     return Facts(
         target=target,
-        hypotheses=tuple(
-            Finding(f["claim"], Verdict(f["verdict"]), f["reason"], f["evidence"])
-            for f in row["hypotheses"]
-        ),
+        hypotheses=tuple(map(Finding.from_dict, row["hypotheses"])),
         rows=tuple(row["moduli"]),
         oscillation_side=row["oscillation_side"],
         **{
@@ -294,19 +293,17 @@ def moduli_rows(
     Contradiction
         If a lower bound exceeds a closed form by more than rounding.
     """
-    rows, size = [], target.oscillation(tokens=tokens, dim=dim) or 1.0
+    rows = []
     for kind, curve in curves.items():
         for k, (delta, lower) in enumerate(
             zip(curve.delta.tolist(), curve.lower.tolist(), strict=True)
         ):
             form = target.closed_form(delta, kind=kind, tokens=tokens, dim=dim, p=p)
-            if form is not None and exceeds(lower, form.value, size):
+            if form is not None:
+                told = f", {kind} modulus at delta {delta:g}, p = {p:g}"
                 pair = curve.pairs[k]
-                raise Contradiction(
-                    f"the closed form of {target}, {kind} modulus at delta {delta:g}, p = {p:g}, "
-                    f"is {form.value:.6g}, below {lower:.6g}, which a pair of inputs attains: "
-                    f"x = {pair.x.tolist()}, y = {pair.y.tolist()}"
-                )
+                told += f", pair x = {pair.x.tolist()}, y = {pair.y.tolist()}"
+                beside_closed_form(target, form, lower, None, tokens=tokens, dim=dim, told=told)
             rows.append(
                 {
                     "kind": kind,
@@ -318,6 +315,51 @@ def moduli_rows(
                 }
             )
     return rows
+
+
+def beside_closed_form(
+    target: Target,
+    form: ClosedForm,
+    lower: float,
+    certified: float | None,
+    *,
+    tokens: int,
+    dim: int,
+    told: str = "",
+) -> float:
+    """Return the best lower bound of a modulus with a closed form.
+
+    Parameters
+    ----------
+    target : Target
+    form : ClosedForm
+    lower : float
+        Attained by float64 values.
+    certified : float or None
+        Upper bound, if there is one.
+    tokens, dim : int
+        N and d.
+    told : str
+        Which modulus, where a message must say so.
+
+    Raises
+    ------
+    Contradiction
+        If the three cannot all be right, beyond rounding.
+    """
+    size = target.oscillation(tokens=tokens, dim=dim) or 1.0
+    if exceeds(lower, form.value, size):
+        raise Contradiction(
+            f"the closed form of {target}{told} is {form.value:.6g}, below {lower:.6g}, which a "
+            "pair of inputs attains"
+        )
+    exact = form.side == "exact"
+    if exact and certified is not None and exceeds(form.value, certified, size):
+        raise Contradiction(
+            f"the certified upper bound of {target}{told} is {certified:.6g}, below the exact "
+            f"closed form {form.value:.6g}"
+        )
+    return form.value if exact else min(lower, form.value)
 
 
 def exceeds(lower: float, upper: float, size: float) -> bool:

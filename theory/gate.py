@@ -162,7 +162,7 @@ def _count(loops: int) -> str:
 
 
 def state_of(finding: Finding) -> str:
-    """Return what is said of a hypothesis: holds (as far as was looked), fails, or not looked at.
+    """Return what is said of a hypothesis: holds as far as was looked, fails, or is open.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def state_of(finding: Finding) -> str:
     """
     if finding.verdict is Verdict.HOLDS:
         return "holds"
-    return "not looked at" if finding.evidence.get("skipped") else "fails"
+    return "open" if finding.evidence.get("skipped") else "fails"
 
 
 def failures(hypotheses: Sequence[Finding]) -> list[str]:

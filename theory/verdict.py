@@ -37,6 +37,11 @@ class Finding:
     reason: str
     evidence: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> Finding:
+        """Return the finding that a dictionary of :meth:`as_dict` holds."""
+        return cls(row["claim"], Verdict(row["verdict"]), row["reason"], row["evidence"])
+
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary."""
         return {

@@ -8,7 +8,8 @@ from typing import Any
 from experiments.reproduce.catalogue import TASKS
 from experiments.reproduce.reported import SOURCE
 from experiments.reproduce.summary import RULES
-from theory.verdict import Verdict
+from theory.gate import state_of
+from theory.verdict import Finding
 
 __all__ = ["in_unit", "markdown"]
 
@@ -189,9 +190,7 @@ def _hypotheses(part: Row) -> list[str]:
 
 def _word(hypothesis: Row) -> str:
     """Say whether a hypothesis holds, fails, or was not looked at."""
-    if hypothesis["verdict"] == Verdict.HOLDS:
-        return "holds"
-    return "open" if "skipped" in hypothesis["evidence"] else "fails"
+    return state_of(Finding.from_dict(hypothesis))
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -201,7 +201,7 @@ def certify(
     )
     checks, ends = (*facts.hypotheses, *found.checks), found.error.total
     rounding = problem.root * float(fresh.table.unit)
-    verdict, reason = judge(checks, found.error, bound, rounding)
+    verdict, reason = judge(facts.hypotheses, found.checks, found.error, bound, rounding)
     tell(1.0)
     return Certificate(
         construction={"target": str(target), **spec.as_dict(), "p": _finite(problem.p)},

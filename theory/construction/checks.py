@@ -13,6 +13,7 @@ from theory.construction.compare import differences
 from theory.construction.compile import Construction
 from theory.construction.error import Enclosed, MeasuredError
 from theory.construction.network import Network
+from theory.hypotheses import failures, testable
 from theory.verdict import Finding, Verdict
 
 __all__ = ["judge", "outputs_finding", "range_finding", "weights_finding"]
@@ -80,15 +81,21 @@ def _told(got: Fraction, right: Fraction) -> str:
 
 
 def judge(
-    checks: Sequence[Finding], measured: MeasuredError, bound: BoundRow, rounding: float
+    hypotheses: Sequence[Finding],
+    checks: Sequence[Finding],
+    measured: MeasuredError,
+    bound: BoundRow,
+    rounding: float,
 ) -> tuple[Verdict, str]:
-    """One word for everything, and one sentence."""
+    """One word for everything, and one sentence; a failed hypothesis outranks all else."""
+    if not testable(hypotheses):
+        others = [finding.reason for finding in checks if finding.verdict is not Verdict.HOLDS]
+        return Verdict.NOT_TESTABLE, "; ".join([*failures(hypotheses), *others])
     failed = [finding for finding in checks if finding.verdict is not Verdict.HOLDS]
     if failed:
         broken = [finding for finding in failed if finding.verdict is Verdict.VIOLATED]
         rest = [finding for finding in failed if finding not in broken]
-        told = [finding for finding in (*broken, *rest) if not finding.evidence.get("skipped")]
-        reason = "; ".join(finding.reason for finding in told)
+        reason = "; ".join(finding.reason for finding in (*broken, *rest))
         return Verdict.VIOLATED if broken else Verdict.NOT_TESTABLE, reason
     if measured.total is None:
         return Verdict.NOT_TESTABLE, f"there is no enclosure of the error: {measured.note}"

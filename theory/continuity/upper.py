@@ -9,13 +9,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.continuity.lower import ModulusLowerBound, is_equivariant, modulus_lower_bound, radii_of
+from theory.continuity.lower import (
+    ModulusLowerBound,
+    ModulusLowerCurve,
+    is_equivariant,
+    modulus_lower_bound,
+    radii_of,
+)
+from theory.continuity.reconcile import reconciled, reconciled_at
 from theory.continuity.stages import Search, relative_gap
 from theory.continuity.transfer import upper_from
 from theory.notation import Kind, check_dim, check_kind, check_p, check_tokens
@@ -183,7 +190,11 @@ def modulus_upper_bound(
     Raises
     ------
     TypeError, ValueError
-        If an argument is out of range, or f has no rigorous enclosure.
+        If an argument is out of range, f has no rigorous enclosure, or its float64 values are not
+        those of its formula.
+    Contradiction
+        If the exact values at the lower bound's pair exceed the upper bound: a fault of this
+        project.
     """
     kind, p = check_kind(kind), check_p(p)
     tokens, dim = check_tokens(tokens), check_dim(dim)
@@ -225,7 +236,10 @@ def modulus_upper_bound(
         if report is not None:
             report((done + 1) / len(radii))
     ordered = tuple(bounds[k] for k in range(len(radii)))
-    return ordered[0] if single else _curve(kind, p, ordered)
+    if single:
+        value = reconciled(f, ordered[0].value, pairs[0], pairs[0].value)
+        return replace(ordered[0], value=value)
+    return _above(f, _curve(kind, p, ordered), lower)
 
 
 def _clock(
@@ -241,6 +255,18 @@ def _clock(
         report((done + min(passed, 1.0)) / parts)
 
     return tick
+
+
+def _above(
+    f: Function, curve: ModulusUpperCurve, lower: ModulusLowerBound | ModulusLowerCurve
+) -> ModulusUpperCurve:
+    """Return a curve of upper bounds that are nowhere below the lower ones, see reconciled."""
+    values = curve.upper.tolist()
+    if isinstance(lower, ModulusLowerBound):
+        upper = [reconciled(f, values[0], lower, lower.value)]
+    else:
+        upper = [reconciled_at(f, value, lower, k) for k, value in enumerate(values)]
+    return replace(curve, upper=np.array(upper))
 
 
 def _curve(kind: Kind, p: float, bounds: tuple[ModulusUpperBound, ...]) -> ModulusUpperCurve:

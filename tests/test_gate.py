@@ -1,0 +1,327 @@
+"""The gate: what is certified is never below what is attained, and which verdict outranks which."""
+
+import json
+import math
+from dataclasses import replace
+from fractions import Fraction
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments import cli, commands
+from experiments.construct import default_bits
+from experiments.construction_rows import arithmetic_rows
+from experiments.engine import Task, run_tasks
+from experiments.tasks_study import source_digest, theory_rows
+from figures.explorer import views
+from theory import facts, gate
+from theory.bounds import first_informative_loops
+from theory.construction.spec import ConstructionSpec
+from theory.continuity import modulus_lower_bound, modulus_upper_bound, upper
+from theory.continuity.reconcile import exact_difference_lower_bound, reconciled
+from theory.continuity.transfer import lower_from, pieces, strengthened_lower_bounds, upper_from
+from theory.enclosure.soundness import NotCertifiedError
+from theory.gate import Contradiction, Total, judged_total, under_hypotheses
+from theory.targets import parse_target, resolve_target
+from theory.targets.base import ClosedForm
+from theory.verdict import Finding, Verdict
+
+CASE = {"kind": "token", "tokens": 2, "dim": 1}
+RADII = st.floats(1e-6, 1.0)
+
+
+# -- transfers between radii (C3, C4) --------------------------------------------------------------
+@given(radius=RADII, step=RADII)
+def test_pieces_are_the_least_number_that_reaches(radius, step):
+    k = pieces(radius, step)
+    assert k * Fraction(step) >= Fraction(radius)
+    assert k == 1 or (k - 1) * Fraction(step) < Fraction(radius)
+
+
+@given(step=st.floats(1e-9, 1e-3), k=st.integers(1, 999), ulps=st.integers(-1, 1))
+def test_pieces_are_exact_where_radii_are_next_to_multiples(step, k, ulps):
+    radius = k * step
+    for _ in range(abs(ulps)):
+        radius = math.nextafter(radius, math.inf * ulps)
+    assert pieces(radius, step) == max(1, math.ceil(Fraction(radius) / Fraction(step)))
+
+
+@given(
+    known=st.lists(st.tuples(RADII, st.floats(0.0, 2.0)), min_size=1, max_size=5),
+    delta=RADII,
+)
+def test_transfers_never_say_more_than_follows_and_as_much_as_follows(known, delta):
+    low, source = lower_from(delta, known)
+    exact = max(
+        Fraction(v) / (1 if s <= delta else math.ceil(Fraction(s) / Fraction(delta)))
+        for s, v in known
+    )
+    assert Fraction(low) <= exact
+    assert low >= float(exact) * (1 - 1e-15)
+    assert (source is None) == (low == 0)
+    high, _ = upper_from(delta, known)
+    exact = min(
+        Fraction(v) * (1 if delta <= s else math.ceil(Fraction(delta) / Fraction(s)))
+        for s, v in known
+    )
+    assert Fraction(high) >= exact
+    assert high <= float(exact) * (1 + 1e-15)
+
+
+@pytest.mark.parametrize("power", [0.1, 0.5, 1.0])
+@given(radii=st.lists(RADII, min_size=1, max_size=6), delta=RADII)
+def test_transfers_of_a_true_modulus_stay_on_their_side(power, radii, delta):
+    known = [(r, r**power) for r in radii]
+    assert lower_from(delta, known)[0] <= delta**power * (1 + 1e-12)
+    assert upper_from(delta, known)[0] >= delta**power * (1 - 1e-12)
+
+
+def test_transfers_between_multiples_lose_nothing():
+    assert lower_from(0.25, [(1.0, 4.0)]) == (1.0, 1.0)
+    assert upper_from(1.0, [(0.25, 1.0)]) == (4.0, "subadditive")
+    assert lower_from(math.nextafter(0.25, 0), [(1.0, 4.0)])[0] == math.nextafter(0.8, 0)
+    assert upper_from(math.nextafter(1.0, 2), [(0.25, 1.0)])[0] == 5.0
+    assert lower_from(0.0, [(0.5, 1.0)]) == (0.0, None)
+    assert upper_from(0.5, [(0.0, 0.0), (0.1, math.inf)]) == (math.inf, "direct")
+    lower, rules, sources = strengthened_lower_bounds([0.25, 1.0, 2.0], [0.0, 4.0, 1.0])
+    assert lower.tolist() == [1.0, 4.0, 4.0]
+    assert rules == ("subadditive", "pair", "monotone")
+    assert sources.tolist() == [1.0] * 3
+    assert lower_from(1e-300, [(1.0, 1e-320)])[0] == 0
+    assert upper_from(1e300, [(1e-300, 1.0)])[0] == math.inf or upper_from(
+        1e300, [(1e-300, 1.0)]
+    ) == (math.inf, "direct")
+    with pytest.raises(ValueError, match="`step`"):
+        pieces(1.0, 0.0)
+
+
+# -- certified against attained (A3, R5) -----------------------------------------------------------
+def falsified(value):
+    """A search that answers a constant: negative control of every guard."""
+    found = SimpleNamespace(value=value, method="none", boxes=0, reached=True, note="")
+    return lambda *a: SimpleNamespace(bound=lambda *b: found)
+
+
+def test_a_certified_bound_below_the_attained_is_an_internal_error(monkeypatch):
+    f = parse_target("token-sine:periods=1")
+    low = modulus_lower_bound(f, 0.1, **CASE)
+    monkeypatch.setattr(upper, "Search", falsified(0.9 * low.value))
+    with pytest.raises(Contradiction, match=r"x = \[\["):
+        modulus_upper_bound(f, 0.1, lower=low, **CASE)
+    curve = modulus_lower_bound(f, [0.1, 0.2], **CASE)
+    with pytest.raises(Contradiction, match="certified upper bound"):
+        modulus_upper_bound(f, [0.1, 0.2], lower=curve, **CASE)
+    monkeypatch.setattr(upper, "Search", falsified(low.value * (1 + 1e-6)))
+    assert modulus_upper_bound(f, 0.1, lower=low, **CASE).value == low.value * (1 + 1e-6)
+
+
+def test_the_exact_difference_comes_close_and_never_exceeds():
+    f = parse_target("token-sine:periods=1")
+    low = modulus_lower_bound(f, 0.1, **CASE)
+    proven, size = exact_difference_lower_bound(f, low)
+    assert low.value * (1 - 1e-6) < proven <= low.value
+    assert 0 < size <= 1
+
+
+def test_what_rounding_explains_is_withheld_or_lifted_and_never_printed():
+    def stair(x):
+        return (np.sqrt(1 + 1e-15 * x) - 1) * 1e15
+
+    low = modulus_lower_bound(stair, 0.1, **CASE)
+    assert low.value > 0.2
+    with pytest.raises(NotCertifiedError, match="not certified"):
+        reconciled(stair, 0.071, low, low.value)
+    f = parse_target("token-sine:periods=1")
+    low = modulus_lower_bound(f, 0.1, **CASE)
+    near = low.value * (1 - 1e-14)
+    wide = SimpleNamespace(**{**vars(low), "x": low.x, "y": low.x})  # enclosures say 0 at least
+    assert reconciled(f, near, wide, low.value) == low.value
+    assert reconciled(f, 2 * low.value, low, low.value) == 2 * low.value
+
+
+@pytest.mark.parametrize("name", ["stair", "tiny", "noisy"])
+def test_the_command_never_prints_certified_below_attained(said_json, name):
+    rows = said_json("moduli", f"OWN:{name}", "--delta", 0.1, "--certify", "--seconds", 1)
+    for row in rows or []:
+        assert row["certified"] is None or row["certified"] >= row["lower"]
+        assert row["gap"] is None or row["gap"] >= 0
+
+
+OWN = """
+import numpy as np
+
+def stair(x):
+    return (np.sqrt(1 + 1e-15 * x) - 1) * 1e15
+
+def tiny(x):
+    return 5e-324 * x
+
+def noisy(x):
+    return x + 1e-3 * np.random.randn(*x.shape)
+"""
+
+
+@pytest.fixture
+def said_json(tmp_path, capsys):
+    """Run a command on own functions; return its JSON, None where it refused in one line."""
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+
+    def run(*arguments):
+        words = [str(a).replace("OWN", str(path)) for a in arguments]
+        code = cli.main([*words, "--json"])
+        out, err = capsys.readouterr()
+        assert code in (0, 2), err
+        if code:
+            assert "Traceback" not in err
+            return None
+        return json.loads(out)
+
+    return run
+
+
+def test_a_wrong_closed_form_is_an_internal_error(monkeypatch, capsys):
+    kind = type(parse_target("token-sine"))
+    right = kind._closed_form
+
+    def wrong(self, *arguments):
+        form = right(self, *arguments)
+        return ClosedForm(0.9 * form.value, form.side, form.note)
+
+    monkeypatch.setattr(kind, "_closed_form", wrong)
+    code = cli.main(["moduli", "token-sine", "--delta", "0.1", "--budget", "0.1", "--json"])
+    out, err = capsys.readouterr()
+    assert (code, out) == (3, "")
+    assert err.startswith("looprate: internal error")
+    assert "below" in err
+    assert "x = [[" in err
+    assert err.count("\n") == 1
+
+
+def test_the_exact_closed_form_is_not_above_a_certified_bound():
+    f = parse_target("token-sine")
+    form = f.closed_form(0.1, kind="token", tokens=2, dim=1, p=1.0)
+    shape = {"tokens": 2, "dim": 1}
+    assert facts.beside_closed_form(f, form, 0.0, form.value, **shape) == form.value
+    with pytest.raises(Contradiction, match="below the exact closed form"):
+        facts.beside_closed_form(f, form, 0.0, 0.99 * form.value, **shape)
+    half = ClosedForm(1.0, "upper", "")
+    assert facts.beside_closed_form(f, half, 0.3, 0.5, **shape) == 0.3
+
+
+def test_an_internal_error_of_a_worker_ends_with_exit_code_3(monkeypatch, capsys):
+    def broken(report):
+        raise Contradiction("certified 1 below 2")
+
+    def command(options):
+        return len(list(run_tasks([Task("k", "a", broken, {})], processes=1, report=print)))
+
+    monkeypatch.setattr(commands, "targets", command)
+    assert cli.main(["targets"]) == 3
+    assert "certified 1 below 2" in capsys.readouterr().err
+
+
+# -- verdicts --------------------------------------------------------------------------------------
+def total(value, side="exact", p=1.0, trivial=0.15, stderr=0.01):
+    return judged_total(Total(value, side, p, 1.0, trivial, stderr))[0]
+
+
+def test_within_three_standard_errors_nothing_is_decided():  # A4
+    assert total(0.136) is Verdict.NOT_TESTABLE
+    assert total(0.1201) is Verdict.NOT_TESTABLE
+    assert total(0.1799) is Verdict.NOT_TESTABLE
+    assert total(0.1199) is Verdict.HOLDS
+    assert total(0.1801) is Verdict.VACUOUS
+    assert total(0.1801, "lower") is Verdict.VACUOUS
+    assert total(0.15, stderr=0.0) is Verdict.VACUOUS
+    assert total(0.136, stderr=None) is Verdict.HOLDS
+
+
+def test_at_p_inf_a_sampled_best_constant_makes_nothing_vacuous():  # A5
+    assert total(0.3, p=math.inf) is Verdict.NOT_TESTABLE
+    assert total(0.3, p=2.0) is Verdict.VACUOUS
+    assert total(0.5, p=math.inf) is Verdict.VACUOUS  # half the ceiling
+    assert total(0.1, p=math.inf) is Verdict.HOLDS
+
+
+def test_a_failed_hypothesis_outranks_a_broken_finding():  # R6
+    broken = Finding("a", Verdict.VIOLATED, "off by one")
+    good, bad = Finding("h", Verdict.HOLDS, ""), Finding("h", Verdict.NOT_TESTABLE, "jumps")
+    skipped = Finding("g", Verdict.NOT_TESTABLE, "", {"skipped": True})
+    assert under_hypotheses(broken, [good]) is broken
+    assert under_hypotheses(broken, []) is broken
+    for hypotheses in ([good, bad], [skipped], [bad, skipped]):
+        judged = under_hypotheses(broken, hypotheses)
+        assert judged.verdict is Verdict.NOT_TESTABLE
+        assert "off by one" in judged.reason
+    assert '"h" fails: jumps' in under_hypotheses(broken, [bad]).reason
+    holds = Finding("a", Verdict.HOLDS, "")
+    assert under_hypotheses(holds, [bad]) is holds
+
+
+def test_a_hypothesis_has_one_word():  # M7
+    states = [
+        gate.state_of(Finding("h", Verdict.HOLDS, "")),
+        gate.state_of(Finding("h", Verdict.NOT_TESTABLE, "")),
+        gate.state_of(Finding("h", Verdict.NOT_TESTABLE, "", {"skipped": True})),
+    ]
+    assert states == ["holds", "fails", "open"]
+
+
+def test_reached_means_within_the_tolerance_not_twice_it():  # C4
+    f = parse_target("mean-field:a=1,b=0")
+    low = modulus_lower_bound(f, 0.1, budget=0.1, **CASE)
+    short = replace(low, value=low.value / 1.05)
+    for tolerance, reached in ((0.04, False), (0.06, True)):
+        found = modulus_upper_bound(f, 0.1, lower=short, tolerance=tolerance, budget=0.2, **CASE)
+        assert found.reached is reached
+        assert found.gap == pytest.approx(0.05, abs=1e-6)
+
+
+def test_every_command_gives_one_bound_of_an_own_function(tmp_path, capsys):  # C2, A6
+    path = tmp_path / "own.py"
+    path.write_text(
+        "import numpy as np\n\n"
+        "def dev(x):\n    return np.tanh(3 * (x - x.mean(1, keepdims=True)))\n"
+    )
+    name, grid = f"{path}:dev", 4
+    spec = ConstructionSpec(2, 1, grid, "timestep", "rank")
+    words = ["--tokens", "2", "--dim", "1", "--p", "1", "--json"]
+    bound = ["bound", name, "--version", "timestep", "--loops", str(spec.loops), *words]
+    assert cli.main(bound) == 0
+    (asked,) = json.loads(capsys.readouterr().out)
+    assert cli.main(["construct", name, "--grid", str(grid), *words]) == 0
+    built = json.loads(capsys.readouterr().out)
+    (row,) = theory_rows(
+        lambda part: None,
+        target=name,
+        source=source_digest(resolve_target(name), tokens=2, dim=1),
+        tokens=2,
+        dim=1,
+        p=1.0,
+    )
+    stored = facts.stored_facts(json.loads(json.dumps(row)), resolve_target(name))
+    of_study = stored.bound("timestep")(spec.loops)
+    seen = views._bound(views.Subject(name, 2, 1, 1.0), "timestep")(spec.loops)
+    assert asked["total"] == of_study.total == seen.total
+    slope = ["--slope", repr(float(spec.slope))]  # of the quantiser that is built
+    assert cli.main([*bound, *slope]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["total"] == built["bound"]
+    assert asked["moduli_side"] == of_study.moduli_side == seen.moduli_side == "lower"
+    assert {asked["verdict"], str(of_study.verdict), str(seen.verdict)} <= {asked["verdict"]}
+    assert asked["reason"] == of_study.reason == seen.reason
+    assert asked["trivial"] == built["trivial"] == of_study.trivial == seen.trivial
+    theorem = stored.bound("theorem-3.6")
+    onset = first_informative_loops(theorem, tokens=2)
+    assert onset.words.startswith("not proven; not before r = ")
+
+
+def test_the_number_of_digits_has_one_rule():  # C7
+    wanted = {2: 4, 3: 5, 4: 5, 5: 6, 8: 6, 9: 7, 16: 7}
+    assert {m: default_bits("digits", m) for m in wanted} == wanted  # 3 + ⌈log2 m⌉
+    rows = arithmetic_rows(lambda part: None, target="dial", grids=[4], dtypes=())
+    labels = {row["labels"] for row in rows if row["memoriser"] == "digits"}
+    assert labels == {ConstructionSpec(2, 1, 4, "digits", "rank", 5).last_label + 1}
