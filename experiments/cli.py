@@ -16,7 +16,7 @@ from experiments.command_moduli import add_moduli
 from experiments.command_reproduce import add_reproduce
 from experiments.command_rows import add_rows
 from experiments.command_verify import add_verify
-from experiments.options import Parser, add_command, add_json
+from experiments.options import Parser, add_command, add_json, add_version
 from experiments.parsers import add_claims, add_construct, add_eta, add_figures, add_learned
 from experiments.printing import one_line
 from theory.processes import Stopped, finish, open_streams, stop_on_signals
@@ -42,6 +42,7 @@ CONTRADICTION = "Contradiction: "  # in what a failed task says
 def _parser() -> Parser:
     """Return the parser of the whole command."""
     parser = add_command(None, "looprate", ABOUT, "looprate verify --preset smoke")
+    add_version(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     targets = add_command(

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any, NoReturn, TypeAlias
 
 from experiments.drawing import STYLES
@@ -16,16 +21,75 @@ __all__ = [
     "add_json",
     "add_shape",
     "add_style",
+    "add_version",
     "checked_shape",
     "chosen_engine",
+    "whole_number",
 ]
 
 
+NEGATIVE = re.compile(r"^-(\d|\.\d|inf|nan)", re.IGNORECASE)
+LARGEST = 10**18  # of what is written with an exponent
+
+
 class Parser(argparse.ArgumentParser):
-    """An argument parser that says what is wrong in one line."""
+    """An argument parser that says what is wrong in one line, and what may have been meant."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.register("type", int, whole_number)
+        self._negative_number_matcher = NEGATIVE  # argparse knows -1, not -1e5 or -inf
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{message} (see {self.prog} --help)")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            near = _near(unknown[0].partition("=")[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
+        return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            near = _near(str(value), action.choices or ())
+            raise argparse.ArgumentError(action, error.message + near) from None
+
+
+def whole_number(text: str) -> int:
+    """Return the integer a text spells, in digits or as 1e6."""
+    with suppress(ValueError):
+        return int(text)
+    with suppress(ArithmeticError):
+        value = Decimal(text)
+        if value.is_finite() and abs(value) <= LARGEST and value == int(value):
+            return int(value)
+    raise argparse.ArgumentTypeError(f"must be a whole number such as 8 or 1e6, got {text!r}")
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean ...?``, or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from experiments.provenance import provenance
+
+        found = provenance()
+        commit = f" (commit {found['commit']})" if found["commit"] else ""
+        print(f"looprate {found['version'] or 'from a checkout'}{commit}")
+        parser.exit()
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Add --version."""
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"

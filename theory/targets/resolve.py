@@ -176,7 +176,8 @@ def resolve_target(text: str, *, tokens: int | None = None, dim: int | None = No
     ----------
     text : str
         See :func:`theory.targets.registry.parse_target` and :func:`load_function`; what starts with
-        ``formula:`` is a :class:`~theory.targets.formula.Formula`
+        ``formula:``, or is a formula and no other target, is a
+        :class:`~theory.targets.formula.Formula`
     tokens, dim : int, optional
         N and d at which it will be evaluated.  Given, an own function is checked there before
         anything is computed: it must return finite floating point numbers of the same shape, the
@@ -197,7 +198,22 @@ def resolve_target(text: str, *, tokens: int | None = None, dim: int | None = No
     whole = isinstance(text, str) and _is_own(text) and Path(text.rpartition(":")[0]).is_file()
     if whole:
         return own(text)
-    return parse_terms(text, lambda term: own(term) if _is_own(term) else parse_target(term))
+    try:
+        return parse_terms(text, lambda term: own(term) if _is_own(term) else parse_target(term))
+    except ValueError:
+        if formula := _formula_without_prefix(text):
+            return formula
+        raise
+
+
+def _formula_without_prefix(text: str) -> OwnFunction | None:
+    """Return the formula that a text is, None if it is none; what has brackets is meant as one."""
+    try:
+        return formula_target(text)
+    except ValueError:
+        if "(" in text and ":" not in text:
+            raise
+        return None
 
 
 def formula_target(text: str) -> OwnFunction:
