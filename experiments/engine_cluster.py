@@ -6,6 +6,7 @@ except for SLURM, whose workers are elsewhere; no dashboard is served.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import signal
@@ -21,7 +22,8 @@ __all__ = ["SLURM", "check_cluster_extra", "embedded_cluster", "open_client", "s
 
 SLURM = "slurm:"
 LOOPBACK = "127.0.0.1"
-PATIENCE = 30.0  # seconds a scheduler gets to answer
+PATIENCE = 30.0  # seconds a scheduler gets to accept a client
+REPLY = 5.0  # seconds it gets to answer at all
 CURE = 'pip install "looprate[cluster]"'
 
 
@@ -64,14 +66,25 @@ def open_client(engine: Engine, processes: int) -> Iterator[Any]:
             yield client
     else:
         try:
-            client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
-        except (OSError, ValueError, ImportError, TypeError) as error:
+            asyncio.run(_answers(scheduler))
+        except Exception as error:  # another server may answer anything
+            said = " ".join(str(error).split()) or f"no answer in {REPLY:g} s"
             raise ValueError(
                 f"`scheduler` must be the address of a running scheduler, got {scheduler} "
-                f"({' '.join(str(error).split())}); start one with dask scheduler"
+                f"({said}); start one with dask scheduler"
             ) from None
-        with client:
+        with Client(scheduler, timeout=PATIENCE, set_as_default=False) as client:
             yield client
+
+
+async def _answers(scheduler: str) -> None:
+    """Raise unless somebody speaks dask's protocol there: a client that fails says so for long."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    security = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(scheduler, timeout=REPLY, **security), REPLY + 1.0)
+    await comm.close()
 
 
 def embedded_cluster(processes: int, devices: tuple[str, ...] = (), *, gpu: bool = False) -> Any:

@@ -125,13 +125,13 @@ class Pool:
         multiprocessing.resource_tracker.ensure_running()  # it unblocks interrupts when it starts
         with (
             _environment(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES=device),
-            interrupts_blocked(),
+            interrupts_blocked(),  # until it is known, and so ended with the others
         ):
             worker = self.context.Process(target=_serve, args=(theirs,), daemon=True)
             worker.start()
+            self.workers[ours] = worker
+            self.kin[ours], self.device[ours] = set(), device
         theirs.close()
-        self.workers[ours] = worker
-        self.kin[ours], self.device[ours] = set(), device
         return ours
 
     def _listen(self, connection: Connection) -> Results:

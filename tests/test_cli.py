@@ -350,3 +350,42 @@ def test_the_debug_switch_shows_the_traceback(monkeypatch, own):
         main(["moduli", "nonsense"])
     with pytest.raises(ZeroDivisionError):
         main(["moduli", f"{own}:raises_late", *QUICK])
+
+
+# -- what was meant --------------------------------------------------------------------------------
+def test_a_formula_needs_no_prefix(printed):  # B3
+    arguments = ["--budget", "0.1", "--delta", "0.1", "--kind", "token"]
+    assert printed("moduli", "sin(6*x)", *arguments) == printed(
+        "moduli", "formula: sin(6*x)", *arguments
+    )
+
+
+@pytest.mark.parametrize("text", ["1000000", "1e6", "1E+6", "1000000.0", "1_000_000"])
+def test_whole_numbers_may_have_exponents(printed, text):  # B3
+    (row,) = printed("bound", "token-sine", "--loops", text)
+    assert row["loops"] == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("verfy", "did you mean verify?"),
+        ("moduli token-sine --toknes 2", "did you mean --tokens?"),
+        ("moduli token-sine --toknes=2", "did you mean --tokens?"),
+        ("verify --preset smoek", "did you mean smoke?"),
+        ("moduli tokne-sine", "did you mean token-sine?"),
+        ("moduli sin(6*y)", "unknown name 'y'"),
+        ("bound token-sine --loops 1.5", "must be a whole number such as 8 or 1e6, got '1.5'"),
+        ("bound token-sine --loops nan", "must be a whole number"),
+        ("bound token-sine --loops 1e400", "must be a whole number"),
+        ("moduli token-sine --delta -1e-5", "got -1e-05"),
+    ],
+)
+def test_what_was_meant_is_told(refused, line, words):  # B3
+    assert words in refused(*line.split())
+
+
+def test_the_version_is_told(said):  # B3
+    code, out, err = said("--version")
+    assert (code, err) == (0, "")
+    assert out.startswith("looprate ")

@@ -23,6 +23,7 @@ __all__ = [
     "stop_on_signals",
 ]
 
+ENDS = (signal.SIGTERM, signal.SIGHUP)  # what tells a process to end, beside Ctrl-C
 LOOK = 0.2  # seconds between looks at the parent
 PLAIN = {
     **{"≤": "<=", "≥": ">=", "≈": "~", "≠": "!=", "×": "x", "·": "*", "−": "-", "→": "->"},
@@ -52,15 +53,18 @@ def stop_on_signals() -> None:
     def stop(number: int, _: FrameType | None) -> None:
         raise Stopped(number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in ENDS:
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
             signal.signal(number, stop)
 
 
 @contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """Start children here: a terminal sends Ctrl-C to all, but the parent alone decides."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Start children here: signals wait until they are there, and Ctrl-C is the parent's alone.
+
+    A terminal sends Ctrl-C to all; children, see :func:`become_child`, never hear of it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *ENDS})
     try:
         yield
     finally:
@@ -87,12 +91,13 @@ def become_child(parent: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)  # blocked while it was started
     threading.Thread(target=watch, daemon=True).start()
 
 
 def finish(code: int) -> NoReturn:
     """End this process, whose work is done, undisturbed by further signals."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, *ENDS):
         signal.signal(number, signal.SIG_IGN)
     if code > 128:  # an end that was asked for: nothing delays it, nothing complains
         sys.stderr.flush()

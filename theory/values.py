@@ -28,7 +28,8 @@ def values_of(
     ValueError
         If f returns another shape, or a value that is not finite.
     """
-    y = np.asarray(f(x), dtype=np.float64)
+    with np.errstate(all="ignore"):  # what overflows is refused below
+        y = np.asarray(f(x), dtype=np.float64)
     if y.shape != x.shape:
         raise ValueError(f"`{name}` must map shape {x.shape} to itself, got {y.shape}")
     if not np.isfinite(y).all():

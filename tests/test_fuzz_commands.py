@@ -1,0 +1,142 @@
+"""Any command line, however odd: exit code 0, 2 or 130, no traceback, nothing left behind."""
+
+import importlib
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from cases.command_lines import command_line, make_place
+
+from experiments.cli import main
+from experiments.records import RowStore
+
+ROOT = Path(__file__).resolve().parent.parent
+LINES, MANY = 400, 4_000
+LIMIT = 0.25  # seconds a line gets before it is interrupted, as by Ctrl-C
+SLOWEST = 0.3  # share of lines that may need it
+ALLOWED = {"out", "runs"}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, capfd):
+    """A working folder with good, bad and odd files, in which no line replaces this process."""
+    study = tmp_path / "made"
+    RowStore(study / "rows.jsonl").append("a", [{"value": 0.5}, {"value": 0.25}])
+    (study / "figures").mkdir()
+    (source, *_) = sorted((ROOT / "docs" / "figures").glob("moduli__*.csv"))
+    shutil.copy(source, study / "figures" / "moduli__a.csv")
+    folder = tmp_path / "place"
+    folder.mkdir()
+    make_place(folder, study)
+    monkeypatch.chdir(folder)
+    net = ["construct", "mean-field", "--grid", "2", "--save", "net.json"]
+    assert main(net) == 0
+    capfd.readouterr()
+
+    def served(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "execve", served)
+    for name in sorted((ROOT / "experiments").glob("command_*.py")):  # no import is interrupted
+        importlib.import_module(f"experiments.{name.stem}")
+    for name in ("study", "report", "eta_study", "eta_report", "construct", "row_export"):
+        importlib.import_module(f"experiments.{name}")
+    return folder
+
+
+@pytest.fixture
+def limited():
+    """Interrupt what runs in the body after LIMIT seconds."""
+
+    def interrupt(*_):
+        signal.raise_signal(signal.SIGINT)  # as a terminal does: it can be made to wait
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds, 5 * LIMIT)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def state(folder):
+    """Return what lies in a folder, but for outputs: names, sorts and sizes."""
+    return {
+        (str(path.relative_to(folder)), path.lstat().st_mode, path.lstat().st_size)
+        for path in folder.rglob("*")
+        if not {*path.relative_to(folder).parts[:1]} & ALLOWED
+        and "figures" not in path.relative_to(folder).parts  # redrawn there when asked to
+        and path.name not in ("learned.jsonl", "rows.jsonl", ".lock", "__pycache__")
+        and "__pycache__" not in path.parts
+    }
+
+
+def faults(words, code, out, err):
+    """Yield what is wrong with the end of a line."""
+    if code not in (0, 2, 130):
+        yield f"exit code {code}"
+    if "Traceback" in out + err:
+        yield f"a traceback: {(out + err)[-1500:]}"
+    if code == 2 and not err.rstrip().splitlines()[-1:]:
+        yield "no word of what is wrong"
+    if code == 0 and "--json" in words and "--help" not in words and "--markdown" not in words:
+        try:
+            json.loads(out, parse_constant=lambda word: json.loads("no JSON"))
+        except ValueError:
+            yield f"no JSON: {out[:80]!r}"
+
+
+def fuzz(count, seed, place, limited, capfd):
+    """Run lines; return the exit codes, the time, and what was wrong."""
+    rng, codes, wrong = random.Random(seed), Counter(), []
+    before, begin = state(place), time.monotonic()
+    for _ in range(count):
+        words = command_line(rng)
+        limited(LIMIT)
+        try:
+            code = main(list(words))
+        except KeyboardInterrupt:  # a line that was just over
+            code = 130
+        except BaseException as error:
+            code = f"{type(error).__name__}: {error}"
+        finally:
+            limited(0)
+        codes[code if isinstance(code, int) else "raised"] += 1
+        wrong += [(words, fault) for fault in faults(words, code, *capfd.readouterr())]
+        after = state(place)
+        if {name.partition("/")[0] for name, *_ in after ^ before} - {*words}:  # not asked for
+            wrong.append((words, f"left {sorted(after ^ before)}"))
+        before = after
+    return codes, time.monotonic() - begin, wrong
+
+
+def check(count, seed, place, limited, capfd):
+    """Run lines, print the figures and raise for what was wrong."""
+    codes, seconds, wrong = fuzz(count, seed, place, limited, capfd)
+    with capfd.disabled():
+        print(f"\n{count} lines in {seconds:.0f} s: {dict(codes)}, {len(wrong)} faults")
+    assert not wrong, "\n".join(f"{words}: {fault}" for words, fault in wrong)
+    assert codes[130] < SLOWEST * count
+    assert codes[0] > 0.05 * count  # some lines are right
+    assert not list(place.rglob("*.draft"))
+
+
+def test_no_command_line_ends_but_in_order(place, limited, capfd):
+    check(LINES, 16, place, limited, capfd)
+
+
+@pytest.mark.slow
+def test_no_command_line_of_many_ends_but_in_order(place, limited, capfd):
+    check(MANY, 17, place, limited, capfd)
+
+
+def test_faults_are_seen():  # the checks above can fail
+    assert list(faults(["moduli"], 3, "", "")) == ["exit code 3"]
+    assert list(faults(["moduli"], 2, "", "Traceback (most recent"))
+    assert list(faults(["moduli"], 2, "", "")) == ["no word of what is wrong"]
+    assert list(faults(["moduli", "--json"], 0, "[NaN]", ""))
+    assert not list(faults(["moduli", "--json"], 0, "[null]", ""))
