@@ -233,7 +233,7 @@ def test_other_files_are_divided_by_lines(tmp_path):
         ({}, "`source` must be tiny, wikitext-103, a text file or a folder with files that end in"),
         ({"a.csv": b"1"}, "`source` must be tiny"),
         ({"a.txt": b"ab\xff\n"}, "must be UTF-8 text, got another byte at position 2"),
-        ({"a.txt": b"short\n"}, "must hold more than context=128 tokens of train, got 0; shorten"),
+        ({"a.txt": b"short\n"}, "must hold more than context=128 tokens of train, got 5; shorten"),
         ({"train.txt": b"x" * 300, "test.txt": b"x"}, "tokens of validation, got 0"),
     ],
 )
