@@ -7,7 +7,6 @@ some of them at a time.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -22,6 +21,7 @@ from approx.fitted import Member
 from approx.looped import LoopedTransformer, ModelConfig
 from approx.memory import slices
 from theory.outputs import replacing
+from theory.stored_arrays import read_arrays
 
 __all__ = [
     "FitState",
@@ -126,9 +126,9 @@ def save_state(path: Path, stamp: str, state: FitState) -> None:
 def load_state(path: Path, stamp: str) -> FitState | None:
     """Return the state stored under the same stamp; None of any other, or a torn, file."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            if str(stored["stamp"]) != stamp:
-                return None
-            return FitState(*(stored[f.name] for f in fields(FitState)))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None  # torn by a kill: start this fit again
+        stored = read_arrays(path)
+        if str(stored["stamp"]) != stamp:
+            return None
+        return FitState(*(stored[f.name] for f in fields(FitState)))
+    except (OSError, ValueError, KeyError):
+        return None  # torn by a kill, or damaged: start this fit again

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from experiments.records import read_rows
 from experiments.summary import cells
 from experiments.tasks_study import located
+from theory.stored_arrays import read_arrays
 
 if TYPE_CHECKING:
     from approx.looped import LoopedTransformer
@@ -86,8 +85,7 @@ def network_of(folder: Path, row: Row, *, check: bool = True) -> LoopedTransform
     path = _file(folder, row)
     if not path.is_file():
         raise ValueError(f"`row` must have its weights in {path}, which is missing; train it again")
-    with np.load(path, allow_pickle=False) as stored:
-        bank = {name: torch.tensor(stored[name]) for name in stored.files}
+    bank = {name: torch.tensor(value) for name, value in read_arrays(path).items()}
     model = model_of(bank, ModelConfig(**row["config"]["model"]), row["index"])
     if check:
         found = recomputed_error(model, row)

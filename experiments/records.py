@@ -5,6 +5,9 @@ digest ``task`` of everything that decides their numbers, carry their number ``o
 are appended in one write; a task counts as done when all its rows are there, one after the other.
 A last task torn by a kill (its last line without a newline, or fewer rows than ``of``) is dropped
 when the next rows are appended; any other unreadable line is an error and nothing is touched.
+
+A line ends with a digest of itself but for its wall time, which no two runs share; rows do not show
+it.  Lines of versions before it have none.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,6 +41,9 @@ __all__ = [
 
 Row = dict[str, Any]
 FRAME = {"task", "index", "of"}  # what the store adds to every row
+CHECK, HEX = b', "check": "sha256:', 16  # and how a line ends: this, so many digits, and END
+END = b'"}\n'
+SECONDS = re.compile(rb'"seconds": [-+.0-9e]+')
 
 
 class CorruptRows(ValueError):
@@ -91,12 +98,42 @@ def _lines(path: Path) -> Iterator[tuple[Row, int]]:
             yield _row(line, path, number), end
 
 
+def _line_of(row: Row) -> bytes:
+    """Return a row as a line with its digest."""
+    text = json.dumps(row, allow_nan=False).encode()
+    return text[:-1] + CHECK + _digest_of(text[:-1]) + END
+
+
+def _digest_of(text: bytes) -> bytes:
+    """Return the digest of a line's content, wall times left out."""
+    return hashlib.sha256(SECONDS.sub(b"", text)).hexdigest()[:HEX].encode()
+
+
+def _parsed(line: bytes) -> Row:
+    """Return the row of a line, or raise a ValueError if it is none or not as it was written."""
+    start = len(line) - len(CHECK) - HEX - len(END)
+    mark, found = line[max(start, 0) :][: len(CHECK)], line[-len(END) - HEX : -len(END)]
+    alike = sum(a == b for a, b in zip(mark, CHECK, strict=False))
+    if 2 * alike > len(CHECK) and (mark != CHECK or found != _digest_of(line[:start])):
+        raise ValueError("its digest does not match")
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("its brackets nest too deep") from None
+    if not isinstance(row, dict) or not row.keys() >= FRAME:
+        raise ValueError("not a row")
+    numbers = type(row["index"]) is type(row["of"]) is int and 0 <= row["index"] < row["of"]
+    if not numbers or not isinstance(row["task"], str):
+        raise ValueError("not a row of a task")
+    if mark == CHECK:
+        del row["check"]
+    return row
+
+
 def _row(line: bytes, path: Path, number: int) -> Row:
     """Return the row of a line or say where the file is unsound."""
     try:
-        row = json.loads(line.decode("utf-8"))
-        if not isinstance(row, dict) or not row.keys() >= FRAME:
-            raise ValueError("not a row")
+        row = _parsed(line)
     except ValueError:
         raise CorruptRows(
             f"`{path.name}` must hold one JSON row a line, line {number} of {path} is not one "
@@ -185,8 +222,8 @@ class RowStore:
             return None
         with self.path.open("rb") as stream:
             stream.seek(self._starts[key])
-            first = json.loads(stream.readline())
-            return [first, *(json.loads(stream.readline()) for _ in range(first["of"] - 1))]
+            first = _parsed(stream.readline())
+            return [first, *(_parsed(stream.readline()) for _ in range(first["of"] - 1))]
 
     def lines(self, key: str) -> list[bytes] | None:
         """Return the rows of a finished task as they are on disk, or None."""
@@ -213,9 +250,8 @@ class RowStore:
             _clean({**frame, **row, **{name: origin[name] for name in origin if name not in row}})
             for frame, row in zip(frames, rows, strict=True)
         ]
-        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in stored)
         start = self._sound
-        self._write(text.encode())
+        self._write(b"".join(map(_line_of, stored)))
         if stored:
             self._starts[key] = start
         return stored

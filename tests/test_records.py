@@ -134,6 +134,7 @@ def test_numbers_json_cannot_hold_become_null(path):
     (row,) = [json.loads(line) for line in path.read_text().splitlines()]
     assert (row["nan"], row["np"]) == (None, None)
     assert row["deep"] == {"inf": [None, 1.0, [None]]}
+    assert row.pop("check").startswith("sha256:")
     assert stored(path) == [row]
 
 
@@ -148,7 +149,7 @@ def test_a_torn_last_line_is_dropped_and_the_file_healed(path, cut):
     assert store.task("b") is None
     assert path.read_bytes().startswith(whole)  # reading changes nothing
     store.append("b", ROWS[:1])
-    assert path.read_bytes() == whole + torn + b"\n"
+    assert path.read_bytes().startswith(whole + torn[:-1])
     assert stored(path, "b") == framed("b", ROWS[:1])
 
 

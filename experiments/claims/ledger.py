@@ -80,7 +80,14 @@ def stored_result(folder: Path, claim: Claim, *, controls: bool, given: str = ""
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return result if isinstance(result, dict) and "key" in result else None
+    if not isinstance(result, dict) or not result.keys() >= {"key", "rows"}:
+        return None
+    return result if result.get("check") == _check(result) else None  # damaged: run it again
+
+
+def _check(result: Result) -> str:
+    """Return the digest that a result is stored with."""
+    return digest([result["key"], result["rows"]])
 
 
 def results(
@@ -125,6 +132,7 @@ def results(
         kept = None if again else stored_result(folder, claim, controls=controls, given=read)
         if kept is None or kept["key"] != key:
             kept = {"key": key, "rows": list(_told(claim, run(claim), path))}
+            kept["check"] = _check(json.loads(json.dumps(kept)))
             text = json.dumps(kept, indent=1, ensure_ascii=False, allow_nan=False)
             write_atomically(path, text + "\n")
         found += kept["rows"]

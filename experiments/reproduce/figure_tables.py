@@ -15,6 +15,7 @@ from experiments.reproduce.paper_size import at_paper_size
 from experiments.reproduce.reported import reported_of
 from experiments.reproduce.summary import diverged
 from experiments.tasks.sudoku import Sudoku
+from theory.stored_arrays import read_arrays
 
 __all__ = ["shown_loops", "size_in_words", "write_figure_tables"]
 
@@ -140,8 +141,7 @@ def _pictured(rows: Sequence[Row]) -> list[Row]:
 def _picture_tables(row: Row, path: Path) -> list[tuple[str, str, list[Row]]]:
     """Return the tables of one picture file: boards of Sudoku, attention where it is kept."""
     task, slug = task_of(row["name"], row["sizes"]), f"{row['name']}-{row['model']}"
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    arrays = read_arrays(path)
     common = {"name": row["name"], "model": row["model"], "loops": row["loops"]}
     tables: list[tuple[str, str, list[Row]]] = []
     if isinstance(task, Sudoku):

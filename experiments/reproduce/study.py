@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from experiments.question import ask, stored_config
 from experiments.records import RowStore, digest
 from experiments.reproduce.fitting import checkpoint_of, fit_row
 from experiments.reproduce.preset import TaskPreset
+from experiments.tasks.base import data_facts
 
 __all__ = ["ReproduceStudy", "step_cost"]
 
@@ -123,8 +123,7 @@ class ReproduceStudy:
             "device": self.device,
         }
         facts = {"schema": SCHEMA, "versions": versions(), **arguments, "what": "reproduce"}
-        if read := [sha256(file.read_bytes()).hexdigest() for file in preset.task.files()]:
-            facts["data"] = read  # a file that changes makes another task
+        facts |= data_facts(preset.task)
         identity = digest(facts)
         drawn = seed == 0 and loops == max(preset.counts(model))
         arguments |= {"picture": drawn, "key": identity, "folder": str(self.folder.absolute())}

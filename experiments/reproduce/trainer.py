@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +30,8 @@ from experiments.reproduce.measure import (
 )
 from experiments.reproduce.recipe import SequenceRecipe
 from experiments.reproduce.rows import TrainingRows
-from experiments.tasks.base import Task
+from experiments.tasks.base import Task, data_facts
+from theory.stored_arrays import read_arrays
 
 __all__ = ["Curve", "Trainer", "parameter_groups"]
 
@@ -221,6 +221,7 @@ class Trainer:
                 "seed": self.seed,
                 "device": self.device.type,
                 "versions": [torch.__version__, np.__version__],
+                **data_facts(self.task),
             }
         )
 
@@ -279,9 +280,8 @@ def parameter_groups(model: SequenceModel, weight_decay: float) -> list[dict[str
 def _read(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a checkpoint."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (ValueError, EOFError, zipfile.BadZipFile):
+        return read_arrays(path)
+    except ValueError:
         raise ValueError(
             f"`checkpoint` must be a file this program wrote, {path} cannot be read; delete it"
         ) from None
