@@ -9,10 +9,11 @@ its tests should.  Of its tests it gets what fits into ``--cap`` seconds: one th
 test would kill counts as alive.  Controls: unchanged files, handled like mutants, must stay alive;
 mutations named by hand are run, too.
 
-Prints what is alive, and the score of every file with a 95 % interval (Wilson).  The last line is
-one JSON object of scores.  Needs the extra ``mutation``.
+Prints what is alive, why where ``mutation_alive.json`` says so (no test can tell it from the right
+code, or it costs time alone), and the score of every file with a 95 % interval (Wilson).  The last
+line is one JSON object of scores.  Needs the extra ``mutation``.
 
-    python benchmarks/mutation.py [--quick] [--sample 330] [--cap 8] [--seed 0] [--json FILE]
+    python benchmarks/mutation.py [--quick] [--sample 220] [--cap 8] [--seed 0] [--json FILE]
 """
 
 from __future__ import annotations
@@ -288,17 +289,25 @@ def tried(mutant: Mutant, groups: list[tuple[list[str], float]]) -> str:
     return ""
 
 
+def explained() -> dict[tuple[str, ...], str]:
+    """Return why some mutants are alive: equivalent, or of speed alone."""
+    rows = json.loads(Path(__file__).with_name("mutation_alive.json").read_text())
+    return {(row["path"], row["at"], row["old"], row["new"]): row["why"] for row in rows}
+
+
 def run(mutant: Mutant, known: dict[str, Any], cap: float) -> dict[str, Any]:
     """Run one mutant; return its row."""
     started = time.monotonic()
     groups = chosen_tests(known, mutant, cap)
     total = sum(seconds for _, seconds in groups)
+    known["why"] = known.get("why") or explained()
     killer = in_child(lambda: tried(mutant, groups), BUSY * (GRACE + total + len(groups)))
     known["kills"][mutant.path, killer.split("::")[0]] += 1
     return {
         "name": mutant.name,
         "path": mutant.path,
         "killed": bool(killer),
+        "why": known["why"].get((mutant.path, mutant.at, mutant.old, mutant.new), ""),
         "by": killer,
         "tests": sum(len(names) for names, _ in groups),
         "seconds": round(time.monotonic() - started, 2),
@@ -380,7 +389,7 @@ def named() -> list[Mutant]:
         if text.count(old) != 1:
             sys.exit(f"{path} must hold {old!r} once for the mutation {name!r}")
         line = text[: text.index(old)].count("\n") + 1
-        found.append(Mutant(path, line, name, old, new, text.replace(old, new)))
+        found.append(Mutant(path, line, "", name, old, new, text.replace(old, new)))
     return found
 
 
@@ -393,7 +402,8 @@ def all_of(mutants: list[Mutant], known: dict[str, Any], cap: float) -> list[dic
         for mutant in tqdm(mutants, file=sys.stderr, mininterval=5.0):
             rows.append(run(mutant, known, cap))
             if not rows[-1]["killed"]:
-                print(f"alive: {mutant.name}  ({rows[-1]['tests']} tests)", flush=True)
+                why = rows[-1]["why"] or f"{rows[-1]['tests']} tests"
+                print(f"alive: {mutant.name}  ({why})", flush=True)
     except KeyboardInterrupt:  # they come in a random order: what was run is a sample, too
         print(f"stopped after {len(rows)} of {len(mutants)}")
     return rows
@@ -403,7 +413,7 @@ def main() -> None:
     """Print the tables and the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="40 mutants, 4 seconds of tests each")
-    parser.add_argument("--sample", type=int, help="mutants in all (default 330)")
+    parser.add_argument("--sample", type=int, help="mutants in all (default 220)")
     parser.add_argument("--least", type=int, default=5, help="of every file")
     parser.add_argument("--cap", type=float, help="seconds of tests per mutant (default 8)")
     parser.add_argument("--seed", type=int, default=0)
@@ -421,8 +431,8 @@ def main() -> None:
     print(f"{len(known['names'])} tests, {sum(known['seconds']):.0f} s; {len(files)} files")
     cap = given.cap or (4.0 if given.quick else 8.0)
     texts = {file: (ROOT / file).read_text() for file in files if given.only in file}
-    sample = drawn(texts, given.sample or (40 if given.quick else 330), given.least, given.seed)
-    same = [Mutant(file, 0, "unchanged", "", "", text) for file, text in texts.items() if text]
+    sample = drawn(texts, given.sample or (40 if given.quick else 220), given.least, given.seed)
+    same = [Mutant(file, 0, "", "unchanged", "", "", text) for file, text in texts.items() if text]
     controls = all_of(same[::8], known, cap)
     hand = all_of(by_hand, known, 4 * cap)
     rows = all_of(sample, known, cap)
@@ -451,6 +461,7 @@ def report(
         "mutants": len(rows),
         "score": round(killed / max(1, len(rows)), 4),
         "interval": [round(end, 4) for end in wilson(killed, len(rows))],
+        "alive_explained": sum(not row["killed"] and bool(row["why"]) for row in rows),
         "named_killed": sum(row["killed"] for row in by_hand),
         "named": len(by_hand),
         "unchanged_killed": sum(row["killed"] for row in controls),

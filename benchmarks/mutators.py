@@ -45,10 +45,11 @@ UNUSED = {"operator_string", "operator_assignment", "operator_dict_arguments"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one file."""
+    """One change of one file, ``at`` a line of it."""
 
     path: str
     line: int
+    at: str
     operator: str
     old: str
     new: str
@@ -156,7 +157,8 @@ def _made(
     changed = module.deep_replace(old, new)
     assert isinstance(changed, cst.Module)
     before, after = (" ".join(module.code_for_node(x).split())[:90] for x in (old, new))
-    return Mutant(path, line, operator, before, after, changed.code)
+    at = module.code.split("\n")[line - 1].strip()
+    return Mutant(path, line, at, operator, before, after, changed.code)
 
 
 def drawn(files: dict[str, str], total: int, least: int, seed: int) -> list[Mutant]:

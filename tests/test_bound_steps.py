@@ -326,6 +326,18 @@ def test_both_halves_share_the_middle_of_the_side():
     assert halves.c_high.tolist() == [[0.5, 0.8]] * 2
 
 
+def test_a_cut_is_what_two_boxes_have_in_common():
+    one = Cells(*(np.array([[v]]) for v in (0.1, 0.5, -0.3, 0.1)))
+    cut = one.cut(*(np.array([[v]]) for v in (0.2, 0.9, -0.5, 0.0)))
+    found = (cut.c_low, cut.c_high, cut.d_low, cut.d_high)
+    assert [part.item() for part in found] == [0.2, 0.5, -0.3, 0.0]
+    again = one.replaced(np.array([0]), cut)
+    assert (again.c_low.item(), again.d_high.item(), one.c_low.item()) == (0.2, 0.0, 0.1)
+    both = Cells.joined([one, cut])
+    assert both.c_low.ravel().tolist() == [0.1, 0.2]
+    assert both.picked(np.array([1])).d_high.item() == 0
+
+
 def test_the_root_is_the_cube_times_the_half_ball_s_box():
     root = problem_of(tokens=2, dim=1, delta=0.25).root()
     assert (root.c_low.tolist(), root.c_high.tolist()) == ([[0.0, 0.0]], [[1.0, 1.0]])

@@ -93,6 +93,12 @@ def test_sums_over_axes_and_products_of_matrices_are_no_wider_than_their_roundin
     assert (short.lo.item(), short.hi.item()) == (-math.inf, math.inf)
 
 
+def test_nothing_times_anything_is_nothing_at_unbounded_ends_too():
+    half = Interval([-1.0, 0.0], [0.0, 1.0]) * Interval([1.0, 1.0], [math.inf, math.inf])
+    assert (half.hi[0], half.lo[0]) == (pytest.approx(0.0, abs=1e-300), -math.inf)
+    assert (half.lo[1], half.hi[1]) == (pytest.approx(0.0, abs=1e-300), math.inf)
+
+
 def test_parts_of_intervals_by_hand():
     box = Interval([-2.0, 1.0, -3.0, 0.0], [1.0, 2.0, -1.0, 0.0])
     assert box.mignitude.tolist() == [0.0, 1.0, 1.0, 0.0]

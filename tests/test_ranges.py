@@ -155,3 +155,9 @@ def test_valid_at_any_time_and_better_with_more():
     assert few == 256 < more
     assert known <= later < first
     assert first <= 2 * known
+
+
+def test_more_entries_than_halvings_to_start_from_are_bounded_too():
+    target = parse_target("mean-field")
+    known = exact(target, "token", tokens=10)
+    assert upper(target, "token", tokens=10, seconds=0.01)[0] * ROUNDING >= known
