@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from theory.continuity.stages import relative_gap
 from theory.continuity.transfer import pieces
 from theory.facts import beside_closed_form
 from theory.norms import p_norm
+from theory.enclosure.forms import evaluated
+from theory.enclosure.intervals import Interval
 from theory.notation import Kind
 from theory.targets import Target
 from theory.targets.own import own_functions
@@ -69,12 +72,17 @@ def certified_columns(
     end = time.monotonic() + seconds
     columns: list[Row] = []
     reasons: list[str] = []
+    followed: Target | None = None
+    try:
+        followed = _followed(target, tokens, dim)  # before the time is shared out
+    except ValueError as error:  # an operation without an enclosure
+        reasons.append(" ".join(str(error).split()))
     for done, (kind, curve) in enumerate(curves.items()):
         share = (end - time.monotonic()) / (len(curves) - done)
         found: ModulusUpperCurve | None = None
         try:
-            found = modulus_upper_bound(
-                _followed(target, tokens, dim),
+            found = followed and modulus_upper_bound(
+                followed,
                 curve.delta,
                 kind=kind,
                 tokens=tokens,
@@ -85,7 +93,7 @@ def certified_columns(
                 lower=curve,
                 report=_part(report, done, len(curves)),
             )
-        except ValueError as error:  # an operation without an enclosure
+        except ValueError as error:  # values outside of the enclosures
             reasons.append(" ".join(str(error).split()))
         for k in range(len(curve.delta)):
             known = _known(found, k, curve, tolerance) if found else _unknown(reasons[-1])
@@ -129,12 +137,28 @@ def attaining_pair(target: Target, curve: ModulusLowerCurve, k: int) -> tuple[Ar
 
 
 def _followed(target: Target, tokens: int, dim: int) -> Target:
-    """Return the target so that enclosures can follow what is written for torch alone."""
-    if all("numpy" in own.accepts for own in own_functions(target)):
-        return target
+    """Return the target so that enclosures can follow it, by NumPy or else as torch sees it."""
+    own = own_functions(target)
+    if not all("numpy" in each.accepts for each in own):
+        return _traced(target, tokens, dim)
+    try:
+        evaluated(target, Interval(np.zeros((1, tokens, dim)), np.ones((1, tokens, dim))))
+    except ValueError:
+        if not own or not all("torch" in each.accepts for each in own):
+            raise
+        with suppress(ValueError):
+            return _traced(target, tokens, dim)
+        raise
+    return target
+
+
+def _traced(target: Target, tokens: int, dim: int) -> Target:
+    """Return the target with its own functions traced by torch."""
     from approx.enclosed import with_enclosures
 
-    return with_enclosures(target, tokens=tokens, dim=dim)
+    made = with_enclosures(target, tokens=tokens, dim=dim, always=True)
+    evaluated(made, Interval(np.zeros((1, tokens, dim)), np.ones((1, tokens, dim))))  # or refuse
+    return made
 
 
 def _part(report: Report | None, done: int, parts: int) -> Report | None:

@@ -26,7 +26,7 @@ class _AsModule(nn.Module):
         return result
 
 
-def with_enclosures(target: Target, *, tokens: int, dim: int) -> Target:
+def with_enclosures(target: Target, *, tokens: int, dim: int, always: bool = False) -> Target:
     """Return a target whose own functions for torch alone can be enclosed, too.
 
     Parameters
@@ -35,19 +35,26 @@ def with_enclosures(target: Target, *, tokens: int, dim: int) -> Target:
         Other targets, and own functions that take NumPy arrays, are returned as they are.
     tokens, dim : int
         N and d.
+    always : bool
+        Whether own functions that take NumPy arrays and tensors are traced by torch, too.
 
     Raises
     ------
     ValueError
         See :func:`approx.enclosed.enclosed`.
     """
+    def followed(part: Target) -> Target:
+        return with_enclosures(part, tokens=tokens, dim=dim, always=always)
+
     if isinstance(target, Sum):
-        return Sum(tuple(with_enclosures(t, tokens=tokens, dim=dim) for t in target.terms))
+        return Sum(tuple(map(followed, target.terms)))
     if isinstance(target, Scaled):
-        return Scaled(target.factor, with_enclosures(target.inner, tokens=tokens, dim=dim))
+        return Scaled(target.factor, followed(target.inner))
     if isinstance(target, OwnFunction):
         target = settled(target, tokens=tokens, dim=dim)
-    if not isinstance(target, OwnFunction) or "numpy" in target.accepts:
+    if not isinstance(target, OwnFunction) or "torch" not in target.accepts:
+        return target
+    if "numpy" in target.accepts and not always:
         return target
     function = enclosed(_AsModule(target), tokens=tokens, dim=dim)
     function.name = target.source

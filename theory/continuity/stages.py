@@ -129,14 +129,8 @@ class Search:
         self.span = evaluated(f, Interval(*cube)).width[0]
         points = np.random.default_rng(0).random((POINTS, tokens, dim))
         self.size = float(evaluated(f, Interval(points)).magnitude.max())
-        self.gain = np.full((1, tokens, dim), np.inf)
-        try:
-            with until(end):
-                gains = evaluated(f, grouped_variables(Interval(*cube)))
-            steep = isinstance(gains, Gain)
-            self.gain = gains.gain[:, 0] if steep else np.zeros((1, tokens, dim))
-        except OutOfTimeError:
-            pass
+        gains = evaluated(f, grouped_variables(Interval(*cube)))
+        self.gain = gains.gain[:, 0] if isinstance(gains, Gain) else np.zeros((1, tokens, dim))
         self._forms: dict[int, AdditiveForm | None] = {}
 
     def bound(
