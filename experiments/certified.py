@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from theory.continuity import ModulusLowerCurve, ModulusUpperCurve, modulus_upper_bound
 from theory.continuity.stages import relative_gap
 from theory.continuity.transfer import pieces
-from theory.facts import beside_closed_form
-from theory.norms import p_norm
 from theory.enclosure.forms import evaluated
 from theory.enclosure.intervals import Interval
+from theory.facts import beside_closed_form
+from theory.norms import p_norm
 from theory.notation import Kind
 from theory.targets import Target
 from theory.targets.own import own_functions
 
-__all__ = ["attaining_pair", "certified_columns"]
+__all__ = ["attaining_pair", "certified_columns", "followed"]
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
@@ -72,26 +72,30 @@ def certified_columns(
     end = time.monotonic() + seconds
     columns: list[Row] = []
     reasons: list[str] = []
-    followed: Target | None = None
+    seen: Target | None = None
     try:
-        followed = _followed(target, tokens, dim)  # before the time is shared out
+        seen = followed(target, tokens, dim)  # before the time is shared out
     except ValueError as error:  # an operation without an enclosure
         reasons.append(" ".join(str(error).split()))
     for done, (kind, curve) in enumerate(curves.items()):
         share = (end - time.monotonic()) / (len(curves) - done)
         found: ModulusUpperCurve | None = None
         try:
-            found = followed and modulus_upper_bound(
-                followed,
-                curve.delta,
-                kind=kind,
-                tokens=tokens,
-                dim=dim,
-                p=p,
-                tolerance=tolerance,
-                budget=max(share, LEAST),
-                lower=curve,
-                report=_part(report, done, len(curves)),
+            found = (
+                None
+                if seen is None
+                else modulus_upper_bound(
+                    seen,
+                    curve.delta,
+                    kind=kind,
+                    tokens=tokens,
+                    dim=dim,
+                    p=p,
+                    tolerance=tolerance,
+                    budget=max(share, LEAST),
+                    lower=curve,
+                    report=_part(report, done, len(curves)),
+                )
             )
         except ValueError as error:  # values outside of the enclosures
             reasons.append(" ".join(str(error).split()))
@@ -136,8 +140,20 @@ def attaining_pair(target: Target, curve: ModulusLowerCurve, k: int) -> tuple[Ar
     return points[best], points[best + 1]
 
 
-def _followed(target: Target, tokens: int, dim: int) -> Target:
-    """Return the target so that enclosures can follow it, by NumPy or else as torch sees it."""
+def followed(target: Target, tokens: int, dim: int) -> Target:
+    """Return the target so that enclosures can follow it, by NumPy or else as torch sees it.
+
+    Parameters
+    ----------
+    target : Target
+    tokens, dim : int
+        N and d.
+
+    Raises
+    ------
+    ValueError
+        If neither has an enclosure.
+    """
     own = own_functions(target)
     if not all("numpy" in each.accepts for each in own):
         return _traced(target, tokens, dim)

@@ -43,6 +43,7 @@ def with_enclosures(target: Target, *, tokens: int, dim: int, always: bool = Fal
     ValueError
         See :func:`approx.enclosed.enclosed`.
     """
+
     def followed(part: Target) -> Target:
         return with_enclosures(part, tokens=tokens, dim=dim, always=always)
 

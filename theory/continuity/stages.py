@@ -122,7 +122,7 @@ class Search:
         known: bool,
         end: float = math.inf,
     ) -> None:
-        check_enclosures(f, tokens=tokens, dim=dim)
+        self.moved = check_enclosures(f, tokens=tokens, dim=dim)
         self.f, self.kind, self.p, self.tolerance = f, kind, p, tolerance
         self.tokens, self.dim, self.equivariant, self.end = tokens, dim, known, end
         cube = np.zeros((1, tokens, dim)), np.ones((1, tokens, dim))
@@ -166,7 +166,9 @@ class Search:
         note = f"{boxes} cells" + (
             "" if reached else f"; stopped after {passed:.2g} s, before the gap was closed"
         )
-        if reached and relative_gap(value, lower) > 2 * self.tolerance:
+        if self.moved:
+            note = f"rounding moves values by up to {self.moved:.2g}: only their range is certified"
+        elif reached and relative_gap(value, lower) > 2 * self.tolerance:
             note += "; 0 up to rounding"
         return Found(value, method, boxes, reached, note)
 
@@ -180,7 +182,10 @@ class Search:
             return 0.0, "trivial", 0
         exponent = self._exponent(span)
         delta = min(delta, 2 * math.sqrt(self.tokens * self.dim))  # beyond the cube's diameter
-        best, method = min(self._at_once(delta, row, exponent))
+        offers = self._at_once(delta, row, exponent)
+        if self.moved:  # the range holds values in float64, too; slopes do not
+            return shifted(offers[0][0], exponent), offers[0][1], 0
+        best, method = min(offers)
         others = tuple(n for n in range(self.tokens) if n != row) if self.equivariant else ()
         scaled = _Scaled(self.f, exponent)
         problem = CellProblem(scaled, self.tokens, self.dim, moving, row, self.p, delta, others)

@@ -24,7 +24,7 @@ Function = Callable[[Any], Any]
 SIDES = (1.0, 0.5, 0.25, 2.0**-10, 2.0**-20, 0.0, 0.0, 0.0)  # of the boxes looked at
 POINTS = 6  # in each box
 CLOSE = 1e-9  # of the largest value: what evaluation in float64 may add to what is enclosed
-MOST_ROUNDING = 1e-6  # of the range: where rounding moves values by more, they are not f's
+MOST_ROUNDING = 1e-6  # of the range: rounding that moves values by no more is left out of account
 LEAST_ROUNDING = 1e-12  # of the largest value: never too much
 
 
@@ -60,7 +60,7 @@ def check_arithmetic() -> None:
         )
 
 
-def check_enclosures(f: Function, *, tokens: int, dim: int) -> None:
+def check_enclosures(f: Function, *, tokens: int, dim: int) -> float:
     """Raise unless values of a function in float64 lie in its enclosures, on thin and wide boxes.
 
     Parameters
@@ -70,11 +70,16 @@ def check_enclosures(f: Function, *, tokens: int, dim: int) -> None:
     tokens, dim : int
         N and d.
 
+    Returns
+    -------
+    float
+        How far rounding in float64 may move values, where that is more than ``MOST_ROUNDING`` of
+        their range; else 0.  Slopes of the formula then say nothing about values, its range does.
+
     Raises
     ------
     NotCertifiedError
-        If a value lies outside, or rounding in float64 moves values by more than a share of
-        ``MOST_ROUNDING`` of their range.
+        If a value lies outside.
     ValueError
         If f has no enclosure.
     """
@@ -91,10 +96,10 @@ def check_enclosures(f: Function, *, tokens: int, dim: int) -> None:
         found = _values(f, points)
         form = local_form(f, low, high)
         rounding = _rounding(f, points)
-        _check_rounding(f, rounding, found, form)
         size = np.abs(found[np.isfinite(found)]).max(initial=0.0)
         allowed = 4 * rounding + CLOSE * size
         _check_inside(f, points, found, allowed, form)
+        return _moved(rounding, found, form)
 
 
 def _values(f: Function, points: Array) -> Array:
@@ -126,18 +131,12 @@ def _rounding(f: Function, points: Array) -> Array:
     return width.reshape(points.shape)
 
 
-def _check_rounding(f: Function, rounding: Array, found: Array, form: LocalForm) -> None:
-    """Raise where what float64 returns has little to do with the function."""
-    known = np.isfinite(rounding)
-    most = float(rounding[known].max(initial=0.0))
+def _moved(rounding: Array, found: Array, form: LocalForm) -> float:
+    """Return by how much rounding may move values where that is no small part of their range."""
+    most = float(rounding[np.isfinite(rounding)].max(initial=0.0))
     span = float(form.bounds.width[0].max())
     size = float(np.abs(found[np.isfinite(found)]).max(initial=0.0))
-    if most > MOST_ROUNDING * span and most > LEAST_ROUNDING * size:
-        raise NotCertifiedError(
-            f"not certified: rounding in float64 moves values of {_name(f)} by up to {most:.2g}, "
-            f"their range is {span:.2g}: bounds of the formula say little about what it returns; "
-            "write it so that fewer digits cancel, or scale it away from the smallest numbers"
-        )
+    return most if most > MOST_ROUNDING * span and most > LEAST_ROUNDING * size else 0.0
 
 
 def _check_inside(
