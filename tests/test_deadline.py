@@ -21,7 +21,7 @@ from theory.enclosure import Interval
 from theory.enclosure.deadline import OutOfTimeError, time_limit, until
 from theory.targets import resolve_target
 
-GRACE = 4.0  # seconds: one step of one enclosure, the checks before, a busy machine
+GRACE = 15.0  # seconds: one step of one enclosure, the checks before, a busy machine
 
 FILE = """
 import numpy as np
