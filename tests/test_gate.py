@@ -325,3 +325,16 @@ def test_the_number_of_digits_has_one_rule():  # C7
     rows = arithmetic_rows(lambda part: None, target="dial", grids=[4], dtypes=())
     labels = {row["labels"] for row in rows if row["memoriser"] == "digits"}
     assert labels == {ConstructionSpec(2, 1, 4, "digits", "rank", 5).last_label + 1}
+
+
+def test_an_enclosed_error_that_samples_deny_is_an_internal_error():  # A1, A3
+    more = {"points": 2**14, "strips": 0.0, "ceiling": 1.0, "p": 1.0}
+    gate.check_sampled((0.2, 0.21), 0.217, 0.002, **more)
+    gate.check_sampled((0.2, 0.21), 0.19, 0.002, **more)
+    gate.check_sampled((0.2, 0.21), 0.23, 0.001, **{**more, "strips": 0.02})
+    gate.check_sampled((0.2, 0.21), 0.1, None, **{**more, "p": math.inf})
+    for value, stderr, p in ((0.23, 0.002, 1.0), (0.17, 0.002, 1.0), (0.22, None, math.inf)):
+        with pytest.raises(Contradiction, match="random inputs"):
+            gate.check_sampled((0.2, 0.21), value, stderr, **{**more, "p": p})
+    with pytest.raises(Contradiction, match=r"\[1.595, 1.595\]"):
+        gate.check_sampled((1.595, 1.595), 0.217, 0.001, **more)

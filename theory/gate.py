@@ -19,6 +19,7 @@ __all__ = [
     "Onset",
     "Total",
     "below_trivial",
+    "check_sampled",
     "failures",
     "judged_total",
     "state_of",
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 STDERR_MARGIN = 3.0  # standard errors of the trivial bound within which nothing is decided
+SAMPLED_MARGIN = 6.0  # standard errors between a sampled and an enclosed error: never by chance
+UNSEEN = 20.0  # points times the measure of a set that all of them miss: probability e^-20
 Side = Literal["exact", "upper", "lower"]
 
 
@@ -114,6 +117,50 @@ def _not_below(total: Total, trivial: float) -> tuple[Verdict, str]:
         f"undecided: the bound {total.value:.4g} is within {STDERR_MARGIN:g} standard errors of "
         f"the best constant's error {trivial:.4g} (standard error {total.trivial_stderr:.1g})"
     )
+
+
+def check_sampled(
+    enclosed: tuple[float, float],
+    sampled: float,
+    stderr: float | None,
+    *,
+    points: int,
+    strips: float,
+    ceiling: float,
+    p: float,
+) -> None:
+    """Raise where a sampled error cannot be that of an enclosure.
+
+    Parameters
+    ----------
+    enclosed : (float, float)
+        Proven ends of the error.
+    sampled : float
+        Its estimate from random inputs.
+    stderr : float or None
+        None at p = inf, where the estimate is a lower one.
+    points : int
+        How many inputs.
+    strips : float
+        What the estimate leaves out: an upper bound of the error in the strips.
+    ceiling : float
+        (Nd)^{1/p} D: what inputs that were not seen, fewer than one in points/20, may add.
+    p : float
+
+    Raises
+    ------
+    Contradiction
+        If the two are further apart than 6 standard errors and what the estimate leaves out.
+    """
+    lower, upper = enclosed
+    slack = SAMPLED_MARGIN * (stderr or 0.0) + strips + 1e-9 * max(ceiling, upper)
+    unseen = 0.0 if math.isinf(p) else ceiling * (UNSEEN / points) ** (1.0 / p)
+    low = -math.inf if stderr is None else lower - slack - unseen
+    if not low <= sampled <= upper + slack:
+        raise Contradiction(
+            f"the error is certified to lie in [{lower:.6g}, {upper:.6g}], and {points} random "
+            f"inputs give {sampled:.6g} (standard error {stderr or 0.0:.1g})"
+        )
 
 
 def below_trivial(value: float, trivial: float, stderr: float | None) -> bool:

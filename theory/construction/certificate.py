@@ -28,6 +28,8 @@ from theory.construction.error import Enclosed
 from theory.construction.evidence import Evidence, gathered
 from theory.construction.spec import ConstructionSpec
 from theory.explicit import explicit_bound
+from theory.gate import check_sampled
+from theory.hypotheses import testable
 from theory.notation import check_p
 from theory.targets import Target
 from theory.verdict import Finding, Verdict
@@ -176,6 +178,8 @@ def certify(
     ------
     ValueError, OverflowError
         If an argument is out of range, or the compiled network cannot be run in 64 bits.
+    Contradiction
+        If random inputs give an error outside the enclosure: a fault of this project.
     """
     spec, tell = construction.spec, report or _silent
     problem = BoundProblem(
@@ -200,6 +204,17 @@ def certify(
         tell=tell,
     )
     checks, ends = (*facts.hypotheses, *found.checks), found.error.total
+    if ends is not None and found.sampled is not None and testable(facts.hypotheses):
+        strips = found.error.strips
+        check_sampled(
+            ends,
+            found.sampled["value"],
+            found.sampled["stderr"],
+            points=found.sampled["points"],
+            strips=strips[1] if strips else 0.0,
+            ceiling=problem.ceiling,
+            p=problem.p,
+        )
     rounding = problem.root * float(fresh.table.unit)
     verdict, reason = judge(facts.hypotheses, found.checks, found.error, bound, rounding)
     tell(1.0)
