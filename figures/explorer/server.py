@@ -13,12 +13,17 @@ from bokeh.document import Document
 from bokeh.server.server import Server
 
 from figures.explorer import views
+from figures.explorer.guard import guard
 from figures.explorer.page import Page
 from figures.explorer.setting import Setting, check_typed, setting_of
 
 __all__ = ["HOST", "asked_for", "explore_server", "serve"]
 
 HOST = "127.0.0.1"
+UNUSED = {  # milliseconds after which a page that was closed ends, with the fit beside it
+    "unused_session_lifetime_milliseconds": 10_000,
+    "check_unused_sessions_milliseconds": 2_000,
+}
 
 
 def explore_server(
@@ -57,11 +62,13 @@ def explore_server(
             port=port,
             address=HOST,
             allow_websocket_origin=[f"{HOST}:{port}", f"localhost:{port}"] if port else None,
+            **UNUSED,
         )
     except OSError as error:
         raise ValueError(
             f"`port` must be one that is free, got {port} ({error.strerror}); leave it out"
         ) from error
+    guard(server)
     server.start()
     return server
 
