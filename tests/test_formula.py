@@ -1,6 +1,7 @@
 """Formulas as targets: their values, what they refuse, and that nothing in them is executed."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -126,3 +127,39 @@ def test_the_bracket_holds_the_modulus_of_the_same_function_with_a_closed_form()
     assert below <= truth * (1 + 1e-12)
     assert truth <= above <= 1.02 * truth
     assert math.isclose(truth, 2 * math.sin(4 * math.pi * 0.05 / 2))
+
+
+BOMBS = [
+    "0x" + "f" * 290,
+    "1" + "0" * 290,
+    "x" + ".a" * 145,
+    "x" + "[0]" * 95,
+    "[" * 140,
+    "(" * 140 + "x" + ")" * 140,
+    "-" * 290 + "x",
+    "sin(" * 58 + "x" + ")" * 58,
+    "mean(" * 48 + "x" + ")" * 48,
+    "9**9**9",
+    "(" * 30 + "64" + "**64)" * 30 + "*x",
+    "(" * 30 + "x" + "**64)" * 30,
+    "floor(" + "exp(" * 20 + "9" + ")" * 20 + ")*x",
+    "floor((1/sin(1))**64**1)*x + floor(" + "(" * 9 + "pi" + "**64)" * 9 + ")*x",
+    "max(" + "exp(" * 9 + "9" + ")" * 9 + ", 2)*x",
+    "1if 1else x",
+    "1(x)",
+]
+
+
+@pytest.mark.parametrize("text", BOMBS, ids=range(len(BOMBS)))
+def test_a_hostile_formula_is_refused_in_one_line_or_read_and_printed_at_once(text):
+    start, refused = time.process_time(), "one line"
+    try:
+        formula = Formula(text)
+    except ValueError as error:
+        refused = str(error)
+    else:
+        formula(X)
+        assert formula.latex.startswith("f(X)_n = ")
+    assert "\n" not in refused
+    assert len(refused) < 700
+    assert time.process_time() - start < 5

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TextIO
 
 from experiments.printing import one_line
 from figures.explorer.setting import Setting
@@ -19,13 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     if options.parent is not None:
         become_child(options.parent)
+    told = sys.stdout
     try:
-        if options.static is not None:
-            from figures.explorer.static import write_static
-
-            print(write_static(options.static, dark=options.dark, rows=options.rows))
-            return 0
-        return _serve(options)
+        with redirect_stdout(sys.stderr):  # what the reader's own function prints
+            (_serve if options.static is None else _write)(options, told)
+        return 0
     except KeyboardInterrupt:
         return INTERRUPTED
     except (OSError, TypeError, ValueError) as error:
@@ -33,7 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
 
 
-def _serve(options: argparse.Namespace) -> int:
+def _write(options: argparse.Namespace, told: TextIO) -> None:
+    """Write the static page and say where it is."""
+    from figures.explorer.static import write_static
+
+    dark, rows = options.dark, options.rows
+    print(write_static(options.static, target=options.target, dark=dark, rows=rows), file=told)
+
+
+def _serve(options: argparse.Namespace, told: TextIO) -> None:
     """Serve until interrupted."""
     from figures.explorer import views
     from figures.explorer.server import explore_server, serve
@@ -45,11 +53,10 @@ def _serve(options: argparse.Namespace) -> int:
         serve(
             server,
             browser=not options.no_browser,
-            told=lambda address: print(f"{address}  (stop with Ctrl-C)", flush=True),
+            told=lambda address: print(f"{address}  (stop with Ctrl-C)", file=told, flush=True),
         )
     except KeyboardInterrupt:
         server.stop()
-    return 0
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -14,12 +14,14 @@ from bokeh.models import CustomJS, CustomJSTickFormatter, Div, Select, Slider
 from bokeh.resources import INLINE
 
 from experiments.progress import Progress
+from figures.explorer import views
 from figures.explorer.look import keys_and_names, sheet, template
 from figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
 from figures.explorer.precomputed import COUNTS, DELTAS, GRIDS, LOOKED_AT, Panels, precomputed
 from figures.explorer.setting import MEMORISERS, Setting
 from figures.explorer.words import EXAMPLES, STATEMENT
 from theory.outputs import checked_folder, checked_output, write_atomically
+from theory.targets.formula import FORMULA
 
 __all__ = ["write_static"]
 
@@ -80,7 +82,9 @@ N, d and p, and more than {LOOKED_AT} cells a side loop by loop, install looprat
 FAR = f"<p>This page holds runs loop by loop up to m = {LOOKED_AT}.</p>"
 
 
-def write_static(folder: Path, *, dark: bool = False, rows: Sequence[Path] = ()) -> Path:
+def write_static(
+    folder: Path, *, target: str = "", dark: bool = False, rows: Sequence[Path] = ()
+) -> Path:
     """Write the static page into a folder and return the file.
 
     It holds everything it needs: no other file, no other host.
@@ -89,6 +93,8 @@ def write_static(folder: Path, *, dark: bool = False, rows: Sequence[Path] = ())
     ----------
     folder : Path
         Made if it is not there.
+    target : str
+        What to begin with, beside the examples: a name, a formula or a function.
     dark : bool
     rows : sequence of Path
         Folders of ``looprate verify`` with trained networks to show.
@@ -97,9 +103,15 @@ def write_static(folder: Path, *, dark: bool = False, rows: Sequence[Path] = ())
     ------
     OSError
         If the folder cannot be made, or the file not be written.
+    FileNotFoundError, TypeError, ValueError
+        If there is no such target.
     """
+    setting = Setting(target=target) if target else Setting()
+    views.target_of(setting.target, setting.tokens, setting.dim)
     path = checked_output(checked_folder(folder) / NAME)  # before what takes long
-    targets = {words: text for words, text in EXAMPLES.items() if not text.startswith("formula")}
+    targets = {words: text for words, text in EXAMPLES.items() if not text.startswith(FORMULA)}
+    known = {text: words for words, text in targets.items()}
+    targets = ({known.get(target, target): target} if target else {}) | targets
     panels = ModuliPanel(dark), ErrorPanel(dark), TermPanel(dark), StatePanel(dark)
     data: dict[str, Any] = {}
     with Progress(len(targets), "explorer") as bar:

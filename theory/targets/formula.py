@@ -10,6 +10,7 @@ import ast
 import difflib
 import math
 import operator
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -21,6 +22,7 @@ from theory.targets.base import namespace
 __all__ = ["FORMULA", "Formula"]
 
 FORMULA = "formula:"  # what a text for :func:`~theory.targets.resolve.resolve_target` starts with
+LARGEST_NUMBER = 1e6
 LONGEST, LARGEST = 300, 64.0  # characters; exponents
 NAMES = {
     "x": "the token's own coordinates, each by itself",
@@ -100,7 +102,8 @@ def _parsed(text: str) -> ast.expr:
             f"`formula` must have 1 to {LONGEST} characters, got {len(text)}; try sin(6*x)"
         )
     try:
-        tree = ast.parse(text.replace("^", "**"), mode="eval").body
+        with warnings.catch_warnings(action="ignore"):  # it is refused below, in our words
+            tree = ast.parse(text.replace("^", "**"), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         where = getattr(error, "offset", None)
         place = f" at character {where}" if where else ""
@@ -113,8 +116,8 @@ def _check(node: ast.expr, text: str) -> None:
     """Raise unless a node and those below it are on the list."""
     match node:
         case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
-            if not math.isfinite(value) or abs(value) > 1e6:
-                raise _refused(text, f"the number {value:.3g} is too large", "stay below 1e6")
+            if not abs(value) <= LARGEST_NUMBER:  # a whole one may be too long for a float
+                raise _refused(text, "a number is too large", "stay below 1e6")
         case ast.Name(id=name):
             if name not in NAMES:
                 raise _refused(text, f"unknown name {name!r}", _cure(name, NAMES))
@@ -213,6 +216,40 @@ class _Walk:
         return getattr(self.xp, name)(value)
 
 
+#: Functions whose exact value of a number may be too long to hold.
+_ROUNDED = {
+    **{"exp": np.exp, "floor": np.floor, "abs": np.abs, "sign": np.sign},
+    **{"max": np.maximum, "min": np.minimum},
+}
+
+
+def _large(base: Any, exponent: Any) -> bool:
+    """Whether a power of numbers has more digits than one would print."""
+    with np.errstate(all="ignore"):
+        return not abs(np.power(_as_float(base), _as_float(exponent))) <= LARGEST_NUMBER
+
+
+def _rounded(function: Callable[..., Any], *parts: Any) -> Any:
+    """Return a function of numbers as SymPy prints it, to six digits."""
+    import sympy
+
+    with np.errstate(all="ignore"):
+        value = float(function(*map(_as_float, parts)))
+    return (
+        sympy.Integer(int(value))
+        if abs(value) <= LARGEST_NUMBER and value == int(value)
+        else (sympy.Float(value, 6))
+    )
+
+
+def _as_float(number: Any) -> np.float64:
+    """Return a number of SymPy in double precision, inf where it is larger."""
+    try:
+        return np.float64(number.evalf(17))
+    except (OverflowError, TypeError):
+        return np.float64(np.inf)
+
+
 def _symbolic(node: Any) -> Any:
     """Return a tree as a SymPy expression, for print."""
     import sympy
@@ -227,7 +264,10 @@ def _symbolic(node: Any) -> Any:
         case ast.UnaryOp(op=op, operand=operand):
             return -_symbolic(operand) if isinstance(op, ast.USub) else _symbolic(operand)
         case ast.BinOp(left=left, op=op, right=right):
-            return _BINARY[type(op)](_symbolic(left), _symbolic(right))
+            base, other = _symbolic(left), _symbolic(right)
+            if isinstance(op, ast.Pow) and base.is_Rational and _large(base, other):
+                return _rounded(np.power, base, other)
+            return _BINARY[type(op)](base, other)
         case ast.Call(func=ast.Name(id=name), args=arguments):
             parts = [_symbolic(argument) for argument in arguments]
             plain = {"abs": sympy.Abs, "max": sympy.Max, "min": sympy.Min}
@@ -235,5 +275,7 @@ def _symbolic(node: Any) -> Any:
                 within = parts[0].subs(sympy.Symbol("x_n"), sympy.Symbol("x_m"))
                 word = {"sum": r"\sum_m"}.get(name, rf"\operatorname{{{name}}}_m")
                 return sympy.Symbol(rf"{word}\left({sympy.latex(within)}\right)")
+            if name in _ROUNDED and all(part.is_number for part in parts):
+                return _rounded(_ROUNDED[name], *parts)
             return (plain.get(name) or getattr(sympy, name))(*parts)
     raise AssertionError(node)
