@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.records import read_rows
-from experiments.summary import cells
+from experiments.summary import cells, recipe_of
 from experiments.tasks_study import located
 from theory.stored_arrays import read_arrays
 
@@ -52,6 +52,8 @@ def chosen_fits(
             known = ", ".join(map(str, sorted(have)))
             raise ValueError(f"`{name}` must be among {known} in {folder}, got {missing[0]}")
         rows = [row for row in rows if wanted is None or row[name] in wanted]
+    recipes = {_place(row): recipe_of(row) for row in rows}  # the one stored last, where several
+    rows = [row for row in rows if recipe_of(row) == recipes[_place(row)]]
     latest = {(_place(row), row["seed"], row["learning_rate"]): row for row in rows}
     chosen = [row for cell in cells(list(latest.values())) for row in cell["rows"]]
     found = [row for row in chosen if row["error"] is not None]

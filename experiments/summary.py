@@ -6,6 +6,7 @@ median validation error over seeds.  Everything here is recomputed from rows alo
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -20,7 +21,7 @@ from theory.rates import theorem_exponent
 from theory.slopes import SlopeFit, fit_slope
 from theory.verdict import Finding, Verdict
 
-__all__ = ["cells", "findings", "paired_gain", "slope_of"]
+__all__ = ["cells", "findings", "paired_gain", "recipe_of", "slope_of"]
 
 Row = dict[str, Any]
 NAMES = {"lt": "LT", "tmlt": "TMLT", "untied": "untied Transformer"}
@@ -30,16 +31,23 @@ REACH = 0.99  # a lower bound should come this close to an exact modulus
 
 
 def cells(rows: Sequence[Row]) -> list[Row]:
-    """Return one entry per target, shape, family and loop count, at its chosen learning rate.
+    """Return one entry per target, shape, family, loop count and recipe, at its chosen rate.
 
+    Rows of other recipes (steps, batch, width and the like) are never one entry's seeds.
     Each has ``errors`` by seed (None where a fit diverged), their median and range, the chosen
     rate, the share of converged fits, and the chosen rows themselves.
     """
     groups: dict[tuple[Any, ...], dict[float, list[Row]]] = {}
     for row in rows:
         place = (row["target"], row["tokens"], row["dim"], row["p"], row["family"], row["loops"])
-        groups.setdefault(place, {}).setdefault(row["learning_rate"], []).append(row)
-    return [_cell(place, by_rate) for place, by_rate in groups.items()]
+        key = (*place, recipe_of(row))
+        groups.setdefault(key, {}).setdefault(row["learning_rate"], []).append(row)
+    return [_cell(key[:-1], by_rate) for key, by_rate in groups.items()]
+
+
+def recipe_of(row: Row) -> str:
+    """Return how a row's network was trained and measured, as a text to compare."""
+    return json.dumps(row.get("config"), sort_keys=True)
 
 
 def _cell(place: tuple[Any, ...], by_rate: dict[float, list[Row]]) -> Row:

@@ -28,6 +28,7 @@ from experiments.figure_rows import LONGEST_NAME, slug
 from experiments.question import ask, check_question, folder_for, stored_config
 from experiments.reproduce.presets import PRESETS as REPRODUCED
 from experiments.reproduce.study import ReproduceStudy
+from experiments.summary import cells
 from experiments.tasks_study import located, planned_target, source_digest
 from theory.construction.compile import compile_construction
 from theory.construction.spec import ConstructionSpec
@@ -489,3 +490,27 @@ def test_a_claim_about_another_study_is_kept_apart(tmp_path):
         for given in ("", "a" * 20, "b" * 20)
     }
     assert len(places) == 6
+
+
+# -- recipes ---------------------------------------------------------------------------------------
+def test_rows_of_other_recipes_are_never_pooled():  # W1
+    place = {"target": "t", "tokens": 2, "dim": 1, "p": 1.0, "family": "lt", "loops": 1}
+    fit_of = {"parameters": 9, "late_gain": 0.0, "learning_rate": 0.01}
+    rows = [
+        {
+            **place,
+            **fit_of,
+            "seed": seed,
+            "error": 1 / steps,
+            "validation_error": 1 / steps,
+            "config": {"recipe": {"steps": steps}},
+        }
+        for steps in (1500, 400)
+        for seed in range(5)
+    ]
+    long, short = cells(rows)
+    assert (len(long["errors"]), len(short["errors"])) == (5, 5)
+    assert long["low"] == long["high"] == 1 / 1500
+    assert short["low"] == short["high"] == 1 / 400
+    (whole,) = cells(rows[:5])
+    assert whole["median"] == long["median"]
