@@ -12,7 +12,9 @@ from approx.bank import bank_losses, bank_of
 from approx.error import error, errors_of
 from approx.looped import LoopedTransformer, ModelConfig
 from theory.bounds import BoundProblem
+from theory.construction.error import _joined
 from theory.continuity import modulus_lower_bound
+from theory.enclosure.integral import norm_from_integral
 from theory.norms import p_norm, root_mean_power, tensor_p_norm
 from theory.targets import parse_target
 from theory.targets.scalar import PowerModulus, separable_supremum
@@ -171,6 +173,13 @@ def test_no_closed_form_lies_below_an_attained_value(target, p, delta):  # R1
         found = modulus_lower_bound(f, delta, kind=kind, budget=0.3, **shape)
         assert found.value <= form.value * (1 + 1e-9) + 1e-15
         assert found.value >= 0.99 * form.value
+
+
+@pytest.mark.parametrize("tiny", [0.0, 5e-324, 5e-323])
+def test_sums_of_powers_that_nearly_vanish_have_a_root(tiny):  # R1: verify at p = 400 died
+    total = _joined([(0.0, tiny), (0.0, 5e-324), (0.0, 0.0)], 400.0)
+    low, high = norm_from_integral(*total, 400.0)
+    assert low == 0.0 <= exactly([tiny, 5e-324], 1.0) ** (1 / 400) <= high < 1
 
 
 # -- errors, bounds and fits -----------------------------------------------------------------------

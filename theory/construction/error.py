@@ -178,7 +178,7 @@ def memoriser_norm(problem: ErrorProblem) -> Enclosed:
     power = _power(_interval(most), problem.p)
     if not math.isinf(problem.p):
         power = power.times(Interval(float(problem.spec.tokens * problem.spec.dim)))
-    return norm_from_integral(float(power.lo[0]), float(power.hi[0]), problem.p)
+    return norm_from_integral(max(float(power.lo[0]), 0.0), float(power.hi[0]), problem.p)
 
 
 def strip_measure(spec: ConstructionSpec) -> Fraction:
@@ -280,7 +280,7 @@ def _joined(parts: list[tuple[float, float]], p: float) -> tuple[float, float]:
     total = Interval(0.0)
     for low, high in parts:
         total = total.plus(Interval(low, high))
-    return float(total.lo), float(total.hi)
+    return max(float(total.lo), 0.0), float(total.hi)  # rounded outwards, a power may pass 0
 
 
 def _power(values: Interval, p: float) -> Interval:
