@@ -74,10 +74,11 @@ def children(commands: Sequence[Sequence[str]], **environment: str) -> Iterator[
         for child in started:
             child.wait()
     finally:
-        for child in started:
-            child.terminate()
-        for child in started:
-            _end(child)
+        with interrupts_blocked():  # it does not take long, and is not to be left half done
+            for child in started:
+                child.terminate()
+            for child in started:
+                _end(child)
     for child in started:
         if child.returncode not in SAID:
             raise ChildProcessError(

@@ -144,4 +144,8 @@ def run() -> NoReturn:
     """Entry point of the installed command."""
     open_streams()
     stop_on_signals()
-    finish(main())
+    try:
+        code = main()
+    except KeyboardInterrupt:  # a second one, while the first was told
+        code = 130
+    finish(code)

@@ -97,14 +97,19 @@ class Pool:
                 for ready in multiprocessing.connection.wait(list(self.busy)):
                     yield from self._listen(ready)  # type: ignore[arg-type]
         finally:
-            for connection, worker in self.workers.items():
-                connection.close()  # an idle worker ends by itself
-                if connection in self.busy:
-                    worker.terminate()
-            for worker in self.workers.values():
-                worker.join(PATIENCE)
-                worker.kill()
-                worker.join()
+            with interrupts_blocked():  # it does not take long, and is not to be left half done
+                self._end_workers()
+
+    def _end_workers(self) -> None:
+        """End the workers, those at work at once."""
+        for connection, worker in self.workers.items():
+            connection.close()  # an idle worker ends by itself
+            if connection in self.busy:
+                worker.terminate()
+        for worker in self.workers.values():
+            worker.join(PATIENCE)
+            worker.kill()
+            worker.join()
 
     def _feed(self) -> None:
         """Give an idle worker, or a new one, the longest task of its kin, else the longest."""

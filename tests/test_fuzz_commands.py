@@ -58,7 +58,7 @@ def limited():
         signal.raise_signal(signal.SIGINT)  # as a terminal does: it can be made to wait
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds, 5 * LIMIT)
+    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds, 40 * LIMIT)
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 
