@@ -65,9 +65,23 @@ SCOPE = (
 )
 ABOUT = (  # what a file of tests must name
     r"theory\.(bounds|explicit|facts|gate|norms|continuity|enclosure|construction\.certificate)"
-    r"|approx\.(error|enclosed|fit|looped)\b|moduli"
+    r"|approx\.(error|enclosed|looped)\b"
 )
-NOT = ("explorer", "figure", "gallery", "lessons", "readme", "reproduce", "site", "study")
+NOT = (  # what takes long and is about other things
+    *(
+        "claims",
+        "cli",
+        "command",
+        "construct_",
+        "construction",
+        "docs",
+        "eta",
+        "explorer",
+        "figure",
+    ),
+    *("functional", "fused", "gallery", "handout", "identity", "imports", "learned", "lessons"),
+    *("outputs", "processes", "readme", "reproduce", "sequence", "site", "study", "worst_case"),
+)
 ALONE = (
     *("-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header"),
     *("-m", "not slow", "-W", "ignore", "-o", "timeout=0"),  # the alarms here are ours

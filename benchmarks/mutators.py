@@ -58,7 +58,8 @@ class Mutant:
     @property
     def name(self) -> str:
         """What a reader sees."""
-        return f"{self.path}:{self.line} {self.operator}: {self.old}  ->  {self.new}"
+        text = f"{self.path}:{self.line} {self.operator}: {self.old} -> {self.new}"
+        return " ".join(text.split())
 
 
 def _number(node: cst.BaseNumber) -> Iterator[cst.CSTNode]:
