@@ -8,6 +8,7 @@ floats are, so k is decided in rational arithmetic: 0.05 exceeds five times 0.01
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Literal
@@ -146,7 +147,8 @@ def _carried_down(delta: float, radius: float, lower: float) -> float:
     if delta <= 0:
         return 0.0  # nothing reaches radius 0
     parts = pieces(radius, delta)
-    return lower if math.isinf(lower) else _rounded_down(Fraction(lower) / parts)
+    attained = min(lower, sys.float_info.max)  # inf stands for an overflow, and for no more
+    return _rounded_down(Fraction(attained) / parts)
 
 
 def _rounded_down(value: Fraction) -> float:
