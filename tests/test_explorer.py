@@ -73,6 +73,19 @@ def test_an_address_keeps_its_good_parts_and_names_the_bad_ones():
     assert "denominators" in notes[-1]
 
 
+def test_letters_of_the_page_are_understood_in_an_address():  # B5
+    given = {"m": [b"8"], "N": [b"3"], "r": [b"1e6"], "p": [b"2.5"]}
+    assert setting_of(given) == Setting(grid=8, tokens=3, loops=10**6, p=2.5)
+    with pytest.raises(ValueError, match="did you mean tokens"):
+        setting_of({"tokns": [b"3"]})
+
+
+@pytest.mark.parametrize(("tokens", "dim"), [(6, 1), (2, 3), (4, 1)])
+def test_a_run_that_cannot_be_shown_names_one_that_can_or_says_that_none_can(tokens, dim):  # B5
+    with pytest.raises(ValueError, match=r"take m = 2|no network fits|at least as many cells"):
+        loop_states(Setting(tokens=tokens, dim=dim))
+
+
 def test_a_page_never_names_code_to_run():
     check_typed("formula: x", "mean-field")
     check_typed("2*mean-field + context-max", "mean-field")

@@ -207,3 +207,41 @@ def test_an_address_is_a_setting_and_a_bad_one_is_told(browser, address):
     browser.get_by_text("keep denominators away from 0").wait_for()
     browser.get_by_text("The page shows dial").wait_for()
     browser.get_by_text("After 0 of 34 loops").wait_for()
+
+
+CLIPPED = """() => {
+  const inside = root => [...root.querySelectorAll('*')].flatMap(
+    e => e.shadowRoot ? [e, ...inside(e.shadowRoot)] : [e]);
+  return inside(document.querySelector('main'))
+    .filter(e => e.matches('h2, p, text, label, .bk-slider-title') && e.textContent.trim())
+    .filter(e => !e.closest('.across'))
+    .map(e => [e.textContent.trim().slice(0, 40), e.getBoundingClientRect()])
+    .filter(([, b]) => b.width && (b.left < -1 || b.right > innerWidth + 1))
+    .map(([words]) => words);
+}"""
+ARROW = """() => {
+  const inside = root => [...root.querySelectorAll('*')].flatMap(
+    e => e.shadowRoot ? [e, ...inside(e.shadowRoot)] : [e]);
+  return getComputedStyle(inside(document).find(e => e.matches('select'))).backgroundImage;
+}"""
+
+
+@pytest.mark.parametrize("query", ["?theme=dark", "?target=context-max&d=3&theme=dark&r=1"])
+def test_nothing_is_cut_off_and_dark_arrows_are_light(browser, address, query):  # W3, B5
+    page = browser
+    page.goto(f"{address}{query}")
+    page.get_by_text(re.compile("^Moduli at")).wait_for()
+    page.locator(".noUi-handle[aria-labelledby]").first.wait_for(state="attached")
+    assert "rgb(240, 240, 240)" in page.evaluate(ARROW)  # not the library's black picture
+    assert slider(page, "radius").get_attribute("aria-valuetext") == "0.1"
+    for width in (390, 320, 640):  # 640: 1280 at 200 %
+        check_width(page, width)
+        assert page.evaluate(CLIPPED) == []
+    if "d=3" in query:
+        page.get_by_text("No network to look at.").wait_for()
+        page.get_by_text("take m = 2").wait_for()
+        page.get_by_text("The theorem needs r > N = 2, and r = 1 was asked for.").wait_for()
+    else:
+        slider(page, "loops r").press("ArrowRight")
+        page.get_by_text("At r = 11,220 the bound is").wait_for()
+        assert slider(page, "loops r").get_attribute("aria-valuetext") == "11,220"
