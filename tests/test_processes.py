@@ -153,6 +153,42 @@ def test_a_signal_ends_a_command_in_one_line(work, number, told, tmp_path):  # F
     assert out == ""
 
 
+LOST = """
+import os, signal, sys, time
+from theory.processes import become_child, stop_on_signals
+if sys.argv[1] == "child":
+    become_child(os.getppid())
+else:
+    stop_on_signals()
+
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+        time.sleep(0.01)
+
+try:
+    Last()
+    time.sleep(20.0)
+except KeyboardInterrupt as stop:
+    sys.exit(getattr(stop, "code", 130))
+"""
+
+
+@pytest.mark.parametrize(
+    ("role", "number"), [("child", "SIGTERM"), ("parent", "SIGTERM"), ("parent", "SIGINT")]
+)
+def test_an_end_asked_for_where_none_can_be_raised_is_neither_lost_nor_told(role, number):  # F2
+    done = subprocess.run(
+        [sys.executable, "-c", LOST, role, number],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=15.0,  # asleep for longer where it is lost
+    )
+    assert (done.returncode, done.stderr) == (128 + getattr(signal, number), "")
+
+
 def test_figures_killed_while_they_are_drawn_leave_nothing_to_the_next_run(tmp_path):  # F3
     process = drawing(tmp_path)
     folder = tmp_path / "figures"

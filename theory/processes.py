@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -25,6 +25,7 @@ __all__ = [
 
 ENDS = (signal.SIGTERM, signal.SIGHUP)  # what tells a process to end, beside Ctrl-C
 LOOK = 0.2  # seconds between looks at the parent
+AGAIN = 0.05  # seconds until an end that could not be raised is asked for again
 PLAIN = {
     **{"≤": "<=", "≥": ">=", "≈": "~", "≠": "!=", "×": "x", "·": "*", "−": "-", "→": "->"},
     **{"–": "-", "—": "-", "…": "...", "∞": "inf", "√": "sqrt", "∈": "in", "½": "1/2"},
@@ -56,6 +57,29 @@ def stop_on_signals() -> None:
     for number in ENDS:
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
             signal.signal(number, stop)
+    _ask_again_where_an_end_is_lost(stop)
+
+
+def _ask_again_where_an_end_is_lost(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Let an end raised where nothing can be raised, in a finaliser say, come again a moment later.
+
+    Python would print it, with its traceback, and go on.
+    """
+    usual = sys.unraisablehook
+
+    def hook(lost: sys.UnraisableHookArgs) -> None:
+        if not isinstance(lost.exc_value, KeyboardInterrupt | SystemExit):
+            usual(lost)
+        elif not sys.is_finalizing():
+            code = getattr(lost.exc_value, "code", None)
+            number = code - 128 if isinstance(code, int) and code > 128 else signal.SIGINT
+            if signal.getsignal(number) is signal.SIG_IGN:  # see become_child
+                signal.signal(number, handler)
+            again = threading.Timer(AGAIN, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+
+    sys.unraisablehook = hook
 
 
 @contextmanager
@@ -91,6 +115,7 @@ def become_child(parent: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, end)
+    _ask_again_where_an_end_is_lost(end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)  # blocked while it was started
     threading.Thread(target=watch, daemon=True).start()
 
