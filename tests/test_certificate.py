@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 from cases.constructions import make_spec
+from mpmath import mp, mpf
 
 from experiments.construct import default_bits
 from theory.construction import evidence
@@ -203,6 +204,25 @@ def test_encloses_the_exact_error_of_the_identity(grid, tokens, p):
     exact = float(identity_power(grid, tokens, p)) ** (1 / p)
     assert found.error_lower * (1 - 1e-12) <= exact <= found.error_upper * (1 + 1e-12)
     assert found.error_upper - found.error_lower <= TOLERANCE * exact + found.terms["strips"].upper
+
+
+@pytest.mark.parametrize("p", [40, 400, 5000])
+def test_encloses_the_error_of_the_identity_closely_at_large_exponents(p):  # R1
+    found = certified(IDENTITY, spec_of("timestep", 4), p=float(p))  # exact labels
+    exact = float(identity_root(4, 2, p))
+    assert exact * (1 - TOLERANCE) <= found.error_lower <= exact <= found.error_upper < 2
+    wide = found.error_upper - found.error_lower
+    assert wide <= TOLERANCE * exact + found.terms["strips"].upper  # proven of strips: no more
+    for part in ("discretisation", "collisions"):
+        term = found.terms[part]
+        assert (1 - TOLERANCE) * term.upper <= term.lower <= term.upper <= term.bound
+
+
+def identity_root(grid, tokens, p):
+    """The p-th root of identity_power, whose floats would be 0."""
+    with mp.workdps(30):
+        power = identity_power(grid, tokens, p)
+        return (mpf(power.numerator) / mpf(power.denominator)) ** (1 / mpf(p))
 
 
 def test_encloses_the_exact_discretisation_of_the_identity():

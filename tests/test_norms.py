@@ -177,9 +177,10 @@ def test_no_closed_form_lies_below_an_attained_value(target, p, delta):  # R1
 
 @pytest.mark.parametrize("tiny", [0.0, 5e-324, 5e-323])
 def test_sums_of_powers_that_nearly_vanish_have_a_root(tiny):  # R1: verify at p = 400 died
-    total = _joined([(0.0, tiny), (0.0, 5e-324), (0.0, 0.0)], 400.0)
-    low, high = norm_from_integral(*total, 400.0)
-    assert low == 0.0 <= exactly([tiny, 5e-324], 1.0) ** (1 / 400) <= high < 1
+    low, high = norm_from_integral(0.0, tiny, 400.0)
+    assert low == 0.0 <= exactly([tiny], 1.0) ** (1 / 400) <= high < 1
+    low, high = _joined([(0.0, tiny), (0.0, 5e-324), (0.0, 0.0)], 400.0)
+    assert low == 0.0 <= exactly([tiny, 5e-324], 400.0) <= high < 1e-320
 
 
 # -- errors, bounds and fits -----------------------------------------------------------------------

@@ -4,11 +4,11 @@ Off the transition strips the network is constant on a cell, so
 
     ‖net - f‖^p  =  Σ_cells ∫_{cell, strips cut off} |output - f|^p  +  ∫_strips |net - f|^p.
 
-The first integrals are enclosed by :mod:`theory.enclosure`.  In strips every output lies between
-the smallest and the largest label, exact numbers, and f in an enclosure of its range or, where that
-is less, within a proven oscillation (labels being values of f, rounded by less than a unit of the
-table); so the second lies between 0 and Σ_{n,i} reach_i^p times the measure of the strips,
-1 - (1 - (m-1)/M)^{dN}.  Every step rounds outwards.
+The first integrals are enclosed by :mod:`theory.enclosure`, as p-th roots, which floats hold at any
+p.  In strips every output lies between the smallest and the largest label, exact numbers, and f in
+an enclosure of its range or, where that is less, within a proven oscillation (labels being values
+of f, rounded by less than a unit of the table); so the second lies between 0 and Σ_{n,i} reach_i^p
+times the measure of the strips, 1 - (1 - (m-1)/M)^{dN}.  Every step rounds outwards.
 
 By equivariance the cells in descending order stand for all orders of the tokens.  The network is
 equivariant by its architecture; of an own function nothing is proven, so all orders are integrated.
@@ -34,8 +34,9 @@ from theory.construction.oracle import oracle_labels
 from theory.construction.spec import ConstructionSpec
 from theory.enclosure.boxes import cell_boxes
 from theory.enclosure.forms import enclose
-from theory.enclosure.integral import error_integral, norm_from_integral
-from theory.enclosure.intervals import Interval
+from theory.enclosure.integral import error_norm
+from theory.enclosure.intervals import Interval, rational_power
+from theory.enclosure.norms import interval_norm
 from theory.enclosure.soundness import check_enclosures
 from theory.targets import Target, own_functions
 
@@ -128,7 +129,7 @@ def enclosed_error(
     problem : ErrorProblem
         Its outputs must be those of the compiled network.
     tolerance : float
-        Relative width that is aimed at, of p-th powers.
+        Relative width that is aimed at.
     budget : int
         Boxes evaluated at most for each part.
     report : callable
@@ -148,20 +149,19 @@ def enclosed_error(
     wanted = problem.label_values()
     try:
         check_enclosures(problem.target, tokens=problem.spec.tokens, dim=problem.spec.dim)
-        good = aim.integral(~shared, outputs[~shared], lambda part: report(0.5 * part))
+        good = aim.norm(~shared, outputs[~shared], lambda part: report(0.5 * part))
         plain = good
         if memoriser_error(problem):
-            plain = aim.integral(~shared, wanted, lambda part: report(0.5 + 0.3 * part))
-        ties = aim.integral(shared, outputs[shared], lambda part: report(0.8 + 0.2 * part))
-        strips = 0.0, _strip_integral(problem)
+            plain = aim.norm(~shared, wanted, lambda part: report(0.5 + 0.3 * part))
+        ties = aim.norm(shared, outputs[shared], lambda part: report(0.8 + 0.2 * part))
+        strips = 0.0, _strip_norm(problem)
     except ValueError as error:
         return MeasuredError(note=str(error))
-    total = _joined([good, ties, strips], p)
     return MeasuredError(
-        total=norm_from_integral(*total, p),
-        discretisation=norm_from_integral(*plain, p),
-        collisions=norm_from_integral(*ties, p),
-        strips=norm_from_integral(*strips, p),
+        total=_joined([good, ties, strips], p),
+        discretisation=plain,
+        collisions=ties,
+        strips=strips,
         boxes=aim.boxes,
     )
 
@@ -174,11 +174,9 @@ def memoriser_error(problem: ErrorProblem) -> Fraction:
 
 def memoriser_norm(problem: ErrorProblem) -> Enclosed:
     """Return (Nd)^{1/p} times the memoriser's error, rounded outwards."""
-    most = np.array([memoriser_error(problem)], dtype=object)
-    power = _power(_interval(most), problem.p)
-    if not math.isinf(problem.p):
-        power = power.times(Interval(float(problem.spec.tokens * problem.spec.dim)))
-    return norm_from_integral(max(float(power.lo[0]), 0.0), float(power.hi[0]), problem.p)
+    most = _interval(np.array([memoriser_error(problem)], dtype=object))
+    count = np.array([problem.spec.tokens * problem.spec.dim], dtype=object)
+    return _ends(most.times(_root(count, problem.p)))
 
 
 def strip_measure(spec: ConstructionSpec) -> Fraction:
@@ -196,15 +194,13 @@ class _Aim:
     budget: int
     boxes: int = field(default=0, init=False)
 
-    def integral(
-        self, chosen: NDArray[np.bool_], outputs: Fractions, report: Report
-    ) -> tuple[float, float]:
-        """∫ Σ |output - f|^p over the chosen cells off the strips, all orders of tokens."""
+    def norm(self, chosen: NDArray[np.bool_], outputs: Fractions, report: Report) -> Enclosed:
+        """‖output - f‖ over the chosen cells off the strips, all orders of tokens."""
         if not chosen.any():
             return 0.0, 0.0
         cells, answers, weights = _all_orders(self.problem, chosen, outputs)
         low, high = _boxes(cells, self.problem.spec)
-        found = error_integral(
+        found = error_norm(
             self.problem.target,
             low,
             high,
@@ -243,16 +239,14 @@ def _boxes(
     return np.array(low)[lines], cell_boxes(lines, spec.grid)[1]
 
 
-def _strip_integral(problem: ErrorProblem) -> float:
-    """Upper bound of ∫_strips Σ |net - f|^p, or of the supremum."""
+def _strip_norm(problem: ErrorProblem) -> float:
+    """Upper bound of ‖net - f‖ over the strips."""
     measure = strip_measure(problem.spec)
     if not measure:
         return 0.0
-    reach = _power(Interval(_reach(problem)), problem.p)
-    if math.isinf(problem.p):
-        return float(reach.hi.max())
-    size = _interval(np.array([measure * problem.spec.tokens], dtype=object))
-    return float(reach.reduce("sum", 0, keepdims=False).times(size).hi[0])
+    reach = interval_norm(Interval(_reach(problem)), problem.p)
+    size = np.array([measure * problem.spec.tokens], dtype=object)
+    return _ends(_root(size, problem.p).times(reach))[1]
 
 
 def _reach(problem: ErrorProblem) -> NDArray[np.float64]:
@@ -273,19 +267,20 @@ def _reach(problem: ErrorProblem) -> NDArray[np.float64]:
     return np.minimum(reach, proven * (1 + SLACK) + float(problem.table.unit))
 
 
-def _joined(parts: list[tuple[float, float]], p: float) -> tuple[float, float]:
-    """The sum of integrals, or the largest of suprema."""
-    if math.isinf(p):
-        return max(low for low, _ in parts), max(high for _, high in parts)
-    total = Interval(0.0)
-    for low, high in parts:
-        total = total.plus(Interval(low, high))
-    return max(float(total.lo), 0.0), float(total.hi)  # rounded outwards, a power may pass 0
+def _joined(parts: list[Enclosed], p: float) -> Enclosed:
+    """The norm of an error whose parts lie on sets that do not overlap."""
+    low, high = np.array(parts).T
+    return _ends(interval_norm(Interval(low, high), p))
 
 
-def _power(values: Interval, p: float) -> Interval:
-    """Values >= 0 to the power p; themselves for p = inf."""
-    return values if math.isinf(p) else values.power(p)
+def _root(values: Fractions, p: float) -> Interval:
+    """Enclosures of values^{1/p}; 1 for p = inf."""
+    return rational_power(_interval(values), 1 / Fraction(p) if math.isfinite(p) else Fraction(0))
+
+
+def _ends(value: Interval) -> Enclosed:
+    """Both ends of one norm; rounded outwards, the lower may pass 0."""
+    return max(float(value.lo.min()), 0.0), float(value.hi.max())
 
 
 def _interval(values: Fractions) -> Interval:

@@ -6,7 +6,12 @@ constant on boxes; intervals and jets take any function written with NumPy's ope
 
 from theory.enclosure.boxes import box_errors, cell_boxes
 from theory.enclosure.forms import LocalForm, enclose, local_form
-from theory.enclosure.integral import ErrorIntegral, error_integral, norm_from_integral
+from theory.enclosure.integral import (
+    ErrorIntegral,
+    error_integral,
+    error_norm,
+    norm_from_integral,
+)
 from theory.enclosure.intervals import Interval
 from theory.enclosure.jets import Jet, variables
 
@@ -19,6 +24,7 @@ __all__ = [
     "cell_boxes",
     "enclose",
     "error_integral",
+    "error_norm",
     "local_form",
     "norm_from_integral",
     "variables",

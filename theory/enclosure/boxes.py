@@ -129,8 +129,10 @@ def box_errors(
 
 
 @np.errstate(all="ignore")
-def measured_errors(target: Function, low: Any, high: Any, outputs: Any, *, p: float) -> BoxErrors:
-    """Return :func:`box_errors` with the side to cut, chunk by chunk."""
+def measured_errors(
+    target: Function, low: Any, high: Any, outputs: Any, *, p: float, scale: float = 1.0
+) -> BoxErrors:
+    """Return :func:`box_errors` of |y - f| / scale with the side to cut, chunk by chunk."""
     exponent = check_p(p)
     low, high = check_boxes(low, high)
     y = outputs if isinstance(outputs, Interval) else Interval(outputs)
@@ -139,7 +141,7 @@ def measured_errors(target: Function, low: Any, high: Any, outputs: Any, *, p: f
     entries = low[0].size if len(low) else 1
     step = max(1, CHUNK // entries**2)
     parts = [
-        _errors(target, low[k : k + step], high[k : k + step], y[k : k + step], exponent)
+        _errors(target, low[k : k + step], high[k : k + step], y[k : k + step], exponent, scale)
         for k in range(0, len(low), step)
     ]
     if not parts:
@@ -151,7 +153,9 @@ def measured_errors(target: Function, low: Any, high: Any, outputs: Any, *, p: f
     )
 
 
-def _errors(target: Function, low: Array, high: Array, y: Interval, p: float) -> BoxErrors:
+def _errors(
+    target: Function, low: Array, high: Array, y: Interval, p: float, scale: float
+) -> BoxErrors:
     """Return the bounds of one chunk."""
     ulp = EPS * np.maximum(np.abs(low), np.abs(high)) + TINY  # of either end, at least
     exact_low, exact_high = (low == 0) | (low == 1), (high == 0) | (high == 1)
@@ -167,12 +171,16 @@ def _errors(target: Function, low: Array, high: Array, y: Interval, p: float) ->
     rest = wobble.reduce("sum", 0, keepdims=False)
     shift = slopes.plus(spread).times(directions(Interval(2 * ulp)))
     shift = shift.reduce("sum", 0, keepdims=False)
-    alpha = abs(y.plus(-form.value))
+    alpha, outside = abs(y.plus(-form.value)), abs(y.plus(-form.bounds))
+    side = _side(wobble.hi.sum((2, 3)), alpha, parts, low, high)
+    if scale != 1:  # all of them are >= 0
+        unit = Interval(scale)
+        alpha, parts, rest, shift, outside = (
+            each.over(unit).maximum(0.0) for each in (alpha, parts, rest, shift, outside)
+        )
     lower, upper = _entry_bounds(alpha, parts, rest, shift, p)
-    outside = abs(y.plus(-form.bounds))
     outside = outside if math.isinf(p) else outside.power(p)
     lower, upper = np.maximum(lower, outside.lo), np.minimum(upper, outside.hi)
-    side = _side(wobble.hi.sum((2, 3)), alpha, parts, low, high)
     if math.isinf(p):
         return BoxErrors(lower.max((1, 2)), upper.max((1, 2)), side)
     integral = Interval(lower, upper).sum((1, 2)).times(_volumes(half))

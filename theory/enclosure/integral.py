@@ -22,18 +22,21 @@ from theory.enclosure.rounding import down, up
 from theory.enclosure.soundness import check_arithmetic
 from theory.notation import check_p
 
-__all__ = ["ErrorIntegral", "error_integral", "norm_from_integral"]
+__all__ = ["ErrorIntegral", "error_integral", "error_norm", "norm_from_integral"]
 
 Array = NDArray[np.float64]
 LARGEST = 1e290  # stands for infinity where boxes are ordered
 AIM = 0.9  # of the tolerated gap, aimed at when boxes are chosen
 CUT = 0.5  # what one cut is expected to leave of the gap of a box
 MOST_CUT = 2**17  # boxes cut in one round: bounds the memory
+UNCUT_EXPONENT = 20.0  # up to which the range on the given boxes is scale enough
+SPREAD = 60.0  # e^-60 of the largest power is far from underflow
+SUPREMUM_SHARE = 4  # of the budget, a quarter for the supremum
 
 
 @dataclass(frozen=True)
 class ErrorIntegral:
-    """A certified enclosure of Σ_boxes weight · ∫ Σ |y - f|^p, or of the supremum for p = inf.
+    """A certified enclosure of Σ_boxes weight · ∫ Σ |y - f|^p, its p-th root or, p = inf, supremum.
 
     Attributes
     ----------
@@ -86,6 +89,7 @@ def error_integral(
     tolerance: float = 1e-3,
     budget: int = 2_000_000,
     report: Callable[[float], None] | None = None,
+    scale: float = 1.0,
 ) -> ErrorIntegral:
     """Enclose ∫ Σ_{n,i} |y - f|^p dX over boxes, or the supremum of |y - f| for p = inf.
 
@@ -109,6 +113,8 @@ def error_integral(
         Stop before more boxes than this are evaluated; the given boxes are evaluated in any case.
     report : callable, optional
         Called after each round with the share of the way to the end, from 0 to 1.
+    scale : float
+        Finite and > 0: |y - f| is divided by it.
 
     Returns
     -------
@@ -126,9 +132,9 @@ def error_integral(
     """
     exponent = check_p(p)
     check_arithmetic()
-    leaves = _evaluated_leaves(target, *_given(low, high, outputs, weights), exponent)
-    if not (tolerance > 0 and math.isfinite(tolerance)):
-        raise ValueError(f"`tolerance` must be a finite number > 0, got {tolerance}")
+    given = _given(low, high, outputs, weights)
+    leaves = _evaluated_leaves(target, *given, exponent, scale)
+    _check_tolerance(tolerance)
     boxes = len(leaves.low)
     lower, upper = _totals(leaves, exponent)
     while not (closed := _closed(lower, upper, tolerance)):
@@ -136,13 +142,77 @@ def error_integral(
         chosen = _to_cut(leaves, exponent, lower, tolerance * min(upper, LARGEST), room)
         if not chosen.any():
             break
-        halves = _evaluated_leaves(target, *_halves(leaves.picked(chosen)), exponent)
+        halves = _evaluated_leaves(target, *_halves(leaves.picked(chosen)), exponent, scale)
         leaves = leaves.picked(~chosen).joined(halves)
         boxes += len(halves.low)
         lower, upper = _totals(leaves, exponent)
         if report is not None:
             report(_share(upper - lower, tolerance * upper, boxes / budget))
     return ErrorIntegral(lower, upper, boxes, closed)
+
+
+def error_norm(
+    target: Callable[[Any], Any],
+    low: Any,
+    high: Any,
+    outputs: Any,
+    *,
+    p: float,
+    tolerance: float = 1e-3,
+    budget: int = 2_000_000,
+    weights: Any = None,
+    report: Callable[[float], None] | None = None,
+) -> ErrorIntegral:
+    """Enclose the p-th root of :func:`error_integral`, whose powers may leave the floats.
+
+    Parameters
+    ----------
+    target, low, high, outputs, p, budget, weights, report
+        As in :func:`error_integral`.
+    tolerance : float
+        Stop at upper - lower <= tolerance * upper, of the root.
+
+    Notes
+    -----
+    |y - f| is divided by an upper bound of its supremum, sharper for larger p, so that the powers
+    that count are near 1.
+    """
+    exponent, given = check_p(p), {"weights": weights}
+    if exponent in (1, math.inf):
+        return error_integral(
+            target,
+            low,
+            high,
+            outputs,
+            p=p,
+            tolerance=tolerance,
+            budget=budget,
+            report=report,
+            **given,
+        )
+    _check_tolerance(tolerance)
+    cuts = 0 if exponent <= UNCUT_EXPONENT else budget // SUPREMUM_SHARE
+    top = error_integral(
+        target, low, high, outputs, p=math.inf, tolerance=SPREAD / exponent, budget=cuts, **given
+    )
+    scale = top.upper if 0 < top.upper < math.inf else 1.0
+    power = -math.expm1(-exponent * tolerance)  # 1 - (1 - t)^p, about
+    found = error_integral(
+        target,
+        low,
+        high,
+        outputs,
+        p=p,
+        tolerance=power,
+        budget=max(budget - top.boxes, 1),
+        report=report,
+        scale=scale,
+        **given,
+    )
+    lower, upper = norm_from_integral(found.lower, found.upper, exponent)
+    norm = Interval(lower, upper).times(Interval(scale)).maximum(0.0)
+    ends = float(norm.lo), float(norm.hi)
+    return ErrorIntegral(*ends, top.boxes + found.boxes, _closed(*ends, tolerance))
 
 
 def norm_from_integral(lower: float, upper: float, p: float) -> tuple[float, float]:
@@ -169,6 +239,12 @@ def norm_from_integral(lower: float, upper: float, p: float) -> tuple[float, flo
     return float(root.lo), float(root.hi)
 
 
+def _check_tolerance(tolerance: float) -> None:
+    """Raise unless a tolerance is finite and > 0."""
+    if not (tolerance > 0 and math.isfinite(tolerance)):
+        raise ValueError(f"`tolerance` must be a finite number > 0, got {tolerance}")
+
+
 def _given(low: Any, high: Any, outputs: Any, weights: Any) -> tuple[Array, Array, Interval, Array]:
     """Return the arguments as arrays, checked."""
     low, high = check_boxes(low, high)
@@ -187,10 +263,10 @@ def _given(low: Any, high: Any, outputs: Any, weights: Any) -> tuple[Array, Arra
 
 
 def _evaluated_leaves(
-    target: Any, low: Array, high: Array, y: Interval, weight: Array, p: float
+    target: Any, low: Array, high: Array, y: Interval, weight: Array, p: float, scale: float
 ) -> _Leaves:
     """Return boxes with their bounds."""
-    found = measured_errors(target, low, high, y, p=p)
+    found = measured_errors(target, low, high, y, p=p, scale=scale)
     return _Leaves(low, high, y.lo, y.hi, weight, found.lower, found.upper, found.side)
 
 
