@@ -6,7 +6,8 @@ import pytest
 from experiments import summary
 from experiments.summary import MIN_SEEDS, cells, findings, paired_gain, slope_of
 from experiments.tasks_study import theory_rows
-from theory.facts import moduli_of
+from theory.facts import moduli_of, stored_facts
+from theory.gate import Contradiction
 from theory.rates import theorem_exponent
 from theory.targets import resolve_target
 from theory.verdict import Finding, Verdict
@@ -243,24 +244,30 @@ def test_right_moduli_hold(theory):
     assert found.evidence["worst_ratio"] > 0.99
 
 
-@pytest.mark.parametrize(
-    ("factors", "match"),
-    [
-        ({"lower": 2.0}, "exceeds its closed form"),
-        ({"exact": 2.0, "upper": 2.0}, "worst lower/exact 0.5"),
-        ({"exact": 0.5, "upper": 0.5}, "exceeds its closed form"),
-    ],
-)
-@pytest.mark.parametrize("index", [0, 4, -1])
-def test_one_wrong_modulus_is_caught_and_the_bound_not_judged(theory, factors, match, index):
+def with_modulus(theory, index, **factors):
+    """A theory row with one modulus scaled."""
     rows = [dict(r) for r in theory["moduli"]]
     assert rows[index]["side"] == "exact"
     for name, factor in factors.items():
         rows[index][name] *= factor
-    broken = {**theory, "moduli": rows}
+    return {**theory, "moduli": rows}
+
+
+@pytest.mark.parametrize("factors", [{"lower": 2.0}, {"exact": 0.5, "upper": 0.5}], ids=str)
+@pytest.mark.parametrize("index", [0, 4, -1])
+def test_a_stored_lower_bound_above_a_closed_form_is_an_internal_error(theory, factors, index):
+    target = resolve_target(theory["target"])  # A3
+    stored_facts(theory, target)
+    with pytest.raises(Contradiction, match="as stored.* below"):
+        stored_facts(with_modulus(theory, index, **factors), target)
+
+
+@pytest.mark.parametrize("index", [0, 4, -1])
+def test_one_unreached_modulus_is_caught_and_the_bound_not_judged(theory, index):
+    broken = with_modulus(theory, index, exact=2.0, upper=2.0)
     found = finding_about(MODULI, broken, trained(GROUP))
     assert found.verdict is Verdict.VIOLATED
-    assert match in found.reason
+    assert "worst lower/exact 0.5" in found.reason
     assert finding_about("says something", broken, trained(GROUP)).verdict is Verdict.NOT_TESTABLE
 
 

@@ -210,7 +210,14 @@ def stored_facts(row: Row, target: Target) -> Facts:
     row : dict
     target : Target
         The same one.
+
+    Raises
+    ------
+    Contradiction
+        If a stored lower bound exceeds a closed form, the stored one or today's.
     """
+    for known in row["moduli"]:
+        _check_stored(known, target, **{name: row[name] for name in ("tokens", "dim", "p")})
     return Facts(
         target=target,
         hypotheses=tuple(map(Finding.from_dict, row["hypotheses"])),
@@ -221,6 +228,19 @@ def stored_facts(row: Row, target: Target) -> Facts:
             for name in ("tokens", "dim", "p", "oscillation", "trivial", "trivial_stderr")
         },
     )
+
+
+def _check_stored(known: Row, target: Target, *, tokens: int, dim: int, p: float) -> None:
+    """Raise where a stored lower bound of a modulus exceeds a closed form."""
+    kind, delta, upper = known["kind"], known["delta"], known["upper"]
+    told = f", {kind} modulus at delta {delta:g}, p = {p:g}, as stored"
+    now = target.closed_form(delta, kind=kind, tokens=tokens, dim=dim, p=p)
+    then = None if upper is None else ClosedForm(upper, "upper", "")
+    for form in (now, then):
+        if form is not None:
+            beside_closed_form(
+                target, form, known["lower"], None, tokens=tokens, dim=dim, told=told
+            )
 
 
 def has_closed_forms(target: Target, *, tokens: int, dim: int, p: float) -> bool:

@@ -136,9 +136,11 @@ class CellProblem:
         """Return the cells without what no pair can reach, and which have any pair."""
         movable = self.movable
         least = np.maximum(np.maximum(cells.d_low, -cells.d_high), 0.0)
-        square = self.delta**2 * (1 + SLACK)
-        total = (least**2).sum(1, keepdims=True)
-        room = np.sqrt(np.maximum(square - (total - least**2) * (1 - SLACK), 0.0)) * (1 + SLACK)
+        unit = self.delta or 1.0  # squares of tiny radii would be 0; twice the radius is too far
+        share, square = np.minimum(least / unit, 2.0), (self.delta / unit) ** 2 * (1 + SLACK)
+        total = (share**2).sum(1, keepdims=True)
+        room = np.sqrt(np.maximum(square - (total - share**2) * (1 - SLACK), 0.0)) * (1 + SLACK)
+        room = np.maximum(room * unit, np.nextafter(0.0, 1.0))  # rounded, never to 0
         c_low, c_high = cells.c_low.copy(), cells.c_high.copy()
         c_low[:, movable] = np.maximum(c_low[:, movable], least / 2)
         c_high[:, movable] = np.minimum(c_high[:, movable], 1 - least / 2 + EPS)
