@@ -85,7 +85,7 @@ def _with_study(claims: list[Claim], study: Path | None) -> tuple[list[Claim], d
     """The claims, the trained one reading a study's rows, and the digest of these rows."""
     if study is None:
         return claims, {}
-    names = ("rows.jsonl", "constructions.jsonl")
+    names = ("rows.jsonl", "constructions.jsonl", "theory.jsonl")
     files = [study / name for name in names if (study / name).is_file()]
     if not files:
         raise ValueError(f"`study` must be a folder of looprate verify, got {study}")

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from experiments.claims import CLAIMS, REJECTED, THEMES, check_moduli, ledger
+from experiments.claims import (
+    CLAIMS,
+    REJECTED,
+    THEMES,
+    check_bounds,
+    check_certificates,
+    check_moduli,
+    ledger,
+)
 from experiments.claims.claim import compared, found
 from experiments.claims.page import markdown, told
 from experiments.claims.reported import EXPERIMENTS, TABLES
@@ -160,7 +168,7 @@ def test_brackets_reject_a_bound_below_an_attained_value(monkeypatch):
 
 
 # -- trained networks beside constructed ones, from a study's rows ---------------------------------
-def study(folder, trained, constructed):
+def study(folder, trained, constructed, hypotheses=()):
     """A folder with one trained network of each family at r = 40 and one constructed network."""
     common = {"target": "mean-field", "tokens": 2, "dim": 1, "p": 1.0, "task": "t", "index": 0}
     fits = [
@@ -179,7 +187,8 @@ def study(folder, trained, constructed):
         for memoriser, loops in (("timestep", 34), ("increments", 121))
     ]  # fmt: skip
     folder.mkdir()
-    for name, rows in (("rows", fits), ("constructions", built)):
+    theory = [{**common, "of": 1, "hypotheses": [one.as_dict() for one in hypotheses]}]
+    for name, rows in (("rows", fits), ("constructions", built), ("theory", theory)):
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         (folder / f"{name}.jsonl").write_text(lines)
     return folder
@@ -194,6 +203,64 @@ def test_a_study_is_compared_only_with_networks_of_no_more_loops(tmp_path):
     assert worse.verdict is Verdict.VIOLATED
     none = check_trained(study=study(tmp_path / "none", 0.1, None))
     assert none.verdict is Verdict.NOT_TESTABLE
+
+
+# -- a failed hypothesis outranks a broken finding (R6) --------------------------------------------
+FAILED = Finding("the target is equivariant", Verdict.NOT_TESTABLE, "tokens were exchanged")
+OPEN = Finding("the target is continuous", Verdict.NOT_TESTABLE, "", {"skipped": True})
+
+
+@pytest.mark.parametrize("hypothesis", [FAILED, OPEN], ids=["failed", "open"])
+def test_no_claim_about_errors_is_violated_where_a_hypothesis_does_not_hold(
+    hypothesis, monkeypatch, tmp_path
+):
+    case = check_certificates.INFORMATIVE[2]
+    dropped = partial(check_certificates.without, kinds=("sequence",))
+    checks = (
+        partial(
+            check_certificates.check_term,
+            "discretisation",
+            partial(check_certificates.broken, change=dropped),
+            [case],
+        ),
+        lambda: check_certificates.judged(found(False, "", "beyond"), [case]),
+    )
+    for check in checks:
+        assert check().verdict is Verdict.VIOLATED
+    facts = check_certificates._facts
+    monkeypatch.setattr(
+        check_certificates, "_facts", lambda *a: replace(facts(*a), hypotheses=(hypothesis,))
+    )
+    for check in checks:
+        assert check().verdict is Verdict.NOT_TESTABLE
+        assert "otherwise: " in check().reason
+    held = found(True, "", "within")
+    assert check_certificates.judged(held, [case]) is held
+    worse = check_trained(study=study(tmp_path / "s", 0.3, 0.2, [hypothesis]))
+    assert worse.verdict is Verdict.NOT_TESTABLE
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("watched-token-does-not-matter", "a function that weights tokens by their place"),
+        ("corollary-3-7", "a target that is not equivariant"),
+    ],
+)
+def test_a_target_that_is_not_equivariant_violates_no_claim_about_those_that_are(
+    name, wrong, monkeypatch
+):
+    monkeypatch.setattr(check_moduli, "SETTINGS", check_moduli.SETTINGS[1:2])
+    (control,) = (one for one in CLAIMS[name].controls if one.name == wrong)
+    found_there = control.check()
+    assert found_there.verdict is Verdict.NOT_TESTABLE
+    assert "permut" in found_there.reason
+
+
+def test_a_hypothesis_that_was_not_looked_at_is_not_called_refuted(monkeypatch):
+    monkeypatch.setattr(check_bounds, "_hypotheses", lambda *a: (FAILED, OPEN))
+    verdicts = [check_bounds.check_hypotheses(k, ("mean-field",)).verdict for k in (0, 1)]
+    assert verdicts == [Verdict.VIOLATED, Verdict.NOT_TESTABLE]
 
 
 # -- running, storing, resuming --------------------------------------------------------------------

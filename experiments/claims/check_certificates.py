@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,7 @@ from theory.construction.compile import compile_construction
 from theory.construction.network import Network
 from theory.construction.spec import ConstructionSpec
 from theory.explicit import explicit_bound
+from theory.gate import under_hypotheses
 from theory.loop_counts import MEMORISERS, SUITED_CODING, Coding, Memoriser, printed_loops
 from theory.notation import Kind
 from theory.rates import holder_exponent
@@ -34,6 +35,7 @@ __all__ = [
     "check_slope",
     "check_term",
     "check_theorem_above_error",
+    "judged",
     "no_oscillation",
     "on_target",
     "shrunk",
@@ -107,6 +109,13 @@ def certified(case: Case) -> Certificate:
     return certificate_of(target, case.spec, facts, tolerance=TOLERANCE)[1]
 
 
+def judged(finding: Finding, cases: Iterable[Case]) -> Finding:
+    """The finding, not testable where it is violated and a case's target fails a hypothesis."""
+    shapes = {(case.target, case.tokens, case.dim, case.p) for case in cases}
+    known = [_facts(resolve_target(name), *shape) for name, *shape in shapes]
+    return under_hypotheses(finding, [one for facts in known for one in facts.hypotheses])
+
+
 # -- broken ingredients ----------------------------------------------------------------------------
 def broken(case: Case, change: Facts) -> Certificate:
     """The certificate of a case with wrong facts of its target."""
@@ -164,16 +173,20 @@ def _scaled(moduli: Moduli, factor: float, kinds: Sequence[Kind]) -> Moduli:
 
 
 # -- checks ----------------------------------------------------------------------------------------
-def check_term(name: str, certificate: Callable[[Case], Certificate] = certified) -> Finding:
+def check_term(
+    name: str,
+    certificate: Callable[[Case], Certificate] = certified,
+    cases: Sequence[Case] = CASES,
+) -> Finding:
     """One part of the error, enclosed, is at most its term of the explicit inequality."""
     rows: list[Row] = []
-    for case in CASES:
+    for case in cases:
         term = certificate(case).terms[name]
         if term.upper is None:
             reason = f"{case}: this part of the error has no enclosure"
             return found(Verdict.NOT_TESTABLE, "no enclosure", reason)
         rows.append((str(case), term.upper, term.bound))
-    return compared(rows, f"{name}, upper end of its enclosure against its term")
+    return judged(compared(rows, f"{name}, upper end of its enclosure against its term"), cases)
 
 
 def check_inequality(
@@ -184,28 +197,32 @@ def check_inequality(
     for word in (Verdict.VIOLATED, Verdict.NOT_TESTABLE, Verdict.VACUOUS):
         for case, one in certificates:
             if one.verdict is word:
-                return found(word, str(case), f"{case}: {one.reason}", case=str(case))
+                finding = found(word, str(case), f"{case}: {one.reason}", case=str(case))
+                return judged(finding, [case])
     rows = [(str(case), one.error_upper or 0.0, one.bound.total) for case, one in certificates]
     finding = compared(rows, "certified error, upper end, against the explicit inequality")
     extra = {
         "errors": {str(case): [one.error_lower, one.error_upper] for case, one in certificates}
     }
-    return replace(finding, evidence=finding.evidence | extra)
+    return judged(replace(finding, evidence=finding.evidence | extra), cases)
 
 
 def check_theorem_above_error(
-    bound: Callable[..., BoundRow] = theorem_at, finer: int = 1
+    bound: Callable[..., BoundRow] = theorem_at,
+    finer: int = 1,
+    cases: Sequence[Case] = (*CASES, *INFORMATIVE),
 ) -> Finding:
     """At the loops it asks for, Theorem 3.6 is not below the error of the network it is about."""
     rows: list[Row] = []
-    for case in (*CASES, *INFORMATIVE):
+    for case in cases:
         error = certified(case).error_upper
         if case.memoriser != "increments" or error is None:
             continue
         r = printed_loops(finer * case.grid, tokens=case.tokens, dim=case.dim)
         row = bound(case.target, r, tokens=case.tokens, dim=case.dim, p=case.p)
         rows.append((f"{case}, r={r:,}", error, row.total))
-    return compared(rows, "upper end of the certified error against Theorem 3.6 at its loops")
+    what = "upper end of the certified error against Theorem 3.6 at its loops"
+    return judged(compared(rows, what), cases)
 
 
 def check_density(
@@ -254,7 +271,8 @@ def check_slope(
     tolerance: float = 0.05,
 ) -> Finding:
     """The certified errors fall at least like the explicit inequality of a coding."""
-    rows = [certified(Case(target, memoriser, grid)).as_dict() for grid in grids]
+    cases = [Case(target, memoriser, grid) for grid in grids]
+    rows = [certified(case).as_dict() for case in cases]
     fit = constructed_slope(rows)
     shape: dict[str, Any] = {"tokens": 2, "dim": 1, "p": 1.0, "holder": 1.0}
     wanted, printed = expected_slope(coding=coding, **shape), -holder_exponent(**shape)
@@ -269,13 +287,15 @@ def check_slope(
     evidence = {"slope": fit.slope, "wanted": wanted, "printed": printed, "fit": fit.as_dict()}
     figure = f"slope {fit.slope:.3f}, wanted {wanted:.3f}"
     nearer = min(tolerance, abs(wanted - printed) / 2)  # nearer to it than to the printed one
-    return found(fit.slope <= wanted + nearer, figure, reason, **evidence)
+    return judged(found(fit.slope <= wanted + nearer, figure, reason, **evidence), cases)
 
 
-def check_no_extra_terms(memoriser: Memoriser = "digits") -> Finding:
+def check_no_extra_terms(
+    memoriser: Memoriser = "digits", cases: Sequence[Case] = INFORMATIVE
+) -> Finding:
     """A weight-tied network whose bound has no token and no contextual term, and keeps it."""
     rows: list[Row] = []
-    for case in INFORMATIVE:
+    for case in cases:
         own = replace(case, memoriser=memoriser)
         target = resolve_target(case.target)
         network = compile_construction(target, own.spec).network
@@ -299,4 +319,5 @@ def check_no_extra_terms(memoriser: Memoriser = "digits") -> Finding:
         if error is None:
             return found(Verdict.NOT_TESTABLE, "no enclosure", f"{own}: {certified(own).reason}")
         rows.append((f"error, {own}", error, bound.total))
-    return compared(rows, "eta and the token and context terms against 0, error against the bound")
+    what = "eta and the token and context terms against 0, error against the bound"
+    return judged(compared(rows, what), cases)

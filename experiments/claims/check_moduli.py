@@ -16,9 +16,11 @@ import numpy as np
 
 from experiments.claims.claim import Row, compared
 from theory.continuity import ModulusLowerCurve, modulus_lower_bound
+from theory.gate import under_hypotheses
+from theory.hypotheses import check_hypotheses
 from theory.norms import p_norm
 from theory.notation import KINDS, Kind
-from theory.targets import resolve_target
+from theory.targets import OwnFunction, resolve_target
 from theory.verdict import Finding, Verdict
 
 __all__ = [
@@ -232,7 +234,17 @@ def check_watched_row(f: Callable[[Any], Any] | None = None) -> Finding:
                 values = [_at_place(g, bound.x, bound.y, n, s.p) for n in range(s.tokens)]
                 spread = max(values) - min(values)
                 rows.append((f"{kind}, {s}, t={bound.delta:g}", spread, SAME * (1 + values[0])))
-    return compared(rows, "spread of a pair's value over the watched token", exact=True)
+    finding = compared(rows, "spread of a pair's value over the watched token", exact=True)
+    if f is None:
+        return finding
+    own = OwnFunction("f", f)
+    shapes = sorted({(s.tokens, s.dim) for s in SETTINGS if s.tokens > 1})
+    known = [
+        one
+        for tokens, dim in shapes
+        for one in check_hypotheses(own, tokens=tokens, dim=dim, p=2.0, budget=0.1)
+    ]
+    return under_hypotheses(finding, known)
 
 
 def _at_place(f: Callable[[Any], Any], x: Any, y: Any, place: int, p: float) -> float:

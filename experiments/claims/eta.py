@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from experiments.claims.check_certificates import Case, certified
+from experiments.claims.check_certificates import Case, certified, judged
 from experiments.claims.claim import THIS, Claim, Control, Drawn, Row, compared, found
 from theory.loop_counts import SUITED_CODING, Memoriser, largest_grid
 from theory.verdict import Finding, Verdict
@@ -35,7 +35,9 @@ def check_gain(
         place = f"{name}, r={loops}, m={grid} against {GRID}"
         rows.append((place, other.error_upper, one.error_lower))
         gains[f"{share:g}"] = one.error_lower / other.error_upper
-    finding = compared(rows, f"error of {timed}, upper end, against that of {plain}, lower end")
+    what = f"error of {timed}, upper end, against that of {plain}, lower end"
+    cases = [Case(TARGET.format(share, 1 - share), plain, GRID) for share in SHARES]
+    finding = judged(compared(rows, what), cases)
     if finding.verdict is not Verdict.HOLDS:
         return finding
     low, high = min(gains.values()), max(gains.values())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.claims.claim import THIS, Claim, Control, Drawn, found
+from theory.gate import under_hypotheses
 from theory.loop_counts import MEMORISERS
 from theory.verdict import Finding, Verdict
 
@@ -49,7 +50,16 @@ def check_trained(steps: int = STEPS, study: Path | None = None) -> Finding:
     )
     ratio = f"trained / constructed <= {shown['trained'] / shown['constructed']:.2g}"
     reason = f"{len(pairs)} pairs, {len(worse)} where training is worse; {what}; {SILENT}"
-    return found(not worse, f"{len(pairs)} pairs, {ratio}", reason, pairs=pairs)
+    finding = found(not worse, f"{len(pairs)} pairs, {ratio}", reason, pairs=pairs)
+    return under_hypotheses(finding, [] if study is None else _hypotheses(study, pairs))
+
+
+def _hypotheses(study: Path, pairs: Sequence[Row]) -> list[Finding]:
+    """What a study found of the targets that are compared."""
+    places = {tuple(pair[name] for name in PLACE[:-1]) for pair in pairs}
+    theory = _stored(study, "theory.jsonl")
+    own = [row for row in theory if tuple(row[name] for name in PLACE[:-1]) in places]
+    return [Finding.from_dict(one) for row in own for one in row["hypotheses"]]
 
 
 def _pairs(trained: Sequence[Row], built: Sequence[Row]) -> list[Row]:
