@@ -258,7 +258,7 @@ def with_modulus(theory, index, **factors):
 def test_a_stored_lower_bound_above_a_closed_form_is_an_internal_error(theory, factors, index):
     target = resolve_target(theory["target"])  # A3
     stored_facts(theory, target)
-    with pytest.raises(Contradiction, match="as stored.* below"):
+    with pytest.raises(Contradiction, match=r"as stored.* below"):
         stored_facts(with_modulus(theory, index, **factors), target)
 
 
