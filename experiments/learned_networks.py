@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.records import read_rows
 from experiments.summary import cells, recipe_of
 from experiments.tasks_study import located
+from theory.outputs import checked_input
 from theory.stored_arrays import read_arrays
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def recomputed_error(model: LoopedTransformer, row: Row) -> float:
 
 def network_digest(folder: Path, row: Row) -> str:
     """Return a digest of the weights a row's network is stored with."""
-    return hashlib.sha256(_file(folder, row).read_bytes()).hexdigest()[:20]
+    return hashlib.sha256(checked_input(_file(folder, row)).read_bytes()).hexdigest()[:20]
 
 
 def _file(folder: Path, row: Row) -> Path:

@@ -11,9 +11,7 @@ import filecmp
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 from experiments.merge_config import merged_config
 from experiments.provenance import TRACES
 from experiments.query import Row, RowFile, flat, open_folders
+from theory.outputs import replacing_folder
 
 __all__ = ["Merged", "merge_folders"]
 
@@ -72,9 +71,7 @@ def merge_folders(
     _check_places(folders, out)
     files, found = open_folders(folders), Merged()
     config = merged_config(folders, found.notes)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with replacing_folder(out) as draft:
         owners: dict[str, list[Path]] = {}  # of a finished task: the folders that have it
         names = list(dict.fromkeys(file.name for file in files))
         for place, name in enumerate(names, start=1):
@@ -84,13 +81,6 @@ def merge_folders(
         if config is not None:
             (draft / "config.json").write_text(json.dumps(config, indent=1) + "\n")
         _copy_files(folders, draft, owners, found)
-        draft.chmod(0o755)
-        draft.replace(out)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(out)) from None
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(draft)
     return found
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from theory.outputs import checked_input
+
 __all__ = ["merged_config"]
 
 #: Entries that may differ between machines that share the work, and how they are joined.
@@ -48,7 +50,7 @@ def merged_config(folders: Sequence[Path], notes: list[str]) -> Any:
 def _read(path: Path) -> Any:
     """Return what a config.json holds."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(checked_input(path).read_text(encoding="utf-8"))
     except ValueError:
         raise ValueError(
             f"`config.json` must be JSON, {path} is not; delete it or run the command again there"

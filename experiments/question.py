@@ -9,6 +9,7 @@ from typing import Any
 
 from experiments.merge_config import FIRST, LARGEST, UNITED
 from experiments.records import digest, write_atomically
+from theory.outputs import checked_input
 
 __all__ = ["ask", "check_question", "folder_for", "stored_config"]
 
@@ -86,7 +87,7 @@ def stored_config(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / CONFIG
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(checked_input(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError):

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from experiments.provenance import provenance
-from theory.outputs import checked_folder, remove_dead_drafts, write_atomically
+from theory.outputs import checked_folder, checked_input, remove_dead_drafts, write_atomically
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,7 +90,7 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
 def _lines(path: Path) -> Iterator[tuple[Row, int]]:
     """Yield every row of a file and where its line ends, but for a line torn in its middle."""
     end = 0
-    with path.open("rb") as stream:
+    with checked_input(path).open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.endswith(b"\n"):
                 return  # torn by a kill in the middle of a write, even if it can be read
@@ -184,7 +184,7 @@ class RowStore:
         self.path = path
         self._starts: dict[str, int] = {}  # of each finished task, where its rows start
         self._sound = 0  # bytes up to the end of the last whole task
-        self._size = path.stat().st_size if path.exists() else 0
+        self._size = checked_input(path).stat().st_size if path.exists() else 0
         if self._size:
             self._find_tasks()
 
@@ -295,7 +295,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         If the folder cannot be created or written.
     """
     checked_folder(folder)
-    stream: TextIO = (folder / ".lock").open("a")
+    stream: TextIO = checked_input(folder / ".lock").open("a")
     try:
         import fcntl
 

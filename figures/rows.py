@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.outputs import replacing
+from theory.outputs import checked_input, replacing
 
 __all__ = [
     "FLAGS",
@@ -99,7 +99,7 @@ def read_rows(path: str | Path) -> list[dict[str, Cell]]:
     """
     place = Path(path)
     try:
-        with place.open(newline="", encoding="utf-8-sig") as handle:
+        with checked_input(place).open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.reader(handle, strict=True)
             header = _checked_header(next(reader, []), place)
             rows = [_parsed(cells, header, place, reader.line_num) for cells in reader if cells]

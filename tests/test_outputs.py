@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from approx.state import save_state
+from experiments.cli import main
 from experiments.records import RowStore, exclusive, write_npz
 from experiments.row_export import write_csv, write_parquet
 from figures.drawing import redraw
@@ -256,6 +257,53 @@ def test_the_next_run_of_a_folder_removes_all_that_a_killed_one_left(tmp_path): 
     with exclusive(tmp_path):
         pass
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == [".lock"]
+
+
+def test_the_next_merge_removes_what_a_killed_one_left(study, tmp_path):
+    other = tmp_path / "other"
+    RowStore(other / "rows.jsonl").append("b", [{"value": 0.5}])
+    killed = (
+        "import os, sys; from pathlib import Path; from experiments import merge;"
+        "merge._copy_files = lambda *_: os._exit(9);"
+        "merge.merge_folders([Path(sys.argv[1]), Path(sys.argv[2])], Path('out'))"
+    )
+    command = [sys.executable, "-c", killed, study, other]
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run(command, cwd=tmp_path, env=path, check=False).returncode == 9
+    assert len(list(tmp_path.glob(".out.*"))) == 1
+    assert main(["rows", str(study), str(other), "--merge", str(tmp_path / "out")]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "out"]
+    assert len(RowStore(tmp_path / "out" / "rows.jsonl")) == 2
+
+
+READ = {  # what commands look for in a folder of theirs
+    "rows.jsonl": ["rows DIR", "verify --preset smoke --out DIR", "learned DIR"],
+    ".lock": ["verify --preset smoke --out DIR", "eta --out DIR"],
+    "config.json": ["verify --preset smoke --out DIR", "rows DIR OTHER --merge OUT"],
+    "figures/moduli__a.csv": ["figures DIR"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [(name, line) for name, lines in READ.items() for line in lines]
+)
+@pytest.mark.parametrize("sort", ["pipe", "device"])
+def test_no_command_waits_for_a_pipe_or_a_device_in_its_folder(
+    name, line, sort, study, tmp_path, capfd, monkeypatch
+):
+    for folder in ("dir", "other"):
+        shutil.copytree(study, tmp_path / folder)
+    place = tmp_path / "dir" / name
+    place.unlink(missing_ok=True)
+    os.mkfifo(place) if sort == "pipe" else place.symlink_to("/dev/zero")
+    monkeypatch.setattr("experiments.study.run_study", lambda *_, **__: None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    names = {"DIR": "dir", "OTHER": "other", "OUT": "out"}
+    code = main([str(tmp_path / names[word]) if word in names else word for word in line.split()])
+    err = capfd.readouterr().err
+    assert code == 2
+    assert err.count("\n") == 1
+    assert f"it is a {sort}, not a regular file" in err or "must be a study folder" in err
 
 
 def test_the_draft_of_a_living_writer_stays(tmp_path):  # F3

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,9 +18,11 @@ from uuid import uuid4
 
 __all__ = [
     "checked_folder",
+    "checked_input",
     "checked_output",
     "remove_dead_drafts",
     "replacing",
+    "replacing_folder",
     "write_atomically",
 ]
 
@@ -50,7 +53,8 @@ def checked_output(path: Path) -> Path:
     goal = path
     with _named(path):
         if path.exists():
-            _check_sort(path)
+            _check_sort(path.stat())
+            _check_not_printed_to(path.stat())
         if path.is_symlink():
             goal = Path(os.path.realpath(path, strict=True))
         above = next(p for p in goal.absolute().parents if os.path.lexists(p))
@@ -63,17 +67,34 @@ def checked_output(path: Path) -> Path:
     return goal
 
 
+def checked_input(path: Path) -> Path:
+    """Return the path of a file in a folder of ours, before it is opened: a pipe would wait.
+
+    Raises
+    ------
+    OSError
+        With the path, if there is something other than a regular file.
+    """
+    with _named(path):
+        if path.exists():
+            _check_sort(path.stat())
+    return path
+
+
 def _error(code: int) -> OSError:
     """Return the error of a code, in the system's words."""
     return OSError(code, os.strerror(code))
 
 
-def _check_sort(goal: Path) -> None:
-    """Refuse what is no regular file, and what this program prints to."""
-    found = goal.stat()
+def _check_sort(found: os.stat_result) -> None:
+    """Refuse what is no regular file."""
     if not stat.S_ISREG(found.st_mode):
         sort = SORTS.get(stat.S_IFMT(found.st_mode), "of another sort")
         raise OSError(errno.EINVAL, f"it is {sort}, not a regular file")
+
+
+def _check_not_printed_to(found: os.stat_result) -> None:
+    """Refuse the file that this program prints to."""
     for stream in (1, 2):
         with suppress(OSError):
             if os.path.samestat(found, os.fstat(stream)):
@@ -133,8 +154,7 @@ def replacing(path: Path) -> Iterator[Path]:
     goal = checked_output(path)
     with _named(path):
         goal.parent.mkdir(parents=True, exist_ok=True)
-    _remove_dead(goal.parent.glob(f".{glob.escape(goal.name[:LONGEST])}.*{DRAFT}"))
-    draft = goal.with_name(f".{goal.name[:LONGEST]}.{uuid4().hex[:8]}{DRAFT}")
+    draft = _draft_of(goal)
     with _named(path, draft):
         handle = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
@@ -148,6 +168,47 @@ def replacing(path: Path) -> Iterator[Path]:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)  # of no use, and a full disk needs the room
             os.close(handle)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give a folder to write to, then put it in the path's place, as :func:`replacing` does.
+
+    Parameters
+    ----------
+    path : Path
+        A new or empty folder.
+
+    Yields
+    ------
+    Path
+        An empty folder of this writer alone.
+
+    Raises
+    ------
+    OSError
+        With the path, if it cannot be written.
+    """
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    draft = _draft_of(path)
+    with _named(path, draft):
+        draft.mkdir()
+        handle = os.open(draft, os.O_RDONLY)
+        try:
+            _lock(handle)
+            yield draft
+            draft.replace(path)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)  # gone already if all went well
+            os.close(handle)
+
+
+def _draft_of(goal: Path) -> Path:
+    """Return the path of a new draft; remove those that killed writers of the same file left."""
+    start = f".{goal.name[:LONGEST]}."
+    _remove_dead(goal.parent.glob(f"{glob.escape(start)}*{DRAFT}"))
+    return goal.with_name(f"{start}{uuid4().hex[:8]}{DRAFT}")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -169,13 +230,15 @@ def remove_dead_drafts(folder: Path) -> None:
 
 def _remove_dead(drafts: Iterable[Path]) -> None:
     """Remove drafts that nobody holds."""
-    for draft in drafts:
+    for draft in list(drafts):
         with suppress(OSError):  # held, gone meanwhile, or on a file system without locks
-            handle = os.open(draft, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            mode = os.O_RDONLY if draft.is_dir() else os.O_RDWR
+            handle = os.open(draft, mode | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
-                if stat.S_ISREG(os.fstat(handle).st_mode):
+                sort = stat.S_IFMT(os.fstat(handle).st_mode)
+                if sort in (stat.S_IFREG, stat.S_IFDIR):
                     _lock(handle, strict=True)
-                    draft.unlink()
+                    draft.unlink() if sort == stat.S_IFREG else shutil.rmtree(draft)
             finally:
                 os.close(handle)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from theory.outputs import checked_input
+
 __all__ = ["read_arrays"]
 
 
@@ -27,7 +29,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         If it cannot be opened.
     """
     try:
-        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+        with checked_input(path).open("rb") as stream, zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
             if any(member.compress_type != zipfile.ZIP_STORED for member in members):
                 raise ValueError("a member is compressed")

@@ -17,6 +17,7 @@ from typing import Any
 
 from experiments.claims import CLAIMS, REJECTED, Claim
 from experiments.records import digest, write_atomically
+from theory.outputs import checked_input
 
 __all__ = ["chosen_claims", "claim_key", "evidence_file", "results", "stored_result"]
 
@@ -77,7 +78,7 @@ def stored_result(folder: Path, claim: Claim, *, controls: bool, given: str = ""
     """Return the stored result of a claim, whatever its key; None where there is none to read."""
     path = evidence_file(folder, claim, controls=controls, given=given)
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = json.loads(checked_input(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(result, dict) or not result.keys() >= {"key", "rows"}:
