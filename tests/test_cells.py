@@ -273,7 +273,11 @@ WRONG = {  # what is broken -> (file, name, replacement)
         "operator_norm_upper_bound",
         times(cell_bounds_file.operator_norm_upper_bound, 0.9),
     ),
-    "rows too small": (cell_bounds_file, "norm_of", times(cell_bounds_file.norm_of, 0.9)),
+    "rows too small": (
+        cell_bounds_file,
+        "entries_norm_upper_bound",
+        times(cell_bounds_file.entries_norm_upper_bound, 0.9),
+    ),
     "a cap too small": (
         centre_form,
         "cap_box",
@@ -284,7 +288,7 @@ WRONG = {  # what is broken -> (file, name, replacement)
         "half_space",
         lambda form, p, threshold, *rest: HALF(form, p, 1.1 * threshold, *rest),
     ),
-    "wrong weights of entries": (ends_form, "_dual_weight", lambda v, p: -np.sign(v)),
+    "wrong weights of entries": (ends_form, "_dual_weight", lambda v, p, scale: -np.sign(v)),
 }
 
 

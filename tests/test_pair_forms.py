@@ -145,6 +145,13 @@ def test_maximisers_are_where_neither_point_can_move_on(p):
             assert form.without_maximiser(math.inf, ends).tolist() == [False]
 
 
+@pytest.mark.parametrize("scale", [1.0, 2.0**-20, 2.0**100])
+def test_maximisers_are_the_same_at_any_scale_of_f(scale):  # R1: powers of small entries are not 0
+    for where, settled in (((0.4, 0.41, 0.2, 0.21), True), ((0.88, 0.9, 0.2, 0.21), False)):
+        form, ends = ends_form_of(lambda x: scale * x**2, cell(*where), p=100.0)
+        assert form.without_maximiser(100.0, ends).tolist() == [settled]
+
+
 def derivatives(middle, radius, bend=0.0, bend_radius=0.0):
     at = np.array([[[middle]]])
     return Derivatives(

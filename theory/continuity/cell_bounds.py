@@ -22,11 +22,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.continuity.cells import CellProblem, Cells, Derivatives, Ends, lengths, norm_of
+from theory.continuity.cells import CellProblem, Cells, Derivatives, Ends, lengths
 from theory.continuity.centre_form import CentreForm
 from theory.continuity.ends_form import EndsForm
 from theory.continuity.operator_norm import (
     SLACK,
+    entries_norm_upper_bound,
     operator_norm_upper_bound,
     positive_norm_upper_bound,
 )
@@ -107,7 +108,7 @@ def _slopes(problem: CellProblem, hull: Derivatives, ends: Ends) -> Array:
     with np.errstate(invalid="ignore"):
         rows = ((np.abs(middle) + radius) * ends.d_most[:, None]).sum(2) * (1 + SLACK)
     rows = np.minimum(np.where(np.isnan(rows), np.inf, rows), hull.value.width)
-    return np.minimum(ratio * reach * (1 + SLACK), norm_of(rows, problem.p))
+    return np.minimum(ratio * reach * (1 + SLACK), entries_norm_upper_bound(rows, problem.p))
 
 
 def _side(

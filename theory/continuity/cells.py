@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from theory.enclosure.intervals import Interval
 from theory.enclosure.jets import Jet, variables
 from theory.enclosure.rounding import EPS
 
-__all__ = ["CellProblem", "Cells", "Derivatives", "Ends", "in_cube", "lengths", "norm_of"]
+__all__ = ["CellProblem", "Cells", "Derivatives", "Ends", "in_cube", "lengths"]
 
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
@@ -309,14 +308,3 @@ def lengths(differences: Array) -> Array:
     most = np.abs(differences).max(1, initial=0.0, keepdims=True)
     shares = differences / np.where(most > 0, most, 1.0)  # squares of small ones would be 0
     return np.asarray(np.sqrt((shares**2).sum(1)) * most[:, 0] * (1 + SLACK))
-
-
-def norm_of(rows: Array, p: float) -> Array:
-    """Return upper bounds of the p-norm of entries bounded by rows (B, E)."""
-    most = rows.max(1)
-    if math.isinf(p):
-        return np.asarray(most)
-    scale = np.where((most > 0) & np.isfinite(most), most, 1.0)
-    with np.errstate(over="ignore"):
-        total = ((rows / scale[:, None]) ** p).sum(1) ** (1 / p)
-    return np.asarray(scale * total * (1 + SLACK))

@@ -13,9 +13,10 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.continuity.cells import CellProblem, Cells, Derivatives, Ends, in_cube, lengths, norm_of
+from theory.continuity.cells import CellProblem, Cells, Derivatives, Ends, in_cube, lengths
 from theory.continuity.operator_norm import (
     SLACK,
+    entries_norm_upper_bound,
     operator_norm_upper_bound,
     positive_norm_upper_bound,
 )
@@ -181,4 +182,4 @@ def _bent(problem: CellProblem, on: Derivatives, ends: Ends, reach: Array, facto
         square = (bent * most[:, None, :, None] * most[:, None, None, :]).sum((2, 3))
         square = np.minimum(square, np.sqrt((bent**2).sum((2, 3))) * reach[:, None] ** 2)
     square = np.where(np.isnan(square), np.inf, square)
-    return norm_of(square, problem.p) * factor * (1 + SLACK)
+    return entries_norm_upper_bound(square, problem.p) * factor * (1 + SLACK)

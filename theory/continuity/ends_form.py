@@ -14,15 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.continuity.cells import CellProblem, Derivatives, Ends, norm_of
+from theory.continuity.cells import CellProblem, Derivatives, Ends
 from theory.continuity.centre_form import cap_box
-from theory.continuity.operator_norm import SLACK
+from theory.continuity.operator_norm import SLACK, entries_norm_upper_bound
 from theory.enclosure.intervals import Interval
+from theory.enclosure.rounding import EPS
 
 __all__ = ["EndsForm"]
 
 Array = NDArray[np.float64]
 
+FAINT = 1e-300  # of slopes: weights below may have underflowed
 MULTIPLIERS = 3  # of Lagrange's dual over box and ball, each from the last
 
 
@@ -102,7 +104,7 @@ class EndsForm:
 
     def bound(self, p: float) -> Array:
         """Return upper bounds of the p-norm, shape (B,)."""
-        bound = norm_of(np.maximum(self.high, -self.low), p)
+        bound = entries_norm_upper_bound(np.maximum(self.high, -self.low), p)
         size = np.sqrt((self.v0**2).sum(1, keepdims=True))
         if p == 1:
             signs = np.where(self.v0 < 0, -1.0, 1.0)
@@ -179,7 +181,9 @@ class EndsForm:
         """Tell which cells hold no maximiser: moving c along some axis makes the norm grow."""
         if math.isinf(p):
             return np.zeros(len(self.v0), dtype=bool)
-        weights = [_dual_weight(end, p) for end in (self.low, self.high)]
+        top = np.maximum(np.abs(self.low), np.abs(self.high)).max(1, keepdims=True)
+        scale = np.where((top > 0) & np.isfinite(top), top, 1.0)
+        weights = [_dual_weight(end, p, scale) for end in (self.low, self.high)]
         if p == 1:  # every subgradient where an entry may be 0
             through = (self.low <= 0) & (self.high >= 0)
             weights = [
@@ -190,7 +194,9 @@ class EndsForm:
             products = [w[:, :, None] * s for w in weights for s in (self.c_low, self.c_high)]
             least = np.minimum.reduce(products).sum(1)
             most = np.maximum.reduce(products).sum(1)
-            size = np.maximum.reduce([np.abs(part) for part in products]).sum(1) * SLACK
+            size = np.maximum.reduce([np.abs(part) for part in products]).sum(1)
+            steep = np.maximum(np.abs(self.c_low), np.abs(self.c_high)).sum(1)
+            size = size * (SLACK + p * EPS) + FAINT * steep  # of rounding v / scale, of underflow
             grows = (least > size) & (ends.x.hi < 1) & (ends.y.hi < 1)
             shrinks = (most < -size) & (ends.x.lo > 0) & (ends.y.lo > 0)
         return np.asarray((grows | shrinks).any(1))
@@ -230,10 +236,10 @@ def _slope_range(on: Derivatives, at: Derivatives, reach: Array) -> tuple[Array,
     return np.minimum(low, high), np.maximum(low, high)
 
 
-def _dual_weight(values: Array, p: float) -> Array:
-    """Return sign(v) |v|^(p-1), which increases with v: the gradient of the norm up to a factor."""
-    with np.errstate(over="ignore"):
-        return np.asarray(np.sign(values) * np.abs(values) ** (p - 1))
+def _dual_weight(values: Array, p: float, scale: Array) -> Array:
+    """Return sign(v) (|v|/scale)^(p-1), which increases with v: the gradient up to a factor > 0."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(np.sign(values) * (np.abs(values) / scale) ** (p - 1))
 
 
 def _above(

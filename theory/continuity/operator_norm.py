@@ -1,4 +1,4 @@
-"""Upper bounds of operator norms from the Euclidean norm to a p-norm, rigorous in float64."""
+"""Upper bounds of p-norms, and of operator norms from the Euclidean norm to them, in float64."""
 
 from __future__ import annotations
 
@@ -8,12 +8,39 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SLACK", "operator_norm_upper_bound", "positive_norm_upper_bound"]
+from theory.enclosure.rounding import TINY
+from theory.norms import p_norm
+
+__all__ = [
+    "SLACK",
+    "entries_norm_upper_bound",
+    "operator_norm_upper_bound",
+    "positive_norm_upper_bound",
+]
 
 Array = NDArray[np.float64]
 
 SLACK = 2.0**-40  # of the sizes of all terms: covers the rounding of 2^12 operations and more
 MOST_ROWS = 10  # rows whose 2^(rows-1) sign vectors are tried for p = 1
+
+
+def entries_norm_upper_bound(rows: Array, p: float) -> Array:
+    """Return upper bounds of the p-norms of entries that rows bound.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (B, E)
+        Bounds of the entries' sizes.
+    p : float
+        Exponent, 1 <= p <= inf.
+
+    Returns
+    -------
+    ndarray of shape (B,)
+        The norms of the rows, exact for p = inf.
+    """
+    norm = np.asarray(p_norm(rows, p, axis=1))
+    return norm if math.isinf(p) else norm * (1 + SLACK) + TINY * (norm > 0)
 
 
 def operator_norm_upper_bound(matrices: Array, p: float) -> Array:
@@ -40,11 +67,8 @@ def operator_norm_upper_bound(matrices: Array, p: float) -> Array:
     safe = np.ldexp(safe, -exponent[..., None, None])  # exact, and squares do not underflow
     rows = np.sqrt((safe**2).sum(-1))
     size = np.sqrt((rows**2).sum(-1))
-    by_rows = most = rows.max(-1)
-    if not math.isinf(p):  # divided by the largest: powers of small rows would all be 0
-        shares = rows / np.where(most > 0, most, 1.0)[..., None]
-        by_rows = most * (shares**p).sum(-1) ** (1 / p)
-    by_rows = by_rows * (1 + SLACK)
+    most = rows.max(-1)
+    by_rows = np.asarray(p_norm(rows, p, axis=-1)) * (1 + SLACK)
     if math.isinf(p):
         bound = by_rows
     elif p == 2:

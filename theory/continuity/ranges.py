@@ -15,7 +15,6 @@ Tokens that do not move have X = Y: both boxes have the same side there, boxes b
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.continuity.operator_norm import SLACK
+from theory.continuity.operator_norm import SLACK, entries_norm_upper_bound
 from theory.enclosure.affine import affine_variables
 from theory.enclosure.deadline import OutOfTimeError
 from theory.enclosure.forms import evaluated, local_form
@@ -336,7 +335,7 @@ def _upper_bound(a: _Forms, b: _Forms, delta: float, movable: NDArray[np.bool_],
     eye = np.eye(ranges.shape[1])
     rows = np.maximum(difference.above(eye[None]), difference.above(-eye[None]))
     rows = np.minimum(ranges, rows).clip(0.0)
-    bound = _norm(rows, p)
+    bound = entries_norm_upper_bound(rows, p)
     if p != 2 or len(eye) == 1:
         return bound
     size = np.sqrt((difference.value**2).sum(1, keepdims=True))
@@ -412,13 +411,3 @@ class _Difference:
             ratio = np.sqrt(np.maximum(square, 1e-300)) / self.delta
             multiplier = multiplier * np.clip(ratio, 0.1, 10.0)
         return np.asarray(best)
-
-
-def _norm(rows: Array, p: float) -> Array:
-    """Return upper bounds of the p-norms of entries bounded by rows (B, E)."""
-    most = rows.max(1)
-    if math.isinf(p):
-        return np.asarray(most)
-    scale = np.where((most > 0) & np.isfinite(most), most, 1.0)
-    total = ((rows / scale[:, None]) ** p).sum(1) ** (1 / p)
-    return np.asarray(scale * total * (1 + SLACK))

@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 from theory.continuity.additive import additive_upper_bound
 from theory.continuity.branching import branch_and_bound
 from theory.continuity.cells import CellProblem
-from theory.continuity.operator_norm import SLACK, positive_norm_upper_bound
+from theory.continuity.operator_norm import (
+    SLACK,
+    entries_norm_upper_bound,
+    positive_norm_upper_bound,
+)
 from theory.continuity.ranges import ranges_upper_bound
 from theory.continuity.steepest import steepest_upper_bound
 from theory.continuity.transfer import upper_from
@@ -257,7 +261,10 @@ class Search:
         ratio = shifted(float(positive_norm_upper_bound(gain.T, self.p)), -exponent)
         steep = ratio * delta * (1 + SLACK) + TINY if ratio else 0.0
         span = np.array([shifted(float(x), -exponent) for x in self.span[watched].ravel()])
-        offers = [(_p_norm(span, self.p), "trivial"), (steep, "steepness")]
+        offers = [
+            (float(entries_norm_upper_bound(span[None], self.p)[0]), "trivial"),
+            (steep, "steepness"),
+        ]
         if isinstance(self.f, Target):
             shape: dict[str, Any] = {"tokens": self.tokens, "dim": self.dim, "p": self.p}
             form = self.f.closed_form(delta, kind=self.kind, **shape)
@@ -299,11 +306,3 @@ def shifted(value: float, exponent: int) -> float:
         if 0 < abs(result) < 2.0**-1021
         else result or (TINY if value > 0 else 0.0)
     )
-
-
-def _p_norm(values: Array, p: float) -> float:
-    """Return an upper bound of the p-norm of numbers >= 0."""
-    most = float(values.max())
-    if math.isinf(p) or most == 0 or not math.isfinite(most):
-        return most
-    return float(most * ((values / most) ** p).sum() ** (1 / p) * (1 + SLACK)) + TINY

@@ -11,7 +11,6 @@ coarser type inside, float32 say, are rounding where :mod:`theory.hypotheses.nar
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 from theory.hypotheses.inputs import lines, special_points
 from theory.hypotheses.precision import Precision
 from theory.hypotheses.subject import Array, Subject
+from theory.norms import p_norm
 
 __all__ = ["BEFORE", "TINY", "JumpSearch", "search_jumps"]
 
@@ -180,13 +180,8 @@ def _gaps(values: Array, p: float) -> Array:
 
 
 def _norms(sizes: Array, p: float) -> Array:
-    """Entrywise p-norms of absolute values (..., N, d), scaled so that no power underflows."""
-    flat = sizes.reshape(*sizes.shape[:-2], sizes.shape[-2] * sizes.shape[-1])
-    top = flat.max(-1)
-    if math.isinf(p):
-        return np.asarray(top)
-    shares = flat / np.where(top > 0, top, 1.0)[..., None]
-    return np.asarray(top * (shares**p).sum(-1) ** (1 / p))
+    """Entrywise p-norms of absolute values (..., N, d)."""
+    return np.asarray(p_norm(sizes, p, axis=(-2, -1)))
 
 
 def _record(changes: Array, length: Array, spread: Array) -> None:
