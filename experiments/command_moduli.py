@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ __all__ = ["add_moduli", "run_moduli"]
 
 Row = dict[str, Any]
 TOLERANCE, SECONDS = 0.02, 60.0  # of --certify
+RESOLVED = 2.0**-52  # entries of inputs are as far apart as this, or nearer to 0
 
 
 def add_moduli(commands: Commands) -> None:
@@ -33,7 +35,8 @@ def add_moduli(commands: Commands) -> None:
         "--seconds. Own functions and torch modules need operations that have enclosures; for\n"
         "others the lower bounds are printed, and why there are no more.\n\n"
         "JSON: a list of {kind, delta, lower, exact, upper, side}; exact and upper are null where\n"
-        "no closed form is known; side is the best that is: exact, upper or lower. --certify adds\n"
+        "no closed form is known; side is the best that is: exact, upper or lower. lower is null\n"
+        "where the modulus is beyond the largest float64 number. --certify adds\n"
         "{certified, gap, method, reached, note, boxes, seconds, x, y}: certified is the proven\n"
         "upper bound, null where there is none; gap is null where lower is 0; x, y is a pair that\n"
         "attains lower.",
@@ -94,7 +97,7 @@ def run_moduli(options: Namespace) -> int:
             report=bar.to,
         )
     rows = facts.moduli_rows(f, curves, **shape)
-    warnings = failures(check_hypotheses(f, **shape))
+    warnings = [*failures(check_hypotheses(f, **shape)), *_beyond_floats(rows)]
     if options.certify:
         rows, refused = _certified(f, rows, curves, {**shape, **limits})
         warnings = [*warnings, *refused]
@@ -104,6 +107,19 @@ def run_moduli(options: Namespace) -> int:
         return print_json(rows)
     print(f"{f}: {in_words(shape)}; smoothness: {f.smoothness.note}")
     return _print_certified(rows) if options.certify else _print(rows)
+
+
+def _beyond_floats(rows: Sequence[Row]) -> list[str]:
+    """Return what float64 cannot tell: of moduli that overflow, and of the smallest radii."""
+    huge = [" at delta ".join(_name(row)) for row in rows if math.isinf(row["lower"])]
+    mute = [row["kind"] for row in rows if row["lower"] == 0 < row["delta"] < RESOLVED]
+    lines = [f"{', '.join(huge)}: the modulus is beyond the largest float64 number"] if huge else []
+    if mute and any(row["upper"] != 0 for row in rows if row["kind"] in mute):
+        lines.append(
+            f"{', '.join(dict.fromkeys(mute))}: at radii below {RESOLVED:.2g} float64 hardly tells "
+            "inputs apart, so a lower bound of 0 there says nothing; ask for larger radii"
+        )
+    return lines
 
 
 def _limits(options: Namespace) -> dict[str, float]:
@@ -132,7 +148,7 @@ def _certified(f: Any, rows: list[Row], curves: Any, setting: Row) -> tuple[list
 
 def _print(rows: Sequence[Row]) -> int:
     """Print lower bounds beside closed forms."""
-    table = [[*_name(row), f"{row['lower']:.6g}", *_closed_form(row)] for row in rows]
+    table = [[*_name(row), _attained(row), *_closed_form(row)] for row in rows]
     print_table(["modulus", "delta", "lower bound", "closed form", "side"], table)
     print("Lower bounds are guaranteed: a pair of inputs attains each. A closed form is exact or a")
     print("proven upper bound, as its side says.")
@@ -145,16 +161,16 @@ def _print_certified(rows: Sequence[Row]) -> int:
     table = [
         [
             *_name(row),
-            f"{row['lower']:.6g}",
+            _attained(row),
             _number(row["certified"]),
             "unknown" if row["gap"] is None else f"{100 * row['gap']:.3g} %",
-            row["method"] or "none",
+            "none" if row["certified"] is None else row["method"],
             *_closed_form(row),
         ]
         for row in rows
     ]
     print_table(head, table)
-    for row in (row for row in rows if row["certified"] is not None and not row["reached"]):
+    for row in (row for row in rows if row["method"] is not None and not row["reached"]):
         print(f"not reached: {row['kind']}, delta {row['delta']:g}: {row['note']}")
     print("at least: a pair of inputs attains it. at most: certified, by the method named, whether")
     print("reached or not. A closed form is exact or a proven upper bound, as its side says.")
@@ -164,6 +180,11 @@ def _print_certified(rows: Sequence[Row]) -> int:
 def _name(row: Row) -> list[str]:
     """The modulus and its radius."""
     return [row["kind"], f"{row['delta']:g}"]
+
+
+def _attained(row: Row) -> str:
+    """The lower bound, or that no number holds it."""
+    return f"{row['lower']:.6g}" if math.isfinite(row["lower"]) else "beyond float64"
 
 
 def _closed_form(row: Row) -> list[str]:

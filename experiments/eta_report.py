@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from experiments.eta_findings import certified_part, hypotheses, map_in_words, t
 from experiments.eta_gain import trained_gains
 from experiments.eta_study import EtaStudy
 from experiments.figure_rows import write_rows
+from experiments.printing import strict_json
 from experiments.provenance import versions
 from experiments.records import write_atomically
 from theory.gate import under_hypotheses
@@ -50,7 +50,7 @@ def write_eta_report(study: EtaStudy) -> Row:
     rows = [row for part in parts for row in part.pop("rows")]
     write_rows(study.folder / "figures", "eta-gain", "sweep", rows)
     report["table"] = rows
-    text = json.dumps(report, indent=1, allow_nan=False)
+    text = strict_json(report)
     write_atomically(study.folder / "eta.json", text + "\n")
     write_atomically(study.folder / "eta.md", _markdown(report))
     return report

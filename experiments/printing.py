@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import sys
 from typing import Any
 
-__all__ = ["in_words", "one_line", "print_json", "print_table"]
+__all__ = ["in_words", "one_line", "print_json", "print_table", "strict_json"]
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_FILE = (errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENOTDIR)
@@ -18,9 +19,23 @@ def in_words(shape: dict[str, Any]) -> str:
     return f"N = {shape['tokens']}, d = {shape['dim']}, p = {shape['p']:g}"
 
 
+def strict_json(value: Any) -> str:
+    """Return a value as JSON, null where a number is not finite."""
+    return json.dumps(_finite(value), indent=1, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with None for every number in it that is infinite or none."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def print_json(value: Any) -> int:
     """Print strict JSON."""
-    print(json.dumps(value, indent=1, allow_nan=False))
+    print(strict_json(value))
     return 0
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.constructed import constructed_findings
 from experiments.figure_rows import BOUND_LABELS, slug, write_figure_rows, write_rows
+from experiments.printing import strict_json
 from experiments.provenance import versions
 from experiments.records import write_atomically
 from experiments.study import Study
@@ -54,7 +54,7 @@ def write_report(study: Study, *, failed: Sequence[str] = ()) -> Row:
     }
     if failed:
         report["failed"] = list(failed)
-    text = json.dumps(report, indent=1, allow_nan=False)
+    text = strict_json(report)
     write_atomically(study.folder / "report.json", text + "\n")
     write_atomically(study.folder / "report.md", _markdown(report))
     return report

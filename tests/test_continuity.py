@@ -232,6 +232,46 @@ def test_torch_modules_are_searched_in_float64_and_left_alone():
     assert layer.weight.requires_grad
 
 
+def written_over(x):
+    y = torch.exp(x)
+    z = y * y  # its gradient needs y
+    y += 1
+    return z
+
+
+def written_over_at_times(x):
+    y = torch.exp(x)
+    z = y * y
+    if x.mean() > 0.45:
+        y += 1
+    return z
+
+
+def doubled_in_place(x):
+    x *= 2
+    return x
+
+
+@pytest.mark.parametrize(
+    ("f", "exact"),
+    [
+        (written_over, math.exp(2) - math.exp(1.8)),
+        (written_over_at_times, math.exp(2) - math.exp(1.8)),
+        (doubled_in_place, 0.2),
+    ],
+)
+def test_tensors_that_are_written_over_need_no_gradient(f, exact):
+    own = OwnFunction("own", f, accepts=frozenset({"torch"}))
+    bound = modulus_lower_bound(own, 0.1, kind="token", tokens=2, dim=1, budget=0.2)
+    assert CLOSE * exact <= bound.value <= exact * (1 + ROUNDING)
+
+
+def test_far_radii_lend_no_bound_whose_pair_is_never_found():
+    lower, rules, _ = strengthened_lower_bounds([1e-300, 1e-5, 1e-4, 1.0], [0.0, 0.0, 0.0, 1.0])
+    assert rules == ("pair", "pair", "subadditive", "pair")
+    assert lower[2] == pytest.approx(1e-4, rel=1e-9)
+
+
 def test_the_worst_output_token_is_watched_unless_f_is_called_equivariant():
     weights = np.array([1.0, 3.0])[:, None]
     own = OwnFunction("weighted", lambda x: x * weights)

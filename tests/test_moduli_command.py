@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.certified import attaining_pair, certified_columns
+from experiments.printing import strict_json
 from theory.continuity import ModulusLowerBound, ModulusLowerCurve, modulus_lower_bound
 from theory.targets import OwnFunction, parse_target
 
@@ -238,6 +239,48 @@ def test_progress_never_falls_and_ends_at_one():
     assert 0 < heard[0] < 0.5
     assert 0.5 in heard
     assert heard[-1] == 1
+
+
+# -- numbers beyond float64 ------------------------------------------------------------------------
+HUGE = """
+def edge(x):
+    return 1e308 * x - 1e308 * (1 - x)
+"""
+
+
+@pytest.mark.parametrize("p", ["1", "2", "inf"])
+def test_moduli_that_overflow_are_null_and_one_line_says_so(said, tmp_path, recwarn, p):  # A2
+    path = tmp_path / "huge.py"
+    path.write_text(HUGE)
+    setting = ["--p", p, "--delta", 0.1, 1, "--kind", "token", *QUICK]
+    code, out, err = said("moduli", f"{path}:edge", *setting, "--json")
+    near, far = json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+    assert code == 0
+    assert near["lower"] == pytest.approx(2e307, rel=1e-9)
+    assert near["certified"] >= near["lower"]
+    assert (far["lower"], far["certified"], far["reached"]) == (None, None, False)
+    assert err.count("beyond the largest float64 number") == err.count("\n") == 1
+    assert not recwarn.list
+    code, out, _ = said("moduli", f"{path}:edge", *setting)
+    assert code == 0
+    assert "beyond float64   unknown" in out
+
+
+def test_a_modulus_of_zero_at_unresolved_radii_says_nothing(said):
+    arguments = ["formula:sin(6*x+1)", "--kind", "token", "--budget", 0.1, "--json", "--delta"]
+    code, out, err = said("moduli", *arguments, 1e-300, 1e-20, 0.1)
+    lower = [row["lower"] for row in json.loads(out)]
+    assert (code, lower[:2]) == (0, [0.0, 0.0])
+    assert lower[2] > 0
+    assert err.count("a lower bound of 0 there says nothing") == err.count("\n") == 1
+    code, _, err = said("moduli", *arguments, 0.1)
+    assert (code, err) == (0, "")
+
+
+def test_json_is_strict_for_every_number():
+    given = {"a": [1.0, math.inf, (math.nan, -math.inf)], "b": np.float64("inf"), "c": "inf"}
+    wanted = {"a": [1.0, None, [None, None]], "b": None, "c": "inf"}
+    assert json.loads(strict_json(given)) == wanted
 
 
 # -- bad input -------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ question.  Needs torch only where the search of moduli uses it.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -423,7 +424,14 @@ def oscillation_of(target: Target, *, tokens: int, dim: int, points: int = 2**12
     special = special_points(tokens, dim, count=points // 16, rng=rng)
     x = np.concatenate([rng.random((points, tokens, dim)), special])
     values = np.asarray(target(x))
-    return float((values.max((0, 1)) - values.min((0, 1))).max())
+    with np.errstate(over="ignore"):
+        found = float((values.max((0, 1)) - values.min((0, 1))).max())
+    if math.isinf(found):
+        raise ValueError(
+            f"{target}: two of its values differ by more than the largest float64 number, "
+            f"{sys.float_info.max:.3g}; scale it down"
+        )
+    return found
 
 
 def trivial_error(target: Target, *, tokens: int, dim: int, p: float) -> tuple[float, float]:

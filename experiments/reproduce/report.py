@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from approx.sequence_config import SequenceConfig
+from experiments.printing import strict_json
 from experiments.question import stored_config
 from experiments.records import write_atomically
 from experiments.reproduce.catalogue import MODELS, TASKS, task_of
@@ -60,7 +60,7 @@ def write_report(folder: Path, rows: Sequence[Row]) -> Row:
         "not_run": _not_run(planned, rows),
         "figures": [path.stem for path in write_figure_tables(folder, rows)],
     }
-    text = json.dumps(report, indent=1, allow_nan=False)
+    text = strict_json(report)
     write_atomically(folder / "report.json", text + "\n")
     write_atomically(folder / "report.md", markdown(report))
     return report

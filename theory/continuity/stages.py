@@ -165,12 +165,14 @@ class Search:
             if offer[0] < value:
                 value, method = offer
         check_arithmetic()  # the function may have changed it
-        reached = value <= threshold
+        reached = value <= threshold and math.isfinite(value)
         passed = time.monotonic() - started
         note = f"{boxes} cells" + (
             "" if reached else f"; stopped after {passed:.2g} s, before the gap was closed"
         )
-        if self.moved:
+        if not math.isfinite(lower):
+            note = "the modulus is beyond the largest float64 number"
+        elif self.moved:
             note = f"rounding moves values by up to {self.moved:.2g}: only their range is certified"
         elif reached and relative_gap(value, lower) > 2 * self.tolerance:
             note += "; 0 up to rounding"

@@ -20,6 +20,7 @@ __all__ = ["Rule", "lower_from", "pieces", "strengthened_lower_bounds", "upper_f
 
 Array = NDArray[np.float64]
 Rule = Literal["pair", "monotone", "subadditive"]
+MOST_PIECES = 2**16
 
 
 def pieces(radius: float, step: float) -> int:
@@ -98,7 +99,8 @@ def strengthened_lower_bounds(
 ) -> tuple[Array, tuple[Rule, ...], Array]:
     """Strengthen lower bounds of one modulus by monotonicity and subadditivity.
 
-    w(t) >= w(s) for s <= t, and w(t) >= w(s)/k for s > t and the least k with s <= k t.
+    w(t) >= w(s) for s <= t, and w(t) >= w(s)/k for s > t and the least k with s <= k t.  A k above
+    2^16 is left out: so many pieces of a pair are never tried for the one that attains the bound.
 
     Parameters
     ----------
@@ -129,7 +131,8 @@ def strengthened_lower_bounds(
     rules: list[Rule] = []
     sources: list[float] = []
     for radius, value in known:
-        best, source = lower_from(radius, known)
+        near = [pair for pair in known if pair[0] <= MOST_PIECES * radius]
+        best, source = lower_from(radius, near)
         if source is None or best <= value:
             best, source = value, radius
             rules.append("pair")

