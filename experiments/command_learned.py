@@ -39,7 +39,8 @@ def run_command_learned(options: Namespace) -> int:
         rows = run_learned(plan, processes=processes, report=bar.to, engine=engine)
     cells = learned_cells(rows)
     tables = figure_rows(cells)
-    paths = [_write(folder, place, own) for place, own in tables.items()]
+    apart = _apart(plan)
+    paths = [_write(folder, place, own, apart) for place, own in tables.items()]
     code, _ = draw_folder(folder, options.style, ["png", "pdf"])
     if code:
         return code
@@ -66,10 +67,18 @@ def _plan(options: Namespace, folder: Path) -> LearnedPlan:
     )
 
 
-def _write(folder: Path, place: tuple[Any, ...], rows: Sequence[Row]) -> Path:
+def _apart(plan: LearnedPlan) -> str:
+    """Return what tells a plan's figures from those of the usual one in the same folder."""
+    effort = "" if plan.effort == EFFORT else f"-effort{plan.effort!r}"
+    certified = "" if plan.budget is None else f"-certified{plan.budget!r}"
+    loops = "" if plan.loops is None else f"-loops{'+'.join(map(str, sorted(set(plan.loops))))}"
+    return effort + certified + loops
+
+
+def _write(folder: Path, place: tuple[Any, ...], rows: Sequence[Row], apart: str) -> Path:
     """Write the rows of one figure."""
     target, tokens, dim, delta = place
-    name = slug(target, tokens, dim, f"-delta{delta!r}")
+    name = slug(target, tokens, dim, f"-delta{delta!r}{apart}")
     (folder / "figures").mkdir(exist_ok=True)
     return write_rows(folder / "figures", "learned-moduli", name, rows)
 

@@ -222,8 +222,11 @@ def hypotheses(certificates: Sequence[Row]) -> list[Finding]:
         failing = [name for name, f in per_target.items() if f["verdict"] != Verdict.HOLDS]
         worst = per_target[failing[0]] if failing else next(iter(per_target.values()))
         verdict = Verdict.NOT_TESTABLE if failing else Verdict.HOLDS
-        where = f"fails on {failing[0]}: " if failing else f"on all {len(per_target)}; first: "
-        found.append(Finding(f"all targets: {claim}", verdict, where + worst["reason"]))
+        looked = not worst.get("evidence", {}).get("skipped")
+        failed = f"{'fails' if looked else 'is open'} on "
+        where = f"{failed}{failing[0]}: " if failing else f"on all {len(per_target)}; first: "
+        evidence = {} if looked else {"skipped": True}
+        found.append(Finding(f"all targets: {claim}", verdict, where + worst["reason"], evidence))
     return found
 
 

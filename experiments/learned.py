@@ -31,7 +31,7 @@ Report = Callable[[float], None]
 DELTAS = (0.05, 0.2)
 EFFORT = 0.2  # of the search of pairs; 1 is that of looprate moduli
 HYPOTHESES = 0.05  # effort of their checks, at most
-SCHEMA = 1  # raise it when code changes what a row's numbers mean
+SCHEMA = 2  # raise it when code changes what a row's numbers mean
 SHAPE = ("tokens", "dim", "p")
 A_BLOCK, A_TARGET = 1.0, 2.0  # relative cost of one block in the search, of a target
 
@@ -122,11 +122,16 @@ def target_rows(
     source: str | None = None,
     directory: str | None = None,
 ) -> list[Row]:
-    """Return a row for each modulus and radius of a target: closed form, else what is found."""
+    """Return a row for each modulus and radius of a target: closed form, else what is found.
+
+    Its hypotheses are checked first.
+    """
     f = planned_target(target, source, tokens=tokens, dim=dim, directory=directory)
     shape: Row = {"tokens": tokens, "dim": dim, "p": p}
     latex = f.latex.replace(f"{directory}/".replace("_", r"\_"), "")  # its name, not its place
+    checks = check_hypotheses(f, **shape, budget=min(effort, HYPOTHESES))
     shared = {"what": "target", "target": target, "latex": latex, **shape}
+    shared["hypotheses"] = [check.as_dict() for check in checks]
     rows = []
     for bound in _bounds(f, shape, deltas, max(effort, 1.0), budget, report, equivariant=None):
         known = f.closed_form(bound["delta"], kind=bound["kind"], **shape)

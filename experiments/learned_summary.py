@@ -65,7 +65,7 @@ def _cell(target: Row, own: Sequence[Row]) -> Row:
         "notes": sorted({row["note"] for row in own if row["note"]}),
         "unmet": [
             check
-            for row in own
+            for row in (target, *own)
             for check in row.get("hypotheses", [])
             if check["verdict"] != "holds"
         ],

@@ -111,6 +111,8 @@ def redraw_each(
             f"`style` of a handout must be paper, as it is a page, got {style!r}; leave it out"
         )
     sources = _chosen(_sources(Path(directory), handout.KIND if handouts else ""), only)
+    if to is not None:
+        _check_same_rows(sources, Path(to))
     for folder in {source.parent for source in sources} | ({Path(to)} if to else set()):
         remove_dead_drafts(folder)
     first, every = share
@@ -208,6 +210,21 @@ def _redraw_one(
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLES[style][0]())
         return [_save(figure, folder / f"{stem}.{name}", name) for name in formats]
+
+
+def _check_same_rows(sources: Sequence[Path], folder: Path) -> None:
+    """Raise if a folder holds other rows under the name of a figure: of another study, or older."""
+    for source in sources:
+        copy = folder / source.name
+        try:
+            same = not copy.is_file() or copy.read_bytes() == source.read_bytes()
+        except OSError:
+            continue  # said where it is drawn
+        if not same:
+            raise ValueError(
+                f"`to` must be a folder without other rows of the same name, {folder} holds "
+                f"another {source.name}; take another --to, or delete that file with its figure"
+            )
 
 
 def _with_rows(folder: Path, source: Path) -> Path:

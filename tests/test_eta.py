@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -212,6 +213,27 @@ def test_a_failing_hypothesis_is_told():
     rows[4] = rows[4] | {"hypotheses": [bad]}  # neither the first nor the last of its target
     (found,) = hypotheses(rows)
     assert (found.verdict, "a jump" in found.reason) == ("not testable", True)
+
+
+@pytest.mark.parametrize("evidence", [{}, {"skipped": True}], ids=["failed", "open"])
+def test_nothing_of_a_sweep_is_violated_where_a_hypothesis_does_not_hold(evidence, tmp_path):  # R6
+    rows = eta_rows.certificates(CONFIG, lambda point: 0.1)
+    rows = [row | {"memoriser_error": 1.0} for row in rows]
+    fits = eta_rows.fit_rows(CONFIG, lambda point, loops, seed: -0.1)  # eta(t) harms
+
+    def verdicts():
+        study = SimpleNamespace(
+            config=CONFIG, folder=tmp_path, certificates=lambda: rows, rows=lambda: fits
+        )
+        found = [f for part in write_eta_report(study)["parts"] for f in part["findings"]]
+        return [f["verdict"] for f in found if "stopped improving" not in f["claim"]]
+
+    assert verdicts().count("violated") >= 2
+    bad = {"verdict": "not testable", "reason": "a jump", "evidence": evidence}
+    rows[4] = rows[4] | {"hypotheses": [rows[4]["hypotheses"][0] | bad]}
+    assert "violated" not in verdicts()
+    said = "is open on" if evidence else "fails on"
+    assert said in hypotheses(rows)[0].reason
 
 
 # the study and the command

@@ -487,6 +487,19 @@ BAD = {
 }
 
 
+def test_rows_of_another_study_in_the_folder_asked_for_are_not_replaced(study, tmp_path):  # B7
+    keep_only(study, "moduli")
+    to = tmp_path / "talk"
+    for _ in range(2):  # the same rows again are welcome
+        assert figures.redraw(study, formats=["svg"], to=to) == [to / "moduli__a.svg"]
+    before = {path.name: path.read_bytes() for path in to.iterdir()}
+    rows = study / "figures" / "moduli__a.csv"
+    rows.write_text(rows.read_text() + rows.read_text().splitlines()[-1] + "\n")
+    with pytest.raises(ValueError, match=r"`to` must be .* holds another moduli__a.csv; take"):
+        figures.redraw(study, formats=["svg"], to=to)
+    assert {path.name: path.read_bytes() for path in to.iterdir()} == before
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_file_is_one_line_that_names_place_expectation_value_and_cure(name, study, capsys):
     change, words = BAD[name]

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +15,7 @@ import theory.continuity
 from approx.enclosed import enclosed
 from approx.fit import Recipe
 from approx.looped import ModelConfig
+from experiments import command_learned
 from experiments.engine import TaskFailed
 from experiments.learned import LearnedPlan, run_learned
 from experiments.learned_networks import chosen_fits, network_of, recomputed_error
@@ -25,7 +26,7 @@ from figures import learned_moduli
 from figures.drawing import make_figure
 from figures.style import FAMILY_STYLE
 from theory.continuity import modulus_lower_bound
-from theory.verdict import Verdict
+from theory.verdict import Finding, Verdict
 
 TARGET = "mean-field"
 EFFORT = 0.005
@@ -229,6 +230,26 @@ def test_words_claim_no_more_than_the_bounds_prove(bounds, target, word, verdict
     assert "within 10 %" in finding.claim
 
 
+FAILED = Finding("the target is continuous", Verdict.NOT_TESTABLE, "jumps at 0.5").as_dict()
+OPEN = Finding("the target is equivariant", Verdict.NOT_TESTABLE, "", {"skipped": True}).as_dict()
+
+
+@pytest.mark.parametrize("check", [FAILED, OPEN], ids=["failed", "open"])
+@pytest.mark.parametrize("place", [0, -1], ids=["target", "network"])
+def test_no_modulus_is_called_wrong_where_a_hypothesis_does_not_hold(check, place):  # R6
+    rows = stored([(1.2, None), (1.3, None)])
+    (finding,) = learned_findings(learned_cells(rows))
+    assert finding.verdict is Verdict.VIOLATED
+    holds = check | {"verdict": "holds"}
+    rows[place] = rows[place] | {"hypotheses": [holds]}
+    (finding,) = learned_findings(learned_cells(rows))
+    assert finding.verdict is Verdict.VIOLATED
+    rows[place] = rows[place] | {"hypotheses": [holds, check]}
+    (finding,) = learned_findings(learned_cells(rows))
+    assert finding.verdict is Verdict.NOT_TESTABLE
+    assert "otherwise: " in finding.reason
+
+
 def test_ratios_are_over_the_right_side_of_the_target():
     (cell,) = learned_cells(stored([(1.2, 1.8)], target=(0.5, 2.0)))
     assert cell["at_least"] == [0.6]
@@ -282,6 +303,20 @@ def test_the_command_ends_with_cells_and_findings(measured, said):
     assert len(found["findings"]) == 3
     (figure,) = (folder / "figures").glob("learned-moduli__*.png")
     assert figure.stat().st_size > 10_000
+    assert "-delta0.1-effort0.005-loops1." in figure.name
+
+
+def test_other_questions_to_one_folder_have_figures_of_their_own(tmp_path):  # B7
+    asked = [
+        plan(tmp_path, loops=loops, effort=effort, budget=budget)
+        for loops in (None, (1,), (1, 2))
+        for effort in (0.2, 0.4)
+        for budget in (None, 1.0, 5.0)
+    ]
+    names = [command_learned._apart(one) for one in asked]
+    assert names[0] == ""
+    assert len(set(names)) == len(asked)
+    assert names[-1] == command_learned._apart(replace(asked[-1], loops=(2, 1)))
 
 
 @pytest.mark.parametrize(

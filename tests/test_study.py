@@ -20,6 +20,7 @@ from experiments import command_verify
 from experiments.cli import main
 from experiments.config import StudyConfig
 from experiments.drawing import draw_folder
+from experiments.report import write_report
 from experiments.study import Study, run_study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -114,6 +115,25 @@ def test_a_study_leaves_a_report_whose_numbers_are_those_of_the_rows(first):
     assert all(claim in words for claim in verdicts)
     assert "(figures/error-against-loops__mean-field_a=1_b=1-N2-d1.png)" in words
     assert report["config"] == json.loads((first / "config.json").read_text())
+
+
+@pytest.mark.parametrize("evidence", [{}, {"skipped": True}], ids=["failed", "open"])
+def test_a_report_finds_nothing_violated_where_a_hypothesis_does_not_hold(study, evidence):  # R6
+    known = Study(config_of(study), study)
+    (row,) = known.theory()
+    wrong = [{**m, "upper": 2 * m["upper"], "exact": 2 * m["exact"]} for m in row["moduli"]]
+    failed = row["hypotheses"][1] | {"verdict": "not testable", "evidence": evidence}
+
+    def verdicts(hypotheses):
+        known.theory = lambda: [{**row, "moduli": wrong, "hypotheses": hypotheses}]
+        (part,) = write_report(known)["parts"]
+        return {f["claim"]: f["verdict"] for f in part["findings"]}
+
+    (claim,) = (c for c, v in verdicts(row["hypotheses"]).items() if "reach the exact" in c)
+    assert verdicts(row["hypotheses"])[claim] == "violated"
+    assert "violated" not in verdicts([row["hypotheses"][0], failed]).values()
+    word = "open" if evidence else "fails"
+    assert f"| **{word}** | {failed['claim']}" in (study / "report.md").read_text()
 
 
 def test_constructed_networks_stand_beside_trained_ones(first):
