@@ -73,8 +73,22 @@ def open_client(engine: Engine, processes: int) -> Iterator[Any]:
                 f"`scheduler` must be the address of a running scheduler, got {scheduler} "
                 f"({said}); start one with dask scheduler"
             ) from None
-        with Client(scheduler, timeout=PATIENCE, set_as_default=False) as client:
+        with (
+            _said_by_us_alone(),
+            Client(scheduler, timeout=PATIENCE, set_as_default=False) as client,
+        ):
             yield client
+
+
+@contextmanager
+def _said_by_us_alone() -> Iterator[None]:
+    """Keep dask from telling, with tracebacks, of a scheduler that is lost: the driver says so."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 async def _answers(scheduler: str) -> None:

@@ -2,10 +2,15 @@
 
 import gc
 import json
+import logging
 import os
+import socket
 import sys
+import threading
+import time
 import types
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +19,7 @@ from cases import cluster, engine_tasks
 
 from approx.state import save_state
 from experiments import engine_cluster, engine_dask
+from experiments.cli import main
 from experiments.engine import ATTEMPTS, Engine, Failures, Task, TaskFailed, run_tasks
 from experiments.engine_dask import UnlikeDriver
 from experiments.records import write_atomically
@@ -381,3 +387,57 @@ def test_processes_and_devices_follow_the_machine(monkeypatch):
     assert chosen("cuda", engine="dask") == (Engine("embedded", ("4", "6"), gpu=True), 2)
     assert chosen("cuda", engine="dask", scheduler="tcp://x:1")[0] == Engine("tcp://x:1", gpu=True)
     assert chosen("cpu", engine="dask") == (Engine("embedded"), 16)
+
+
+@pytest.mark.parametrize("listener", ["nobody", "mute", "another"])
+def test_an_address_without_a_scheduler_is_refused_in_seconds(listener, tmp_path, capfd):  # F4
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if listener != "nobody":
+            server.listen()
+        if listener == "another":
+            threading.Thread(target=_greet, args=(server,), daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        line = ["verify", "--preset", "smoke", "--out", str(tmp_path / "out"), "--engine", "dask"]
+        begin = time.monotonic()
+        assert main([*line, "--scheduler", address]) == 2
+    assert time.monotonic() - begin < 30.0  # seconds, on a busy machine; 60 before
+    err = capfd.readouterr().err
+    told = [line for line in err.replace("\r", "\n").splitlines() if line.startswith("looprate: ")]
+    assert len(told) == 1
+    assert told[0].startswith(
+        f"looprate: `scheduler` must be the address of a running scheduler, got {address}"
+    )
+    assert "Traceback" not in err
+
+
+def _greet(server):
+    """Answer as a server of mail does."""
+    with suppress(OSError), server.accept()[0] as one:
+        one.sendall(b"220 ready\r\n")
+        time.sleep(1.0)
+
+
+def test_a_lost_scheduler_is_told_of_by_the_driver_alone(monkeypatch, caplog):  # F5
+    class Client:
+        def __init__(self, *_, **__): ...
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            logging.getLogger("distributed.client").error("closing")
+
+    async def answers(_):
+        return None
+
+    monkeypatch.setattr("distributed.Client", Client)
+    monkeypatch.setattr(engine_cluster, "_answers", answers)
+    for name in ("distributed", "distributed.client"):
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+    with engine_cluster.open_client(Engine("tcp://127.0.0.1:1"), 1):
+        for name in ("distributed.client", "asyncio", "tornado.application"):
+            logging.getLogger(name).error("a traceback")
+    assert caplog.messages == []
+    logging.getLogger("distributed.client").error("of another program")
+    assert caplog.messages == ["of another program"]
