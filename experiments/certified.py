@@ -27,7 +27,7 @@ __all__ = ["attaining_pair", "certified_columns", "followed"]
 Array = NDArray[np.float64]
 Row = dict[str, Any]
 Report = Callable[[float], None]
-LEAST = 1e-3  # seconds that a modulus has when earlier ones used up the time
+LEAST_SHARE = 0.3  # of its share: what a modulus has when earlier ones used up the time
 
 
 def certified_columns(
@@ -69,14 +69,14 @@ def certified_columns(
     reasons : list of str
         Why there is no upper bound, where there is none.
     """
-    end = time.monotonic() + seconds
     columns: list[Row] = []
     reasons: list[str] = []
     seen: Target | None = None
     try:
-        seen = followed(target, tokens, dim)  # before the time is shared out
+        seen = followed(target, tokens, dim)  # a first tracing is mostly imports: on top
     except ValueError as error:  # an operation without an enclosure
         reasons.append(" ".join(str(error).split()))
+    end, least = time.monotonic() + seconds, LEAST_SHARE * seconds / len(curves)
     for done, (kind, curve) in enumerate(curves.items()):
         share = (end - time.monotonic()) / (len(curves) - done)
         found: ModulusUpperCurve | None = None
@@ -92,7 +92,7 @@ def certified_columns(
                     dim=dim,
                     p=p,
                     tolerance=tolerance,
-                    budget=max(share, LEAST),
+                    budget=max(share, least),
                     lower=curve,
                     report=_part(report, done, len(curves)),
                 )

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -226,6 +227,27 @@ def test_what_one_modulus_leaves_of_the_time_the_next_ones_have(monkeypatch):
     assert given == pytest.approx([20, 30, 60], rel=0.1)
     assert reasons == ["no enclosure"]
     assert len(columns) == 3
+
+
+def test_every_modulus_has_time_left_however_slow_the_tracing_and_the_others(monkeypatch):  # R25
+    given = []
+
+    def slow(*_, **__):
+        time.sleep(0.2)
+        return f
+
+    def overdrawn(*_, budget, **__):
+        given.append(budget)
+        time.sleep(0.15)
+        raise ValueError("no enclosure")
+
+    monkeypatch.setattr("experiments.certified.followed", slow)
+    monkeypatch.setattr("experiments.certified.modulus_upper_bound", overdrawn)
+    f, setting = parse_target("mean-field"), {"tokens": 2, "dim": 1, "p": 2.0}
+    kinds = ("sequence", "token", "contextual")
+    curves = {k: modulus_lower_bound(f, [0.0], kind=k, **setting) for k in kinds}
+    certified_columns(f, curves, **setting, tolerance=0.02, seconds=0.1)
+    assert given == pytest.approx([0.1 / 3, 0.01, 0.01], rel=0.1)
 
 
 def test_progress_never_falls_and_ends_at_one():

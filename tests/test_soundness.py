@@ -187,6 +187,21 @@ def by_type(x):
     return 3 * x if isinstance(x, np.ndarray) else x
 
 
+def third_formula(x):
+    return np.sin(6 * x) if isinstance(x, np.ndarray | torch.Tensor) else x * 0
+
+
+def by_attribute(x):
+    return np.sin(6 * x) if hasattr(x, "tobytes") else 0.5 * x
+
+
+def by_failure(x):
+    try:
+        return np.sin(6 * x.astype(float, copy=True, order="K"))
+    except Exception:
+        return 0 * x
+
+
 def by_length(x):
     return x / len(x)
 
@@ -212,7 +227,11 @@ def least(x):
     return 5e-324 * x
 
 
-@pytest.mark.parametrize("f", [by_type, by_length, mixing, random, kept_from_before])  # A3, R5
+FOOLED = [by_type, third_formula, by_attribute, by_failure, by_length, mixing, random]
+FOOLED.append(kept_from_before)
+
+
+@pytest.mark.parametrize("f", FOOLED)  # A3, R5
 def test_functions_that_do_something_else_on_enclosures_are_not_certified(f):
     with pytest.raises(NotCertifiedError, match="not certified"):
         modulus_upper_bound(f, 0.1, kind="sequence", tokens=2, dim=1, budget=1.0)
