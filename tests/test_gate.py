@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,13 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments import cli, commands
+from experiments.config import PRESETS
 from experiments.construct import default_bits
 from experiments.construction_rows import arithmetic_rows
 from experiments.engine import Task, run_tasks
+from experiments.figure_rows import BOUND_LABELS
+from experiments.report import write_report
+from experiments.study import BOXES, TOLERANCE
+from experiments.tasks_construct import certificate_rows
 from experiments.tasks_study import source_digest, theory_rows
 from figures.explorer import views
+from figures.rows import read_rows
 from theory import facts, gate
-from theory.bounds import first_informative_loops
 from theory.construction.spec import ConstructionSpec
 from theory.continuity import modulus_lower_bound, modulus_upper_bound, upper
 from theory.continuity.reconcile import exact_difference_lower_bound, reconciled
@@ -281,42 +287,94 @@ def test_reached_means_within_the_tolerance_not_twice_it():  # C4
         assert found.gap == pytest.approx(0.05, abs=1e-6)
 
 
-def test_every_command_gives_one_bound_of_an_own_function(tmp_path, capsys):  # C2, A6
-    path = tmp_path / "own.py"
-    path.write_text(
-        "import numpy as np\n\n"
-        "def dev(x):\n    return np.tanh(3 * (x - x.mean(1, keepdims=True)))\n"
+DEV = """
+import numpy as np
+
+def dev(x):
+    return np.tanh(3 * (x - x.mean(1, keepdims=True)))
+"""
+SHAPE = {"tokens": 2, "dim": 1, "p": 1.0}
+SPEC = ConstructionSpec(2, 1, 4, "timestep", "rank")
+
+
+def answer(capsys, *words):
+    """What a command prints as JSON."""
+    assert cli.main([*map(str, words), "--tokens", "2", "--dim", "1", "--p", "1", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def written_report(name, folder):
+    """The report of one target's stored rows: all as in a study, but for the training."""
+    source = source_digest(resolve_target(name), tokens=2, dim=1)
+    theory = theory_rows(lambda part: None, target=name, source=source, **SHAPE)
+    arguments = {"tolerance": TOLERANCE, "boxes": BOXES, "source": source}
+    built = certificate_rows(
+        lambda part: None, target=name, p=1.0, specs=[SPEC.as_dict()], **arguments
     )
-    name, grid = f"{path}:dev", 4
-    spec = ConstructionSpec(2, 1, grid, "timestep", "rank")
-    words = ["--tokens", "2", "--dim", "1", "--p", "1", "--json"]
-    bound = ["bound", name, "--version", "timestep", "--loops", str(spec.loops), *words]
-    assert cli.main(bound) == 0
-    (asked,) = json.loads(capsys.readouterr().out)
-    assert cli.main(["construct", name, "--grid", str(grid), *words]) == 0
-    built = json.loads(capsys.readouterr().out)
-    (row,) = theory_rows(
-        lambda part: None,
-        target=name,
-        source=source_digest(resolve_target(name), tokens=2, dim=1),
-        tokens=2,
-        dim=1,
-        p=1.0,
+    fit = {"target": name, **SHAPE, "family": "tmlt", "loops": SPEC.loops, "seed": 0}
+    fit |= {"learning_rate": 0.01, "parameters": 9, "late_gain": 0.0, "config": {"recipe": {}}}
+    fit |= {"error": 0.1, "error_stderr": 0.0, "validation_error": 0.1, "curve": [0.1]}
+    fit |= {"curve_steps": [1]}
+    fit["config"]["recipe"]["steps"] = 1
+    stored = {"theory": theory, "rows": [fit], "certificates": built, "lessons": []}
+    stored = {key: json.loads(json.dumps(rows)) for key, rows in stored.items()}
+    study = SimpleNamespace(
+        config=PRESETS["smoke"], folder=folder, **{k: partial(list, v) for k, v in stored.items()}
     )
-    stored = facts.stored_facts(json.loads(json.dumps(row)), resolve_target(name))
-    of_study = stored.bound("timestep")(spec.loops)
-    seen = views._bound(views.Subject(name, 2, 1, 1.0), "timestep")(spec.loops)
-    assert asked["total"] == of_study.total == seen.total
-    slope = ["--slope", repr(float(spec.slope))]  # of the quantiser that is built
-    assert cli.main([*bound, *slope]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["total"] == built["bound"]
-    assert asked["moduli_side"] == of_study.moduli_side == seen.moduli_side == "lower"
-    assert {asked["verdict"], str(of_study.verdict), str(seen.verdict)} <= {asked["verdict"]}
-    assert asked["reason"] == of_study.reason == seen.reason
-    assert asked["trivial"] == built["trivial"] == of_study.trivial == seen.trivial
-    theorem = stored.bound("theorem-3.6")
-    onset = first_informative_loops(theorem, tokens=2)
-    assert onset.words.startswith("not proven; not before r = ")
+    (folder / "figures").mkdir()
+    return write_report(study)["parts"][0]
+
+
+def drawn(folder, kind):
+    """The rows of a figure."""
+    (path,) = (folder / "figures").glob(f"{kind}__*.csv")
+    return read_rows(path)
+
+
+FORMULA = pytest.param("formula: tanh(3*(x - mean(x)))", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", ["OWN:dev", FORMULA])
+def test_bound_construct_report_figures_and_explorer_agree(name, tmp_path, capsys):  # C2, A6, M5
+    (tmp_path / "own.py").write_text(DEV)
+    name, r = name.replace("OWN", str(tmp_path / "own.py")), SPEC.loops
+    part = written_report(name, tmp_path)
+    built = answer(capsys, "construct", name, "--grid", SPEC.grid)
+    (certificate,) = part["certificates"]
+    sloped = ("--slope", repr(float(SPEC.slope)))  # of the quantiser that is built
+    for version in ("timestep", "theorem-3.6"):
+        asked = ("bound", name, "--version", version, "--loops")
+        (one,) = answer(capsys, *asked, r)
+        (told,) = (b for b in part["bounds"] if (b["bound"], b["loops"]) == (version, r))
+        seen = views._bound(views.Subject(name, 2, 1, 1.0), version)(r)
+        assert one["total"] == told["total"] == seen.total
+        assert one["verdict"] == told["verdict"] == str(seen.verdict)
+        assert one["reason"] == told["reason"] == seen.reason
+        assert one["terms"] == told["terms"] == seen.terms
+        assert one["trivial"] == built["trivial"] == part["trivial"] == seen.trivial
+        assert one["moduli_side"] == told["moduli_side"] == seen.moduli_side == "lower"
+    (one,) = answer(capsys, "bound", name, "--version", "timestep", "--loops", r, *sloped)
+    assert one["total"] == built["bound"] == certificate["bound"]
+    assert built["verdict"] == certificate["verdict"]
+    assert (
+        f"| {certificate['bound']:.3g} | {built['verdict']} |"
+        in (tmp_path / "report.md").read_text()
+    )
+    (point,) = (row for row in drawn(tmp_path, "error-against-loops") if row["lower"])
+    assert (point["loops"], point["status"]) == (r, built["verdict"])
+    for kind, version in (("error-against-loops", "timestep"), ("bound-terms", "theorem-3.6")):
+        label = BOUND_LABELS["timestep"][1]
+        rows = [
+            row
+            for row in drawn(tmp_path, kind)
+            if (row["label"] == label if version == "timestep" else row["version"] == version)
+        ]
+        row = rows[len(rows) // 2]
+        (one,) = answer(capsys, "bound", name, "--version", version, "--loops", int(row["loops"]))
+        assert row.get("total", row["value"]) == one["total"]
+        assert row["status"] == one["verdict"]
+    words = part["first_informative_words"]
+    assert all(said.startswith("not proven; not before r = ") for said in words.values())
 
 
 def test_the_number_of_digits_has_one_rule():  # C7
