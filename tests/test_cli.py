@@ -110,6 +110,14 @@ def test_help_examples_are_accepted_by_the_parser(said):
         assert _parser().parse_args(example.split())
 
 
+def test_help_says_which_function_a_certified_bound_is_of(said):  # M11
+    _, out, _ = said("moduli", "--help")
+    words = " ".join(out.split())
+    assert "They bound the function that the formula spells, computed exactly" in words
+    assert "attained by its values in float64" in words
+    assert "between the two" not in words
+
+
 def test_help_is_quick_and_loads_no_numbers():
     text = (
         "import sys; from experiments.cli import main; main(['--help']);"

@@ -1,6 +1,7 @@
 """Constructed networks in studies: what is planned, what slopes and certificates say together."""
 
 import math
+import re
 
 import pytest
 
@@ -84,6 +85,8 @@ def test_an_error_like_the_cell_width_has_the_expected_slope(memoriser):
     assert len(fit.loops) == 5  # the tail: grids from 32 / 4 = 8 on
     inequality, slope = constructed_findings(FACTS, rows)
     assert (inequality.verdict, slope.verdict) == ("holds", "holds")
+    variable = {"digits": "(r/q)"}.get(memoriser, "r")  # W2: no power of q alone
+    assert re.search(rf" like {re.escape(variable)}\^-[0-9.]+$", slope.claim)
 
 
 @pytest.mark.parametrize(("exponent", "verdict"), [(0.5, "violated"), (1.5, "holds")])
