@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 import threading
 
 import numpy as np
@@ -304,6 +305,60 @@ def test_processes_starting_together_do_not_collide(fresh):
     assert len(set(paths)) == 1
     assert paths[0].read_bytes() == ready.read_bytes()
     assert list(paths[0].parent.iterdir()) == [paths[0]]
+
+
+@pytest.fixture
+def built(fresh):
+    """A compiler that copies, and what it made."""
+    compiler = [script(fresh, 'rm "$out"; umask 0; echo content > "$out"')]
+    return compiler, build._built(compiler)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_text("contenT\n"),
+        lambda path: path.write_text("cont"),
+        lambda path: path.write_text(""),
+        lambda path: path.chmod(0o666),
+        lambda path: path.replace(path.with_name(path.name[:-4] + "z.so")),
+        lambda path: (path.unlink(), os.mkfifo(path)),
+        lambda path: (path.replace(path.parent / "moved"), path.symlink_to("moved")),
+    ],
+    ids=["changed", "cut", "empty", "others write", "renamed", "pipe", "link"],
+)
+def test_a_damaged_kernel_is_compiled_again(damage, built, capfd):
+    compiler, path = built
+    capfd.readouterr()
+    assert build._built(compiler) == path
+    assert capfd.readouterr().err == ""
+    damage(path)
+    assert build._built(compiler) == path
+    assert path.read_text() == "content\n"
+    assert capfd.readouterr().err.count("compiling") == 1
+    assert [p for p in path.parent.iterdir() if p.name != "moved"] == [path]
+
+
+@pytest.mark.slow
+def test_a_real_kernel_cut_short_is_compiled_again_and_loads(fresh):
+    path = build._built(build._compiler())
+    path.write_bytes(path.read_bytes()[:5000])
+    assert library() is not None
+
+
+def test_a_cache_that_others_may_write_to_is_not_used(fresh, monkeypatch):
+    cache = fresh / "cache" / "looprate"
+    assert build._folder() == cache
+    monkeypatch.setattr(tempfile, "tempdir", str(fresh))
+    for mode in (0o770, 0o707):
+        cache.chmod(mode)
+        folder = build._folder()
+        assert folder.parent == fresh
+        assert folder.stat().st_mode & 0o777 == 0o700
+    cache.chmod(0o755)
+    assert build._folder() == cache
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    assert build._folder() != cache
 
 
 def test_another_source_or_processor_is_another_file(monkeypatch):

@@ -3,7 +3,8 @@
 The result is a plain shared library for ctypes, kept in ``$XDG_CACHE_HOME/looprate`` (by default
 ``~/.cache/looprate``).  It is written under a name of its own and moved into place, so that
 processes starting together, or killed while they compile, leave nothing half-made and never wait
-for each other.
+for each other.  Its name ends with a digest of its content: a damaged one is never loaded, but
+removed and compiled again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import platform
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -66,9 +68,11 @@ def _compiler() -> list[str] | None:
 def _built(compiler: list[str]) -> Path:
     """Return the compiled kernel's path, compiling where it is not there yet."""
     folder = _folder()
-    path = folder / f"kernel-{_digest(compiler)}.so"
-    if path.exists():
-        return path
+    name = f"kernel-{_digest(compiler)}"
+    for path in sorted(folder.glob(f"{name}-*.so")):
+        if _trusted(path) and path.name == _named(name, path):
+            return path
+        path.unlink(missing_ok=True)
     handle, temporary = tempfile.mkstemp(suffix=".so", dir=folder)
     os.close(handle)
     print("looprate: compiling the CPU kernel, once", end=" ... ", file=sys.stderr, flush=True)
@@ -76,11 +80,28 @@ def _built(compiler: list[str]) -> Path:
     try:
         command = [*compiler, *FLAGS, "-o", temporary, *map(str, sorted(HERE.glob("*.cpp")))]
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+        os.chmod(temporary, 0o700)  # linkers make a file of their own, by the umask
+        path = folder / _named(name, Path(temporary))
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
         print(f"{time.monotonic() - start:.1f} s", file=sys.stderr)
     return path
+
+
+def _named(name: str, path: Path) -> str:
+    """Return the name of a compiled kernel: what it was compiled from, and its content."""
+    return f"{name}-{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.so"
+
+
+def _trusted(path: Path) -> bool:
+    """Whether a file or folder is this user's, and nobody else may write to it."""
+    found = path.lstat()
+    return (
+        (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode))
+        and found.st_uid == os.geteuid()
+        and not found.st_mode & 0o022
+    )
 
 
 def _folder() -> Path:
@@ -90,9 +111,11 @@ def _folder() -> Path:
         folder = Path(cache) / "looprate"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryFile(dir=folder):
-            return folder
+            if _trusted(folder.resolve()):
+                return folder
     except (OSError, RuntimeError):  # no home, or a full or read-only one
-        return Path(tempfile.mkdtemp(prefix="looprate-"))
+        pass
+    return Path(tempfile.mkdtemp(prefix="looprate-"))
 
 
 def _digest(compiler: list[str]) -> str:
