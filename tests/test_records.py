@@ -100,9 +100,7 @@ def test_every_kind_of_row_is_stamped():
     from experiments import eta_study, learned, tasks_construct, tasks_study
     from experiments.reproduce import fitting
 
-    (row,) = tasks_study.theory_rows(
-        lambda part: None, target="mean-field", tokens=2, dim=1, p=1.0, budget=0.01
-    )
+    (row,) = tasks_study.theory_rows(lambda part: None, target="mean-field", tokens=2, dim=1, p=1.0)
     assert set(row) >= PROVENANCE
     for work in (
         *(tasks_study.fit_rows, fitting.fit_row, tasks_construct.certificate_rows),

@@ -186,7 +186,7 @@ def test_a_folder_of_something_else_is_refused(name, tmp_path, said):
         (["lcs", "--model", "lt"], "invalid choice: 'lt'"),
         (["lcs", "--model", "tmlt", "tmlt"], "`models` must hold distinct values"),
         (["lcs", "--preset", "huge"], "invalid choice: 'huge'"),
-        (["lcs", "--loops", "two"], "invalid int value: 'two'"),
+        (["lcs", "--loops", "two"], "a whole number such as 8 or 1e6, got 'two'"),
     ],
 )
 def test_bad_options_are_one_line_and_exit_2(arguments, words, tmp_path, capsys):

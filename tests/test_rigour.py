@@ -203,7 +203,7 @@ def test_a_million_evaluations_lie_in_their_intervals():
 
 PLAIN = {
     **{name: getattr(np, name) for name in (*BINARY, "negative", "absolute", "square")},
-    **{name: getattr(np, name) for name in ("sqrt", "exp", "tanh", "sin", "cos")},
+    **{name: getattr(np, name) for name in ("sqrt", "exp", "log", "tanh", "sin", "cos")},
     **{name: (lambda x, q=float(name[5:]): x**q) for name in UNARY if name.startswith("power")},
     "cube root": np.cbrt,
 }
@@ -231,7 +231,7 @@ def slopes_missed(name):
 SLOPED = {
     **{name: op.ours for name, op in UNARY.items() if "power" in name},
     **{name: getattr(np, name) for name in (*BINARY, "negative", "absolute", "square")},
-    **{name: getattr(np, name) for name in ("sqrt", "exp", "tanh", "sin", "cos")},
+    **{name: getattr(np, name) for name in ("sqrt", "exp", "log", "tanh", "sin", "cos")},
 }
 
 

@@ -58,7 +58,7 @@ def check_function(own: OwnFunction, *, tokens: int, dim: int) -> list[str]:
         raise ValueError(
             f"`target` {own.source!r} must be defined on the whole cube, in batches of any size: "
             f"{with_witness(reason, evidence)}; correct the function"
-        ) from None
+        ) from error
     if own.single or probes.precision.epsilon <= DOUBLE:
         return []
     return [f"computes in {values.coarseness(probes.precision)}"]

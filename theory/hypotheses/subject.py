@@ -76,7 +76,7 @@ class Subject:
         try:
             return self._output(x)
         except EvaluationFailed as error:
-            raise EvaluationFailed(str(error), self._culprit(x)) from None
+            raise EvaluationFailed(str(error), self._culprit(x)) from error
 
     def __call__(self, x: Array) -> Array:
         """Return the values on a batch, evaluated in chunks."""
@@ -91,7 +91,7 @@ class Subject:
                 found = _plain(self.call(x.copy()))
         except Exception as error:  # whatever a user's function may raise
             said = " ".join(str(error).split())
-            raise EvaluationFailed(f"it raised {type(error).__name__}: {said}") from None
+            raise EvaluationFailed(f"it raised {type(error).__name__}: {said}") from error
         if found.values.shape != x.shape:
             shapes = f"{found.values.shape}, expected {x.shape} = (B, N, d)"
             raise EvaluationFailed(f"it returned shape {shapes}")
