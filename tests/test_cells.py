@@ -35,6 +35,27 @@ def problem_of(target, *, kind, tokens, dim, p, delta, f=None):
     return CellProblem(f or target, tokens, dim, moving, row, p, delta, free)
 
 
+@pytest.mark.parametrize("delta", [1e-100, 1e-160, 1e-200, 1e-300, 5e-324])
+def test_what_a_pair_reaches_scales_with_the_radius_however_small(delta):
+    inside = np.array([[0.4, 0.5]])  # in units of the radius: (0.6, 0.8) is on the sphere
+
+    def contracted(radius, low):
+        problem = problem_of(lambda x: x, kind="sequence", tokens=2, dim=1, p=2.0, delta=radius)
+        centre = np.full((1, 2), 0.5)
+        reach = np.full((1, 2), radius)
+        cells, some = problem.contracted(Cells(centre, centre, low * radius, reach))
+        return cells.d_high / radius, some.tolist()
+
+    high, some = contracted(0.1, inside)
+    assert high == pytest.approx(np.sqrt(1 - inside[:, ::-1] ** 2), abs=1e-9)
+    tiny, some_tiny = contracted(delta, inside)
+    assert some == some_tiny == [True]
+    assert (tiny >= high * (1 - 1e-9)).all()
+    if delta > 1e-300:
+        assert tiny == pytest.approx(high, abs=1e-9)
+        assert contracted(delta, np.array([[0.8, 0.8]]))[1] == [False]
+
+
 def cells_around(rng, problem, c, diff):
     """Boxes of all sizes that contain a centre and a difference each, as a search halves them."""
     reach = min(problem.delta, 1.0)
