@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from bokeh.document import Document
@@ -11,10 +12,24 @@ from bokeh.models import Button
 
 from figures.explorer import views
 from figures.explorer.setting import Setting
+from figures.explorer.words import in_words
 
-__all__ = ["CERTIFY", "Certifier"]
+__all__ = ["CERTIFY", "Certifier", "tell"]
 
 CERTIFY, CERTIFYING = "Certify this network", "certifying ..."
+
+
+def tell(document: Document, act: Callable[[], None]) -> None:
+    """Let a thread beside a page do something on the page, unless its reader has left.
+
+    Parameters
+    ----------
+    document : Document
+    act : callable
+        Called at the document's next tick.
+    """
+    with suppress(AttributeError):  # a page that has ended takes nothing any more
+        document.add_next_tick_callback(act)
 
 
 class Certifier:
@@ -52,7 +67,7 @@ class Certifier:
                 found: Any = views.constructed_row(setting, quick=quick)
             except Exception as error:  # told on the page
                 found = error
-            self.document.add_next_tick_callback(lambda: self._told(setting, found, quick))
+            tell(self.document, lambda: self._told(setting, found, quick))
 
         if self.waiting is not None:
             self.waiting.cancel()
@@ -62,7 +77,7 @@ class Certifier:
         """Take a certificate, or what was in its way."""
         self.button.update(label=CERTIFY, disabled=False)
         if isinstance(found, Exception):
-            words = str(found)
+            words = in_words(found)
         elif found["upper"] is None:
             words = f"the network's error cannot be enclosed: {found['reason']}"
         else:

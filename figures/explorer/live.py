@@ -17,7 +17,9 @@ from approx.looped import FAMILIES, Family
 from approx.training import Recipe, member_errors
 from experiments.config import PRESETS, model_for
 from figures.explorer import views
+from figures.explorer.certifier import tell
 from figures.explorer.setting import Setting
+from figures.explorer.words import in_words
 
 __all__ = ["LOOPS", "TRAIN", "LiveFit", "Progress", "Stopped", "Trainer"]
 
@@ -152,7 +154,7 @@ class Trainer:
         """Begin a fit of a setting's target."""
 
         def later(told: Any) -> None:
-            self.document.add_next_tick_callback(lambda: self._told(setting, told))
+            tell(self.document, lambda: self._told(setting, told))
 
         self.button.update(label=STOP, button_type="danger")
         self.gone = False
@@ -190,4 +192,4 @@ def _last_words(told: Exception | None) -> str:
         return "Trained: approximation plus optimisation error, no evidence on a bound."
     if isinstance(told, Stopped):
         return "stopped; what was trained stays"
-    return f'<p role="alert">The fit ended: {html.escape(str(told))}</p>'
+    return f'<p role="alert">The fit ended: {html.escape(in_words(told))}</p>'

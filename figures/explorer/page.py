@@ -22,6 +22,7 @@ from figures.explorer.smoothness import knob_of, turned
 from figures.explorer.states import loop_states
 from figures.explorer.words import (
     STATEMENT,
+    in_words,
     moduli_table,
     refusal,
     state_table,
@@ -164,8 +165,7 @@ class Page:
         try:
             act()
         except Exception as error:  # a function of the reader's own may raise anything
-            told = isinstance(error, (OSError, TypeError, ValueError))
-            self._complain(str(error) if told else f"{type(error).__name__}: {error}")
+            self._complain(in_words(error))
             return False
         return True
 

@@ -14,6 +14,7 @@ from theory.targets import Target
 __all__ = [
     "EXAMPLES",
     "STATEMENT",
+    "in_words",
     "moduli_table",
     "refusal",
     "state_table",
@@ -81,6 +82,12 @@ def verdict_words(bound: BoundRow, setting: Setting) -> str:
         f"<p>{note}<b>At r = {bound.loops:,} the bound is {bound.total:.4g}: {bound.verdict}.</b> "
         f"{reason}.{extra}</p>"
     )
+
+
+def in_words(error: Exception) -> str:
+    """Say what went wrong; a function of the reader's own may raise anything."""
+    told = isinstance(error, (OSError, TypeError, ValueError)) and str(error)
+    return str(error) if told else f"{type(error).__name__}: {error}"
 
 
 def refusal(words: str, shown: str) -> str:

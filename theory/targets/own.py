@@ -92,8 +92,7 @@ class OwnFunction(Target):
 
     def _evaluate(self, x: Any, xp: Any) -> Any:
         if hasattr(type(x), "__looprate_namespace__"):
-            with self.home.entered():  # enclosures follow what is written for NumPy, or refuse
-                return self.function(x)
+            return self._run(x)  # enclosures follow what is written for NumPy, or refuse
         if not self.accepts:
             from theory.targets.resolve import settled
 
@@ -113,12 +112,19 @@ class OwnFunction(Target):
 
     def called(self, given: Any) -> Any:
         """Call the function at home; without gradients where its input has none."""
-        tensor = namespace(given) is not np
+        if namespace(given) is np or given.requires_grad:
+            return self._run(given)
+        with _torch().no_grad():
+            return self._run(given)
+
+    def _run(self, given: Any) -> Any:
+        """Call the function at home, where it ends nothing but itself."""
         with self.home.entered():
-            if not tensor or given.requires_grad:
+            try:
                 return self.function(given)
-            with _torch().no_grad():
-                return self.function(given)
+            except SystemExit as end:
+                failed = RuntimeError(f"the function ends the process, SystemExit({end.code!r})")
+                raise failed.with_traceback(end.__traceback__) from None
 
     def given(self, x: Any, xp: Any) -> Any:
         """Return a copy of a batch as the function takes it."""
