@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from matplotlib.text import Text
 from matplotlib.transforms import blended_transform_factory
 from numpy.typing import NDArray
 
@@ -59,6 +61,8 @@ SMALLEST_MARGIN = 5e-4  # relative, below which three digits do not show a stand
 ROOM_ABOVE = 2.7  # of the best constant and of constructed errors, as a factor
 ROOM_BELOW = 1.5  # of the smallest trained or constructed error
 GROWTH_OF_AXES = 1.15  # by the layout, which comes after the words are placed
+WORDS_AT = 0.975  # top of the words in the shaded region, in heights of the axes
+ROOM_BELOW_WORDS = 0.045  # the same unit: half a mark, and the frame of the words
 WORDS_EVERYWHERE = ("vacuous on this whole range: no proven bound is below the best constant",)
 WORDS_HERE = (
     "vacuous: no proven bound here is below the best constant",
@@ -103,8 +107,10 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     fit_width(ax.set_title(setting_title(rows)))
     ax.set_xlabel("loops $r$")
     ax.set_ylabel("$L^p$ error on the cube")
-    plain_log_ticks(ax)
     _legend(ax, measured, theory, note=_note(rows))
+    if ax.texts:
+        _make_room(ax, ax.texts[0], rows)
+    plain_log_ticks(ax)
 
 
 def _draw_trained(ax: Axes, rows: Sequence[Row]) -> list[Artist]:
@@ -250,7 +256,7 @@ def _name_the_span(
     for text in texts:
         note = ax.text(
             float(np.sqrt(left * end)),
-            0.975,
+            WORDS_AT,
             text,
             transform=blended_transform_factory(ax.transData, ax.transAxes),
             ha="center",
@@ -266,6 +272,23 @@ def _name_the_span(
         note.remove()
     span.set_label(WORDS_FOR_LEGEND)
     return [span]
+
+
+def _make_room(ax: Axes, words: Text, rows: Sequence[Row]) -> None:
+    """Let the axes reach so high that no error below the words is covered by them."""
+    figure: Any = ax.figure
+    engine = figure.figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure.figure)  # the legend takes its height from the axes
+    box = words.get_window_extent()
+    beside = box.expanded(GROWTH_OF_AXES, 1.0).transformed(ax.transData.inverted())
+    errors = where(rows, curve="trained") + where(rows, curve="constructed")
+    under = [row for row in errors if beside.x0 <= float(row["loops"] or 0) <= beside.x1]
+    seen = _positive([*under, *where(rows, curve="trivial")])
+    low, high = ax.get_ylim()
+    free = WORDS_AT - ROOM_BELOW_WORDS - box.height / ax.get_window_extent().height
+    if seen.size and free > 0:
+        ax.set_ylim(low, max(high, low * float((seen.max() / low) ** (1 / free))))
 
 
 def _note(rows: Sequence[Row]) -> str:
