@@ -29,6 +29,9 @@ def opaque(x):
 def first_counts(x):
     return x * np.linspace(1.0, 2.0, x.shape[1]).reshape(1, -1, 1)
 
+def by_type(x):
+    return np.sin(6 * x) if type(x).__name__ in ("ndarray", "Tensor") else 0 * x
+
 def jump(x):
     return np.where(x > 0.4, 1.0, 0.0)
 """
@@ -336,3 +339,9 @@ def test_softmax_runs_digits_where_they_fit(printed):
     digits = ("--memoriser", "digits", "--bits", 2)
     found = printed("mean-field", "--grid", 2, *digits, "--softmax", 1e-3)
     assert found["softmax"]["beta"] > 1
+
+
+def test_a_function_that_is_another_on_enclosures_has_no_enclosed_error(printed, own):  # A3
+    found = printed(f"{own}:by_type", "--grid", 2)
+    assert (found["error_lower"], found["error_upper"]) == (None, None)
+    assert "on enclosures it does something else than on numbers" in found["reason"]
