@@ -1,6 +1,7 @@
 """Fits: they learn, repeat, resume, survive a diverging neighbour; errors have honest bars."""
 
 import functools
+import importlib
 import math
 
 import numpy as np
@@ -15,6 +16,7 @@ from approx.fitted import FitResult
 from approx.looped import ModelConfig
 from approx.training import VALIDATION
 
+fit_file = importlib.import_module("approx.fit")
 SMALL = ModelConfig(width=8, hidden=16, gate=0.5)
 RECIPE = Recipe(steps=120, batch=16, evaluations=4, validation_points=64)
 
@@ -117,6 +119,24 @@ def test_a_checkpoint_of_another_fit_or_a_torn_one_is_not_used(tmp_path):
     assert min(seen) <= 30
     path.write_bytes(path.read_bytes()[:100])
     np.testing.assert_array_equal(run(checkpoint=path).curve, plain().curve)
+
+
+def test_a_checkpoint_of_an_older_format_starts_anew(tmp_path, monkeypatch):
+    """Fits of p > 2 took another loss until format 3."""
+    path = tmp_path / "fit.npz"
+
+    def stop(step):
+        if step >= 60:
+            raise Stopped
+
+    with monkeypatch.context() as older:
+        older.setattr(fit_file, "FORMAT", 2)
+        with pytest.raises(Stopped):
+            run(checkpoint=path, checkpoint_seconds=0.0, progress=stop, p=3.0)
+    seen = []
+    found = run(checkpoint=path, progress=seen.append, p=3.0)
+    assert min(seen) <= 30
+    np.testing.assert_array_equal(found.curve, run(p=3.0).curve)
 
 
 def test_predictions_are_those_of_the_modules():
