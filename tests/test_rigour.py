@@ -217,7 +217,11 @@ def slopes_missed(name):
     op, rng = {**UNARY, **BINARY}[name], np.random.default_rng(11)
     inputs = 1 if name in UNARY else 2
     low = rng.standard_normal((inputs, 150)) * 3
-    low = np.abs(low) + 0.01 if name in ("divide", "sqrt", "cube root") or "power" in name else low
+    low = (
+        np.abs(low) + 0.01
+        if name in ("divide", "sqrt", "log", "cube root") or "power" in name
+        else low
+    )
     high = low + 10.0 ** rng.uniform(-9, 0.5, low.shape)
     one, two = (np.clip(low + (high - low) * rng.random(low.shape), low, high) for _ in (0, 1))
     jet = variables(Interval(low.T[:, :, None], high.T[:, :, None]))
