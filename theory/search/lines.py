@@ -8,6 +8,8 @@ of an output entry is a running maximum away.  Then both ends are moved in ever 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
@@ -31,11 +33,12 @@ def line_starts(problem: Problem) -> tuple[Array, Array] | None:
     offset, slope = _lines(problem)
     cells = CELLS[shape[0] * shape[1] > FINE]
     grid = np.broadcast_to(np.linspace(0, 1, cells + 1), (len(offset), cells + 1))
-    table = _outputs(problem, offset, slope, grid)
+    watch = partial(_watched, problem.outputs, shape, offset, slope)
+    table = watch(grid)
     pairs = []
     for reach in problem.reach.tolist():
         widest = np.minimum(reach / np.sqrt((slope**2).sum(1)), 1.0)
-        pairs.append(_zoomed(problem, offset, slope, *_coarse(table, widest), widest))
+        pairs.append(_zoomed(watch, *_coarse(table, widest), widest))
     ends = np.array(pairs)[..., None]  # (L, 2, K, 1)
     x, y = offset + slope * ends[:, 0], offset + slope * ends[:, 1]
     lead = (len(problem.deltas), len(offset), *shape)
@@ -59,12 +62,16 @@ def _lines(problem: Problem) -> tuple[Array, Array]:
     return lines[:, 0], lines[:, 1]
 
 
-def _outputs(problem: Problem, offset: Array, slope: Array, t: Array) -> Array:
+def _watched(
+    outputs: Callable[[Array], Array],
+    shape: tuple[int, int],
+    offset: Array,
+    slope: Array,
+    t: Array,
+) -> Array:
     """Return what is watched of f at the places t (K, T) of the lines, (K, T, E)."""
     points = offset[:, None] + slope[:, None] * t[..., None]
-    assert problem.outputs is not None
-    out = problem.outputs(points.reshape(-1, problem.moving.size, problem.dim))
-    return out.reshape(*t.shape, -1)
+    return outputs(points.reshape(-1, *shape)).reshape(*t.shape, -1)
 
 
 def _coarse(table: Array, widest: Array) -> tuple[Array, Array]:
@@ -82,7 +89,7 @@ def _coarse(table: Array, widest: Array) -> tuple[Array, Array]:
 
 
 def _zoomed(
-    problem: Problem, offset: Array, slope: Array, a: Array, b: Array, widest: Array
+    watch: Callable[[Array], Array], a: Array, b: Array, widest: Array
 ) -> tuple[Array, Array]:
     """Move both ends of the pair of every line in ever smaller steps, as long as it helps."""
     shifts, lines = np.linspace(-1, 1, NEAR), np.arange(len(a))
@@ -93,7 +100,7 @@ def _zoomed(
         limits = np.stack([a - widest, a + widest], 1)
         second = np.clip(np.concatenate([second, limits], 1), 0, 1)
         ends = np.concatenate([np.clip(first, 0, 1), second], 1)
-        out = _outputs(problem, offset, slope, ends)
+        out = watch(ends)
         size = np.abs(out[:, :NEAR, None] - out[:, None, NEAR:]).max(3)  # (K, T, T + 2)
         apart = np.abs(ends[:, :NEAR, None] - ends[:, None, NEAR:])
         size = np.where(apart <= widest[:, None, None], size, -math.inf)
