@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.continuity import ModulusLowerCurve, ModulusUpperCurve, modulus_upper_bound
+from theory.continuity.reconcile import beside_closed_form
 from theory.continuity.stages import relative_gap
 from theory.continuity.transfer import pieces
 from theory.enclosure.forms import evaluated
 from theory.enclosure.intervals import Interval
-from theory.facts import beside_closed_form
 from theory.norms import p_norm
 from theory.notation import Kind
 from theory.targets import Target

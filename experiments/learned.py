@@ -19,7 +19,7 @@ from experiments.provenance import stamped, versions
 from experiments.records import RowStore, digest
 from experiments.tasks_study import located, planned_target, source_digest
 from theory.continuity import ModulusLowerCurve, modulus_lower_bound
-from theory.facts import beside_closed_form
+from theory.continuity.reconcile import beside_closed_form
 from theory.hypotheses import check_hypotheses
 from theory.notation import KINDS, check_delta
 from theory.targets import resolve_target

@@ -24,10 +24,14 @@ from experiments.tasks_construct import certificate_rows
 from experiments.tasks_study import source_digest, theory_rows
 from figures.explorer import views
 from figures.rows import read_rows
-from theory import facts, gate
+from theory import gate
 from theory.construction.spec import ConstructionSpec
 from theory.continuity import modulus_lower_bound, modulus_upper_bound, upper
-from theory.continuity.reconcile import exact_difference_lower_bound, reconciled
+from theory.continuity.reconcile import (
+    beside_closed_form,
+    exact_difference_lower_bound,
+    reconciled,
+)
 from theory.continuity.transfer import lower_from, pieces, strengthened_lower_bounds, upper_from
 from theory.enclosure.soundness import NotCertifiedError
 from theory.gate import Contradiction, Total, judged_total, under_hypotheses
@@ -211,11 +215,11 @@ def test_the_exact_closed_form_is_not_above_a_certified_bound():
     f = parse_target("token-sine")
     form = f.closed_form(0.1, kind="token", tokens=2, dim=1, p=1.0)
     shape = {"tokens": 2, "dim": 1}
-    assert facts.beside_closed_form(f, form, 0.0, form.value, **shape) == form.value
+    assert beside_closed_form(f, form, 0.0, form.value, **shape) == form.value
     with pytest.raises(Contradiction, match="below the exact closed form"):
-        facts.beside_closed_form(f, form, 0.0, 0.99 * form.value, **shape)
+        beside_closed_form(f, form, 0.0, 0.99 * form.value, **shape)
     half = ClosedForm(1.0, "upper", "")
-    assert facts.beside_closed_form(f, half, 0.3, 0.5, **shape) == 0.3
+    assert beside_closed_form(f, half, 0.3, 0.5, **shape) == 0.3
 
 
 def test_an_internal_error_of_a_worker_ends_with_exit_code_3(monkeypatch, capsys):

@@ -9,7 +9,9 @@ import pytest
 
 from theory import facts
 from theory.bounds import BoundProblem, ModuliRecorder, all_terms, judged_row
-from theory.facts import exceeds, moduli_of, moduli_rows, oscillation_of, trivial_error
+from theory.continuity import reconcile
+from theory.continuity.reconcile import exceeds
+from theory.facts import moduli_of, moduli_rows, oscillation_of, trivial_error
 from theory.gate import Contradiction, Onset, Total, judged_total, under_hypotheses
 from theory.targets import OwnFunction, parse_target
 from theory.verdict import Finding, Verdict
@@ -138,11 +140,11 @@ def test_broken_findings_need_every_hypothesis():
 
 def test_lower_bounds_may_exceed_proven_values_by_rounding_alone():
     assert not exceeds(1.0, 1.0, 1.0)
-    assert not exceeds(1.0 + 0.5 * facts.ROUNDING, 1.0, 0.0)
-    assert exceeds(1.0 + 2 * facts.ROUNDING, 1.0, 0.0)
-    assert not exceeds(0.5 * facts.TINY, 0.0, 1.0)
-    assert exceeds(2 * facts.TINY, 0.0, 1.0)
-    assert not exceeds(2 * facts.TINY, 0.0, 4.0)
+    assert not exceeds(1.0 + 0.5 * reconcile.ROUNDING, 1.0, 0.0)
+    assert exceeds(1.0 + 2 * reconcile.ROUNDING, 1.0, 0.0)
+    assert not exceeds(0.5 * reconcile.FLOOR, 0.0, 1.0)
+    assert exceeds(2 * reconcile.FLOOR, 0.0, 1.0)
+    assert not exceeds(2 * reconcile.FLOOR, 0.0, 4.0)
 
 
 SHAPE = {"tokens": 2, "dim": 1, "p": 2.0}

@@ -17,8 +17,9 @@ import numpy as np
 from theory.bounds import BoundRow, Moduli
 from theory.construction.certificate import TargetFacts
 from theory.continuity import ModulusLowerCurve, modulus_lower_bound
+from theory.continuity.reconcile import beside_closed_form
 from theory.continuity.transfer import lower_from
-from theory.gate import Contradiction, Side, failures
+from theory.gate import Side, failures
 from theory.hypotheses import check_hypotheses, testable
 from theory.hypotheses.inputs import special_points
 from theory.notation import KINDS, Kind, check_delta
@@ -32,9 +33,7 @@ from theory.versions import bound_function
 __all__ = [
     "DELTAS",
     "Facts",
-    "beside_closed_form",
     "bound_under",
-    "exceeds",
     "facts_of",
     "has_closed_forms",
     "lower_curves",
@@ -49,8 +48,6 @@ __all__ = [
 DELTAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 SMALL = (1e-4, 1e-3)  # radii besides, where bounds at many loops rest on what is found there
 EFFORT = 0.3  # of the search of moduli that bounds rest on
-ROUNDING = 1e-9  # relative slack when a lower bound meets a closed form
-TINY = 1e-12  # the same, absolute
 _TRIVIAL_POINTS = 2**12
 Row = dict[str, Any]
 
@@ -336,65 +333,6 @@ def moduli_rows(
                 }
             )
     return rows
-
-
-def beside_closed_form(
-    target: Target,
-    form: ClosedForm,
-    lower: float,
-    certified: float | None,
-    *,
-    tokens: int,
-    dim: int,
-    told: str = "",
-) -> float:
-    """Return the best lower bound of a modulus with a closed form.
-
-    Parameters
-    ----------
-    target : Target
-    form : ClosedForm
-    lower : float
-        Attained by float64 values.
-    certified : float or None
-        Upper bound, if there is one.
-    tokens, dim : int
-        N and d.
-    told : str
-        Which modulus, where a message must say so.
-
-    Raises
-    ------
-    Contradiction
-        If the three cannot all be right, beyond rounding.
-    """
-    size = target.oscillation(tokens=tokens, dim=dim) or 1.0
-    if exceeds(lower, form.value, size):
-        raise Contradiction(
-            f"the closed form of {target}{told} is {form.value:.6g}, below {lower:.6g}, which a "
-            "pair of inputs attains"
-        )
-    exact = form.side == "exact"
-    if exact and certified is not None and exceeds(form.value, certified, size):
-        raise Contradiction(
-            f"the certified upper bound of {target}{told} is {certified:.6g}, below the exact "
-            f"closed form {form.value:.6g}"
-        )
-    return form.value if exact else min(lower, form.value)
-
-
-def exceeds(lower: float, upper: float, size: float) -> bool:
-    """Tell whether a lower bound exceeds a proven value by more than rounding.
-
-    Parameters
-    ----------
-    lower : float
-        Attained by float64 values.
-    upper : float
-    size : float
-        Of the function's values.
-    """
-    return lower > upper * (1 + ROUNDING) + TINY * size
 
 
 def moduli_of(target: Target, rows: Iterable[Row], *, tokens: int, dim: int, p: float) -> Moduli:

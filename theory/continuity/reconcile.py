@@ -21,8 +21,16 @@ from theory.enclosure.intervals import Interval
 from theory.enclosure.soundness import NotCertifiedError
 from theory.gate import Contradiction
 from theory.norms import p_norm
+from theory.targets import Target
+from theory.targets.base import ClosedForm
 
-__all__ = ["exact_difference_lower_bound", "reconciled", "reconciled_at"]
+__all__ = [
+    "beside_closed_form",
+    "exact_difference_lower_bound",
+    "exceeds",
+    "reconciled",
+    "reconciled_at",
+]
 
 Array = NDArray[np.float64]
 ROUNDING, FLOOR = 1e-9, 1e-12  # of the lower bound, and of f's values: no more than rounding
@@ -115,3 +123,62 @@ def exact_difference_lower_bound(
     apart = np.maximum(np.maximum(low[0] - high[1], low[1] - high[0]), 0.0).ravel()
     norm = float(p_norm(apart, pair.p)) if np.isfinite(apart).all() else 0.0
     return norm * (1 - FLOOR), size if math.isfinite(size) else 0.0
+
+
+def beside_closed_form(
+    target: Target,
+    form: ClosedForm,
+    lower: float,
+    certified: float | None,
+    *,
+    tokens: int,
+    dim: int,
+    told: str = "",
+) -> float:
+    """Return the best lower bound of a modulus with a closed form.
+
+    Parameters
+    ----------
+    target : Target
+    form : ClosedForm
+    lower : float
+        Attained by float64 values.
+    certified : float or None
+        Upper bound, if there is one.
+    tokens, dim : int
+        N and d.
+    told : str
+        Which modulus, where a message must say so.
+
+    Raises
+    ------
+    Contradiction
+        If the three cannot all be right, beyond rounding.
+    """
+    size = target.oscillation(tokens=tokens, dim=dim) or 1.0
+    if exceeds(lower, form.value, size):
+        raise Contradiction(
+            f"the closed form of {target}{told} is {form.value:.6g}, below {lower:.6g}, which a "
+            "pair of inputs attains"
+        )
+    exact = form.side == "exact"
+    if exact and certified is not None and exceeds(form.value, certified, size):
+        raise Contradiction(
+            f"the certified upper bound of {target}{told} is {certified:.6g}, below the exact "
+            f"closed form {form.value:.6g}"
+        )
+    return form.value if exact else min(lower, form.value)
+
+
+def exceeds(lower: float, upper: float, size: float) -> bool:
+    """Tell whether a lower bound exceeds a proven value by more than rounding.
+
+    Parameters
+    ----------
+    lower : float
+        Attained by float64 values.
+    upper : float
+    size : float
+        Of the function's values.
+    """
+    return lower > upper * (1 + ROUNDING) + FLOOR * size
