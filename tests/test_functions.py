@@ -1,6 +1,7 @@
 """What a function is: found before anything is computed, refused with the cure, or made one."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -345,3 +346,19 @@ def test_failed_tasks_leave_a_report_that_names_them(said, tmp_path, monkeypatch
     assert all("no such luck" in line for line in report["failed"])
     assert len(report["parts"]) == 1
     assert "This report is not complete" in (out / "report.md").read_text()
+
+
+@pytest.mark.parametrize("step", ["_enter", "_leave"])
+def test_an_interruption_at_the_door_leaves_no_home_half_set_up(step, monkeypatch):
+    usual = getattr(Home, step)
+
+    def interrupted(self):
+        signal.raise_signal(signal.SIGINT)
+        usual(self)
+
+    monkeypatch.setattr(Home, step, interrupted)
+    here, before = Home(), sys.stdout
+    with pytest.raises(KeyboardInterrupt), here.entered():
+        pass
+    assert sys.stdout is before
+    assert here._inside == 0

@@ -25,6 +25,8 @@ from typing import Any, TextIO, cast
 
 import numpy as np
 
+from theory.processes import interrupts_blocked
+
 __all__ = ["Home", "the_module"]
 
 SEED = 0
@@ -80,18 +82,20 @@ class Home:
         Threads may be inside at once; the first one in sets the place up, the last one out clears
         it away.
         """
-        with _LOCK:
-            self._inside += 1
-            if self._inside == 1:
-                self._enter()
+        inside = False
         try:
+            with _LOCK, interrupts_blocked():  # the place is never half set up
+                inside, self._inside = True, self._inside + 1
+                if self._inside == 1:
+                    self._enter()
             with np.errstate(all="ignore"):
                 yield
         finally:
-            with _LOCK:
-                self._inside -= 1
-                if not self._inside:
-                    self._leave()
+            if inside:
+                with _LOCK, interrupts_blocked():
+                    self._inside -= 1
+                    if not self._inside:
+                        self._leave()
 
     def _enter(self) -> None:
         """Put folder and modules where imports find them, and the sink where prints go."""
