@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -166,7 +167,11 @@ def slurm_cluster(path: Path) -> Any:
 
 def _jobless(settings: dict[str, Any]) -> Any:
     """Return the cluster of checked settings, before it submits anything."""
+    before = signal.getsignal(signal.SIGINT)
     from dask_jobqueue import SLURMCluster
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, before)  # its import takes Ctrl-C, to end with exit code 0
 
     scheduler = {"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
     quiet = ["--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0"]

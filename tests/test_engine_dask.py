@@ -4,6 +4,7 @@ import gc
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -301,6 +302,18 @@ SLURM = {
     "interface": "lo",
     "job_extra_directives": ["--constraint=avx512"],
 }
+
+
+def test_slurm_jobs_leave_ctrl_c_as_it_was(tmp_path, monkeypatch):
+    pytest.importorskip("dask_jobqueue")
+    for name in [name for name in sys.modules if name.startswith("dask_jobqueue")]:
+        monkeypatch.delitem(sys.modules, name)  # it takes Ctrl-C when it is first imported
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    settings = {key: value for key, value in SLURM.items() if key != "jobs"}
+    with engine_cluster._jobless(settings):
+        found = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+    assert found is signal.default_int_handler
 
 
 def test_the_job_script_asks_slurm_for_the_job_and_runs_single_threaded_workers(tmp_path):

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LINES, MANY = 400, 4_000
 LIMIT = 0.15  # seconds of this process's time until a line is interrupted, as by Ctrl-C
 SLOWEST = 0.3  # share of lines that may be
+AGAIN = 0.01  # seconds until an interruption that could not be raised is asked for again
 HUNG = 20.0  # seconds by the clock until a line counts as one that waits for ever
 OVER = "stopped at the limit"  # the end of a line that was interrupted
 ALLOWED = {"out", "runs"}
@@ -71,9 +72,17 @@ class Limited:
         self.reached = number
         signal.raise_signal(signal.SIGINT)  # as a terminal does: it can be made to wait
 
+    def lost(self, what):
+        """Ask again where an interruption fell into a finaliser, as the command's process does."""
+        if isinstance(what.exc_value, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_PROF, AGAIN)
+        else:
+            self.usual(what)
+
     def run(self, words):
         """Return the exit code, or OVER, or in words what is wrong."""
         self.reached = None
+        self.usual, sys.unraisablehook = sys.unraisablehook, self.lost
         signal.setitimer(signal.ITIMER_REAL, HUNG)
         signal.setitimer(signal.ITIMER_PROF, LIMIT)
         try:
@@ -85,6 +94,7 @@ class Limited:
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
+            sys.unraisablehook = self.usual
         if self.reached == signal.SIGALRM:
             return "it hangs"
         return OVER if self.reached and code == 130 else code
@@ -168,6 +178,27 @@ def busy():
     """Work in bytecode, between whose steps a signal is heard; a loop in C might never hear it."""
     while True:
         pass
+
+
+class Hard:
+    """Its finaliser works for a while: what is raised there is lost."""
+
+    def __del__(self):
+        end = time.process_time() + 2 * LIMIT
+        while time.process_time() < end:
+            pass
+
+
+def drop_and_work():
+    """Lose the first interruption in a finaliser, then go on."""
+    one = Hard()
+    del one
+    busy()
+
+
+def test_an_interruption_lost_in_a_finaliser_comes_again(limited, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "main", lambda words: words[0]())
+    assert limited.run([drop_and_work]) == OVER
 
 
 def test_a_line_that_waits_for_ever_is_not_taken_for_one_that_works(limited, monkeypatch):
