@@ -57,9 +57,6 @@ SCOPE = (
     "theory/gate.py",
     "theory/continuity/*.py",
     "theory/enclosure/*.py",
-    "theory/facts.py",
-    "theory/gate.py",
-    "theory/gate.py",
     "theory/versions.py",
     "approx/error.py",
 )
@@ -371,8 +368,8 @@ NAMED = (  # (file, what is wrong, text, the text that takes its place)
     (
         "theory/continuity/stages.py",
         "reached at twice the tolerance",
-        "reached = value <= threshold\n",
-        "reached = value <= max(lower * (1 + 2 * self.tolerance), floor)\n",
+        "reached = value <= threshold and",
+        "reached = value <= max(lower * (1 + 2 * self.tolerance), floor) and",
     ),
 )
 
