@@ -51,7 +51,7 @@ def run_construct(options: Namespace) -> int:
         checked_output(options.save)
     print(
         f"{cost.labels:,} labels, {cost.loops:,} loops, {cost.inputs:,} sets of cells: about "
-        f"{START + cost.seconds:,.0f} s and the error's enclosure",
+        f"{START + cost.seconds:,.0f} s, and up to {options.seconds:g} s for the error's enclosure",
         file=sys.stderr,
     )
     softmax = None
@@ -65,6 +65,7 @@ def run_construct(options: Namespace) -> int:
             facts,
             network=network,
             tolerance=options.tolerance,
+            seconds=options.seconds,
             seed=options.seed,
             report=bar.to,
         )
@@ -86,6 +87,8 @@ def _checked(options: Namespace) -> float:
         raise ValueError(f"`tolerance` must be between 0 and 1, got {options.tolerance:g}")
     if not options.budget > 0:
         raise ValueError(f"`budget` must be > 0 seconds, got {options.budget:g}")
+    if not 0 < options.seconds < math.inf:
+        raise ValueError(f"`seconds` must be a finite number > 0, got {options.seconds:g}")
     if options.save and options.load:
         raise ValueError(f"`save` must be left out with --load, got {options.save}; copy the file")
     if options.softmax is not None and not 0 < options.softmax < math.inf:

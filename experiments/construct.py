@@ -141,6 +141,7 @@ def certificate_of(
     network: Network | None = None,
     tolerance: float = TOLERANCE,
     budget: int = BOXES,
+    seconds: float = math.inf,
     seed: int = 0,
     report: Callable[[float], None] | None = None,
 ) -> tuple[Construction, Certificate]:
@@ -154,7 +155,7 @@ def certificate_of(
         Of the same target, N and d.
     network : Network, optional
         From a file; a fresh compilation if left out.
-    tolerance, budget, seed, report
+    tolerance, budget, seconds, seed, report
         As in :func:`theory.construction.certificate.certify`.
 
     Raises
@@ -174,6 +175,7 @@ def certificate_of(
             facts,
             tolerance=tolerance,
             budget=budget,
+            seconds=seconds,
             seed=seed,
             report=report,
         )

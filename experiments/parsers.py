@@ -74,7 +74,13 @@ def add_construct(commands: Commands) -> None:
         type=float,
         default=120.0,
         help="refuse what is estimated to take more seconds (default: 120); the error's enclosure "
-        "and --softmax come on top",
+        "(--seconds) and --softmax come on top",
+    )
+    construct.add_argument(
+        "--seconds",
+        type=float,
+        default=60.0,
+        help="for the error's enclosure, which then stays as wide as it is (default: 60)",
     )
     construct.add_argument("--seed", type=int, default=0, help="of the cross-checks (default: 0)")
     construct.add_argument(

@@ -232,6 +232,8 @@ def test_the_stages_are_drawn_where_they_can_be_read(said, tmp_path):
         ("mean-field --tolerance nan", "`tolerance`"),
         ("mean-field --budget 0", "`budget` must be > 0 seconds, got 0"),
         ("mean-field --budget nan", "`budget`"),
+        ("mean-field --seconds 0", "`seconds` must be a finite number > 0, got 0"),
+        ("mean-field --seconds inf", "`seconds`"),
         ("mean-field --out x -N 3", "needs tokens=2 and dim=1"),
         ("mean-field --out x --grid 32", "at most 600 loops"),
         ("mean-field --out x --grid 4 --sharpness 2", "off the transition strips, got sharpness=2"),

@@ -119,3 +119,32 @@ def test_errors_of_torch_modules_are_enclosed_by_construct(own):  # B4b
     _, certificate = certificate_of(f, spec, facts, budget=2_000, tolerance=0.5)
     assert certificate.error_upper is not None
     assert 0 <= certificate.error_lower <= certificate.error_upper < 20
+
+
+def certificate_in(f, seconds, **limits):
+    spec = ConstructionSpec(2, 2, 2, "timestep", "sum")
+    facts = target_facts(f, tokens=2, dim=2, p=2.0)
+    return certificate_of(f, spec, facts, seconds=seconds, **limits)[1]
+
+
+def test_a_certificate_ends_at_its_time_with_what_it_knows():  # B4
+    started = time.monotonic()
+    found = certificate_in(resolve_target("token-sine"), 1.0, tolerance=1e-12, budget=10**9)
+    assert time.monotonic() - started < 1.0 + GRACE
+    lower, upper, sampled = found.error_lower, found.error_upper, found.sampled["value"]
+    assert lower <= sampled + 5 * found.sampled["stderr"]
+    assert upper >= sampled - 5 * found.sampled["stderr"]
+    assert lower > 0.1  # the second was used
+    assert "boxes within 1 s, before the relative width 1e-12 was reached" in found.reason
+
+
+def test_a_certificate_without_time_says_so_and_keeps_the_rest():  # B4
+    found = certificate_in(resolve_target("mean-field"), 1e-9)
+    assert found.error_lower is None
+    assert found.error_upper is None
+    assert found.sampled["value"] > 0
+    assert found.memoriser_error is not None
+    assert "not certified within 1e-09 s" in found.reason
+    wide = certificate_in(resolve_target("mean-field"), 60.0, tolerance=0.5)
+    assert wide.error_upper is not None
+    assert "stopped" not in wide.reason

@@ -150,6 +150,7 @@ def certify(
     *,
     tolerance: float = TOLERANCE,
     budget: int = BOXES,
+    seconds: float = math.inf,
     seed: int = 0,
     report: Callable[[float], None] | None = None,
 ) -> Certificate:
@@ -163,7 +164,7 @@ def certify(
     target : Target
     facts : TargetFacts
         Of this target, N and d.
-    tolerance, budget
+    tolerance, budget, seconds
         As in :func:`theory.construction.error.enclosed_error`.
     seed : int
         Of the inputs in strips and of the Monte Carlo cross-check.
@@ -200,6 +201,7 @@ def certify(
         p=problem.p,
         tolerance=tolerance,
         budget=budget,
+        seconds=seconds,
         seed=seed,
         tell=tell,
     )

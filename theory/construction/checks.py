@@ -99,23 +99,28 @@ def judge(
         return Verdict.VIOLATED if broken else Verdict.NOT_TESTABLE, reason
     if measured.total is None:
         return Verdict.NOT_TESTABLE, f"there is no enclosure of the error: {measured.note}"
+    found = f"the error lies in [{measured.total[0]:.6g}, {measured.total[1]:.6g}]"
+    if measured.note:
+        found += f" ({measured.note})"
     if bound.moduli_side == "lower":
         return Verdict.NOT_TESTABLE, (
             "the target's moduli are lower bounds only, so the inequality's right-hand side is "
-            f"not proven; the error lies in [{measured.total[0]:.6g}, {measured.total[1]:.6g}]"
+            f"not proven; {found}"
         )
-    return _compared(measured.total, bound, rounding)
+    cure = "more time" if measured.note else "a smaller tolerance"
+    return _compared(measured.total, bound, rounding, found, cure)
 
 
-def _compared(error: Enclosed, bound: BoundRow, rounding: float) -> tuple[Verdict, str]:
+def _compared(
+    error: Enclosed, bound: BoundRow, rounding: float, found: str, cure: str
+) -> tuple[Verdict, str]:
     """The error against the bound, once all else holds."""
     lower, upper = error
-    found = f"the error lies in [{lower:.6g}, {upper:.6g}]"
     if lower > bound.total + rounding:
         return Verdict.VIOLATED, f"{found}, above the bound {bound.total:.6g}"
     if upper > bound.total + rounding:
         return Verdict.NOT_TESTABLE, (
-            f"{found}, around the bound {bound.total:.6g}: a smaller tolerance may decide"
+            f"{found}, around the bound {bound.total:.6g}: {cure} may decide"
         )
     if bound.verdict is Verdict.HOLDS:
         return Verdict.HOLDS, f"{found}, below the bound {bound.total:.6g}, which says something"

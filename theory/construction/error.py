@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -33,6 +34,7 @@ from theory.construction.labels import LabelTable, grid_coordinates
 from theory.construction.oracle import oracle_labels
 from theory.construction.spec import ConstructionSpec
 from theory.enclosure.boxes import cell_boxes
+from theory.enclosure.deadline import OutOfTimeError, until
 from theory.enclosure.forms import enclose
 from theory.enclosure.integral import error_norm
 from theory.enclosure.intervals import Interval, rational_power
@@ -93,7 +95,7 @@ class ErrorProblem:
 
 @dataclass(frozen=True)
 class MeasuredError:
-    """Rigorous enclosures of L^p norms; None where there is none, ``note`` says why.
+    """Rigorous enclosures of L^p norms; None where there is none.
 
     Attributes
     ----------
@@ -105,6 +107,7 @@ class MeasuredError:
     boxes : int
         Boxes evaluated.
     note : str
+        Why there is none, or why it is wider than it was to be.
     """
 
     total: Enclosed | None = None
@@ -120,6 +123,7 @@ def enclosed_error(
     *,
     tolerance: float,
     budget: int,
+    seconds: float = math.inf,
     report: Report = lambda part: None,
 ) -> MeasuredError:
     """Enclose the error and its parts.
@@ -132,10 +136,12 @@ def enclosed_error(
         Relative width that is aimed at.
     budget : int
         Boxes evaluated at most for each part.
+    seconds : float
+        Wall time after which the enclosures stay as they are.
     report : callable
         Called with the fraction done.
 
-    Returns the error without enclosures where the target has none.
+    Returns the error without enclosures where the target has none or the time allows none.
 
     Raises
     ------
@@ -144,26 +150,36 @@ def enclosed_error(
     """
     if not (tolerance > 0 and math.isfinite(tolerance)):
         raise ValueError(f"`tolerance` must be a finite number > 0, got {tolerance}")
-    aim = _Aim(problem, tolerance, budget)
-    outputs, shared, p = problem.run.centres, problem.colliding, problem.p
-    wanted = problem.label_values()
+    aim = _Aim(problem, tolerance, budget, seconds, report)
+    outputs, shared = problem.run.centres, problem.colliding
     try:
         check_enclosures(problem.target, tokens=problem.spec.tokens, dim=problem.spec.dim)
-        good = aim.norm(~shared, outputs[~shared], lambda part: report(0.5 * part))
-        plain = good
-        if memoriser_error(problem):
-            plain = aim.norm(~shared, wanted, lambda part: report(0.5 + 0.3 * part))
-        ties = aim.norm(shared, outputs[shared], lambda part: report(0.8 + 0.2 * part))
-        strips = 0.0, _strip_norm(problem)
+        with until(aim.start + seconds):
+            strips = 0.0, _strip_norm(problem)
+        rounded = memoriser_error(problem) > 0
+        good = aim.norm(~shared, outputs[~shared], (0.0, 0.5 if rounded else 0.8))
+        plain = _discretisation(aim) if rounded else good
+        ties = aim.norm(shared, outputs[shared], (0.8, 1.0))
     except ValueError as error:
         return MeasuredError(note=str(error))
+    except OutOfTimeError:
+        return MeasuredError(note=f"not certified within {seconds:g} s; give it more time")
     return MeasuredError(
-        total=_joined([good, ties, strips], p),
+        total=_joined([good, ties, strips], problem.p),
         discretisation=plain,
         collisions=ties,
         strips=strips,
         boxes=aim.boxes,
+        note=aim.note(),
     )
+
+
+def _discretisation(aim: _Aim) -> Enclosed | None:
+    """‖f̂ - f‖ over collision-free cells; None if the time is over before it has an enclosure."""
+    try:
+        return aim.norm(~aim.problem.colliding, aim.problem.label_values(), (0.5, 0.8))
+    except OutOfTimeError:
+        return None
 
 
 def memoriser_error(problem: ErrorProblem) -> Fraction:
@@ -192,10 +208,19 @@ class _Aim:
     problem: ErrorProblem
     tolerance: float
     budget: int
+    seconds: float
+    report: Report
+    start: float = field(default_factory=time.monotonic, init=False)
     boxes: int = field(default=0, init=False)
+    wide: bool = field(default=False, init=False)
 
-    def norm(self, chosen: NDArray[np.bool_], outputs: Fractions, report: Report) -> Enclosed:
-        """‖output - f‖ over the chosen cells off the strips, all orders of tokens."""
+    def norm(
+        self, chosen: NDArray[np.bool_], outputs: Fractions, share: tuple[float, float]
+    ) -> Enclosed:
+        """‖output - f‖ over the chosen cells off the strips, all orders of tokens.
+
+        ``share`` is the part of the whole time and progress it may take.
+        """
         if not chosen.any():
             return 0.0, 0.0
         cells, answers, weights = _all_orders(self.problem, chosen, outputs)
@@ -209,10 +234,22 @@ class _Aim:
             weights=weights,
             tolerance=self.tolerance,
             budget=self.budget,
-            report=report,
+            report=lambda part: self.report(share[0] + (share[1] - share[0]) * part),
+            end=self.start + share[1] * self.seconds,
         )
         self.boxes += found.boxes
+        self.wide |= not found.converged
         return found.lower, found.upper
+
+    def note(self) -> str:
+        """Why the enclosure is wider than was aimed at, if it is."""
+        if not self.wide:
+            return ""
+        within = f" within {self.seconds:g} s" if math.isfinite(self.seconds) else ""
+        return (
+            f"stopped after {self.boxes:,} boxes{within}, before the relative width "
+            f"{self.tolerance:g} was reached"
+        )
 
 
 def _all_orders(

@@ -49,6 +49,7 @@ def gathered(
     p: float,
     tolerance: float,
     budget: int,
+    seconds: float,
     seed: int,
     tell: Callable[[float], None],
 ) -> Evidence:
@@ -65,6 +66,7 @@ def gathered(
             found,
             tolerance=tolerance,
             budget=budget,
+            seconds=seconds,
             report=lambda part: tell(RUNNING + (1 - RUNNING) * part),
         )
     exact, ends = memoriser_error(found), memoriser_norm(found)

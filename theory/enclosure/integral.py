@@ -7,6 +7,7 @@ rounded once, outwards; whatever the budget, the result contains the true error.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from fractions import Fraction
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.enclosure.boxes import measured_errors
+from theory.enclosure.deadline import OutOfTimeError, until
 from theory.enclosure.forms import check_boxes
 from theory.enclosure.intervals import Interval, rational_power
 from theory.enclosure.rounding import down, up
@@ -90,6 +92,7 @@ def error_integral(
     budget: int = 2_000_000,
     report: Callable[[float], None] | None = None,
     scale: float = 1.0,
+    end: float = math.inf,
 ) -> ErrorIntegral:
     """Enclose ∫ Σ_{n,i} |y - f|^p dX over boxes, or the supremum of |y - f| for p = inf.
 
@@ -115,6 +118,8 @@ def error_integral(
         Called after each round with the share of the way to the end, from 0 to 1.
     scale : float
         Finite and > 0: |y - f| is divided by it.
+    end : float
+        Monotonic time after which no more boxes are cut.
 
     Returns
     -------
@@ -124,6 +129,8 @@ def error_integral(
     ------
     ValueError
         If an argument is out of range or the function has no enclosure.
+    OutOfTimeError
+        If the time is over before the given boxes are evaluated.
 
     Notes
     -----
@@ -133,21 +140,25 @@ def error_integral(
     exponent = check_p(p)
     check_arithmetic()
     given = _given(low, high, outputs, weights)
-    leaves = _evaluated_leaves(target, *given, exponent, scale)
+    clock = _Clock(end)
+    leaves = clock.evaluated(target, *given, exponent, scale)
     _check_tolerance(tolerance)
     boxes = len(leaves.low)
     lower, upper = _totals(leaves, exponent)
     while not (closed := _closed(lower, upper, tolerance)):
-        room = min((budget - boxes) // 2, MOST_CUT)
+        room = min((budget - boxes) // 2, MOST_CUT, clock.room() // 2)
         chosen = _to_cut(leaves, exponent, lower, tolerance * min(upper, LARGEST), room)
         if not chosen.any():
             break
-        halves = _evaluated_leaves(target, *_halves(leaves.picked(chosen)), exponent, scale)
+        try:
+            halves = clock.evaluated(target, *_halves(leaves.picked(chosen)), exponent, scale)
+        except OutOfTimeError:
+            break
         leaves = leaves.picked(~chosen).joined(halves)
         boxes += len(halves.low)
         lower, upper = _totals(leaves, exponent)
         if report is not None:
-            report(_share(upper - lower, tolerance * upper, boxes / budget))
+            report(_share(upper - lower, tolerance * upper, max(boxes / budget, clock.spent())))
     return ErrorIntegral(lower, upper, boxes, closed)
 
 
@@ -162,12 +173,13 @@ def error_norm(
     budget: int = 2_000_000,
     weights: Any = None,
     report: Callable[[float], None] | None = None,
+    end: float = math.inf,
 ) -> ErrorIntegral:
     """Enclose the p-th root of :func:`error_integral`, whose powers may leave the floats.
 
     Parameters
     ----------
-    target, low, high, outputs, p, budget, weights, report
+    target, low, high, outputs, p, budget, weights, report, end
         As in :func:`error_integral`.
     tolerance : float
         Stop at upper - lower <= tolerance * upper, of the root.
@@ -188,12 +200,21 @@ def error_norm(
             tolerance=tolerance,
             budget=budget,
             report=report,
+            end=end,
             **given,
         )
     _check_tolerance(tolerance)
     cuts = 0 if exponent <= UNCUT_EXPONENT else budget // SUPREMUM_SHARE
     top = error_integral(
-        target, low, high, outputs, p=math.inf, tolerance=SPREAD / exponent, budget=cuts, **given
+        target,
+        low,
+        high,
+        outputs,
+        p=math.inf,
+        tolerance=SPREAD / exponent,
+        budget=cuts,
+        end=time.monotonic() + (end - time.monotonic()) / 2,
+        **given,
     )
     scale = top.upper if 0 < top.upper < math.inf else 1.0
     power = -math.expm1(-exponent * tolerance)  # 1 - (1 - t)^p, about
@@ -207,6 +228,7 @@ def error_norm(
         budget=max(budget - top.boxes, 1),
         report=report,
         scale=scale,
+        end=end,
         **given,
     )
     lower, upper = norm_from_integral(found.lower, found.upper, exponent)
@@ -260,6 +282,31 @@ def _given(low: Any, high: Any, outputs: Any, weights: Any) -> tuple[Array, Arra
             f"{given.dtype} of shape {given.shape}; count the boxes that each one stands for"
         )
     return low, high, y, Interval(given).lo  # refuses integers beyond 2^53
+
+
+class _Clock:
+    """Evaluates boxes until a time is over, and knows how many more fit."""
+
+    def __init__(self, end: float) -> None:
+        self.start, self.end, self.rate = time.monotonic(), end, 0.0
+
+    def evaluated(self, target: Any, low: Array, *rest: Any) -> _Leaves:
+        """Return boxes with their bounds, or raise if the time is over."""
+        before = time.monotonic()
+        with until(self.end):
+            leaves = _evaluated_leaves(target, low, *rest)
+        self.rate = (time.monotonic() - before) / len(low)
+        return leaves
+
+    def room(self) -> int:
+        """Return how many boxes the time left allows."""
+        left = max(self.end - time.monotonic(), 0.0)
+        return MOST_CUT * 2 if left >= 2 * MOST_CUT * self.rate else int(left / self.rate)
+
+    def spent(self) -> float:
+        """Return the share of the time that is over."""
+        whole = self.end - self.start
+        return (time.monotonic() - self.start) / whole if whole > 0 else 1.0
 
 
 def _evaluated_leaves(
