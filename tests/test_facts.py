@@ -95,7 +95,7 @@ def test_moduli_are_known_where_all_three_have_a_closed_form_at_a_tenth():
 
 def test_smaller_radii_are_searched_where_bounds_rest_on_the_search():
     usual = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-    assert facts.DELTAS == usual
+    assert usual == facts.DELTAS
     assert search_radii(Told(dict.fromkeys(KINDS, exact(1.0))), **SHAPE) == usual
     assert search_radii(Told({"token": exact(1.0)}), **SHAPE) == (0.0001, 0.001, *usual)
 
@@ -298,8 +298,15 @@ def test_facts_are_read_back_as_they_were_stored():
 
 @pytest.mark.parametrize(
     ("stored", "now", "sound"),
-    [(None, None, True), (2.0, None, True), (None, exact(2.0), True), (2.0, exact(1.0), True)]
-    + [(0.5, None, False), (None, upper(0.5), False), (0.5, upper(2.0), False)],
+    [
+        (None, None, True),
+        (2.0, None, True),
+        (None, exact(2.0), True),
+        (2.0, exact(1.0), True),
+        (0.5, None, False),
+        (None, upper(0.5), False),
+        (0.5, upper(2.0), False),
+    ],
 )
 def test_stored_lower_bounds_are_held_against_stored_and_present_closed_forms(stored, now, sound):
     row = some_facts().as_row()

@@ -114,7 +114,7 @@ def test_the_exact_difference_shared_out_decides_what_is_a_contradiction(parts):
     f, pair = scaled(3.0), pair_of()
     proven = exact_difference_lower_bound(f, pair)[0]
     below = proven / parts * (1 - 2e-12)
-    with pytest.raises(Contradiction, match="is below 0.0402|is below 0.1|is below 0.2"):
+    with pytest.raises(Contradiction, match=r"bound .* is below .* follows"):
         reconciled(f, below, pair, 3 * np.linalg.norm(STEP) / parts, parts)
     above = proven / parts * (1 - 0.5e-12)
     lower = proven / parts * (1 + 1e-10)
@@ -185,7 +185,7 @@ def test_exact_forms_are_the_best_bound_and_upper_ones_cap_it():
     assert beside_closed_form(f, form(1.0, "upper"), 1 + 1e-10, None, **SHAPE) == 1.0
     assert beside_closed_form(f, form(1.0), 0.5, 1.0, **SHAPE) == 1.0
     assert beside_closed_form(f, form(1.0, "upper"), 0.5, 0.6, **SHAPE) == 0.5
-    with pytest.raises(Contradiction, match=r"bound of .*token-sine.*; so is 0\.9, below the exact"):
+    with pytest.raises(Contradiction, match=r"token-sine.*; so is 0\.9, below the exact"):
         beside_closed_form(f, form(1.0), 0.5, 0.9, told="; so", **SHAPE)
     with pytest.raises(Contradiction, match=r"token-sine.*; so is 1, below 1\.1, which a pair"):
         beside_closed_form(f, form(1.0), 1.1, None, told="; so", **SHAPE)

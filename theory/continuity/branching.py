@@ -86,7 +86,8 @@ def branch_and_bound(
     batch = max(1, ENTRIES // (problem.tokens * problem.dim))
     value, boxes, left = 0.0, 0, list[Cells]()
     bound = bounds or cell_bounds
-    live, heights = root or problem.root(), np.array([least])
+    live = root or problem.root()
+    heights = np.full(len(live), least)
     limit = time_limit()
     with ThreadPoolExecutor(THREADS) as pool:
 
