@@ -35,15 +35,15 @@ class Chained(EnclosureArray):
             return self.power(-exponent).under(Interval(1.0))
         if exponent == 1:
             return self
-        base = self.value if exponent.is_integer() else self.value.maximum(0.0)
-        exact = Fraction(exponent)
+        base, exact = self.value, Fraction(exponent)
+        value = base.power(exponent)
         slope = rational_power(base, exact - 1).times(Interval(exponent))
 
         def second() -> Interval:
             factor = Interval(exponent).times(Interval(exponent).plus(Interval(-1.0)))
             return rational_power(base, exact - 2).times(factor)
 
-        return self.chain(self.value.power(exponent), slope, second)
+        return self.chain(value, slope, second)
 
     def __abs__(self) -> Self:
         lo = np.where(self.value.lo >= 0, 1.0, -1.0)

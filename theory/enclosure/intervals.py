@@ -71,7 +71,8 @@ class Interval(EnclosureArray):
         """Return numbers near the midpoints; 0 on the whole line, an end on half lines."""
         lo, hi = np.isfinite(self.lo), np.isfinite(self.hi)
         left, right = np.where(lo, self.lo, 0.0), np.where(hi, self.hi, 0.0)
-        return np.where(lo == hi, left / 2 + right / 2, left + right)
+        share = np.where(lo == hi, 0.5, 1.0)
+        return left * share + right * share
 
     @property
     def width(self) -> Array:

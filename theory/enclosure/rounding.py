@@ -57,8 +57,8 @@ def exact_floats(value: Any, name: str) -> Array:
         raise TypeError(f"`{name}` must hold real numbers, got {given.dtype}")
     array = given.astype(np.float64, copy=False)
     if given.dtype.kind in "iu" or given.dtype.itemsize > 8:
-        same = (array == given).all() and (np.abs(array) <= LARGEST_INTEGER).all()
-        if not same:
+        small = (np.abs(array) <= LARGEST_INTEGER).all()
+        if not (small and (array.astype(given.dtype) == given).all()):
             raise ValueError(
                 f"`{name}` must hold numbers that float64 represents, got {given.dtype} beyond it"
             )
