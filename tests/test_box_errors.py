@@ -1,0 +1,420 @@
+"""Errors on boxes and affine forms: every ingredient as its formula says, and the best wins."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from theory.enclosure import Interval, boxes, variables
+from theory.enclosure.boxes import BoxErrors, box_errors, cell_boxes, measured_errors
+from theory.enclosure.deadline import OutOfTimeError
+from theory.enclosure.forms import check_boxes, directions, enclose, evaluated, local_form
+from theory.enclosure.rounding import EPS, TINY
+
+CLOSE = 1e-9  # of bounds recomputed with plain floats
+P_VALUES = (1.0, 1.5, 2.0, 3.0, math.inf)
+
+
+def one(*values):
+    """Boxes (B, 1, 1) of one number each."""
+    return np.reshape(values, (-1, 1, 1)).astype(float)
+
+
+# -- affine forms ----------------------------------------------------------------------------------
+
+
+def ends(interval):
+    return interval.lo.item(), interval.hi.item()
+
+
+def test_forms_of_a_square_and_of_a_product_by_hand():
+    form = local_form(lambda x: x * x, one(0.2), one(0.6))
+    assert form.centre.item() == pytest.approx(0.4)
+    assert ends(form.value) == pytest.approx((0.16, 0.16))
+    assert form.value.width < 1e-15
+    assert (form.gradient.item(), form.spread.item()) == pytest.approx((0.8, 0.4))
+    assert form.remainder.item() == pytest.approx(0.4 * 0.2)
+    assert ends(form.bounds) == pytest.approx((0.04, 0.36))  # by the values
+    form = local_form(lambda x: x * (1 - x), one(0.2), one(0.6))
+    assert ends(form.bounds) == pytest.approx((0.24 - 0.12, 0.24 + 0.12))  # by the slopes
+    assert (form.gradient.item(), form.spread.item()) == pytest.approx((0.2, 0.4))
+    assert enclose(lambda x: x * x, one(0.2), one(0.6)).hi.item() == pytest.approx(0.36)
+
+
+def test_forms_have_one_row_for_each_direction():
+    low, high = np.zeros((2, 2, 2)), np.ones((2, 2, 2))
+    high[1] = 0.5
+    form = local_form(lambda x: x[:, :, ::-1] * 3.0 + x.sum(1, keepdims=True), low, high)
+    assert form.gradient.shape == form.spread.shape == (4, 2, 2, 2)
+    swap, total = np.zeros((4, 2, 2)), np.zeros((4, 2, 2))
+    for n in range(2):
+        for i in range(2):
+            swap[2 * n + i, n, 1 - i] = 3
+            total[2 * n + i, :, i] = 1
+    assert np.abs(form.gradient - (swap + total)[:, None]).max() < 1e-14
+    assert form.remainder.max() < 1e-13
+    values = Interval(np.arange(8.0).reshape(2, 2, 2))
+    rows = directions(values)
+    assert rows.shape == (4, 2, 1, 1)
+    assert rows.lo[:, 0].ravel().tolist() == [0, 1, 2, 3]
+    assert rows.lo[:, 1].ravel().tolist() == [4, 5, 6, 7]
+
+
+def test_remainders_add_over_directions():
+    form = local_form(lambda x: (x * x).sum(1, keepdims=True) + 0 * x, *np.ones((2, 1, 3, 1)))
+    assert form.remainder.max() < 1e-13
+    low, high = np.array([[[0.0], [0.0]]]), np.array([[[1.0], [0.5]]])
+    form = local_form(lambda x: (x * x).sum(1, keepdims=True) + 0 * x, low, high)
+    assert form.spread[:, 0, 0, 0] == pytest.approx([1, 0.5])
+    assert form.remainder[0, 0, 0] == pytest.approx(1 * 0.5 + 0.5 * 0.25)
+
+
+def test_slopes_without_a_bound_leave_no_gradient():
+    for f, low, high in (
+        (np.sqrt, 0.0, 0.25),
+        (lambda x: -np.sqrt(x), 0.0, 0.25),
+        (lambda x: abs(x - 0.5) ** 0.5, 0.4, 0.6),
+    ):
+        form = local_form(f, one(low), one(high))
+        assert form.gradient.item() == 0
+        assert form.spread.item() == math.inf
+        assert form.remainder.item() == math.inf
+        assert np.isfinite(ends(form.bounds)).all()
+
+
+@pytest.mark.parametrize(
+    "constant", [3.0, 2, np.array([[[1.5]]]), Interval(np.full((2, 1, 1), 4.0))]
+)
+def test_constants_have_neither_slope_nor_remainder(constant):
+    form = local_form(lambda x: constant, one(0.1, 0.2), one(0.3, 0.4))
+    value = np.asarray(getattr(constant, "lo", constant))
+    assert form.bounds.lo.tolist() == np.broadcast_to(value, (2, 1, 1)).tolist()
+    assert form.gradient.shape == (1, 2, 1, 1)
+    assert not form.gradient.any()
+    assert form.remainder.max() <= 1e-300
+
+
+def test_centres_lie_in_their_boxes():
+    low, high = one(TINY, 1e308, 0.1, -1.0), one(TINY, 1.7e308, 0.1 + EPS / 8, 3.0)
+    form = local_form(lambda x: 1.0 * x, low, high)
+    assert ((low <= form.centre) & (form.centre <= high)).all()
+    assert form.centre.ravel()[[0, 3]].tolist() == [TINY, 1.0]
+    assert form.centre.ravel()[1] == pytest.approx(1.35e308)
+
+
+def test_corners_are_arrays_of_boxes():
+    low, high = check_boxes([[[0]]], [[[0]]])
+    assert low.dtype == high.dtype == np.float64
+    for bad in (([[0.0]], [[1.0]]), ([[[0.0]]], [[[1.0], [1.0]]])):
+        with pytest.raises(ValueError, match=r"both of shape \(B, N, d\)"):
+            check_boxes(*bad)
+    for left, right in ((1.0, 0.5), (-math.inf, 0.0), (0.0, math.inf), (math.nan, 1.0)):
+        with pytest.raises(ValueError, match="both finite"):
+            check_boxes(one(0.0, left), one(1.0, right))
+
+
+def test_functions_are_followed_on_a_copy_and_their_failures_named():
+    def changing(x):
+        x += 1.0
+        return x
+
+    box = Interval(one(0.25))
+    assert evaluated(changing, box).lo.item() == pytest.approx(1.25)
+    assert box.lo.item() == 0.25
+
+    def late(x):
+        raise OutOfTimeError
+
+    with pytest.raises(OutOfTimeError):
+        evaluated(late, box)
+
+    class Named:
+        name = "mine"
+
+        def __call__(self, x):
+            raise KeyError("lost")
+
+    with pytest.raises(ValueError, match="`target` mine has no rigorous enclosure: 'lost'"):
+        evaluated(Named(), box)
+    with pytest.raises(ValueError, match="`target` <lambda> must return an enclosure, a Interval"):
+        evaluated(lambda x: "text", box)
+    with pytest.raises(ValueError, match=r"must return shape \(1, 1, 1\), got \(1, 1\)"):
+        evaluated(lambda x: x.sum(1), box)
+    assert evaluated(lambda x: 2.0, variables(box)).shape == (1, 1, 1)
+    with np.errstate(all="raise"):  # whatever the user set
+        assert evaluated(lambda x: x * 1e308 * 10.0, box).hi.item() == math.inf
+
+
+# -- what enters the bounds ------------------------------------------------------------------------
+
+
+def entered(monkeypatch, name, *args, **kwargs):
+    """What a function of the module was given, the bounds being taken."""
+    seen, right = [], getattr(boxes, name)
+
+    def noted(*given):
+        seen.append(given)
+        return right(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(boxes, name, noted)
+        measured_errors(*args, **kwargs)
+    return seen
+
+
+def test_boxes_are_widened_by_an_ulp_but_at_0_and_1(monkeypatch):
+    low, high = one(0.25, 0.0, 0.5, 1.0, 0.0, -2.0), one(0.75, 0.5, 1.0, 1.0, 0.0, 1.0)
+    ((_, left, right),) = entered(
+        monkeypatch, "local_form", lambda x: 1.0 * x, low, high, 0 * low, p=1
+    )
+    ulp = EPS * one(0.75, 0.5, 1.0, 1.0, 0.0, 2.0) + TINY
+    keep_low, keep_high = one(0, 1, 0, 1, 1, 0) > 0, one(0, 0, 1, 1, 1, 1) > 0
+    assert left.tolist() == np.where(keep_low, low, low - ulp).tolist()
+    assert right.tolist() == np.where(keep_high, high, high + ulp).tolist()
+    ((half,),) = entered(monkeypatch, "_volumes", lambda x: 1.0 * x, low, high, 0 * low, p=1)
+    side = (high - low) / 2
+    assert (half.lo <= np.maximum(side - ulp, 0)).all()
+    assert (half.lo >= np.maximum(side - ulp - 5 * EPS * side, 0)).all()
+    assert (half.hi >= side + ulp).all()
+    assert (half.hi <= (side + ulp) * (1 + 5 * EPS) + 2 * TINY).all()
+
+
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+def test_what_enters_the_bounds_is_what_the_formulas_say(monkeypatch, scale):
+    """3x and x² on [1/4, 3/4], y = 2: α, a_k, R and what the true centre adds."""
+    low, high, y = one(0.25), one(0.75), one(2.0)
+    for f, value, slope, spread in (
+        (lambda x: 3 * x, 1.5, 3.0, 0.0),
+        (lambda x: x * x, 0.25, 1.0, 0.5),
+        (lambda x: -(x * x), -0.25, 1.0, 0.5),
+    ):
+        ((alpha, parts, rest, shift, _),) = entered(
+            monkeypatch, "_entry_bounds", f, low, high, y, p=2, scale=scale
+        )
+        for found, wanted in (
+            (alpha, 2 - value),
+            (parts, slope * 0.25),
+            (rest, spread * 0.25),
+            (shift, (slope + spread) * 2 * 0.75 * EPS),
+        ):
+            assert ends(found) == pytest.approx(
+                (wanted / scale,) * 2, rel=1e-6, abs=0.0 if wanted else 1e-15
+            )
+        assert parts.shape == (1, 1, 1, 1)
+        assert rest.shape == (1, 1, 1)
+
+
+def reference(f, low, high, y, p):
+    """The three bounds of the mean of |y - f|^p on one box (1, 1, 1), by plain floats."""
+    form, h = local_form(f, low, high), (high - low).item() / 2
+    alpha, a = abs((y - form.value.middle()).item()), abs(form.gradient.item()) * h
+    rest = form.spread.item() * h
+    away = abs(Interval(y).plus(-form.bounds))
+    out = (away.lo.item(), away.hi.item())
+    if math.isinf(p):
+        return {"norm": (max(alpha + a - rest, 0), alpha + a + rest), "range": out}
+    turn = math.copysign(abs(alpha - a) ** (p + 1), alpha - a)
+    moment = ((alpha + a) ** (p + 1) - turn) / (2 * a * (p + 1)) if a else alpha**p
+    size, r = moment ** (1 / p), rest / (p + 1) ** (1 / p)
+    return {
+        "norm": (max(size - r, 0) ** p, (size + r) ** p),
+        "range": (out[0] ** p, out[1] ** p),
+        "mean": (max(alpha - rest / 2, 0) ** p, math.inf),
+    }
+
+
+CURVES = {  # f, box, y
+    "far": (lambda x: x * x, (0.4, 0.6), 5.0),
+    "across": (lambda x: x * x, (0.2, 0.9), 0.3),
+    "steep": (lambda x: np.exp(3 * x), (0.1, 0.3), 1.0),
+    "cusp": (lambda x: np.sqrt(x), (0.0, 0.5), 1.0),
+    "bent": (lambda x: np.sin(4 * x), (0.1, 0.7), -0.5),
+    "flat": (lambda x: (x - 0.5) ** 2, (0.4, 0.6), -0.25),
+    "inside": (lambda x: (x - 0.5) ** 2, (0.25, 0.75), 0.01),
+    "rough": (lambda x: np.sin(30 * x), (0.0, 1.0), 1.5),
+    "constant": (lambda x: 0 * x + 0.25, (0.0, 0.5), 1.0),
+    "tail": (lambda x: x**4, (0.0, 1.0), -0.01),
+    "mild": (lambda x: x + 0.2 * x * x, (0.3, 0.6), 0.45),
+}
+
+
+@pytest.mark.parametrize("p", P_VALUES)
+def test_the_best_of_the_bounds_is_taken(p):
+    winners = set()
+    for f, (left, right), value in CURVES.values():
+        low, high, y = one(left), one(right), one(value)
+        known = reference(f, low, high, y, p)
+        below = max(known, key=lambda name: known[name][0])
+        above = min(known, key=lambda name: known[name][1])
+        winners |= {f"{below} below", f"{above} above"}
+        volume = 1 if math.isinf(p) else right - left
+        wanted = known[below][0] * volume, known[above][1] * volume
+        found = box_errors(f, low, high, y, p=p)
+        assert (found[0].item(), found[1].item()) == pytest.approx(wanted, rel=CLOSE, abs=1e-15)
+        scaled = measured_errors(f, low, high, y, p=p, scale=4.0)
+        shrunk = 4.0 if math.isinf(p) else 4.0**p
+        assert scaled.lower.item() == pytest.approx(wanted[0] / shrunk, rel=CLOSE, abs=1e-15)
+        assert scaled.upper.item() == pytest.approx(wanted[1] / shrunk, rel=CLOSE, abs=1e-15)
+        share = (np.arange(20_000) + 0.5) / 20_000  # and they are bounds
+        error = abs(value - f(left + (right - left) * share))
+        truth = error.max() if math.isinf(p) else (error**p).mean() * volume
+        assert found[0].item() <= truth * (1 + 1e-3)
+        assert truth * (1 - 1e-3) <= found[1].item()
+    assert {"norm below", "norm above", "range below", "range above"} <= winners
+    assert (p == 1.0) <= ("mean below" in winners)
+
+
+@pytest.mark.parametrize("p", P_VALUES)
+def test_lines_have_their_exact_errors_to_rounding(p):
+    """|y - x| on boxes of the line: integrals by hand, suprema at an end."""
+    low, high, y = one(0.0, 0.25, 0.5, 0.125), one(0.5, 0.75, 1.0, 0.125), one(-1.0, 3.0, 0.75, 0.5)
+    found = measured_errors(lambda x: 1.0 * x, low, high, y, p=p)
+    for k, (a, b, c) in enumerate(zip(*(v.ravel().tolist() for v in (low, high, y)), strict=True)):
+        if math.isinf(p):
+            wanted = max(abs(c - a), abs(c - b))
+        else:
+            power = lambda e: math.copysign(abs(e) ** (p + 1), e) / (p + 1)  # noqa: E731
+            wanted = power(b - c) - power(a - c)
+        assert found.lower[k] <= wanted * (1 + EPS)
+        assert found.upper[k] >= wanted * (1 - EPS)
+        close = 1e-12 if k != 2 or p in (1, 2, 3, math.inf) else 0.2
+        assert found.upper[k] - found.lower[k] <= close * wanted + 1e-15
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
+def test_entries_are_added_or_the_largest_is_taken(p):
+    low, high = np.full((2, 2, 2), 0.25), np.full((2, 2, 2), 0.75)
+    high[1] = 0.5
+    y = np.array([[[2.0, 3.0], [4.0, 9.0]], [[7.0, 3.0], [8.0, 2.0]]])
+    lower, upper = box_errors(lambda x: 0 * x + 1.0, low, high, y, p=p)
+    wanted = [8, 7] if math.isinf(p) else (abs(y - 1) ** p).sum((1, 2)) * [0.5**4, 0.25**4]
+    assert lower == pytest.approx(wanted)
+    assert upper == pytest.approx(wanted)
+    assert (lower <= wanted).all()
+    assert (upper >= wanted).all()
+
+
+def test_bounds_below_nothing_are_nothing():
+    """|α| below its remainder: no bound turns its sign and is then squared."""
+    nothing = Interval(one(0.0))
+    for p in P_VALUES:
+        for alpha, rest, part in ((0.1, 1.0, 0.0), (0.1, 5.0, 0.2), (0.0, 0.3, 0.0)):
+            lower, upper = boxes._entry_bounds(
+                Interval(one(alpha)), Interval(one(part)[None]), Interval(one(rest)), nothing, p
+            )
+            assert lower.item() == 0
+            least = alpha + part + rest if math.isinf(p) else (rest / (p + 1) ** (1 / p)) ** p
+            assert upper.item() >= least
+
+
+def test_volumes_are_products_of_all_sides():
+    half = Interval(np.arange(1.0, 9.0).reshape(2, 2, 2), np.arange(1.0, 9.0).reshape(2, 2, 2) + 1)
+    volume = boxes._volumes(half)
+    assert volume.lo == pytest.approx([16 * 24, 16 * 5 * 6 * 7 * 8])
+    assert volume.hi == pytest.approx([16 * 120, 16 * 6 * 7 * 8 * 9])
+    assert boxes._volumes(Interval(one(0.5, 2.0))).hi == pytest.approx([1, 4])
+
+
+def test_boxes_are_cut_where_most_is_to_be_gained():
+    def sides(f, low, high, y=0.0):
+        low = np.reshape(low, (-1, 2, 1)).astype(float)
+        high = np.reshape(high, (-1, 2, 1)).astype(float)
+        return measured_errors(f, low, high, np.full(low.shape, y), p=2).side.tolist()
+
+    def first(x):
+        return x[:, :1] * x[:, :1] + 0.1 * x
+
+    assert sides(first, [0.1, 0.1], [0.5, 0.5]) == [0]
+    assert sides(lambda x: first(x[:, ::-1]), [0.1, 0.1], [0.5, 0.5]) == [1]
+    assert sides(lambda x: 0 * x + 1.0, [[0, 0], [0, 0]], [[0.5, 0.25], [0.25, 0.5]]) == [0, 1]
+    root = lambda x: np.sqrt(x) + 0 * x.sum(1, keepdims=True)  # noqa: E731
+    assert sides(root, [[0, 0.0], [0, 0]], [[0.5, 0.25], [0.25, 0.5]]) == [0, 1]
+    assert sides(root, [[0, 0.5], [0.5, 0]], [[0.1, 1], [1, 0.1]]) == [0, 1]  # unbounded first
+
+
+def test_gains_count_remainders_in_full_and_affine_parts_by_their_share():
+    low, high = np.zeros((1, 1, 2)), np.array([[[0.5, 0.5]]])
+
+    def side(wobble, alpha, parts):
+        wobble = np.reshape(wobble, (2, 1)).astype(float)
+        parts = Interval(np.repeat(np.reshape(parts, (2, 1, 1, 1)).astype(float), 2, 3))
+        return boxes._side(wobble, Interval(np.full((1, 1, 2), alpha)), parts, low, high).item()
+
+    assert side([1.0, 0.0], 1.0, [0.0, 0.4]) == 0  # 1 against 2 * 0.4 * 0.4
+    assert side([0.3, 0.0], 1.0, [0.0, 0.4]) == 1  # 0.3 against 0.32
+    assert side([0.7, 0.0], 0.0, [0.0, 0.4]) == 1  # near a zero parts count in full
+    assert side([0.9, 0.0], 0.0, [0.0, 0.4]) == 0
+    assert side([0.7, 0.0], 0.4, [0.0, 0.4]) == 1
+    assert side([0.7, 0.0], 0.5, [0.0, 0.4]) == 0  # 0.7 against 0.64
+    assert side([0.0, 0.0], 0.0, [0.0, 0.0]) == 0
+    assert side([0.0, math.nan], 0.0, [1e90, 0.0]) == 1
+    assert side([math.inf, math.inf], 0.0, [0.0, 0.0]) == 0
+    low, high = np.zeros((1, 1, 2)), np.array([[[0.25, 0.5]]])
+    assert side([math.inf, math.inf], 0.0, [0.0, 0.0]) == 1
+    assert side([1.0, 1.0 - 1e-9], 0.0, [0.0, 0.0]) == 0
+
+
+# -- chunks and arguments --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("chunk", "sizes"), [(8, [2, 2, 1]), (3, [1] * 5), (100, [5])])
+def test_chunks_do_not_change_the_bounds(monkeypatch, chunk, sizes):
+    rng = np.random.default_rng(0)
+    low = rng.random((5, 2, 1)) / 2
+    high, y = low + 0.25, rng.random(low.shape)
+    whole = measured_errors(np.sin, low, high, y, p=2)
+    seen, right = [], boxes._errors
+
+    def noted(target, low, *rest):
+        seen.append(len(low))
+        return right(target, low, *rest)
+
+    monkeypatch.setattr(boxes, "CHUNK", chunk)
+    monkeypatch.setattr(boxes, "_errors", noted)
+    parts = measured_errors(np.sin, low, high, y, p=2)
+    assert seen == sizes
+    for name in ("lower", "upper", "side"):
+        assert getattr(parts, name).tolist() == getattr(whole, name).tolist()
+
+
+def test_no_boxes_have_no_errors():
+    none = measured_errors(np.sin, *np.zeros((3, 0, 2, 1)), p=2)
+    assert isinstance(none, BoxErrors)
+    for found in (none.lower, none.upper, none.side):
+        assert found.shape == (0,)
+    assert none.side.dtype.kind == "i"
+
+
+def test_answers_may_be_intervals_of_the_shape_of_the_boxes():
+    low, high = one(0.0), one(1.0)
+    exact = box_errors(lambda x: 0 * x, low, high, Interval(one(1.0), one(2.0)), p=2)
+    assert (exact[0].item(), exact[1].item()) == pytest.approx((1, 4))
+    for bad in (np.zeros((1, 1)), np.zeros((2, 1, 1)), Interval(np.zeros((1, 2, 1)))):
+        with pytest.raises(ValueError, match=r"shape of the boxes \(1, 1, 1\)"):
+            box_errors(np.sin, low, high, bad, p=2)
+    with pytest.raises(ValueError, match="`p`"):
+        box_errors(np.sin, low, high, low, p=0.5)
+
+
+def test_cells_of_every_grid_up_to_the_largest():
+    most = boxes.LARGEST_GRID
+    assert most == 2**26
+    for grid in (1, 2, 3, most):
+        low, high = cell_boxes(np.array([[[0]], [[grid - 1]]], dtype=np.uint32), grid)
+        assert low.ravel().tolist() == [0, (grid - 1) / grid]
+        assert high.ravel().tolist() == [1 / grid, 1]
+        assert Fraction(high[0, 0, 0].item()) == Fraction(1 / grid)
+    for empty in cell_boxes(np.zeros((0, 2, 1), dtype=int), 4):
+        assert empty.shape == (0, 2, 1)
+    for bad in (np.array([[[4]]]), np.array([[[0]], [[-1]]]), np.array([[0]])):
+        with pytest.raises(ValueError, match="lie from 0 to grid - 1 = 3"):
+            cell_boxes(bad, 4)
+    for grid in (0, -1, most + 1):
+        with pytest.raises(ValueError, match="`grid` must be from 1"):
+            cell_boxes(np.array([[[0]]]), grid)
+    for bad in (np.array([[[0.0]]]), np.array([[[True]]])):
+        with pytest.raises(TypeError, match="`indices` must hold integers"):
+            cell_boxes(bad, 4)
