@@ -258,7 +258,7 @@ def test_the_best_of_the_bounds_is_taken(p):
         shrunk = 4.0 if math.isinf(p) else 4.0**p
         assert scaled.lower.item() == pytest.approx(wanted[0] / shrunk, rel=CLOSE, abs=1e-15)
         assert scaled.upper.item() == pytest.approx(wanted[1] / shrunk, rel=CLOSE, abs=1e-15)
-        share = (np.arange(20_000) + 0.5) / 20_000  # and they are bounds
+        share = (np.arange(2000) + 0.5) / 2000  # and they are bounds
         error = abs(value - f(left + (right - left) * share))
         truth = error.max() if math.isinf(p) else (error**p).mean() * volume
         assert found[0].item() <= truth * (1 + 1e-3)
