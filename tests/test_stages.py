@@ -1,0 +1,535 @@
+"""The stages of one upper bound: what each is asked for, in which order, and what is kept."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from theory.continuity import stages
+from theory.continuity.cells import CellProblem
+from theory.continuity.stages import Search, relative_gap, shifted
+from theory.enclosure.additive import additive_form
+from theory.enclosure.deadline import OutOfTimeError, time_limit
+from theory.enclosure.rounding import TINY
+from theory.targets import parse_target
+
+SAME = 1e-11  # relative: a few slacks
+NOW = 1000.0  # what a stopped clock shows
+PAIRS, PARTITION, ADDITIVE, STEEPEST = "branch and bound", "partition", "additive", "steepest point"
+
+
+def linear(x):
+    """Every entry four times."""
+    return 4.0 * x
+
+
+def search_of(f=linear, kind="sequence", tokens=2, dim=1, *, p=2.0, known=False, **more):
+    return Search(f, kind, tokens, dim, p, more.pop("tolerance", 0.1), known, **more)
+
+
+class Clock:
+    """A monotonic clock that moves when told."""
+
+    def __init__(self):
+        self.now = NOW
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock of the stages, stopped."""
+    stopped = Clock()
+    monkeypatch.setattr(stages, "time", stopped)
+    return stopped
+
+
+def recorded(monkeypatch, name, answer):
+    """Put an answer in place of a function of the stages; return what it is called with."""
+    calls = []
+    monkeypatch.setattr(stages, name, lambda *a, **k: calls.append((a, k)) or answer)
+    return calls
+
+
+# -- numbers -------------------------------------------------------------------------------------
+
+
+def test_gaps_are_relative_and_0_of_nothing():
+    assert relative_gap(3.0, 2.0) == 0.5
+    assert relative_gap(0.75, 0.5) == 0.5
+    assert relative_gap(2.0, 2.0) == 0
+    assert relative_gap(1.0, 2.0) == 0
+    assert relative_gap(0.0, 0.0) == 0
+    assert relative_gap(1.0, 0.0) == math.inf
+    assert relative_gap(1e-300, 0.0) == math.inf
+    assert relative_gap(math.inf, 1.0) == math.inf
+
+
+def test_shifts_by_powers_of_two_are_exact_or_rounded_up():
+    assert shifted(3.0, 2) == 12
+    assert shifted(12.0, -2) == 3
+    assert shifted(0.0, 5) == 0
+    assert shifted(-0.75, 1) == -1.5
+    assert shifted(math.inf, -3) == math.inf
+    assert shifted(math.nan, 0) == math.inf
+    assert shifted(1.0, 1024) == math.inf
+    assert shifted(1.0, -1021) == 2.0**-1021
+    below = shifted(1.0, -1022)
+    assert 2.0**-1022 < below <= math.nextafter(2.0**-1022, 1)
+    assert shifted(1.25, -1074) == 2 * TINY
+    assert shifted(1.0, -2000) == TINY > 0
+    assert shifted(-1.0, -2000) == 0
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 5, 6, -3, -8])
+def test_scaled_functions_are_the_function_times_the_power(exponent):
+    x = np.array([[[0.1], [0.7]]])
+    scaled = stages._Scaled(linear, exponent)
+    assert (scaled(x) == 4 * x * 2.0**-exponent).all()
+    assert scaled.name == "linear"
+
+
+def test_powers_beyond_the_floats_are_taken_in_two_steps_and_no_step_for_none():
+    big = stages._Scaled(lambda x: x * 2.0**1000, 1900)
+    assert big(np.ones((1, 1, 1))).item() == 2.0**-900
+    small = stages._Scaled(lambda x: x * 2.0**-1000, -1901)
+    assert small(np.ones((1, 1, 1))).item() == 2.0**901
+    as_is = SimpleNamespace()  # no product with it
+    assert stages._Scaled(lambda _: as_is, 0)(None) is as_is
+    assert stages._Scaled(SimpleNamespace(name="mine"), 0).name == "mine"
+    assert stages._Scaled(3, 0).name == "3"
+
+
+# -- what is known of a function -------------------------------------------------------------------
+
+
+def test_a_search_knows_range_size_and_gains_of_its_function():
+    search = search_of(lambda x: 4.0 * x + x.sum(1, keepdims=True), tokens=3, dim=2)
+    assert search.span == pytest.approx(np.full((3, 2), 7.0))
+    assert search.gain.shape == (2, 3, 2)  # a group of inputs for each coordinate
+    assert search.gain == pytest.approx(7 * np.eye(2)[:, None].repeat(3, 1))
+    assert search.moved == 0
+    points = np.random.default_rng(0).random((stages.POINTS, 3, 2))
+    assert search.size == pytest.approx((4 * points + points.sum(1, keepdims=True)).max())
+    assert search.end == math.inf
+    constant = search_of(lambda x: 0 * x + 0.5)
+    assert constant.gain.tolist() == np.zeros((1, 2, 1)).tolist()
+    assert constant.size == pytest.approx(0.5)
+
+
+def test_a_constant_that_has_no_gains_is_no_steeper_than_0():
+    class Alone:
+        """Forgets what it was called with."""
+
+        def __call__(self, x):
+            return x.operand(np.full(x.shape, 0.5)) if hasattr(x, "operand") else 0 * x + 0.5
+
+    assert (search_of(Alone()).gain == 0).all()
+
+
+@pytest.mark.parametrize(("p", "rise"), [(1.0, 8.0), (2.0, 32**0.5), (math.inf, 4.0)])
+@pytest.mark.parametrize("exponent", [0, 2, -3])
+def test_range_and_gains_bound_at_once(p, rise, exponent):
+    search, delta = search_of(p=p), 0.25
+    (span, trivial), (steep, steepness) = search._at_once(delta, None, exponent)
+    assert (trivial, steepness) == ("trivial", "steepness")
+    assert rise * 2.0**-exponent <= span <= rise * 2.0**-exponent * (1 + SAME)
+    assert rise * delta * 2.0**-exponent < steep <= rise * delta * 2.0**-exponent * (1 + SAME)
+
+
+def test_one_row_has_a_range_and_gains_of_its_own():
+    search = search_of(lambda x: np.array([[1.0], [8.0]]) * x, kind="token")
+    for row, rise in ((0, 1.0), (1, 8.0)):
+        (span, _), (steep, _) = search._at_once(0.25, row, 0)
+        assert span == pytest.approx(rise, rel=SAME)
+        assert steep == pytest.approx(rise / 4, rel=SAME)
+    none = search_of(lambda x: 0 * x)
+    assert none._at_once(0.25, None, 0) == [(0.0, "trivial"), (0.0, "steepness")]
+
+
+def test_what_is_proven_on_paper_is_offered_where_it_is_an_upper_bound_only():
+    search = search_of(parse_target("softmax-attention"), kind="token", tokens=3, dim=2)
+    form = search.f.closed_form(0.1, kind="token", tokens=3, dim=2, p=2.0)
+    value, name = search._at_once(0.1, 0, 2)[2]
+    assert name == "closed form"
+    assert form.side == "upper"
+    assert form.value / 4 < value <= form.value / 4 * (1 + SAME)
+    exact = search_of(parse_target("context-max"), kind="token")
+    assert [name for _, name in exact._at_once(0.1, 0, 0)] == ["trivial", "steepness"]
+
+
+def test_what_is_unknown_is_inf():
+    search = search_of()
+    search.span = np.full((2, 1), math.nan)
+    search.gain = np.full((1, 2, 1), math.inf)
+    assert [value for value, _ in search._at_once(0.25, None, 0)] == [math.inf] * 2
+
+
+def test_exponents_are_of_the_range_else_of_values_else_0():
+    search = search_of()
+    assert search._exponent(np.array([[3.0], [0.1]])) == 2
+    assert search._exponent(np.array([[0.2]])) == -2
+    search.size = 20.0
+    assert search._exponent(np.array([[math.inf], [0.1]])) == 5
+    search.size = math.inf
+    assert search._exponent(np.array([[math.inf]])) == 0
+
+
+# -- one radius ------------------------------------------------------------------------------------
+
+
+def with_rows(search, found, clock=None):
+    """Answer for the rows of a search one after the other; return what they were asked."""
+    calls, answers = [], iter(found)
+
+    def row(delta, watched, threshold, left, report):
+        calls.append((delta, watched, threshold, left, report))
+        if clock is not None:
+            clock.now += 1.0
+        return next(answers)
+
+    search._row = row
+    return calls
+
+
+def bound_of(search, delta=0.5, lower=1.0, seconds=9.0, near=(), report=None):
+    return search.bound(delta, lower, seconds, list(near), report)
+
+
+def test_rows_share_what_time_is_left(clock):
+    search = search_of(kind="token", tokens=3)
+    calls = with_rows(search, [(1.0, "a", 5), (3.0, "b", 7), (2.0, "c", 9)], clock)
+    found = bound_of(search, report=print)
+    assert [call[1] for call in calls] == [0, 1, 2]
+    assert [call[3] for call in calls] == [3.0, 4.0, 7.0]
+    assert [call[2] for call in calls] == [pytest.approx(1.1)] * 3
+    assert [(call[0], call[4]) for call in calls] == [(0.5, print)] * 3
+    assert (found.value, found.method, found.boxes, found.reached) == (3.0, "b", 21, False)
+    assert found.note == "21 cells; stopped after 3 s, before the gap was closed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "known", "rows"),
+    [
+        ("sequence", False, [None]),
+        ("sequence", True, [None]),
+        ("token", True, [0]),
+        ("contextual", False, [0, 1]),
+    ],
+)
+def test_all_rows_are_watched_one_alone_or_each(kind, known, rows):
+    search = search_of(kind=kind, known=known)
+    calls = with_rows(search, [(1.0, "a", 1), (1.0, "b", 1)])
+    found = bound_of(search)
+    assert [call[1] for call in calls] == rows
+    assert found.boxes == len(rows)
+    assert found.method == ("b" if len(rows) == 2 else "a")
+    assert found.note == f"{len(rows)} cells"
+    assert found.reached
+
+
+def test_a_row_without_a_bound_leaves_none():
+    search = search_of(kind="token")
+    with_rows(search, [(1.0, "a", 1), (math.inf, "b", 1)])
+    found = bound_of(search)
+    assert (found.value, found.method, found.reached) == (math.inf, "b", False)
+    search = search_of()
+    with_rows(search, [(math.inf, "a", 1)])
+    found = bound_of(search, lower=math.inf)
+    assert (found.value, found.reached) == (math.inf, False)
+    assert found.note == "the modulus is beyond the largest float64 number"
+
+
+def test_thresholds_are_the_lower_bound_and_its_tolerance_but_no_less_than_rounding():
+    search = search_of()
+    for lower in (1.0, 0.0, 1e-13, 1e-11):
+        calls = with_rows(search, [(lower, "a", 0)])
+        bound_of(search, lower=lower)
+        assert calls[0][2] == max(lower * 1.1, stages.FLOOR * search.size)
+    assert stages.FLOOR == 1e-12
+    search.size = math.inf
+    calls = with_rows(search, [(0.0, "a", 0)])
+    bound_of(search, lower=0.0)
+    assert calls[0][2] == 0
+
+
+def test_other_radii_are_asked_first_and_last():
+    search = search_of()
+    calls = with_rows(search, [])
+    found = bound_of(search, near=[(0.25, 0.55), (1.0, 7.0)])
+    assert (found.value, found.method, found.boxes) == (1.1, "subadditive", 0)
+    assert found.reached
+    assert bound_of(search, near=[(1.0, 1.05)]).method == "monotone"
+    assert not calls
+    calls = with_rows(search, [(3.0, "a", 2), (3.0, "a", 2), (1.5, "a", 2)])
+    found = bound_of(search, near=[(1.0, 2.0)])
+    assert (found.value, found.method, found.boxes) == (2.0, "monotone", 2)
+    found = bound_of(search, near=[(1.0, 3.0)])
+    assert (found.value, found.method) == (3.0, "a")
+    found = bound_of(search, near=[(1.0, 2.0)])
+    assert (found.value, found.method) == (1.5, "a")
+    assert len(calls) == 3
+
+
+def test_at_radius_0_nothing_is_sought():
+    search = search_of()
+    calls = with_rows(search, [])
+    found = bound_of(search, delta=0.0, lower=0.0)
+    assert (found.value, found.method, found.boxes, found.reached) == (0.0, "steepness", 0, True)
+    assert found.note == "0 cells"
+    assert not calls
+
+
+def test_notes_say_what_is_known(clock, monkeypatch):
+    search, checks = search_of(), recorded(monkeypatch, "check_arithmetic", None)
+    with_rows(search, [(v, "a", 4) for v in (1.1, 1.2, 1e-12, 1e-12, 1e-13, 9e-12)])
+    assert bound_of(search).note == "4 cells"
+    assert bound_of(search).note == "4 cells; stopped after 0 s, before the gap was closed"
+    assert bound_of(search, lower=0.0).note == "4 cells; 0 up to rounding"
+    assert bound_of(search, lower=9e-13).note == "4 cells"  # within twice the tolerance
+    assert bound_of(search, lower=-1.0).note == "4 cells; 0 up to rounding"
+    assert bound_of(search, lower=2.4e-12).note.endswith("before the gap was closed")
+    assert len(checks) == 6
+    twice = 1e-12 / 1.2
+    with_rows(search, [(1e-12, "a", 4), (1e-12, "a", 4)])
+    assert relative_gap(1e-12, twice * (1 + 1e-9)) < 0.2 < relative_gap(1e-12, twice * (1 - 1e-9))
+    assert bound_of(search, lower=twice * (1 + 1e-9)).note == "4 cells"
+    assert bound_of(search, lower=twice * (1 - 1e-9)).note == "4 cells; 0 up to rounding"
+    search.moved = 0.25
+    with_rows(search, [(1.0, "trivial", 0)] * 2)
+    assert bound_of(search).note == (
+        "rounding moves values by up to 0.25: only their range is certified"
+    )
+    assert bound_of(search, lower=math.inf).note == (
+        "the modulus is beyond the largest float64 number"
+    )
+
+
+# -- one row ---------------------------------------------------------------------------------------
+
+
+def with_stages(search, answers, clock=None):
+    """Answer for the stages by name (inf where none is given); return what they were asked."""
+    calls = []
+
+    def stage(name, problem, threshold, left, best, report):
+        calls.append(SimpleNamespace(**locals(), limit=time_limit()))
+        answer = answers.get(name, math.inf)
+        if clock is not None:
+            clock.now += 1.0
+        if answer is None:
+            raise OutOfTimeError
+        return answer, 10 ** len(calls), problem
+
+    search._stage = stage
+    return calls
+
+
+FEW = [(PAIRS, 0.0), (ADDITIVE, 0.5), (PARTITION, 0.6), (PAIRS, 1.0)]
+MANY = [(PAIRS, 0.0), (ADDITIVE, 0.5), (STEEPEST, 0.6), (PAIRS, 0.75), (PARTITION, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "delta", "known"),
+    [
+        (1, 0.5, FEW),
+        (2, 0.5, FEW),
+        (3, 0.5, MANY),
+        (2, 2.0**-200, FEW),
+        (2, 2.0**-201, [(STEEPEST, 1.0)]),
+        (3, 1e-300, [(STEEPEST, 1.0)]),
+    ],
+)
+def test_stages_come_in_order_each_with_its_share_of_the_time(clock, tokens, delta, known):
+    search = search_of(tokens=tokens)
+    calls = with_stages(search, {})
+    value, method, cells = search._row(delta, None, 0.0, 8.0, print)
+    assert [call.name for call in calls] == [name for name, _ in known]
+    assert [call.left for call in calls] == [8.0 * share for _, share in known]
+    limits = [NOW + 8.0 * (share or 1.0) for _, share in known]
+    assert [call.limit for call in calls] == limits
+    assert {call.report for call in calls} == {print}
+    assert cells == sum(10**k for k in range(1, len(known) + 1))
+    assert method == "steepness"
+    steep = 4 * math.sqrt(tokens) * delta
+    assert steep <= value <= steep * (1 + SAME)
+    exponent = search._exponent(search.span)
+    assert {shifted(call.best, exponent) for call in calls} == {value}
+
+
+def test_time_is_that_of_the_row_and_at_most_that_of_the_search(clock):
+    search = search_of(end=NOW + 3.0)
+    calls = with_stages(search, {})
+    search._row(0.5, None, 0.0, 8.0, None)
+    assert [call.left for call in calls] == [0.0, 1.5, pytest.approx(1.8), 3.0]
+    calls = with_stages(search, {}, clock)
+    search.end = NOW + 8.0
+    search._row(0.5, None, 0.0, 100.0, None)
+    assert [call.left for call in calls] == [0.0, 3.5, pytest.approx(3.6), 5.0]
+    assert [call.limit for call in calls] == pytest.approx([NOW + 8, NOW + 4.5, NOW + 5.6, NOW + 8])
+    calls = with_stages(search, {}, clock)
+    search.end = NOW + 6.0
+    search._row(0.5, None, 0.0, 100.0, None)
+    assert [call.name for call in calls] == [
+        PAIRS,
+        ADDITIVE,
+        PARTITION,
+    ]  # at the end still, then over
+
+
+def test_a_stage_that_runs_out_of_time_leaves_the_others():
+    search = search_of()
+    calls = with_stages(search, {PAIRS: None, ADDITIVE: 0.01})
+    value, method, cells = search._row(0.5, None, 0.0, 8.0, None)
+    assert [call.name for call in calls] == [name for name, _ in FEW]
+    assert (method, cells) == (ADDITIVE, 100 + 1000)
+    assert value == shifted(0.01, search._exponent(search.span))
+
+
+def test_a_bound_that_is_low_enough_ends_the_stages():
+    search = search_of()
+    exponent = search._exponent(search.span)
+    calls = with_stages(search, {ADDITIVE: 0.125})
+    value, method, _ = search._row(0.5, None, shifted(0.125, exponent), 8.0, None)
+    assert (value, method) == (shifted(0.125, exponent), ADDITIVE)
+    assert [call.name for call in calls] == [PAIRS, ADDITIVE]
+    assert {call.threshold for call in calls} == {0.125}
+    calls = with_stages(search, {})
+    value, method, cells = search._row(0.5, None, 100.0, 8.0, None)
+    assert (calls, method, cells) == ([], "steepness", 0)
+    calls = with_stages(search, {})
+    assert search._row(50.0, None, 100.0, 8.0, None)[1] == "trivial"
+
+
+def test_a_stage_that_only_equals_what_is_known_is_not_named():
+    search = search_of()
+    known = min(search._at_once(0.5, None, search._exponent(search.span)))[0]
+    with_stages(search, {PAIRS: known, PARTITION: known})
+    assert search._row(0.5, None, 0.0, 8.0, None)[1] == "steepness"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_stages_are_given_the_scaled_problem(known):
+    search = search_of(kind="token", tokens=3, dim=2, p=3.0, known=known)
+    calls = with_stages(search, {})
+    search._row(0.5, 1, 0.0, 8.0, None)
+    problem = calls[0].problem
+    assert (problem.f.f, problem.f.exponent) == (linear, 3)
+    assert (problem.tokens, problem.dim, problem.row, problem.p) == (3, 2, 1, 3.0)
+    assert problem.moving.tolist() == [False, True, False]
+    assert problem.delta == 0.5
+    assert problem.sorted_tokens == ((0, 2) if known else ())
+    assert problem.steep is None
+
+
+def test_radii_beyond_the_cube_are_cut_to_twice_its_diameter():
+    search = search_of(tokens=3, dim=2)
+    calls = with_stages(search, {})
+    search._row(100.0, None, 0.0, 8.0, None)
+    assert calls[0].problem.delta == 2 * math.sqrt(6)
+    calls = with_stages(search, {})
+    search._row(4.8, None, 0.0, 8.0, None)
+    assert calls[0].problem.delta == 4.8
+
+
+def test_what_cannot_move_is_bounded_at_once():
+    alone = search_of(kind="contextual", tokens=1)
+    with_stages(alone, {})
+    assert alone._row(0.5, 0, 0.0, 8.0, None) == (0.0, "trivial", 0)
+    level = search_of(lambda x: np.array([[0.0], [1.0]]) * x, kind="token")
+    calls = with_stages(level, {})
+    assert level._row(0.5, 0, 0.0, 8.0, None) == (0.0, "trivial", 0)
+    assert not calls
+    assert level._row(0.5, 1, 0.0, 8.0, None)[1] == "steepness"
+
+
+def test_where_rounding_moves_values_the_range_alone_holds():
+    search = search_of()
+    search.moved = 0.1
+    calls = with_stages(search, {})
+    value, method, cells = search._row(1e-3, None, 0.0, 8.0, None)
+    assert (method, cells) == ("trivial", 0)
+    assert 32**0.5 <= value <= 32**0.5 * (1 + SAME)
+    assert not calls
+
+
+# -- one stage -------------------------------------------------------------------------------------
+
+
+def problem_of(delta=0.5, row=None):
+    moving = np.array([True, False])
+    return CellProblem(stages._Scaled(linear, 3), 2, 1, moving, row, 2.0, delta)
+
+
+def test_pairs_are_searched_below_the_best_bound(monkeypatch):
+    answer = SimpleNamespace(value=2.0, boxes=7)
+    calls, problem = recorded(monkeypatch, "branch_and_bound", answer), problem_of()
+    assert search_of()._stage(PAIRS, problem, 0.1, 3.0, 0.7, print) == (2.0, 7, problem)
+    assert calls == [((problem, 0.1), {"seconds": 3.0, "least": 0.7, "report": print})]
+
+
+def test_the_steepest_point_is_sought_and_narrows_the_problem(monkeypatch):
+    calls = recorded(monkeypatch, "steepest_upper_bound", (2.0, 7, "narrower"))
+    for delta in (0.5, 2.0**-200):
+        problem = problem_of(delta)
+        found = search_of()._stage(STEEPEST, problem, 0.1, 3.0, 0.7, print)
+        assert found == (2.0, 7, "narrower")
+        assert calls.pop() == ((problem, 0.1, 3.0, 0.7, print), {})
+
+
+def test_at_the_least_radii_the_steepest_point_is_that_of_radius_1(monkeypatch):
+    calls = recorded(monkeypatch, "steepest_upper_bound", (2.0, 7, "of radius 1"))
+    delta = 2.0**-1000
+    for threshold, level in (
+        (3 * delta, 3.0),
+        (0.9e300 * delta, 0.9e300),
+        (1.0, 1e300),
+        (0.0, 0.0),
+    ):
+        problem = problem_of(delta)
+        value, count, same = search_of()._stage(STEEPEST, problem, threshold, 5.0, 0.7, print)
+        assert 2 * delta < value <= 2 * delta * (1 + SAME)
+        assert (count, same) == (7, problem)
+        (one, asked, seconds, least, report), _ = calls.pop()
+        assert (one.delta, one.f, asked) == (1.0, problem.f, level)
+        assert (seconds, least, report) == (5.0, math.inf, print)
+    value = search_of()._stage(STEEPEST, problem_of(TINY), 0.0, 5.0, 0.7, None)[0]
+    assert value == 3 * TINY
+
+
+def test_a_partition_is_of_the_scaled_function(monkeypatch):
+    calls, problem = recorded(monkeypatch, "ranges_upper_bound", (2.0, 7)), problem_of(row=1)
+    found = search_of(p=3.0)._stage(PARTITION, problem, 0.1, 3.0, 0.7, print)
+    assert found == (2.0, 7, problem)
+    asked = {"tokens": 2, "dim": 1, "moving": problem.moving, "row": 1, "p": 3.0}
+    assert calls == [((problem.f, 0.5), asked | {"threshold": 0.1, "seconds": 3.0})]
+
+
+def test_functions_of_one_variable_are_resolved_to_half_the_tolerance(monkeypatch):
+    calls, problem, search = (
+        recorded(monkeypatch, "additive_upper_bound", 2.0),
+        problem_of(row=1),
+        search_of(p=3.0),
+    )
+    assert search._stage(ADDITIVE, problem, 0.25, 3.0, 0.7, print) == (2.0, 0, problem)
+    (form, delta), asked = calls[0]
+    exact = additive_form(problem.f, tokens=2, dim=1)
+    assert [atom.variable for atom in form.atoms] == [atom.variable for atom in exact.atoms]
+    assert (form.coefficients.lo == exact.coefficients.lo).all()
+    wanted = {"moving": problem.moving, "row": 1, "p": 3.0, "tolerance": 0.05}
+    assert (delta, asked) == (0.5, wanted | {"threshold": 0.25, "seconds": 3.0})
+    search._stage(ADDITIVE, problem, 0.25, 3.0, 0.7, print)
+    assert calls[1][0][0] is form  # found once
+
+
+def test_what_is_no_sum_of_such_functions_has_no_bound_by_them(monkeypatch):
+    calls = recorded(monkeypatch, "additive_upper_bound", 2.0)
+    search = search_of(lambda x: x * x.sum(1, keepdims=True))
+    problem = CellProblem(stages._Scaled(search.f, 0), 2, 1, np.ones(2, bool), None, 2.0, 0.5)
+    for _ in range(2):
+        assert search._stage(ADDITIVE, problem, 0.25, 3.0, 0.7, print) == (math.inf, 0, problem)
+    assert not calls
