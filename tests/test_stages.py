@@ -113,7 +113,7 @@ def test_a_search_knows_range_size_and_gains_of_its_function():
     assert search.gain.shape == (2, 3, 2)  # a group of inputs for each coordinate
     assert search.gain == pytest.approx(7 * np.eye(2)[:, None].repeat(3, 1))
     assert search.moved == 0
-    points = np.random.default_rng(0).random((stages.POINTS, 3, 2))
+    points = np.random.default_rng(0).random((16, 3, 2))
     assert search.size == pytest.approx((4 * points + points.sum(1, keepdims=True)).max())
     assert search.end == math.inf
     constant = search_of(lambda x: 0 * x + 0.5)

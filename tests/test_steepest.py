@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from theory.continuity import modulus_lower_bound, modulus_upper_bound
-from theory.continuity.branching import branch_and_bound
-from theory.continuity.cells import CellProblem
+from theory.continuity import modulus_lower_bound, modulus_upper_bound, steepest
+from theory.continuity.branching import Outcome, branch_and_bound
+from theory.continuity.cells import CellProblem, Cells
+from theory.continuity.operator_norm import operator_norm_upper_bound
 from theory.continuity.places import Places
 from theory.continuity.steepest import steepest_upper_bound
 from theory.search import moving_tokens
@@ -137,3 +139,121 @@ def test_attention_of_four_inputs_is_bracketed(kind):
     found = modulus_upper_bound(f, DELTA, kind=kind, tokens=2, dim=2, tolerance=0.05, budget=120)
     assert found.reached
     assert 0 <= found.gap <= 0.05
+
+
+# -- what is asked of the search over points ------------------------------------------------------
+
+
+def searched(monkeypatch, problem, live=None, threshold=0.1):
+    """What is found where a search leaves some cells, and what that was asked for."""
+    calls, width = [], problem.tokens * problem.dim
+    cells = Cells(*(np.zeros((0, width)),) * 2, *(np.zeros((0, len(problem.movable))),) * 2)
+    if live is not None:
+        low, high = (np.asarray(end, dtype=float) for end in live)
+        none = np.zeros((len(low), len(problem.movable)))
+        cells = Cells(low, high, none, none)
+    outcome = Outcome(0.7, 11, cells)
+    monkeypatch.setattr(
+        steepest, "branch_and_bound", lambda *a, **k: calls.append((a, k)) or outcome
+    )
+    found = steepest_upper_bound(problem, threshold, 2.0, 0.9, print)
+    assert found[:2] == (0.7, 11)
+    return found[2], calls[0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "finest"),
+    [
+        ((1, 1), 2.0**-7),
+        ((3, 1), 2.0**-7),
+        ((2, 2), 2.0**-6),
+        ((5, 1), 2.0**-4),
+        ((6, 2), 2.0**-2),
+        ((24, 1), 0.5),
+        ((25, 1), 1.0),
+    ],
+)
+def test_points_of_the_whole_cube_are_searched_down_to_the_grid(monkeypatch, shape, finest):
+    problem = problem_of(np.sin, *shape, "token")
+    same, ((asked, threshold), more) = searched(monkeypatch, problem)
+    assert (asked, threshold, same) == (problem, 0.1, problem)
+    root, width = more.pop("root"), shape[0] * shape[1]
+    assert (root.c_low.tolist(), root.c_high.tolist()) == ([[0.0] * width], [[1.0] * width])
+    assert root.d_low.tolist() == root.d_high.tolist() == [[0.0] * shape[1]]
+    wanted = {"seconds": 2.0, "least": 0.9, "finest": finest, "report": print}
+    assert more == wanted | {"bounds": steepest._steepest}
+
+
+def test_cells_that_are_left_are_places_in_every_order(monkeypatch):
+    """Two cells of 16 of a plane; with the tokens exchanged four, and half of the cube at most."""
+    live = ([[0.0, 0.25]], [[0.25, 0.75]])
+    alone = replace(problem_of(np.sin, 2, 1), sorted_tokens=())
+    found, _ = searched(monkeypatch, alone, live)
+    assert found.steep.share == 1 / 8
+    assert found.steep.meet(np.array([[0.1, 0.3]]), np.array([[0.1, 0.3]])).all()
+    assert replace(found, steep=None) == replace(alone, steep=None)
+    both, _ = searched(monkeypatch, problem_of(np.sin, 2, 1), live)
+    assert both.steep.share == 1 / 4
+    corners = np.array([[0.1, 0.3], [0.3, 0.1], [0.1, 0.1]])
+    assert both.steep.meet(corners, corners).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(("high", "narrowed"), [(0.25, True), (0.25 + 2.0**-7, False)])
+def test_a_set_that_fills_more_than_half_of_the_cube_spares_nothing(monkeypatch, high, narrowed):
+    problem = problem_of(np.sin, 2, 1)  # two orders
+    found, _ = searched(monkeypatch, problem, ([[0.0, 0.0]], [[high, 1.0]]))
+    assert (found.steep is not None) == narrowed
+    assert steepest.MOST_SHARE == 0.5
+
+
+@pytest.mark.parametrize(("tokens", "narrowed"), [(6, True), (7, False)])
+def test_more_orders_than_720_are_not_made(monkeypatch, tokens, narrowed):
+    few = np.zeros((1, tokens))
+    found, _ = searched(monkeypatch, problem_of(np.sin, tokens, 1), (few, few + 2.0**-4))
+    assert (found.steep is not None) == narrowed
+    wide = replace(problem_of(np.sin, 25, 1), sorted_tokens=())  # a grid of one cell
+    assert searched(monkeypatch, wide, (np.zeros((1, 25)), np.ones((1, 25))))[0].steep is None
+
+
+def bent(x):
+    """Slopes 2x + 4y and 4x: a second derivative of its own in each entry."""
+    return x**2 + 4 * x * x[:, ::-1]
+
+
+def test_bounds_of_cells_hold_the_slopes_and_use_second_derivatives_where_they_help():
+    for kind, p in itertools.product(("sequence", "contextual"), (1.0, 2.0)):
+        problem = problem_of(bent, 2, 1, kind, p)
+        low = np.random.default_rng(0).random((40, 2)) * 0.9
+        none = np.zeros((40, len(problem.movable)))
+        cells = Cells(low, low + 0.1, none, none)
+        first, side, same = steepest._steepest(problem, cells, np.inf)  # slopes alone
+        assert same is cells
+        second = steepest._steepest(problem, cells, 0.0)[0]
+        corner = low + 0.1  # the steepest point: every slope grows with both entries
+        x, y = corner.T
+        full = np.array([[2 * x + 4 * y, 4 * x], [4 * y, 2 * y + 4 * x]]).transpose(2, 0, 1)
+        rows = full if problem.row is None else full[:, :1]
+        rows = rows[:, :, problem.movable]
+        exact = DELTA * operator_norm_upper_bound(rows, p)
+        for found in (first, second):
+            assert (found >= exact * (1 - 1e-9)).all()
+            assert (found <= exact * 1.2).all()
+        assert (second <= first).all()
+        assert np.median(first / exact) < 1.02
+        between = np.quantile(first, 0.5)  # bends are looked at above the threshold alone
+        some = steepest._steepest(problem, cells, between)[0]
+        assert (some == np.where(first > between, second, first)).all()
+        column = np.sqrt((rows**2).sum(1)) if problem.row is None else None
+        if column is not None:
+            assert (side == column.argmax(1)).mean() > 0.9
+
+
+def test_the_longest_side_is_halved_where_slopes_are_alike():
+    problem = problem_of(lambda x: 3 * x, 2, 1)
+    low = np.array([[0.1, 0.2], [0.1, 0.2]])
+    high = low + np.array([[0.5, 0.25], [0.25, 0.5]])
+    cells = Cells(low, high, *np.zeros((2, 2, 2)))
+    value, side, _ = steepest._steepest(problem, cells, 0.0)
+    assert side.tolist() == [0, 1]
+    assert value == pytest.approx(3 * DELTA, rel=1e-9)
+    assert (value >= 3 * DELTA).all()

@@ -145,7 +145,7 @@ def strengthened_lower_bounds(
 
 def _carried_down(delta: float, radius: float, lower: float) -> float:
     """What a lower bound at one radius says at another; 0 where it says nothing."""
-    if radius <= delta or lower <= 0:
+    if radius <= delta:
         return lower
     if delta <= 0:
         return 0.0  # nothing reaches radius 0

@@ -1,0 +1,93 @@
+"""Bounds carried between radii: the ends of the rules, and what no rule says anything about."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import numpy as np
+import pytest
+
+from theory.continuity import transfer
+from theory.continuity.transfer import (
+    lower_from,
+    pieces,
+    strengthened_lower_bounds,
+    upper_from,
+)
+
+LARGEST = sys.float_info.max
+
+
+def test_pieces_are_counted_from_1_and_for_finite_radii_alone():
+    assert [pieces(radius, 0.25) for radius in (0.0, 0.1, 0.25, 0.3, 1.0)] == [1, 1, 1, 2, 4]
+    for bad in ((-1.0, 1.0), (1.0, 0.0), (1.0, -1.0), (math.inf, 1.0), (1.0, math.inf)):
+        with pytest.raises(ValueError, match="finite"):
+            pieces(*bad)
+    assert pieces(0.0, 5e-324) == 1
+
+
+def test_no_bound_counts_for_more_than_it_says():
+    """At the same radius or a larger one as it is, at a smaller one by pieces, at 0 nothing."""
+    for lower in (0.0, 1.0, 3.0):
+        assert transfer._carried_down(0.5, 0.5, lower) == lower
+        assert transfer._carried_down(0.5, 0.1, lower) == lower
+        assert transfer._carried_down(0.5, 1.5, lower) == lower / 3
+        assert transfer._carried_down(0.0, 0.5, lower) == 0
+        assert transfer._carried_down(0.0, 0.0, lower) == lower
+    assert transfer._carried_down(0.5, 0.1, math.inf) == math.inf
+    assert transfer._carried_down(0.5, 1.0, math.inf) == LARGEST / 2
+    assert lower_from(0.4, [(0.1, math.inf)]) == (math.inf, 0.1)
+    assert lower_from(0.4, []) == (0.0, None)
+
+
+def test_the_first_of_equal_bounds_is_named():
+    assert lower_from(0.4, [(0.1, 1.0), (0.2, 1.0), (0.3, 0.5)]) == (1.0, 0.1)
+    assert upper_from(0.4, [(0.2, 0.5), (0.5, 1.0)]) == (1.0, "subadditive")
+    assert upper_from(0.4, [(0.5, 1.0), (0.2, 0.5)]) == (1.0, "monotone")
+
+
+def test_radii_that_say_nothing_do_not_hide_those_after_them():
+    for nothing in ((0.0, 0.0), (-1.0, 0.0), (0.5, math.inf)):
+        assert upper_from(0.4, [nothing, (0.5, 1.0)]) == (1.0, "monotone")
+        assert upper_from(0.4, [nothing]) == (math.inf, "direct")
+    assert upper_from(0.4, [(0.5, 0.0)]) == (0.0, "monotone")
+    assert upper_from(0.4, [(0.1, 0.0)]) == (0.0, "subadditive")
+    assert lower_from(0.4, [(0.8, 0.0), (0.8, 1.0)]) == (0.5, 0.8)
+
+
+def test_pairs_of_more_than_two_to_the_16_pieces_are_left_to_others():
+    for share, carried in ((2.0**-16, True), (2.0**-16 * (1 - 2.0**-50), False)):
+        lower, rules, sources = strengthened_lower_bounds([1.0, share], [2.0**16, 0.0])
+        assert lower.tolist() == [2.0**16, 1.0 if carried else 0.0]
+        assert rules == ("pair", "subadditive" if carried else "pair")
+        assert sources.tolist() == [1.0, 1.0 if carried else share]
+
+
+def test_bounds_of_a_pair_stay_its_own_unless_another_is_better():
+    lower, rules, sources = strengthened_lower_bounds([0.1, 0.1, 0.2], [1.0, 1.0, 1.0])
+    assert lower.tolist() == [1.0] * 3
+    assert rules == ("pair",) * 3
+    assert sources.tolist() == [0.1, 0.1, 0.2]
+    lower, rules, sources = strengthened_lower_bounds([0.1, 0.1], [1.0, 2.0])
+    assert lower.tolist() == [2.0, 2.0]
+    assert rules == ("monotone", "pair")
+    lower, rules, sources = strengthened_lower_bounds([0.0, 0.1], [0.0, 2.0])
+    assert lower.tolist() == [0.0, 2.0]
+    assert rules == ("pair", "pair")
+    assert sources.tolist() == [0.0, 0.1]
+    for wrong in (([0.1], [1.0, 2.0]), ([[0.1]], [[1.0]]), (0.1, 1.0)):
+        with pytest.raises(ValueError, match="must both have shape"):
+            strengthened_lower_bounds(*wrong)
+    none = strengthened_lower_bounds([], [])
+    assert (len(none[0]), none[1], len(none[2])) == (0, (), 0)
+
+
+def test_sums_are_rounded_outward_at_the_ends_of_the_floats():
+    third = np.float64(1.0) / 3
+    assert upper_from(3.0, [(1.0, float(third))])[0] >= 1
+    assert upper_from(3.0, [(1.0, LARGEST / 2)]) == (math.inf, "direct")
+    assert upper_from(2.0, [(1.0, LARGEST / 2)]) == (LARGEST, "subadditive")
+    assert upper_from(2.0, [(1.0, 5e-324)]) == (1e-323, "subadditive")
+    assert lower_from(0.5, [(1.0, 5e-324)]) == (0.0, None)
+    assert lower_from(0.5, [(1.0, 1e-323)]) == (5e-324, 1.0)
