@@ -162,6 +162,12 @@ def test_what_is_proven_on_paper_is_offered_where_it_is_an_upper_bound_only():
     assert [name for _, name in exact._at_once(0.1, 0, 0)] == ["trivial", "steepness"]
 
 
+def test_the_least_radius_is_rounded_up():
+    """32^(1/2) times the least float is between five and six of it."""
+    steep, _ = search_of()._at_once(TINY, None, 0)[1]
+    assert steep / TINY in (6, 7)
+
+
 def test_what_is_unknown_is_inf():
     search = search_of()
     search.span = np.full((2, 1), math.nan)
@@ -445,6 +451,9 @@ def test_what_cannot_move_is_bounded_at_once():
     assert level._row(0.5, 0, 0.0, 8.0, None) == (0.0, "trivial", 0)
     assert not calls
     assert level._row(0.5, 1, 0.0, 8.0, None)[1] == "steepness"
+    half = search_of(lambda x: np.array([0.0, 1.0]) * x, dim=2)
+    with_stages(half, {})
+    assert half._row(0.5, None, 0.0, 8.0, None)[0] >= 0.5
 
 
 def test_where_rounding_moves_values_the_range_alone_holds():
