@@ -19,7 +19,7 @@ from theory.enclosure.gains import Gain, grouped_variables
 from theory.enclosure.jets import Jet
 
 WAYS, PAIRS = 3, 6  # input directions, and their pairs i <= j
-I, J = np.triu_indices(WAYS)
+FIRST, SECOND = np.triu_indices(WAYS)
 SHAPE = (2, 2, 3)
 SHAPES = [(SHAPE, SHAPE), (SHAPE, (3,)), ((3,), SHAPE), (SHAPE, (2, 1, 3)), ((2, 1, 3), SHAPE)]
 SIDES = [0.0, 0.3]  # of the intervals
@@ -53,7 +53,7 @@ def parts(x, ndim):
 
 def crossed(a, b):
     """G_a G_b^T + G_b G_a^T, pairs i <= j."""
-    return a[I] * b[J] + a[J] * b[I]
+    return a[FIRST] * b[SECOND] + a[SECOND] * b[FIRST]
 
 
 def check(found, value, slope, bend, ulps=64.0):
@@ -105,7 +105,7 @@ def test_products_of_matrices_are_sums_of_products(side):
         a.matrix(b, left=False),
         rows(u, v),
         rows(g, v) + rows(u, k),
-        rows(h, v) + rows(u, m) + rows(g[I], k[J]) + rows(g[J], k[I]),
+        rows(h, v) + rows(u, m) + rows(g[FIRST], k[SECOND]) + rows(g[SECOND], k[FIRST]),
         256,
     )
     swapped = a.matrix(b, left=True)
@@ -113,7 +113,7 @@ def test_products_of_matrices_are_sums_of_products(side):
         swapped,
         rows(v, u),
         rows(v, g) + rows(k, u),
-        rows(v, h) + rows(m, u) + rows(k[I], g[J]) + rows(k[J], g[I]),
+        rows(v, h) + rows(m, u) + rows(k[FIRST], g[SECOND]) + rows(k[SECOND], g[FIRST]),
         256,
     )
     jet = a.jet.matrix(b.jet, left=True)
@@ -262,8 +262,8 @@ def test_functions_of_one_number_follow_the_chain_rule(side):
     value, slope, second = (interval(rng, SHAPE, side) for _ in range(3))
     found = a.chain(value, slope, lambda: second)
     _, g, h = parts(a, 3)
-    square = g[I] * g[J]
-    own = (I == J)[:, None, None, None]
+    square = g[FIRST] * g[SECOND]
+    own = (FIRST == SECOND)[:, None, None, None]
     low = np.where(own, np.maximum(square.lo, mpmath.mpf(0)), square.lo)
     square = Exact(low, square.hi)
     s = Exact.of(slope)
