@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ from theory.construction.spec import ConstructionSpec
 from theory.continuity import modulus_lower_bound, modulus_upper_bound
 from theory.continuity.branching import branch_and_bound
 from theory.continuity.cells import CellProblem
-from theory.enclosure import Interval
-from theory.enclosure.deadline import OutOfTimeError, time_limit, until
+from theory.enclosure import Interval, deadline
+from theory.enclosure.deadline import OutOfTimeError, check_time, time_limit, until
 from theory.targets import resolve_target
 
 GRACE = 15.0  # seconds: one step of one enclosure, the checks before, a busy machine
@@ -61,6 +62,27 @@ def test_enclosures_end_at_the_time_set_for_their_thread():
     with until(5.0), until(9.0):  # the earlier one counts
         assert time_limit() == 5.0
     assert Interval(0.0).hi == 0
+
+
+def test_time_is_over_after_its_end_not_at_it(monkeypatch):
+    now = [5.0]
+    monkeypatch.setattr(deadline.time, "monotonic", lambda: now[0])
+    check_time()  # no end was set
+    with until(5.0):
+        check_time()
+        now[0] = math.nextafter(5.0, 6.0)
+        with pytest.raises(OutOfTimeError):
+            check_time()
+        with until(9.0), pytest.raises(OutOfTimeError):
+            check_time()
+    check_time()
+    with suppress(OutOfTimeError), until(1.0):
+        check_time()
+    assert math.isinf(time_limit())  # also after an error
+    with until(7.0):
+        with until(6.0):
+            assert time_limit() == 6.0
+        assert time_limit() == 7.0
 
 
 @pytest.mark.parametrize("seconds", [0.3, 1.0])  # A8

@@ -21,7 +21,7 @@ STEEPER = {
     4.0: 0.5,
     6.0: 0.6,
 }  # what intervals of ends lose in the closed form
-P_VALUES = (1.0, 1.3, 2.0, 2.7, 3.0, 4.0, 5.5, 8.0)
+P_VALUES = (1.0, 1.3, 2.0, 2.7, 3.0, 4.0, 5.0, 5.5)
 
 
 def expanded(alpha, parts, p):

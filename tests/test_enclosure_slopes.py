@@ -311,11 +311,11 @@ def test_gains_of_sums_products_and_quotients_are_those_of_their_rules(mine, the
 
 def test_gains_of_sums_over_an_axis_and_of_matrices_add():
     rng = np.random.default_rng(9)
-    a = Gain(interval(rng, (2, 3), 0.5), rng.random((WAYS, 2, 3)))
-    b = Gain(interval(rng, (3, 2), 0.5), rng.random((WAYS, 3, 2)))
+    a = Gain(interval(rng, (2, 2, 3), 0.5), rng.random((WAYS, 2, 2, 3)))
+    b = Gain(interval(rng, (2, 3, 2), 0.5), rng.random((WAYS, 2, 3, 2)))
     g, k = numbers(a.gain), numbers(b.gain)
     u, v = Exact.of(a.value).size, Exact.of(b.value).size
-    for axis in (0, 1):
+    for axis in (0, 1, 2):
         for keepdims in (False, True):
             gains(a.reduce("sum", axis, keepdims), g.sum(axis + 1, keepdims=keepdims))
     rows = lambda x, y: (x[..., :, :, None] * y[..., None, :, :]).sum(-2)  # noqa: E731
