@@ -52,7 +52,7 @@ class Curved(Chained):
 
     def operand(self, value: Any) -> Curved | Interval:
         """Return numbers as intervals: constants, without derivatives."""
-        return value if isinstance(value, Curved) else Interval(0.0).operand(value)
+        return value if isinstance(value, Curved) else self.value.operand(value)
 
     def plus(self, other: Curved | Interval) -> Curved:
         jet = self.jet.plus(_jet(other))

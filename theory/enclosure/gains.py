@@ -47,7 +47,7 @@ class Gain(Chained):
         """Return numbers as constants: gains 0."""
         if isinstance(value, Gain):
             return value
-        constant = Interval(0.0).operand(value)
+        constant = self.value.operand(value)
         return Gain(constant, np.zeros((len(self.gain), *constant.shape)))
 
     def plus(self, other: Gain) -> Gain:

@@ -69,7 +69,7 @@ class Jet(Chained):
 
     def operand(self, value: Any) -> Jet | Interval:
         """Return numbers as intervals: constants, without slopes."""
-        return value if isinstance(value, Jet) else Interval(0.0).operand(value)
+        return value if isinstance(value, Jet) else self.value.operand(value)
 
     def plus(self, other: Jet | Interval) -> Jet:
         value = self.value.plus(_value(other))
