@@ -166,15 +166,17 @@ PHASE = np.random.default_rng(5).standard_normal(FEATURES)
 WEIGHT = np.random.default_rng(6).standard_normal((FEATURES, DIM))
 
 
+def stacked(e):
+    """Own token and partner: (..., N, d) as (..., N, N, 2d)."""
+    return np.concatenate(np.broadcast_arrays(e[..., :, None, :], e[..., None, :, :]), -1)
+
+
 def derivative(box, axes):
     """The enclosure T ± (|T'| r + ½ Σ |A ω| (|ω| r)²), or by the ranges of waves: middle, reach.
 
     For every pair of tokens, (B, N, N, d), in float64.
     """
     c, r = box.lo / 2 + box.hi / 2, box.hi / 2 - box.lo / 2
-    stacked = lambda e: np.concatenate(  # noqa: E731
-        np.broadcast_arrays(e[:, :, None], e[:, None]), -1
-    )
     c, r = stacked(c), stacked(r)
     angle, turn = c @ OMEGA + PHASE, r @ np.abs(OMEGA)
     weight = WEIGHT * np.prod(OMEGA[list(axes)], 0)[:, None]
@@ -191,7 +193,7 @@ def called(x):
     return pair_cosines(x, OMEGA[:DIM], OMEGA[DIM:], PHASE, WEIGHT)
 
 
-def boxes(half, count=3, tokens=2, seed=7):
+def boxes(half, count=4, tokens=2, seed=7):
     rng = np.random.default_rng(seed)
     shape = (count, tokens, DIM)
     at, side = rng.random(shape), half * rng.uniform(0.5, 1, shape)
@@ -213,7 +215,7 @@ def test_features_have_the_values_slopes_and_gains_of_the_docstring(half):
     for value in (called(box), jet.value, gain.value):
         close(value, middle_, reach)
     parts = [derivative(box, (a,)) for a in range(2 * DIM)]
-    slopes = np.zeros((2, 2 * DIM, 3, 2, DIM))
+    slopes = np.zeros((2, 2 * DIM, *box.shape))
     for n in range(2):
         for a, part in enumerate(parts):  # of u_a: the own token or the partner
             for m in range(2):
@@ -237,15 +239,12 @@ def test_features_have_the_curvatures_of_the_docstring(half, bent):
     box, rng = boxes(half), np.random.default_rng(8)
     slopes, bends = (rng.standard_normal((k, *box.shape)) for k in (WAYS, PAIRS))
     found = called(Curved(Jet(box, Interval(slopes)), Interval(bent * bends)))
-    stacked = [
-        np.concatenate(np.broadcast_arrays(e[:, :, :, None], e[:, :, None]), -1)
-        for e in (slopes, bent * bends)
-    ]
+    g, h = stacked(slopes), stacked(bent * bends)
     middle_, reach = np.zeros((2, PAIRS, *box.shape))
     slope = np.zeros((2, WAYS, *box.shape))
     for a in range(2 * DIM):
         c, r = derivative(box, (a,))
-        part, g = stacked[1][..., a : a + 1], stacked[0]
+        part = h[..., a : a + 1]
         slope += [(g[..., a : a + 1] * c).mean(3), (np.abs(g[..., a : a + 1]) * r).mean(3)]
         middle_, reach = middle_ + (part * c).mean(3), reach + (np.abs(part) * r).mean(3)
         for b in range(a, 2 * DIM):
@@ -256,6 +255,40 @@ def test_features_have_the_curvatures_of_the_docstring(half, bent):
             middle_, reach = middle_ + (part * c).mean(3), reach + (np.abs(part) * r).mean(3)
     close(found.jet.slope, *slope)
     close(found.curvature, middle_, reach)
+
+
+def test_a_curvature_of_x_that_may_be_none_counts():
+    box, rng = boxes(1e-2), np.random.default_rng(8)
+    jet = Jet(box, Interval(rng.standard_normal((WAYS, *box.shape))))
+    bends = rng.random((PAIRS, *box.shape))
+    plain = called(Curved(jet, Interval(0 * bends))).curvature
+    for turn in (Interval(0 * bends, bends), Interval(-bends, 0 * bends)):
+        found = called(Curved(jet, turn)).curvature
+        lo, hi = plain.lo, plain.hi
+        for a in range(2 * DIM):
+            c, r = derivative(box, (a,))
+            ends = [stacked(e)[..., a : a + 1] for e in (turn.lo, turn.hi)]
+            products = [end * (c + sign * r) for end in ends for sign in (-1, 1)]
+            lo = lo + np.minimum.reduce(products).mean(3)
+            hi = hi + np.maximum.reduce(products).mean(3)
+        close(found, (lo + hi) / 2, (hi - lo) / 2)
+
+
+def test_gains_of_features_are_rounded_up():
+    """Means over partners of the largest slopes, added without rounding."""
+    box = boxes(0.3, count=20)
+    features = _Features(box, OMEGA, PHASE, WEIGHT)
+    found = called(grouped_variables(box)).gain
+    sizes = [numbers(features.derivative((a,)).magnitude) for a in range(2 * DIM)]
+    for i in range(DIM):
+        exact = (sizes[i] + sizes[DIM + i]).sum(2) / 2
+        assert not misfit(Interval(0 * found[i], found[i]), Exact(0 * exact, exact), 32)
+
+
+def test_no_boxes_have_no_features():
+    none = Interval(np.zeros((0, 2, DIM)))
+    assert called(none).shape == (0, 2, DIM)
+    assert called(variables(none)).slope.shape == (2 * DIM, 0, 2, DIM)
 
 
 def exact_derivative(x, n, m, axes):

@@ -94,18 +94,17 @@ class _Features:
     def derivative(self, axes: tuple[int, ...]) -> Interval:
         """Return the derivative along axes of the pair, shape (B, N, N, d)."""
         order = len(axes)
-        factor = np.prod([self.omega[a] for a in axes], axis=0) if axes else 1.0
-        weight = self.weight * np.reshape(factor, (-1, 1))  # (F, d)
+        weight = self.weight * self.omega[list(axes)].prod(0)[:, None]  # (F, d)
         size = np.abs(weight)
         centre = self.waves[order % 2] @ (weight if order % 4 in (0, 3) else -weight)
         slack = self.loose * size.sum(0)
-        slopes = self.waves[(order + 1) % 2]
+        slopes = self.waves[1 - order % 2]
         reach = sum(
             np.abs(slopes @ (weight * self.omega[a][:, None])) * self.reach[..., a : a + 1]
             for a in range(len(self.omega))
         )
         reach = reach + (self.turn @ size) * self.loose + self.bent @ size
-        reach = np.minimum(reach, self.near[(order + 1) % 2] @ size + slack)
+        reach = np.minimum(reach, self.near[1 - order % 2] @ size + slack)
         reach = (reach + slack) * (1 + SLACK)
         return Interval(centre - reach, centre + reach)
 

@@ -127,12 +127,12 @@ def _integrated(alpha: Interval, main: Interval, p: float) -> Interval:
     count = main.shape[0]
     exponent = Fraction(p) + count
     total = Interval(np.zeros(alpha.shape))
-    for signs in product((1, -1), repeat=count):
+    for minus in product((False, True), repeat=count):
         corner = alpha
-        for k, sign in enumerate(signs):
-            corner = corner.plus(main[k] if sign > 0 else -main[k])
+        for k, negative in enumerate(minus):
+            corner = corner.plus(-main[k] if negative else main[k])
         term = _signed_power(corner, exponent) if count % 2 else _even_power(corner, exponent)
-        total = total.plus(term if np.prod(signs) > 0 else -term)
+        total = total.plus(-term if sum(minus) % 2 else term)
     for k in range(count):
         total = total.over(main[k].times(Interval(2.0)))
         total = total.over(Interval(p).plus(Interval(k + 1.0)))
