@@ -71,6 +71,8 @@ def test_values_are_those_of_batches_and_of_inputs_alone():
     calls = iter(range(99))
     with pytest.raises(NotCertifiedError, match="other values at a second call"):
         _values(lambda x: x + 1e-15 * (next(calls) // 6 == 1), points)
+    single = _values(lambda x: x.astype(np.float32), points)
+    assert single.dtype == np.float64
     undefined = _values(lambda x: np.where(x > 0.5, math.nan, x), points)
     assert np.array_equal(np.isnan(undefined), points > 0.5)
 
@@ -179,24 +181,31 @@ def test_the_line_takes_every_direction_of_the_input():
 
 
 def test_where_rounding_counts_it_is_told_how_much_it_may_move():
-    span = form(bounds=Interval(np.zeros((2, 1, 1)), np.array([2.0, 900.0]).reshape(2, 1, 1)))
-    found = np.array([[[[-5.0]], [[math.inf]]]])
+    shape = (2, 2, 1)  # two boxes of two tokens
+    wide = np.array([[[0.5], [2.0]], [[900.0], [900.0]]])
+    found = np.array([[[[-5.0], [1.0]], [[math.inf], [math.nan]]]])
 
-    def moved(most, values=found):
-        return _moved(np.array([[[[0.0]], [[most]]]]), values, span)
+    def moved(most, values=found, scale=1.0):
+        rounding = np.zeros((1, *shape))
+        rounding[0, 1, 1] = most
+        span = form(bounds=Interval(np.zeros(shape), wide * scale))
+        return _moved(rounding, values, span)
 
     assert moved(2.1e-6) == 2.1e-6  # above a millionth of the range of the first box
     assert moved(1.9e-6) == 0
     assert moved(math.inf) == 0
-    large = np.array([[[[1e9]], [[-3e9]]]])
-    assert moved(2.9e-3, large) == 0  # below 1e-12 of the largest value
-    assert moved(3.1e-3, large) == 3.1e-3
+    large = found * 1e9 - 1e9
+    assert moved(5.9e-3, large) == 0  # below 1e-12 of the largest value
+    assert moved(6.1e-3, large) == 6.1e-3
+    assert moved(5.1e-15, found * 1e-3, 1e-10) == 5.1e-15
+    assert moved(4.9e-15, found * 1e-3, 1e-10) == 0
 
 
 @pytest.mark.parametrize(("off", "caught"), [(0.4e-9, False), (3e-9, True)])
-def test_values_may_be_off_by_a_billionth_of_the_largest(off, caught):
+@pytest.mark.parametrize("scale", [8.0, 2.0**-40])
+def test_values_may_be_off_by_a_billionth_of_the_largest(off, caught, scale):
     def f(x):
-        return 8 * x + (8 * off if isinstance(x, np.ndarray) else 0.0)
+        return scale * x + (scale * off if isinstance(x, np.ndarray) else 0.0)
 
     if caught:
         with pytest.raises(NotCertifiedError, match="on enclosures it does something else"):
