@@ -232,7 +232,7 @@ def test_a_wrong_curvature_is_caught(monkeypatch):
     gain, zero = attention._gain, Interval(0.0)
     wrongs = [
         (curved, "_crossed", lambda a, b, n: crossed(a, b, n) * 0.5, "product"),
-        (curved, "_products", lambda a, b, square: a.times(b) * 0.5, "sin"),
+        (curved, "slope_products", lambda a, b, square: a.times(b) * 0.5, "sin"),
         (curved, "_lift", lambda operand, n: zero + 0 * operand.curvature, "mean"),
         (attention, "_first", lambda w, a, z, v: first(w, 0 * a, z, v), "attended"),
         (attention, "_centred", lambda w, p: centred(w, p) * 0.9, "attended"),

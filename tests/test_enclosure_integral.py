@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from theory.enclosure import Interval, error_integral, error_norm, integral
+from theory.enclosure.deadline import OutOfTimeError, time_limit
 from theory.enclosure.integral import (
     ErrorIntegral,
+    _Clock,
     _given,
     _halves,
     _Leaves,
@@ -199,6 +202,65 @@ def test_the_scale_divides_the_error(p):
     assert root.upper - root.lower <= 1e-3 * root.upper
 
 
+def test_the_clock_knows_how_many_boxes_fit_into_the_time_left(monkeypatch):
+    now = [100.0]
+
+    def evaluated(target, low, *rest):
+        assert (target, rest, time_limit()) == ("f", (1, 2), 140.0)
+        now[0] += 4.0
+        return low
+
+    monkeypatch.setattr(integral, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(integral, "_evaluated_leaves", evaluated)
+    clock, low = _Clock(140.0), np.zeros((8, 1, 1))
+    assert clock.room() == 2**18  # nothing is known of the speed
+    assert clock.evaluated("f", low, 1, 2) is low
+    assert clock.room() == 72  # 36 s at half a second
+    assert clock.spent() == 0.1
+    now[0] = 139.9
+    assert clock.room() == 0
+    now[0] = 150.0
+    assert (clock.room(), clock.spent()) == (0, 1.25)
+    assert _Clock(150.0).spent() == _Clock(149.0).spent() == 1.0
+    clock = _Clock(math.inf)
+    clock.rate = 0.5
+    assert (clock.room(), clock.spent()) == (2**18, 0.0)
+    clock = _Clock(150.0 + 2.0**18)
+    clock.rate = 1.0
+    assert clock.room() == 2**18
+    clock.rate = 1 + 2.0**-17
+    assert clock.room() == 2**18 - 2
+
+
+def test_a_search_out_of_time_has_what_it_knew(monkeypatch):
+    with pytest.raises(OutOfTimeError):
+        error_integral(bent, *ONE, ZERO, p=1, end=-math.inf)
+    right, left = integral._Clock.evaluated, [2]
+
+    def evaluated(self, *given):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OutOfTimeError
+        return right(self, *given)
+
+    monkeypatch.setattr(integral._Clock, "evaluated", evaluated)
+    found = error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-9)
+    assert (found.boxes, found.converged) == (3, False)
+    assert found.lower <= 1 / 6 <= found.upper
+    left[0] = 99
+    monkeypatch.setattr(integral._Clock, "room", lambda self: 3)  # one box and its halves
+    found = error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-9, budget=9)
+    assert found.boxes == 9
+    monkeypatch.setattr(integral._Clock, "room", lambda self: 1)
+    assert error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-9, budget=9).boxes == 1
+    monkeypatch.undo()
+    shares = []
+    monkeypatch.setattr(integral._Clock, "spent", lambda self: 0.75)
+    error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-12, budget=20, report=shares.append)
+    assert shares[0] == 0.75
+    assert shares[-1] == 19 / 20
+
+
 # -- norms -----------------------------------------------------------------------------------------
 
 
@@ -217,15 +279,18 @@ def asked(monkeypatch, answers, p, **given):
 
 def test_a_norm_is_that_of_the_error_over_its_supremum(monkeypatch):
     top, power = ErrorIntegral(1.0, 2.0, 10, False), ErrorIntegral(0.125, 1.0, 7, True)
-    given = {"weights": [3], "report": print, "budget": 1000, "tolerance": 0.01}
+    given = {"weights": [3], "report": print, "budget": 1000, "tolerance": 0.01, "end": 140.0}
+    monkeypatch.setattr(integral, "time", SimpleNamespace(monotonic=lambda: 100.0))
     calls, found = asked(monkeypatch, [top, power], 3.0, **given)
-    assert calls[0] == {"p": math.inf, "tolerance": 20.0, "budget": 0, "weights": [3]}
+    half = {"end": 120.0, "weights": [3]}  # of the time
+    assert calls[0] == {"p": math.inf, "tolerance": 20.0, "budget": 0, **half}
     assert calls[1] == {
         "p": 3.0,
         "tolerance": pytest.approx(1 - math.exp(-0.03), rel=1e-12),
         "budget": 990,
         "report": print,
         "scale": 2.0,
+        "end": 140.0,
         "weights": [3],
     }
     assert (found.lower, found.upper) == pytest.approx((1.0, 2.0), rel=1e-14)
@@ -257,7 +322,7 @@ def test_a_supremum_that_is_no_scale_is_none(monkeypatch, upper):
 @pytest.mark.parametrize("p", [1.0, math.inf])
 def test_norms_that_are_integrals_ask_once(monkeypatch, p):
     answer = ErrorIntegral(0.5, 0.75, 3, False)
-    given = {"weights": [3], "report": print, "budget": 1000, "tolerance": 0.01}
+    given = {"weights": [3], "report": print, "budget": 1000, "tolerance": 0.01, "end": 140.0}
     calls, found = asked(monkeypatch, [answer], p, **given)
     assert calls == [{"p": p, **given}]
     assert found is answer

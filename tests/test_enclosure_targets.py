@@ -92,18 +92,18 @@ def first(a, w, z, v):
 
 
 @pytest.mark.parametrize("side", [0.0, 0.1, 1.0])
-@pytest.mark.parametrize("tokens", [2, 3])
-def test_softmax_means_have_the_values_and_derivatives_of_the_docstring(tokens, side):
+@pytest.mark.parametrize(("lead", "tokens"), [((2,), 2), ((1, 2), 3)])
+def test_softmax_means_have_the_values_and_derivatives_of_the_docstring(lead, tokens, side):
     rng = np.random.default_rng(1)
-    z, v = curved(rng, (2, 2, tokens), side), curved(rng, (2, tokens, 2), side)
-    a, rows = weights(Exact.of(z.value)), Exact.of(v.value)[:, None]
+    z, v = curved(rng, (*lead, 2, tokens), side), curved(rng, (*lead, tokens, 2), side)
+    a, rows = weights(Exact.of(z.value)), Exact.of(v.value)[..., None, :, :]
     value, w = mean(a, rows), centred(a, rows)
-    slopes, turns = Exact.of(z.jet.slope), Exact.of(v.jet.slope)[:, :, None]
+    slopes, turns = Exact.of(z.jet.slope), Exact.of(v.jet.slope)[..., None, :, :]
     slope = first(a, w, slopes, turns)
-    bend = first(a, w, Exact.of(z.curvature), Exact.of(v.curvature)[:, :, None])
+    bend = first(a, w, Exact.of(z.curvature), Exact.of(v.curvature)[..., None, :, :])
     zeta, nu = centred(a, slopes[..., None]), centred(a, turns)
     square = zeta[FIRST] * zeta[SECOND]
-    own = (FIRST == SECOND).reshape(-1, 1, 1, 1, 1)
+    own = (FIRST == SECOND).reshape(-1, *(1,) * (square.lo.ndim - 1))
     low = np.where(own, np.maximum(square.lo, mpmath.mpf(0)), square.lo)
     turned = nu[FIRST] * zeta[SECOND] + nu[SECOND] * zeta[FIRST] + w * Exact(low, square.hi)
     bend = bend + (a * turned).sum(-2)
@@ -119,7 +119,7 @@ def test_softmax_means_have_the_values_and_derivatives_of_the_docstring(tokens, 
     gain = softmax_mean(Gain(z.value, steep[0]), Gain(v.value, steep[1]))
     holds(gain.value, value)
     tilted = Exact.of(steep[0])[..., None] * Exact(w.size * 0, w.size)
-    moved = mean(a, Exact.of(steep[1])[:, :, None]) + (a * tilted).sum(-2)
+    moved = mean(a, Exact.of(steep[1])[..., None, :, :]) + (a * tilted).sum(-2)
     holds(Interval(np.zeros(gain.gain.shape), gain.gain), Exact(moved.hi * 0, moved.hi))
 
 

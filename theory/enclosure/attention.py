@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from theory.enclosure.curved import Curved
+from theory.enclosure.curved import Curved, slope_products
 from theory.enclosure.gains import Gain
 from theory.enclosure.intervals import Interval, intersection
 from theory.enclosure.jets import Jet
@@ -50,7 +50,7 @@ def softmax_mean(logits: Any, values: Any) -> Any:
 def _weights(logits: Interval) -> Interval:
     """Return softmax over the last axis, with an axis for the entries of values: (..., N, M, 1)."""
     pairs = _expanded(logits, -2).plus(-_expanded(logits, -1)).exp()  # [m, k] = z_k - z_m
-    others = _without_diagonal(pairs, -2, -1)
+    others = _without_diagonal(pairs)
     total = others.reduce("sum", others.ndim - 1, keepdims=False).plus(Interval(1.0))
     return _expanded(Interval(1.0).over(total), -1)
 
@@ -66,7 +66,7 @@ def _mean(weights: Interval, parts: Interval) -> Interval:
     about = (near * parts.middle()).sum(-2, keepdims=True) / near.sum(-2, keepdims=True)
     about = np.where(np.isfinite(about), about, 0.0)
     terms = weights.times(parts.plus(-Interval(about)))
-    total = terms.reduce("sum", terms.ndim - 2, keepdims=False).plus(Interval(about[..., 0, :]))
+    total = terms.reduce("sum", terms.ndim - 2, keepdims=False).plus(Interval(about.squeeze(-2)))
     shape = total.shape
     inside = Interval(
         np.broadcast_to(parts.lo.min(-2), shape), np.broadcast_to(parts.hi.max(-2), shape)
@@ -97,7 +97,7 @@ def _centred(weights: Interval, parts: Interval) -> Interval:
 
 def _first(weights: Interval, away: Interval, z: Interval, v: Interval) -> Interval:
     """Return ∂ E[v]; z (K, ..., N, M), v (K, ..., 1, M, D), ``away`` w (..., N, M, D)."""
-    near = weights.middle()[..., 0]
+    near = weights.middle().squeeze(-1)
     about = (near * z.middle()).sum(-1, keepdims=True) / near.sum(-1, keepdims=True)
     about = np.where(np.isfinite(about), about, 0.0)
     tilted = away.times(_expanded(z.plus(-Interval(about)), -1))  # E[w] = 0
@@ -129,10 +129,8 @@ def _curved(logits: Curved, values: Curved) -> Curved:
     nu = _centred(weights, _rows(v))  # (K, ..., N, M, D)
     bent = _first(weights, away, logits.curvature, _rows(values.curvature))
     turned = nu.picked(i).times(zeta.picked(j)).plus(nu.picked(j).times(zeta.picked(i)))
-    squares = zeta.picked(i).times(zeta.picked(j))
-    same = (i == j).reshape(-1, *(1,) * (squares.ndim - 1))
-    low = np.where(same, squares.lo.clip(0.0), squares.lo)
-    turned = turned.plus(away.times(Interval(low, np.maximum(low, squares.hi))))
+    squares = slope_products(zeta.picked(i), zeta.picked(j), i == j)
+    turned = turned.plus(away.times(squares))
     return Curved(Jet(value, slope), bent.plus(_sum(weights.times(turned))))
 
 
@@ -151,8 +149,7 @@ def _expanded(array: Interval, axis: int) -> Interval:
     return Interval(np.expand_dims(array.lo, axis), np.expand_dims(array.hi, axis))
 
 
-def _without_diagonal(array: Interval, first: int, second: int) -> Interval:
-    """Return an array with 0 where two axes have the same index."""
-    count = array.shape[second]
-    mask = np.eye(count, dtype=bool)
-    return Interval(np.where(mask, 0.0, array.lo), np.where(mask, 0.0, array.hi))
+def _without_diagonal(array: Interval) -> Interval:
+    """Return an array with 0 where the last two axes have the same index."""
+    same = np.eye(array.shape[-1])
+    return Interval(np.where(same, 0.0, array.lo), np.where(same, 0.0, array.hi))

@@ -23,7 +23,7 @@ from theory.enclosure.chained import Chained
 from theory.enclosure.intervals import Interval
 from theory.enclosure.jets import Jet, variables
 
-__all__ = ["Curved", "curved_variables"]
+__all__ = ["Curved", "curved_variables", "slope_products"]
 
 
 @final
@@ -144,7 +144,7 @@ class Curved(Chained):
     def chain(self, value: Interval, slope: Interval, second: Callable[[], Interval]) -> Curved:
         jet = self.jet.chain(value, slope, second)
         i, j = np.triu_indices(self.jet.slope.shape[0])
-        squares = _products(self.jet.slope.picked(i), self.jet.slope.picked(j), i == j)
+        squares = slope_products(self.jet.slope.picked(i), self.jet.slope.picked(j), i == j)
         curvature = squares.times(second()).plus(self.curvature.times(slope))
         return Curved(jet, curvature)
 
@@ -161,10 +161,18 @@ def curved_variables(box: Interval) -> Curved:
     return Curved(jet, Interval(np.zeros((count * (count + 1) // 2, *box.shape))))
 
 
-def _products(a: Interval, b: Interval, square: NDArray[np.bool_]) -> Interval:
-    """Return products of slopes; those of one slope with itself are >= 0."""
+def slope_products(a: Interval, b: Interval, square: NDArray[np.bool_]) -> Interval:
+    """Return products of slopes; those of one slope with itself are >= 0.
+
+    Parameters
+    ----------
+    a, b : Interval of shape (Q, ...)
+    square : bool array of shape (Q,)
+        Which pairs are one slope twice.
+    """
     result = a.times(b)
-    lo = np.where(square.reshape(-1, *(1,) * (a.ndim - 1)), result.lo.clip(0.0), result.lo)
+    own = square[(slice(None), *(None,) * (a.ndim - 1))]
+    lo = np.where(own, result.lo.clip(0.0), result.lo)
     return Interval(lo, np.maximum(lo, result.hi))
 
 
