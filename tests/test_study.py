@@ -20,6 +20,7 @@ from experiments import command_verify
 from experiments.cli import main
 from experiments.config import StudyConfig
 from experiments.drawing import draw_folder
+from experiments.provenance import TRACES
 from experiments.report import write_report
 from experiments.study import Study, run_study
 
@@ -53,6 +54,19 @@ def numbers(rows):
 def contents(folder, *kinds):
     """Return the bytes of a study's figures of some kinds by name."""
     return {p.name: p.read_bytes() for p in (folder / "figures").iterdir() if p.suffix in kinds}
+
+
+def report_of(config, folder):
+    """Write the report; return report.json without times and versions, report.md, rows drawn."""
+
+    def without(value):
+        if isinstance(value, dict):
+            return {k: without(v) for k, v in value.items() if k not in (*TRACES, "check")}
+        return [without(v) for v in value] if isinstance(value, list) else value
+
+    write_report(Study(config, folder))
+    stored = json.loads((folder / "report.json").read_text())
+    return without(stored), (folder / "report.md").read_text(), contents(folder, ".csv")
 
 
 def draw_png(folder, style, formats):
@@ -360,6 +374,21 @@ def test_a_study_killed_twice_ends_with_the_numbers_of_an_unbroken_one(first, tm
     resumed = next(t for t in Study(config, folder).fit_tasks if left.startswith(t.key))
     chunk = 0.95 / config.recipe.evaluations  # the first report of a fit from its start
     assert parts[resumed.label][0] > 1.5 * chunk
+    report, *rest = report_of(config, folder)
+    assert [report, *rest] == list(report_of(config, tmp_path / "unbroken"))  # F7
+    assert report["parts"][0]["fits"]
+
+
+def test_a_report_does_not_depend_on_the_order_in_which_rows_were_stored(first, study):  # F7
+    config = config_of(first)
+    expected = report_of(config, shutil.copytree(first, study.parent / "same"))
+    for path in study.glob("*.jsonl"):
+        stored = path.read_text().splitlines(keepends=True)
+        tasks = [json.loads(line)["task"] for line in stored]
+        later = sorted(stored, key=lambda line: -tasks.index(json.loads(line)["task"]))
+        assert len(set(tasks)) == 1 or later != stored
+        path.write_text("".join(later))
+    assert report_of(config, study) == expected
 
 
 def test_numbers_that_differ_are_seen(first):  # the comparisons above can fail
