@@ -71,6 +71,7 @@ def shout(x):
 def mixed(x): return x + np.sin(6 * x.astype(np.float32))
 def mixed_type(x): return x + np.sin(6 * x, dtype=np.float32)
 def mixed_array(x): return x + np.sin(6 * np.asarray(x, np.float32))
+def mixed_inside(x): return x + np.sin(np.asarray(6 * x, np.float32))
 def mixed_torch(x): return x * torch.softmax(6 * x, 1, dtype=torch.float32)
 def mixed_half(x): return x + 0.01 * x.to(torch.bfloat16).to(x.dtype)
 def quiet(x): return np.sqrt(x * 1e-320)
@@ -202,6 +203,7 @@ def test_in_place_functions_get_copies(own, name):
         ("plain", "its float32 weights are taken in float64"),
         ("shout", "what it prints is left out"),
         ("mixed", "computes in float32 inside"),
+        ("mixed_inside", "computes in steps like float32's inside, single precision or less"),
         ("mixed_torch", "computes in float32 (softmax) inside"),
     ],
 )
@@ -220,7 +222,7 @@ def test_a_module_without_dropout_is_not_said_to_have_been_trained(own):
 
 
 @pytest.mark.parametrize(
-    "name", ["mixed", "mixed_type", "mixed_array", "mixed_torch", "mixed_half"]
+    "name", ["mixed", "mixed_type", "mixed_array", "mixed_inside", "mixed_torch", "mixed_half"]
 )
 def test_coarse_arithmetic_inside_is_no_jump(own, name):
     """R23: the steps of float32 are its rounding, and are named as such."""

@@ -367,10 +367,41 @@ def test_single_precision_is_said_with_what_it_costs_and_is_no_jump(function, dt
     assert "single precision" in found["floating"].reason
 
 
-def test_double_precision_is_not_taken_for_single():
-    evidence = checked(np.sin)["floating"].evidence
+FLAT = np.full((2, 2), 0.3) + np.eye(2)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x + np.sin(np.asarray(6 * x, np.float32).astype(float)),
+        lambda x: x * np.array(x.mean(1, keepdims=True), np.float32),
+        lambda x: 1e6 * (x - np.array((x @ FLAT).tolist(), np.float32)),
+        lambda x: 1e-3 * (x + np.asarray(np.exp(x), np.float32).astype(float) ** 2),
+    ],
+)
+def test_single_precision_of_a_number_on_the_way_is_seen_by_its_steps(function):
+    found = checked(function, dim=2)
+    assert failing(found) == []
+    assert found["floating"].evidence["epsilon"] == SINGLE
+    assert "steps like float32's inside" in found["floating"].reason
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        np.sin,
+        lambda x: x + np.round(8 * x) / 8,  # wide steps, in double precision
+        lambda x: x + np.round(2.0**16 * x) / 2**16,
+        lambda x: np.abs(x - 0.5) + np.maximum(x, 0.3),
+        lambda x: np.sin(1e9 * x) + x,
+        lambda x: (1e6 + x) - 1e6,  # rounds, a thousand times finer than float32
+        lambda x: sum(0.5**k * np.cos(3.0**k * np.pi * x) for k in range(20)),
+    ],
+)
+def test_double_precision_is_not_taken_for_single(function):
+    evidence = checked(function)["floating"].evidence
     assert evidence["epsilon"] == 2.0**-52
-    assert evidence["resolution"] < 1e-13
+    assert evidence["resolution"] < 1e-9
 
 
 # -- torch -----------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from theory.hypotheses.fine_steps import steps_finely
 from theory.hypotheses.subject import Array, Subject
 
 __all__ = ["Narrow", "narrowest_inside"]
@@ -43,7 +44,7 @@ def narrowest_inside(subject: Subject, x: Array) -> Narrow:
 
     It is looked for once, on a batch, among arrays that come from the input (``astype``, ``dtype=``
     of a NumPy function) and among all calls of torch.  An input that turns into float32 in another
-    way shows in steps half way between two numbers of float32.
+    way shows in steps half way between two numbers of float32, anything else in fine steps.
     """
     seen: list[Narrow] = []
     try:
@@ -53,6 +54,8 @@ def narrowest_inside(subject: Subject, x: Array) -> Narrow:
         seen.clear()
     if not seen and _steps_half_way(subject, x):
         return Narrow("float32", float(np.finfo(np.float32).eps))
+    if not seen and steps_finely(subject, x):
+        return Narrow("steps like float32's", float(np.finfo(np.float32).eps))
     return max(seen, key=lambda one: one.epsilon, default=Narrow())
 
 
