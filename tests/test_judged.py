@@ -8,11 +8,27 @@ import numpy as np
 import pytest
 
 from theory import facts
-from theory.bounds import BoundProblem, ModuliRecorder, all_terms, judged_row
+from theory.bounds import (
+    BoundProblem,
+    ModuliRecorder,
+    all_terms,
+    first_informative_loops,
+    judged_row,
+)
 from theory.continuity import reconcile
 from theory.continuity.reconcile import exceeds
 from theory.facts import moduli_of, moduli_rows, oscillation_of, trivial_error
-from theory.gate import Contradiction, Onset, Total, judged_total, under_hypotheses
+from theory.gate import (
+    Contradiction,
+    Onset,
+    Total,
+    below_trivial,
+    check_sampled,
+    failures,
+    judged_total,
+    state_of,
+    under_hypotheses,
+)
 from theory.targets import OwnFunction, parse_target
 from theory.verdict import Finding, Verdict
 
@@ -109,6 +125,173 @@ def test_the_worst_side_of_the_moduli_is_remembered():
     with pytest.raises(ValueError, match="must return values >= 0"):
         ModuliRecorder(lambda kind, delta: (-0.1, "exact"))("token", 0.1)
     assert ModuliRecorder(lambda kind, delta: (0.0, "exact"))("token", 0.1) == 0
+
+
+def sampled_is_refused(sampled, stderr, **more):
+    given = {"points": 2000, "strips": 0.25, "ceiling": 0.0, "p": 1.0} | more
+    try:
+        check_sampled((1.0, 2.0), sampled, stderr, **given)
+    except Contradiction:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("more", "stderr", "below", "above"),
+    [
+        ({}, 0.0, 0.25, 0.25),
+        ({"strips": 0.0}, 0.0, 2e-9, 2e-9),  # a billionth of the upper end
+        ({}, 0.125, 1.0, 1.0),  # 6 standard errors and the strips
+        ({"ceiling": 4.0}, 0.0, 0.25 + 0.04, 0.25),  # 20 of 2000 points unseen
+        ({"ceiling": 0.1, "p": 2.0}, 0.0, 0.25 + 0.01, 0.25),
+        ({"ceiling": 4.0, "p": math.inf}, 0.0, 0.25, 0.25),
+        ({"ceiling": 4.0}, None, math.inf, 0.25),
+        ({"ceiling": 1e9, "p": math.inf, "strips": 0.0}, 0.0, 1.0, 1.0),  # or of the ceiling
+    ],
+)
+def test_sampled_errors_are_refused_beyond_what_they_may_miss_and_only_there(
+    more, stderr, below, above
+):
+    ends = ((2.0 + above, 1), (1.0 - below, -1))
+    for end, sign in ends if math.isfinite(below) else ends[:1]:
+        assert sampled_is_refused(end + sign * 1e-8, stderr, **more)
+        assert not sampled_is_refused(end - sign * 1e-11, stderr, **more)
+    if math.isinf(below):
+        assert not sampled_is_refused(-9.0, stderr, **more)
+
+
+def test_a_sampled_error_at_the_very_end_of_what_it_may_miss_is_taken():
+    more = {"points": 100, "ceiling": 0.0, "p": 1.0}
+    check_sampled((0.0, 0.0), 0.5, 0.0, strips=0.5, **more)
+    check_sampled((0.0, 0.0), -0.5, 0.0, strips=0.5, **more)
+    with pytest.raises(Contradiction):
+        check_sampled((0.0, 0.0), math.nextafter(0.5, 1), 0.0, strips=0.5, **more)
+
+
+def test_below_the_best_constant_means_by_more_than_three_standard_errors():
+    assert below_trivial(0.4999, 0.5, None)
+    assert not below_trivial(0.5, 0.5, None)
+    assert not below_trivial(0.5, 0.5, 0.0)
+    assert below_trivial(1.249, 2.0, 0.25)
+    assert not below_trivial(1.25, 2.0, 0.25)
+    assert not below_trivial(1.5, 2.0, 0.25)
+    assert judged(2.75, ceiling=9.0, trivial=2.0, stderr=0.25)[0] is Verdict.VACUOUS
+    assert judged(2.7499, ceiling=9.0, trivial=2.0, stderr=0.25)[0] is Verdict.NOT_TESTABLE
+
+
+def test_hypotheses_that_fail_are_listed_and_those_not_looked_at_are_open():
+    good, bad = finding(Verdict.HOLDS), finding(Verdict.NOT_TESTABLE)
+    open_ = finding(Verdict.NOT_TESTABLE, skipped=True)
+    assert [state_of(one) for one in (good, bad, open_)] == ["holds", "fails", "open"]
+    assert state_of(finding(Verdict.HOLDS, skipped=True)) == "holds"
+    assert failures([good, bad, open_, bad]) == ['"f is good" fails: it is so'] * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"tokens": 0}, "`tokens`"),
+        ({"dim": 0}, "`dim`"),
+        ({"p": 0.9}, "`p`"),
+        ({"oscillation": -1e-9}, "`oscillation`"),
+        ({"oscillation": math.nan}, "`oscillation`"),
+        ({"oscillation": math.inf}, "`oscillation`"),
+        ({"slope": 0.0}, "`slope`"),
+        ({"slope": math.nan}, "`slope`"),
+        ({"trivial": -1e-9}, "`trivial` must be finite and >= 0 or None"),
+        ({"trivial": math.inf}, "`trivial` must"),
+        ({"trivial_stderr": math.nan}, "`trivial_stderr` must"),
+        ({"trivial_stderr": -0.1}, "`trivial_stderr` must"),
+    ],
+)
+def test_settings_of_bounds_out_of_range_are_refused_and_their_ends_taken(change, said):
+    setting = {"tokens": 1, "dim": 1, "p": 1.0, "oscillation": 0.0, "slope": 1e-9}
+    setting |= {"trivial": 0.0, "trivial_stderr": 0.0}
+    assert BoundProblem(**setting).ceiling == 0
+    BoundProblem(**setting | {"slope": math.inf, "p": math.inf, "trivial": None})
+    with pytest.raises(ValueError, match=said):
+        BoundProblem(**setting | change)
+
+
+def row_at(loops, total, *, side="exact", p=1.0, stderr=0.0, **more):
+    """A row of a setting with D = 1 and the best constant's error 1/4."""
+    problem = BoundProblem(1, 1, p, 1.0, math.inf, 0.25, stderr)
+    more = {"delta": 0.5, "grid": 2, "version": "one"} | more
+    return judged_row(problem, loops, all_terms(token=total), side=side, **more)
+
+
+def test_rows_hold_all_that_they_were_given_and_are_ready_for_json():
+    given = {"grid": 3, "delta": 0.25, "version": "two", "up_to_constant": ("token",), "bits": 4}
+    row = row_at(7, 0.125, side="upper", stderr=0.01, open_point="not proved here", **given)
+    told = row.as_dict()
+    wanted = given | {"loops": 7, "total": 0.125, "trivial": 0.25, "trivial_stderr": 0.01}
+    wanted |= {"moduli_side": "upper", "reason": "not proved here", "up_to_constant": ["token"]}
+    wanted |= {"terms": all_terms(token=0.125), "verdict": str(Verdict.NOT_TESTABLE)}
+    assert told == wanted
+    endless = row_at(7, math.inf, delta=math.inf).as_dict()
+    assert (endless["total"], endless["delta"], endless["terms"]["token"]) == (None, None, None)
+    assert endless["terms"]["strips"] == 0.0
+    plain = row_at(7, 0.125)
+    assert (plain.verdict, plain.bits, plain.up_to_constant) == (Verdict.HOLDS, None, ())
+
+
+def test_the_first_informative_loops_are_found_with_few_questions_from_n_plus_1_on():
+    for n in (1, 5, 30):
+        for first in (n + 1, n + 2, n + 3, n + 100, n + 128, n + 1000):
+            asked = []
+
+            def at(loops, first=first, asked=asked):
+                asked.append(loops)
+                return row_at(loops, 0.2 if loops >= first else 0.3)
+
+            assert first_informative_loops(at, tokens=n) == Onset(first, True, 10**18)
+            assert asked[0] == n + 1
+            assert min(asked) > n
+            assert len(asked) <= 2 * math.log2(first - n + 1) + 3
+            assert max(asked) <= n + 2 * (first - n)
+            for cap, loops in ((first, first), (first - 1, None)):
+                if cap > n:
+                    asked.clear()
+                    found = first_informative_loops(at, tokens=n, cap=cap)
+                    assert (found.loops, found.cap) == (loops, cap)
+                    assert max(asked) <= cap
+    with pytest.raises(ValueError, match="`cap` must exceed tokens=3, got 3"):
+        first_informative_loops(at, tokens=3, cap=3)
+
+
+def test_informative_is_clearly_below_the_best_constant_and_not_vacuous():
+    def first(total, **more):
+        return first_informative_loops(lambda r: row_at(r, total, **more), tokens=1, cap=2)
+
+    assert first(0.2499).proven
+    assert first(0.25).loops is None
+    assert first(0.24, stderr=0.01).loops is None  # within 3 standard errors
+    assert first(0.2, stderr=0.01).loops == 2
+    assert first(0.2, side="lower") == Onset(2, False, 2)
+    assert first(0.2, open_point="not proved here") == Onset(2, False, 2)
+    high = BoundProblem(1, 1, 1.0, 0.3, math.inf, 0.25, 0.0)  # half of D is below it
+
+    def at(loops):
+        more = {"delta": 0.5, "grid": 2, "version": "one", "side": "exact"}
+        return judged_row(high, loops, all_terms(token=0.2), **more)
+
+    assert at(2).verdict is Verdict.VACUOUS
+    assert first_informative_loops(at, tokens=1, cap=9).loops is None
+
+
+def test_measures_of_nothing_and_moduli_of_no_side_are_seen():
+    sup = BoundProblem(2, 1, math.inf, 1.0, math.inf, None, None)
+    assert (sup.root_of(0.0), sup.root_of(0.5), sup.root, sup.ceiling) == (0.0, 1.0, 1.0, 1.0)
+    assert BoundProblem(1, 1, 1.0, 1.0, math.inf, None, None).collision_root(0.5) == 0
+    many = BoundProblem(4, 2, 4.0, 3.0, math.inf, None, None)
+    assert many.collision_root(0.25) == pytest.approx((6 * 0.25**2) ** 0.25)
+    assert many.on_measures(0.5) == pytest.approx(3 * 8**0.25 * 0.5)
+    assert many.root_of(0.3) == pytest.approx(0.3**0.25)
+    with pytest.raises(ValueError, match="must name a side among exact, upper, lower, got 'best'"):
+        ModuliRecorder(lambda kind, delta: (1.0, "best"))("token", 0.1)
+    value = ModuliRecorder(lambda kind, delta: (np.float64(2.0), "upper"))("token", 0.1)
+    assert type(value) is float
+    assert ModuliRecorder(lambda kind, delta: (1.0, "exact")).side == "exact"
 
 
 # -- what is known of a target ---------------------------------------------------------------------

@@ -167,6 +167,8 @@ def test_pairs_beyond_their_radius_are_moved_together_by_a_little_more_than_need
         wanted = np.clip(x + step * (1 - 1e-9), 0, 1)
         assert near == pytest.approx(wanted, abs=1e-13)
         assert np.linalg.norm(near - x) <= 0.05
+    origin, end = np.array([[0.0]]), np.array([[0.5 * (1 + 1e-12)]])
+    assert _nearer(origin, end, 0.5) is end  # at the very end
     corner, out = np.array([[0.0, 1.0]]), np.array([[-0.3, 1.4]])
     assert _nearer(corner, out, 0.1).tolist() == corner.tolist()  # in the cube
     half = np.array([[0.5]])
