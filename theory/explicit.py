@@ -97,11 +97,12 @@ def explicit_bound(
     is true but says nothing unless N = 1 and M is infinite.
     """
     problem = BoundProblem(tokens, dim, p, oscillation, slope, trivial, trivial_stderr)
-    r, recorder = check_loops(loops), ModuliRecorder(moduli)
+    r = check_loops(loops)
     version = f"explicit inequality, {memoriser} on the {coding} code"
     how = _Construction(tokens=tokens, dim=dim, memoriser=memoriser, coding=coding)
 
     def row(q: int | None) -> BoundRow:
+        recorder = ModuliRecorder(moduli)  # of this row alone: others may not be taken
         side = grid if grid is not None else loop_counts.largest_grid(r, bits=q, **how)
         if side is None:
             terms = all_terms(collisions=problem.ceiling)
