@@ -141,3 +141,71 @@ def test_a_norm_a_tenth_too_small_is_caught(p):
 def test_a_wrong_ingredient_is_caught(monkeypatch, name, wrong, p):
     monkeypatch.setattr(operator_norm, name, wrong)
     assert below(p) > 0
+
+
+@pytest.mark.parametrize("count", [10, 11])
+def test_sign_vectors_are_tried_up_to_ten_rows_and_the_spectral_norm_stands_in_beyond(count):
+    some = np.random.default_rng(7).standard_normal((3, count, 2))
+    found = operator_norm._by_signs(some, np.sqrt((some**2).sum((1, 2))))
+    exact = exact_norms(some, 1.0)
+    if count > 10:
+        exact = math.sqrt(count) * exact_norms(some, 2)
+    assert (found > exact).all()
+    assert found == pytest.approx(exact, rel=1e-10)
+
+
+def test_where_eigenvectors_are_useless_the_frobenius_norm_is_the_way_out(monkeypatch):
+    some = np.random.default_rng(8).standard_normal((4, 3, 2))
+    size = np.sqrt((some**2).sum((1, 2)))
+    exact = exact_norms(some, 2)
+    assert operator_norm._spectral(some, size) == pytest.approx(exact, rel=1e-10)
+    right = np.linalg.eigh
+
+    def useless(gram):
+        values, vectors = right(gram)
+        vectors = vectors.copy()
+        vectors[0] = 0.1  # singular
+        vectors[1] *= 0.7  # of length 0.7: a quotient by nearly 1/2
+        vectors[2] *= 3.0  # too large
+        return values, vectors
+
+    monkeypatch.setattr(np.linalg, "eigh", useless)
+    found = operator_norm._spectral(some, size)
+    assert found == pytest.approx([size[0], size[1], size[2], exact[3]], rel=1e-9)
+    assert (found >= exact).all()
+
+
+def test_eigenvectors_a_little_off_give_a_bound_a_little_above(monkeypatch):
+    some = np.random.default_rng(9).standard_normal((50, 2, 2))
+    size, exact = np.sqrt((some**2).sum((1, 2))), exact_norms(some, 2)
+    right = np.linalg.eigh
+    tilt = np.array([[1.0, 1e-3], [0.0, 0.9]])
+    monkeypatch.setattr(np.linalg, "eigh", lambda gram: (None, right(gram)[1] @ tilt))
+    found = operator_norm._spectral(some, size)
+    assert (found >= exact * (1 - ROUNDING)).all()
+    assert np.median(found / exact) < 1.2
+    assert (found < size).any()
+
+
+def test_circles_hold_all_eigenvalues_and_those_of_diagonal_matrices_exactly():
+    some = np.random.default_rng(10).standard_normal((20, 3, 3))
+    some += some.swapaxes(1, 2)
+    values = np.linalg.eigvalsh(some)
+    low, high = operator_norm._circles(some)
+    assert (low <= values.min(1)).all()
+    assert (high >= values.max(1)).all()
+    by_hand = operator_norm._circles(np.array([[2.0, -1.0, 0.5], [-1.0, 5.0, 0.0], [0.5, 0.0, -1]]))
+    assert by_hand == (-1.5, 6.0)
+    flat = operator_norm._circles(np.diag([3.0, -2.0, 1.0]))
+    assert flat == (-2.0, 3.0)
+
+
+def test_norms_of_column_sums_overflow_to_inf_and_of_nothing_are_0():
+    assert positive_norm_upper_bound(np.zeros((2, 3, 2)), 1.0).tolist() == [0.0, 0.0]
+    with np.errstate(over="ignore"):
+        huge = positive_norm_upper_bound(np.full((1, 2, 2), 1e308), 1.0)
+    assert huge.tolist() == [math.inf]
+    large = positive_norm_upper_bound(np.full((1, 1, 2), 1e200), 1.0)
+    assert large == pytest.approx(math.sqrt(2) * 1e200, rel=1e-11)
+    small = operator_norm_upper_bound(np.full((1, 2, 2), 1e-200), 2.0)
+    assert small == pytest.approx(2e-200, rel=1e-11)
