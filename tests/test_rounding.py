@@ -116,7 +116,7 @@ def test_long_products_are_as_wide_as_their_rounding_can_be():
     """Σ|a||b| = 8 of terms that cancel: the reach is (n + 2) EPS of it, exactly known."""
     a = np.tile([1.0, -1.0], 4)[None]
     lo, hi = rounding.long_product(a, a, np.ones((8, 1)))
-    assert hi.item() == -lo.item() == pytest.approx(80 * EPS, rel=1e-12)
+    assert hi.item() == -lo.item() == pytest.approx(80 * EPS, rel=1e-12, abs=0)
     assert hi.item() > 80 * EPS * (1 + 40 * EPS)
     lo, hi = rounding.long_product(0 * a, 0 * a, np.ones((8, 1)))
     assert hi.item() == -lo.item() == 32 * TINY
