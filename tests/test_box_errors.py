@@ -182,7 +182,7 @@ def test_boxes_are_widened_by_an_ulp_but_at_0_and_1(monkeypatch):
     assert (half.hi <= (side + ulp) * (1 + 5 * EPS) + 2 * TINY).all()
 
 
-@pytest.mark.parametrize("scale", [1.0, 4.0])
+@pytest.mark.parametrize("scale", [1.0, 2.0, 4.0])
 def test_what_enters_the_bounds_is_what_the_formulas_say(monkeypatch, scale):
     """3x and x² on [1/4, 3/4], y = 2: α, a_k, R and what the true centre adds."""
     low, high, y = one(0.25), one(0.75), one(2.0)
@@ -205,6 +205,16 @@ def test_what_enters_the_bounds_is_what_the_formulas_say(monkeypatch, scale):
             )
         assert parts.shape == (1, 1, 1, 1)
         assert rest.shape == (1, 1, 1)
+
+
+def test_sizes_stay_sizes_when_they_are_scaled(monkeypatch):
+    """|y - f| that may be 0 is not turned below it by the rounding of a division."""
+    answer = Interval(one(0.0), one(2.0))
+    (sizes,) = entered(
+        monkeypatch, "_entry_bounds", lambda x: 3 * x, one(0.25), one(0.75), answer, p=2, scale=3.0
+    )
+    assert sizes[0].lo.item() == 0
+    assert all(size.lo.min() >= 0 for size in sizes[:4])
 
 
 def reference(f, low, high, y, p):
