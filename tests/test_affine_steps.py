@@ -319,6 +319,8 @@ def test_means_of_squares_by_hand():
     wanted = (2 * CENTRE * HALF / 2)[:, :, 0].T
     assert found.coef[:2, :, 0, 0] == pytest.approx(wanted)
     assert found.coef[2].ravel() == pytest.approx((HALF**2 / 2).mean((1, 2)))
+    most = (x._product(x)[1] / 2).sum((1, 2)) * (1 + 2 * SLACK)
+    assert found.coef[2].ravel() == pytest.approx(most / 2, rel=2 * EPS, abs=0)
     assert found.coef[3:].max(initial=0) < 10 * EPS  # of the division
     assert found.rest.max() < 500 * EPS
     last = x.mean_square(-1)
