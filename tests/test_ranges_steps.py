@@ -154,7 +154,8 @@ def test_sides_are_halved_until_forms_say_something_or_time_is_short(monkeypatch
     assert started(monkeypatch, 7.9) == [8]
     assert started(monkeypatch, 32.0) == [12]
     assert started(monkeypatch, 31.9) == [10]
-    assert started(monkeypatch, 1e9, width=3, share=0.45) == [3, 3, 2]
+    assert started(monkeypatch, 1e9, width=3, share=0.9) == [3, 3, 2]
+    assert started(monkeypatch, 1e9, width=3, share=1.5) == [4, 4, 4]
     assert started(monkeypatch, 0.0, width=5) == [2, 2, 2, 1, 1]
 
 

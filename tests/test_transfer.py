@@ -79,6 +79,9 @@ def test_bounds_of_a_pair_stay_its_own_unless_another_is_better():
     for wrong in (([0.1], [1.0, 2.0]), ([[0.1]], [[1.0]]), (0.1, 1.0)):
         with pytest.raises(ValueError, match="must both have shape"):
             strengthened_lower_bounds(*wrong)
+    whole = strengthened_lower_bounds([4, 1], [2, 0])
+    assert [part.dtype.kind for part in (whole[0], whole[2])] == ["f", "f"]
+    assert whole[0].tolist() == [2.0, 0.5]
     none = strengthened_lower_bounds([], [])
     assert (len(none[0]), none[1], len(none[2])) == (0, (), 0)
 

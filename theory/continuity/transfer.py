@@ -88,7 +88,7 @@ def upper_from(delta: float, known: Iterable[tuple[float, float]]) -> tuple[floa
         if radius <= 0 or math.isinf(upper):
             continue
         parts = pieces(delta, radius)
-        offer = upper if parts == 1 else _rounded_up(Fraction(upper) * parts)
+        offer = _rounded_up(Fraction(upper) * parts)
         if offer < best:
             best, rule = offer, "monotone" if parts == 1 else "subadditive"
     return best, rule
