@@ -111,6 +111,8 @@ def test_maxima_with_forms_and_at_their_edges():
 def test_powers_signs_and_places():
     x = inputs()
     assert (x**1).coef.tolist() == x.coef.tolist()
+    assert (x**1).rest.tolist() == x.rest.tolist()
+    assert len((x**0).coef) == 0
     assert (x**0).value.middle().tolist() == np.ones(LOW.shape).tolist()
     assert (x**0).rest.max() < 20 * EPS
     minus = -x
