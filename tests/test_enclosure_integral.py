@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from fractions import Fraction
 from types import SimpleNamespace
@@ -34,6 +35,12 @@ def leaves(lower, upper, weight=None, *, side=None, low=None, high=None):
     side = np.zeros(count, dtype=int) if side is None else np.asarray(side)
     lower, upper = np.asarray(lower, dtype=float), np.asarray(upper, dtype=float)
     return _Leaves(low, high, low, high, weight, lower, upper, side)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_said_on_overflow():
+    with np.errstate(all="raise"):
+        yield
 
 
 # -- sums ------------------------------------------------------------------------------------------
@@ -248,7 +255,7 @@ def test_a_search_out_of_time_has_what_it_knew(monkeypatch):
     assert (found.boxes, found.converged) == (3, False)
     assert found.lower <= 1 / 6 <= found.upper
     left[0] = 99
-    monkeypatch.setattr(integral._Clock, "room", lambda self: 3)  # one box and its halves
+    monkeypatch.setattr(integral._Clock, "room", lambda self: 2)  # the halves of one
     found = error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-9, budget=9)
     assert found.boxes == 9
     monkeypatch.setattr(integral._Clock, "room", lambda self: 1)
@@ -259,6 +266,13 @@ def test_a_search_out_of_time_has_what_it_knew(monkeypatch):
     error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-12, budget=20, report=shares.append)
     assert shares[0] == 0.75
     assert shares[-1] == 19 / 20
+
+
+def test_searches_stop_at_a_thousandth_or_two_million_boxes_unless_told():
+    for work in (error_integral, error_norm):
+        given = inspect.signature(work).parameters
+        assert given["tolerance"].default == 1e-3
+        assert given["budget"].default == 2_000_000
 
 
 # -- norms -----------------------------------------------------------------------------------------
@@ -301,8 +315,8 @@ def test_a_norm_is_that_of_the_error_over_its_supremum(monkeypatch):
 
 @pytest.mark.parametrize(("p", "cuts"), [(20.0, 0), (20.5, 250), (400.0, 250)])
 def test_large_exponents_spend_a_quarter_on_the_supremum(monkeypatch, p, cuts):
-    top, power = ErrorIntegral(1.0, 1.0, 999, True), ErrorIntegral(0.5, 0.5, 1, False)
-    calls, found = asked(monkeypatch, [top, power], p, budget=1000)
+    top, power = ErrorIntegral(1.0, 1.0, 1001, True), ErrorIntegral(0.5, 0.5, 1, False)
+    calls, found = asked(monkeypatch, [top, power], p, budget=1002)
     assert (calls[0]["budget"], calls[1]["budget"]) == (cuts, 1)
     assert calls[0]["tolerance"] == pytest.approx(60 / p)
     assert found.converged

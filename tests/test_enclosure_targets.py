@@ -260,7 +260,8 @@ def test_features_have_the_curvatures_of_the_docstring(half, bent):
 def test_a_curvature_of_x_that_may_be_none_counts():
     box, rng = boxes(1e-2), np.random.default_rng(8)
     jet = Jet(box, Interval(rng.standard_normal((WAYS, *box.shape))))
-    bends = rng.random((PAIRS, *box.shape))
+    shape = (PAIRS, *box.shape)
+    bends = np.where(rng.random(shape) < 0.5, rng.random(shape), 0.0)
     plain = called(Curved(jet, Interval(0 * bends))).curvature
     for turn in (Interval(0 * bends, bends), Interval(-bends, 0 * bends)):
         found = called(Curved(jet, turn)).curvature
@@ -313,6 +314,7 @@ def test_features_at_points_hold_the_exact_ones_within_their_roundings(axes):
     loose = EPS * (FEATURES + LIBM_ULPS + 4 + (2 * DIM + 2) * angle)
     most = 2 * loose * np.abs(WEIGHT * np.prod(OMEGA[list(axes)], 0)[:, None]).sum(0)
     assert (np.abs(found.width / most - 1) < 0.05).all()  # and the rounding of the ends
+    assert abs((found.width / most).mean() - 1) < 0.005
     for b, n, m in np.ndindex(20, 2, 2):
         exact = exact_derivative(x[b], n, m, axes)
         assert (found.lo[b, n, m] <= exact).all()

@@ -162,6 +162,7 @@ def error_integral(
     return ErrorIntegral(lower, upper, boxes, closed)
 
 
+@np.errstate(all="ignore")
 def error_norm(
     target: Callable[[Any], Any],
     low: Any,
@@ -237,6 +238,7 @@ def error_norm(
     return ErrorIntegral(*ends, top.boxes + found.boxes, _closed(*ends, tolerance))
 
 
+@np.errstate(all="ignore")
 def norm_from_integral(lower: float, upper: float, p: float) -> tuple[float, float]:
     """Return bounds of an L^p error from bounds of its p-th power, rounded outwards.
 

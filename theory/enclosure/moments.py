@@ -108,7 +108,6 @@ def _by_even_moments(alpha: Interval, parts: Interval, p: float) -> Interval:
     mixed = rational_power(second, (4 - exponent) / 2).times(
         rational_power(fourth, (exponent - 2) / 2)
     )
-    mixed = mixed.maximum(0.0)
     return Interval(mixed.lo, plain.hi) if p < 2 else Interval(plain.lo, mixed.hi)
 
 
