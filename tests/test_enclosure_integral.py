@@ -180,6 +180,19 @@ def test_the_budget_is_kept_to_the_box_and_rounds_are_reported():
     assert all(0 < share <= 1 for share in shares)
 
 
+def test_progress_is_told_of_the_bounds_that_were_reached():
+    shares = []
+
+    def stop(share):
+        shares.append(share)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        error_integral(bent, *ONE, ZERO, p=1, tolerance=0.03, report=stop)
+    first = error_integral(bent, *ONE, ZERO, p=1, tolerance=0.03, budget=3)
+    assert shares == [pytest.approx(0.03 * first.upper / (first.upper - first.lower))]
+
+
 def test_progress_is_the_tolerated_share_of_the_gap():
     assert _share(0.5, 0.5, 0.0) == 1.0
     assert _share(0.0, 0.0, 0.0) == 1.0
