@@ -289,6 +289,17 @@ def test_duals_are_above_every_choice_and_close_for_concave_curves():
         assert bound <= least * 1.001
 
 
+def test_duals_are_as_good_for_curves_of_every_size():
+    curves, inner = np.array([[0.5, 0.75, 1.0], [0.1, 0.5, 2.0]]), np.array([0.0, 0.25, 0.5])
+    counts = np.array([1, 2])
+    bound, factor = _dual(curves, counts, inner, 0.5)
+    assert factor > 0
+    for power in (2.0**-60, 2.0**60):
+        scaled, multiplier = _dual(power * curves, counts, inner, 0.5)
+        assert scaled == pytest.approx(power * bound, rel=1e-6)
+        assert multiplier == pytest.approx(power * factor, rel=1e-3)
+
+
 def test_a_dual_of_what_one_may_take_wholly_has_no_multiplier():
     bound, factor = _dual(np.array([[1.0, 3.0]]), np.array([4]), np.array([0.0, 0.1]), 2.0)
     assert close(bound, 12.0)
@@ -326,6 +337,7 @@ def test_radii_are_shared_out_within_the_tolerance(delta, tolerance):
         ([[(1.0, Exact())]] * 3, 2, most**2),
         ([[(1.0, Exact())], [(3.0, Exact())]], 2, 3 * cap**2 + max(0, min(delta**2 - 1, 1))),
         ([[(2.0, Exact(0.5))]], 1, 2 * cap**0.5),
+        ([[(1.0, Exact())], [(2.0, Exact())]], 1, min(math.sqrt(5) * delta, 3)),
     ):
         found = parts._shared(terms, power)
         assert exact <= found <= exact * (1 + max(tolerance, 0.01)), (terms, power)

@@ -83,6 +83,20 @@ def test_forms_are_those_of_the_function_on_every_box(monkeypatch, f, row):
     assert (np.abs(exact[..., rows] - guess) <= forms.rest + 1e-12).all()
 
 
+def test_affine_forms_are_tried_first_and_no_more_where_there_are_none():
+    seen = []
+
+    def watched(x):
+        seen.append(type(x).__name__)
+        return slopes_only(x)
+
+    tree = _Tree(watched, 2, 1, None, 0.0)
+    assert seen[0] == "Affine"
+    assert seen.count("Affine") == 1
+    assert not tree.affine
+    assert _Tree(tilted, 2, 1, None, 0.0).affine
+
+
 def test_a_constant_has_no_slope_and_hardly_a_rest():
     for f in (lambda x: np.full(x.shape, 0.5), lambda x: 0 * x + 0.5):
         forms = _Tree(f, 2, 1, 0, 0.0).forms
@@ -198,7 +212,7 @@ def some_pairs(count=40, boxes=30, seed=0):
 
 
 @pytest.mark.parametrize("at_once", [2, 6, 20, 1000])
-@pytest.mark.parametrize("most", [5, 100])
+@pytest.mark.parametrize("most", [5, 40, 100])
 def test_the_highest_pairs_are_taken_as_long_as_few_boxes_are_new(monkeypatch, at_once, most):
     monkeypatch.setattr(ranges, "AT_ONCE", at_once)
     monkeypatch.setattr(ranges, "PAIRS_AT_ONCE", most)

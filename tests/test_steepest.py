@@ -261,3 +261,26 @@ def test_the_longest_side_is_halved_where_slopes_are_alike():
     assert side.tolist() == [0, 1]
     assert value == pytest.approx(3 * DELTA, rel=1e-9)
     assert (value >= 3 * DELTA).all()
+
+
+def test_second_derivatives_are_asked_above_the_threshold_alone():
+    """x² (1 - x): its slope 2x - 3x², taken term by term, is too wide."""
+    problem, low = problem_of(lambda x: x * x * (1 - x), 1, 1), np.arange(10)[:, None] / 10
+    cells = Cells(low, low + 0.1, *np.zeros((2, 10, 1)))
+    first, _, _ = steepest._steepest(problem, cells, np.inf)
+    second, _, _ = steepest._steepest(problem, cells, 0.0)
+    assert (second < first).sum() > 5
+    between = np.median(first)
+    some, _, _ = steepest._steepest(problem, cells, between)
+    assert (some == np.where(first > between, second, first)).all()
+    x = np.linspace(low, low + 0.1, 101)
+    exact = DELTA * np.abs(2 * x - 3 * x**2).max((0, 2))
+    assert (second >= exact * (1 - 1e-9)).all()
+    assert second.max() <= 1.2 * exact.max()
+
+
+def test_a_grid_of_two_cells_a_side_is_one(monkeypatch):
+    problem = replace(problem_of(np.sin, 13, 1), sorted_tokens=())
+    none = np.zeros((1, 13))
+    found, _ = searched(monkeypatch, problem, (none, none + 0.5))
+    assert found.steep.share == 2.0**-13

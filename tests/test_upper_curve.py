@@ -200,3 +200,21 @@ def test_curves_take_what_follows_from_other_radii_only_where_it_is_better():
     assert (alone.upper.tolist(), alone.rules) == ([math.inf], ("direct",))
     unlike = upper._curve("sequence", 2.0, (bound_at(0.0, 0.0, 0.0), bound_at(0.5, 1.0)))
     assert (unlike.upper.tolist(), unlike.rules) == ([0.0, 1.0], ("direct",) * 2)
+
+
+def test_bounds_are_reconciled_with_the_lower_ones_last(monkeypatch, asked):
+    """Stand-ins add 1, and 10 times the entry's number."""
+    calls = []
+
+    def one(f, value, pair, least):
+        calls.append((f, pair.delta, least))
+        return value + 1
+
+    monkeypatch.setattr(upper, "reconciled", one)
+    monkeypatch.setattr(upper, "reconciled_at", lambda f, value, curve, k: value + 10 * k)
+    assert modulus_upper_bound(linear, 0.2, lower=lower_of(0.2), **CASE).value == 1.5
+    assert modulus_upper_bound(linear, [0.2], lower=lower_of(0.2), **CASE).upper.tolist() == [1.5]
+    assert calls == [(linear, 0.2, 0.4)] * 2
+    radii = [0.2, 0.4]
+    curve = modulus_upper_bound(linear, radii, lower=lower_of(radii), **CASE)
+    assert curve.upper.tolist() == [0.5, 11.0]
