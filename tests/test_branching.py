@@ -167,6 +167,21 @@ def test_cells_that_no_pair_reaches_are_never_bounded():
     assert (nothing.value, nothing.boxes, len(nothing.live)) == (0.0, 0, 0)
 
 
+def test_cells_that_wait_behind_one_that_no_pair_reaches_are_bounded(monkeypatch):
+    monkeypatch.setattr(branching, "ENTRIES", 0)  # one cell at a time
+    none, some = np.array([[0.5], [0.0]]), np.array([[0.6], [0.1]])
+    for order in ([0, 1], [1, 0]):
+        c_low = np.array([[0.9], [0.25]])
+        cells = Cells(c_low, c_low + 0.05, none, some).picked(np.array(order))
+        assert search(0.5, root=cells, finest=1.0).value == pytest.approx(1.05)
+
+
+def test_what_is_left_counts_with_its_largest_bound():
+    uneven = Bounds(lambda low, high: np.where(low < 0.5, 1.5, 1.25))
+    found = search(1.0, uneven, cell([0.0, 0.5], [0.5, 1.0]), seconds=-1.0)
+    assert (found.value, len(found.live)) == (1.5, 4)
+
+
 def test_work_in_threads_has_the_caller_s_clock_and_ignores_floating_point_warnings():
     seen = []
 

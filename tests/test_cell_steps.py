@@ -34,7 +34,7 @@ def problem_of(p=2.0, *, f=bent, row=None, delta=DELTA, moving=(True, True), ste
 
 
 def some_cells(problem, count, seed):
-    """Contracted cells of many sizes; of half of them every difference has one sign."""
+    """Contracted cells of many sizes, of half of them every difference > 0, some at the sphere."""
     rng = np.random.default_rng(seed)
     size = 10.0 ** rng.uniform(-2.5, -0.3, (count, 1))
     moving = len(problem.movable)
@@ -42,7 +42,9 @@ def some_cells(problem, count, seed):
     d_low = (2 * rng.random((count, moving)) - 1) * DELTA * (1 - size)
     d_low[::2] = np.abs(d_low[::2])
     size_c = size * rng.uniform(0.1, 1.0, (count, 2)) * rng.choice([1.0, 0.03], (count, 1))
-    cells, some = problem.contracted(Cells(c_low, c_low + size_c, d_low, d_low + size * DELTA))
+    d_high = d_low + size * DELTA
+    d_high[::5] = DELTA  # beyond the ball
+    cells, some = problem.contracted(Cells(c_low, c_low + size_c, d_low, d_high))
     return cells.picked(some)
 
 

@@ -143,6 +143,9 @@ def test_maximisers_are_where_neither_point_can_move_on(p):
             form, ends = ends_form_of(f, cell(*where), p=p)
             assert form.without_maximiser(p, ends).tolist() == [settled], (f, where)
             assert form.without_maximiser(math.inf, ends).tolist() == [False]
+            low, high, d_low, d_high = where
+            back, ends = ends_form_of(f, cell(low, high, -d_high, -d_low), p=p)
+            assert back.without_maximiser(p, ends).tolist() == [settled], (f, where)
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.0**-20, 2.0**100])
