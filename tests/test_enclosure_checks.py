@@ -169,6 +169,8 @@ def test_the_line_takes_every_direction_of_the_input():
     values = np.stack([f(x) for x in points])
     allowed = np.full(values.shape, 1e-12)
     _check_inside(f, points, values, allowed, line)
+    with pytest.raises(NotCertifiedError, match=f"returns {values[0, 0, 0, 0] + 1:.6g} at"):
+        _check_inside(f, points, values + 1, allowed, line)  # the first is told
     for k in np.ndindex(values.shape):
         wrong = values.copy()
         wrong[k] += 1e-6
@@ -197,6 +199,8 @@ def test_where_rounding_counts_it_is_told_how_much_it_may_move():
     large = found * 1e9 - 1e9
     assert moved(5.9e-3, large) == 0  # below 1e-12 of the largest value
     assert moved(6.1e-3, large) == 6.1e-3
+    assert moved(1e-12 * 2.0**40, np.full(found.shape, 2.0**40)) == 0  # at it
+    assert moved(0.5, np.full(found.shape, math.nan)) == 0.5
     assert moved(5.1e-15, found * 1e-3, 1e-10) == 5.1e-15
     assert moved(4.9e-15, found * 1e-3, 1e-10) == 0
 
