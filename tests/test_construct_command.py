@@ -223,6 +223,7 @@ def test_the_stages_are_drawn_where_they_can_be_read(said, tmp_path):
         ("mean-field --memoriser nonsense", "invalid choice: 'nonsense'"),
         ("mean-field --coding nonsense", "invalid choice: 'nonsense'"),
         ("mean-field --sharpness 1", "`sharpness`"),
+        (f"mean-field --sharpness {2**2000}", "must be at most 2^62, got about 2^2000; 2^30"),
         ("mean-field -N 0", "`tokens`"),
         ("mean-field -d 0", "`dim`"),
         ("mean-field --p 0.5", "`p` (exponent of the norm) must be >= 1"),

@@ -15,6 +15,7 @@ from theory.notation import check_choice, check_size
 
 __all__ = ["SHARPNESS", "ConstructionSpec"]
 
+MOST_SHARP = 2**62  # runs are exact in 64 bits
 SHARPNESS = 2**30  # strips of 1e-9 of a cell: they vanish beside every other term
 
 
@@ -58,6 +59,11 @@ class ConstructionSpec:
             raise TypeError(f"`sharpness` (Mδ) must be an integer >= 2, got {self.sharpness!r}")
         if self.sharpness < 2:
             raise ValueError(f"`sharpness` (Mδ) must be an integer >= 2, got {self.sharpness}")
+        if self.sharpness > MOST_SHARP:
+            bits = self.sharpness.bit_length() - 1
+            raise ValueError(
+                f"`sharpness` (Mδ) must be at most 2^62, got about 2^{bits}; 2^30 is sharp enough"
+            )
         for name in ("tokens", "dim", "grid", "bits"):  # NumPy integers overflow in powers
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else int(value))

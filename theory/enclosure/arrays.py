@@ -36,7 +36,7 @@ _METHODS = (
 _FUNCTIONS = frozenset(
     (
         *("swapaxes", "zeros_like", "reshape", "clip", "sum", "mean", "var", "std"),
-        *("amax", "amin", "max", "min", "copy"),
+        *("amax", "amin", "max", "min", "copy", "transpose", "einsum"),
     )
 )
 

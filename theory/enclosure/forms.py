@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.enclosure.arrays import EnclosureArray
+from theory.enclosure.axes import know_einops
 from theory.enclosure.deadline import OutOfTimeError
 from theory.enclosure.intervals import Interval, intersection
 from theory.enclosure.jets import Jet, variables
@@ -138,6 +139,7 @@ def directions(values: Interval) -> Interval:
 def evaluated(target: Function, x: Any) -> Any:
     """Return the target on enclosures; raise naming it where it has none."""
     name = getattr(target, "name", getattr(target, "__name__", repr(target)))
+    know_einops(EnclosureArray)
     try:
         with np.errstate(all="ignore"):  # overflow is seen in the ends, whatever the user set
             result = target(x.copy() if isinstance(x, EnclosureArray) else x)  # may change it

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, final
 
+from theory.enclosure.axes import einsum, transposed
+
 __all__ = ["ARRAY_NAMESPACE", "ArrayNamespace", "Axis"]
 
 Axis = int | tuple[int, ...] | None
@@ -17,6 +19,7 @@ class ArrayNamespace:
     swapaxes = staticmethod(lambda a, axis1, axis2: a.swapaxes(axis1, axis2))
     zeros_like = staticmethod(lambda a: a.zeros_like())
     copy = staticmethod(lambda a: a.copy())
+    transpose, einsum = staticmethod(transposed), staticmethod(einsum)
     reshape = staticmethod(lambda a, shape: a.reshape(shape))
     abs = absolute = staticmethod(lambda x: abs(x))
     negative = staticmethod(lambda x: -x)
