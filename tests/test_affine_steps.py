@@ -250,6 +250,11 @@ def test_matrices_of_numbers_act_on_every_part():
     assert turned.coef == pytest.approx(WEIGHTS @ inputs().coef)
     assert turned.shape == (2, 2, 1)
     assert len(turned.coef) == 2
+    with np.errstate(over="raise", invalid="raise"):  # overflow is seen in the ends
+        huge = affine_variables(Interval(np.full((1, 1, 2), 1e200), np.full((1, 1, 2), 2e200)))
+        huge = huge @ np.full((2, 2), 1e200)
+    assert (huge.value.hi == math.inf).all()
+    assert (huge.rest == math.inf).all()
     tall = x @ np.ones((2, 3))
     assert tall.shape == (2, 1, 3)
     assert tall.box[:, 0].tolist() == [[0] * 3, [1] * 3]
