@@ -335,6 +335,7 @@ def test_parts_sizes_and_common_parts_to_the_last_bit():
     x = Interval([0.0, -3.0, 1.0], [1.0, -2.0, 4.0])
     assert x.width.tolist() == [1 + EPS, 1 + EPS, 3 * (1 + EPS)]
     assert Interval([1e308], [1.7e308]).middle() == pytest.approx(1.35e308)
+    assert Interval([-math.inf, 2.0], [3.0, math.inf]).middle().tolist() == [3.0, 2.0]
     assert same(-x, Interval([-1.0, 2.0, -4.0], [0.0, 3.0, -1.0]))
     assert same(intersection(x, x + 0.5), Interval((x + 0.5).lo, x.hi))
     assert x.contains([1.0, -3.0, 1.0]).all()
