@@ -237,8 +237,8 @@ def modulus_upper_bound(
             report((done + 1) / len(radii))
     ordered = tuple(bounds[k] for k in range(len(radii)))
     if single:
-        value = reconciled(f, ordered[0].value, pairs[0], pairs[0].value)
-        return replace(ordered[0], value=value)
+        [bound], [pair] = ordered, pairs
+        return replace(bound, value=reconciled(f, bound.value, pair, pair.value))
     return _above(f, _curve(kind, p, ordered), lower)
 
 
