@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theory.norms import root_mean_power, tensor_p_norm
-from theory.notation import check_dim, check_p, check_tokens
+from looprate.theory.norms import root_mean_power, tensor_p_norm
+from looprate.theory.notation import check_dim, check_p, check_tokens
 
 __all__ = ["ErrorEstimate", "error", "errors_of", "sobol_points"]
 

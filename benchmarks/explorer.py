@@ -165,7 +165,7 @@ def floor_server() -> Iterator[str]:
 @contextmanager
 def explorer() -> Iterator[str]:
     """Run the explorer in a process of its own; give its address."""
-    command = [sys.executable, "-m", "figures.explorer", "--no-browser"]
+    command = [sys.executable, "-m", "looprate.figures.explorer", "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         yield child.stdout.readline().split()[0] if child.stdout else ""
         child.terminate()

@@ -31,12 +31,12 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch: one thread for everybody
 import torch
 from torch import Tensor
 
-import approx.adam
-import approx.bank
-from approx.bank import bank_losses
-from approx.looped import LoopedTransformer, ModelConfig
-from approx.state import fresh_state
-from approx.training import Member, Recipe, TrainingRun
+import looprate.approx.banks.adam
+import looprate.approx.banks.bank
+from looprate.approx.banks.bank import bank_losses
+from looprate.approx.models.looped import LoopedTransformer, ModelConfig
+from looprate.approx.fit.state import fresh_state
+from looprate.approx.fit.training import Member, Recipe, TrainingRun
 
 ROUNDING = 1e-4  # relative, of a loss after a few float32 steps
 RATE = 1e-3
@@ -99,8 +99,8 @@ def torch_stepper(setting: Setting, *, losses: bool = False) -> Callable[[int], 
 
     def without_kernel(call: Callable[[], Any]) -> Any:
         with (
-            patch.object(approx.bank, "covers", lambda *_: False),
-            patch.object(approx.adam, "library", lambda: None),
+            patch.object(looprate.approx.banks.bank, "covers", lambda *_: False),
+            patch.object(looprate.approx.banks.adam, "library", lambda: None),
         ):
             return call()
 
@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="21 rounds instead of 61")
     quick = parser.parse_args().quick
     torch.set_num_threads(1)
-    if not approx.bank.covers(SETTINGS[0].config, torch.empty(0)):
+    if not looprate.approx.banks.bank.covers(SETTINGS[0].config, torch.empty(0)):
         raise SystemExit("the CPU kernel is not available: install g++ or set CXX")
     print(f"torch {torch.__version__}, 1 thread, medians of alternating rounds")
     print(

@@ -36,12 +36,12 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch: one thread for everybody
 import torch
 from torch import Tensor
 
-from approx.bank import bank_forward
-from approx.looped import LoopedTransformer, ModelConfig
-from approx.memory import CHUNK, ensemble_size, free_memory, kept_bytes
-from approx.sampling import TrainingPoints
-from approx.state import fresh_state
-from approx.training import Member, Recipe, TrainingRun
+from looprate.approx.banks.bank import bank_forward
+from looprate.approx.models.looped import LoopedTransformer, ModelConfig
+from looprate.approx.fit.memory import (CHUNK, ensemble_size, free_memory, kept_bytes)
+from looprate.approx.fit.sampling import TrainingPoints
+from looprate.approx.fit.state import fresh_state
+from looprate.approx.fit.training import Member, Recipe, TrainingRun
 
 ROUNDING = 1e-4  # relative, of a loss after a few float32 steps
 RATE = 1e-3

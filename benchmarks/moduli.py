@@ -40,11 +40,11 @@ import numpy as np
 import torch
 from solvers import SOLVERS, Case, Trace, solved
 
-from experiments.progress import Progress
-from theory.continuity import modulus_lower_bound, modulus_upper_bound
-from theory.notation import KINDS
-from theory.targets import TARGETS, OwnFunction, Target, parse_target
-from theory.targets.base import namespace
+from looprate.experiments.engine.progress import Progress
+from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
+from looprate.theory.notation import KINDS
+from looprate.theory.targets import (TARGETS, OwnFunction, Target, parse_target)
+from looprate.theory.targets.base import namespace
 
 DELTA, P = 0.1, 2.0
 NEAR = 0.99

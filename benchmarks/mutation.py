@@ -51,8 +51,8 @@ from mutators import Mutant, drawn
 
 ROOT = Path(__file__).resolve().parent.parent
 SCOPE = (
-    "theory/bounds.py",
-    "theory/explicit.py",
+    "theory/bounds/rows.py",
+    "theory/bounds/explicit.py",
     "theory/facts.py",
     "theory/gate.py",
     "theory/continuity/*.py",
@@ -342,13 +342,13 @@ NAMED = (  # (file, what is wrong, text, the text that takes its place)
         "math.ceil(radius / step * (1 - 2.0**-40))",
     ),
     (
-        "approx/fitted.py",
+        "approx/fit/fitted.py",
         "the late gain over half of the curve",
         "len(self.curve) // 4",
         "len(self.curve) // 2",
     ),
     (
-        "theory/construction/certificate.py",
+        "theory/construction/certify/certificate.py",
         "m strips for m - 1",
         "spec.tokens * (spec.grid - 1) / spec.slope",
         "spec.tokens * spec.grid / spec.slope",
@@ -360,13 +360,13 @@ NAMED = (  # (file, what is wrong, text, the text that takes its place)
         "stderr / mean",
     ),
     (
-        "approx/looped.py",
+        "approx/models/looped.py",
         "2D parameters of a hidden unit for 2D + 1",
         "(2 * changed.width + 1)",
         "(2 * changed.width)",
     ),
     (
-        "theory/continuity/stages.py",
+        "theory/continuity/upper/stages.py",
         "reached at twice the tolerance",
         "reached = value <= threshold and",
         "reached = value <= max(lower * (1 + 2 * self.tolerance), floor) and",

@@ -34,11 +34,11 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch: one thread for everybody
 
-from approx.looped import ModelConfig
-from experiments.engine import Task
-from experiments.progress import Progress
-from experiments.records import RowStore
-from experiments.study import run_study
+from looprate.approx.models.looped import ModelConfig
+from looprate.experiments.engine.run import Task
+from looprate.experiments.engine.progress import Progress
+from looprate.experiments.rows.records import RowStore
+from looprate.experiments.study.run import run_study
 
 MEMORY = Path("/dev/shm")
 PLAN = 1_000_000  # points to plan for, each a network of AT loops trained for STEPS steps
@@ -201,7 +201,7 @@ def paths() -> dict[str, bool]:
     """Return the ways to train that are timed here, and fit's ``compiled`` for each."""
     from torch import empty
 
-    from approx.bank import bank_path
+    from looprate.approx.banks.bank import bank_path
 
     kernel = bank_path(model_of(1, 1), empty(0), compiled=True) == "fused"
     return {"eager": False} | ({"kernel": True} if kernel else {})
@@ -214,8 +214,8 @@ def model_of(loops: int, dim: int) -> ModelConfig:
 
 def seconds_a_step(loops: int, tokens: int, dim: int, *, steps: int, compiled: bool) -> float:
     """Median processor time of a training step of one bank."""
-    from approx.fit import Recipe, fit
-    from theory.targets import parse_target
+    from looprate.approx.fit.fitting import Recipe, fit
+    from looprate.theory.targets import parse_target
 
     times: list[float] = []
     total = steps * (INTERVALS + 1)

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import optimize
 
-from theory.targets.base import Target
+from looprate.theory.targets.base import Target
 
 __all__ = ["SOLVERS", "Case", "Trace", "solved"]
 

@@ -32,11 +32,11 @@ import rapidfuzz
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cpdist
 
-from experiments.progress import Progress
-from experiments.tasks.base import Task
-from experiments.tasks.countdown import Countdown
-from experiments.tasks.edit_distance import EditDistance, cost, costs
-from experiments.tasks.lcs import LongestCommonSubsequence
+from looprate.experiments.engine.progress import Progress
+from looprate.experiments.tasks.base import Task
+from looprate.experiments.tasks.countdown import Countdown
+from looprate.experiments.tasks.edit_distance import EditDistance, cost, costs
+from looprate.experiments.tasks.lcs import LongestCommonSubsequence
 
 WEIGHTS = (2, 2, 3)  # insert, delete, replace
 BATCH = 64

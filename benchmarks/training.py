@@ -35,7 +35,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from approx.sequence import SequenceConfig, SequenceModel
+from looprate.approx.models.sequence import SequenceConfig, SequenceModel
 
 ROUNDING = 1e-4  # relative, of a loss after a few float32 steps
 VOCABULARY = 32
@@ -65,7 +65,7 @@ def batch_of(batch: int, length: int) -> tuple[Tensor, Tensor]:
 
 
 def plain_logits(w: dict[str, Tensor], c: SequenceConfig, ids: Tensor) -> Tensor:
-    """The model of :mod:`approx.sequence`, written the obvious way."""
+    """The model of :mod:`looprate.approx.models.sequence`, written the obvious way."""
     B, T = ids.shape
     x = F.embedding(ids, w["embed"]) + w["position"][:T]
     rate = torch.exp(-math.log(10_000.0) * torch.arange(c.frequencies // 2) / (c.frequencies // 2))

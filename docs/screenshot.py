@@ -22,7 +22,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 def main() -> None:
     """Serve, open, wait until everything is drawn, save."""
-    command = [sys.executable, "-m", "figures.explorer", "--no-browser", "--rows", "docs"]
+    command = [sys.executable, "-m", "looprate.figures.explorer", "--no-browser", "--rows", "docs"]
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     with (
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child,

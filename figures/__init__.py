@@ -4,6 +4,6 @@
 from a shell.
 """
 
-from figures.drawing import redraw
+from looprate.figures.drawing import redraw
 
 __all__ = ["redraw"]

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from figures.drawing import FORMATS, redraw_each
-from figures.style import STYLES
-from theory.processes import become_child, finish, open_streams
+from looprate.figures.drawing import FORMATS, redraw_each
+from looprate.figures.style import STYLES
+from looprate.theory.processes import become_child, finish, open_streams
 
 __all__ = ["main"]
 

@@ -15,9 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from figures.common import SETTING_COLUMNS, fit_width, setting_title
-from figures.rows import Row, column, where
-from figures.style import MEMORISER_STYLE, points
+from looprate.figures.common import SETTING_COLUMNS, fit_width, setting_title
+from looprate.figures.rows import Row, column, where
+from looprate.figures.style import MEMORISER_STYLE, points
 
 __all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]
 

@@ -10,17 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from figures.common import (
-    SETTING_COLUMNS,
-    fit_width,
-    informative_from,
-    plain_text,
-    setting_title,
-    shade_vacuous,
-)
-from figures.rows import Row, column, distinct, where
-from figures.style import TERM_STYLE, points
-from theory.verdict import Verdict
+from looprate.figures.common import (SETTING_COLUMNS, fit_width, informative_from, plain_text, setting_title, shade_vacuous)
+from looprate.figures.rows import (Row, column, distinct, where)
+from looprate.figures.style import TERM_STYLE, points
+from looprate.theory.verdict import Verdict
 
 __all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]
 

@@ -15,9 +15,9 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from figures.rows import Row, column, distinct, where
-from figures.style import SHADE
-from theory.verdict import Verdict
+from looprate.figures.rows import (Row, column, distinct, where)
+from looprate.figures.style import SHADE
+from looprate.theory.verdict import Verdict
 
 __all__ = [
     "SETTING_COLUMNS",

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from figures.common import plain_text
-from figures.rows import Row, column, distinct, where
-from figures.style import FAMILY_STYLE, points
+from looprate.figures.common import plain_text
+from looprate.figures.rows import (Row, column, distinct, where)
+from looprate.figures.style import FAMILY_STYLE, points
 
 __all__ = ["draw_constructed"]
 

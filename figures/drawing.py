@@ -12,11 +12,11 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from figures import handout
-from figures.kinds import KINDS, FigureKind
-from figures.rows import Row, check_columns, read_rows
-from figures.style import STYLES
-from theory.outputs import checked_folder, remove_dead_drafts, replacing
+from looprate.figures import handout
+from looprate.figures.kinds import KINDS, FigureKind
+from looprate.figures.rows import Row, check_columns, read_rows
+from looprate.figures.style import STYLES
+from looprate.theory.outputs import checked_folder, remove_dead_drafts, replacing
 
 __all__ = [
     "FORMATS",
@@ -54,7 +54,7 @@ def redraw(
         :data:`KINDS`; other files are left alone.  A folder without a folder ``figures`` may hold
         the rows itself.
     style : {"paper", "slides", "poster"}
-        See :mod:`figures.style`.
+        See :mod:`looprate.figures.style`.
     formats : sequence of {"png", "pdf", "svg"}
         Files to write beside each CSV file.
     only : sequence of str

@@ -7,9 +7,9 @@ from typing import Any
 
 from matplotlib.figure import Figure, SubFigure
 
-from figures import error_against_loops
-from figures.common import fit_width, setting_title
-from figures.rows import Row, distinct
+from looprate.figures import error_against_loops
+from looprate.figures.common import fit_width, setting_title
+from looprate.figures.rows import Row, distinct
 
 __all__ = ["KIND", "SIZE", "draw_all", "stem"]
 
@@ -51,7 +51,7 @@ INEQUALITY = (
 )
 TERMS = (
     r"$e_{\mathrm{mem}}$: error of the memoriser in an entry; $D$: largest oscillation of an entry "
-    "of $f$. Proof: theory/explicit.py."
+    "of $f$. Proof: theory/bounds/explicit.py."
 )
 #: Curve -> how to read it; a page explains what is on it.
 READING = {
@@ -83,7 +83,7 @@ def draw_all(figure: Figure, rows: Sequence[Row], *, source: str) -> None:
     figure : Figure
         Empty, of :data:`SIZE`, with constrained layout.
     rows : sequence of rows
-        As for :func:`figures.error_against_loops.draw`.
+        As for :func:`looprate.figures.error_against_loops.draw`.
     source : str
         Where the reader finds the rows.
     """

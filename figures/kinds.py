@@ -8,22 +8,22 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-import figures.arithmetic as arithmetic
-import figures.bound_terms as bound_terms
-import figures.error_against_loops as error_against_loops
-import figures.eta_gain as eta_gain
-import figures.learned_moduli as learned_moduli
-import figures.memorisers as memorisers
-import figures.moduli as moduli
-import figures.scaling as scaling
-import figures.stages as stages
-import figures.task_accuracy as task_accuracy
-import figures.task_attention as task_attention
-import figures.task_boards as task_boards
-import figures.task_test_loops as task_test_loops
-import figures.task_training as task_training
-import figures.training_curves as training_curves
-from figures.rows import Row
+import looprate.figures.arithmetic as arithmetic
+import looprate.figures.bound_terms as bound_terms
+import looprate.figures.error_against_loops as error_against_loops
+import looprate.figures.eta_gain as eta_gain
+import looprate.figures.learned_moduli as learned_moduli
+import looprate.figures.memorisers as memorisers
+import looprate.figures.moduli as moduli
+import looprate.figures.scaling as scaling
+import looprate.figures.stages.figure as stages
+import looprate.figures.tasks.accuracy as task_accuracy
+import looprate.figures.tasks.attention as task_attention
+import looprate.figures.tasks.boards as task_boards
+import looprate.figures.tasks.test_loops as task_test_loops
+import looprate.figures.tasks.training as task_training
+import looprate.figures.training_curves as training_curves
+from looprate.figures.rows import Row
 
 __all__ = ["KINDS", "FigureKind"]
 

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from figures.common import SETTING_COLUMNS, fit_width, setting_title
-from figures.rows import Cell, Row, column, distinct, where
-from figures.style import MEMORISER_STYLE, points
+from looprate.figures.common import SETTING_COLUMNS, fit_width, setting_title
+from looprate.figures.rows import (Cell, Row, column, distinct, where)
+from looprate.figures.style import MEMORISER_STYLE, points
 
 __all__ = ["CHOICES", "COLUMNS", "SIZE", "draw"]
 

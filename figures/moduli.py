@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from figures.common import SETTING_COLUMNS, blank, fit_width, plain_log_ticks, setting_title
-from figures.rows import Row, column, where
-from figures.style import KIND_STYLE, LineStyle, points
-from theory.notation import KINDS
+from looprate.figures.common import (SETTING_COLUMNS, blank, fit_width, plain_log_ticks, setting_title)
+from looprate.figures.rows import Row, column, where
+from looprate.figures.style import KIND_STYLE, LineStyle, points
+from looprate.theory.notation import KINDS
 
 __all__ = ["CHOICES", "COLUMNS", "SIZE", "draw"]
 

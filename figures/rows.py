@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.outputs import checked_input, replacing
+from looprate.theory.outputs import checked_input, replacing
 
 __all__ = [
     "FLAGS",

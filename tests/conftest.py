@@ -41,7 +41,7 @@ def said(capfd):
     """Run the command here; return its exit code, stdout and stderr."""
 
     def run(*arguments):
-        from experiments.cli import main
+        from looprate.cli import main
 
         code = main([str(argument) for argument in arguments])
         return code, *capfd.readouterr()

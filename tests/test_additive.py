@@ -10,12 +10,12 @@ import pytest
 from cases.pairs import pair_values, random_pairs, row_of
 from cases.targets import EXAMPLES, KINDS
 
-from theory.continuity import additive
-from theory.continuity.additive import additive_upper_bound
-from theory.enclosure.additive import AdditiveForm, Atom, additive_form
-from theory.enclosure.intervals import Interval
-from theory.search import moving_tokens
-from theory.targets import parse_target
+from looprate.theory.continuity.upper import additive
+from looprate.theory.continuity.upper.additive import additive_upper_bound
+from looprate.theory.enclosure.additive import AdditiveForm, Atom, additive_form
+from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.continuity.lower.search import moving_tokens
+from looprate.theory.targets import parse_target
 
 ROUNDING = 1e-9  # relative
 NOISE = 1e-12  # absolute

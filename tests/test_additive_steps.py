@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from theory.continuity import additive
-from theory.continuity.additive import _bounded, _dual, _modulus_on, _Parts, _Scalar
-from theory.continuity.operator_norm import SLACK
-from theory.enclosure.additive import AdditiveForm, Atom
-from theory.enclosure.intervals import Interval
+from looprate.theory.continuity.upper import additive
+from looprate.theory.continuity.upper.additive import (_bounded, _dual, _modulus_on, _Parts, _Scalar)
+from looprate.theory.continuity.upper.operator_norm import SLACK
+from looprate.theory.enclosure.additive import AdditiveForm, Atom
+from looprate.theory.enclosure.intervals import Interval
 
 NEVER = math.inf  # a time that does not come
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from theory.enclosure import Interval
-from theory.enclosure.additive import Atom, _Sums, _Tape, additive_form
-from theory.enclosure.deadline import OutOfTimeError
+from looprate.theory.enclosure import Interval
+from looprate.theory.enclosure.additive import (Atom, _Sums, _Tape, additive_form)
+from looprate.theory.enclosure.deadline import OutOfTimeError
 
 TIGHT = 1e-12
 WEIGHT = np.array([[1.0, -2.0], [0.5, 3.0]])

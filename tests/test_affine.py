@@ -6,10 +6,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from theory.enclosure import Interval, affine, variables
-from theory.enclosure.affine import affine_variables
-from theory.enclosure.rounding import EPS
-from theory.targets import parse_target
+from looprate.theory.enclosure import Interval, variables
+from looprate.theory.enclosure import affine
+from looprate.theory.enclosure.affine import affine_variables
+from looprate.theory.enclosure.rounding import EPS
+from looprate.theory.targets import parse_target
 
 ROUNDING = 1e-12  # of float64 evaluations at sampled points
 NAMES = [

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from theory.enclosure import Interval, affine
-from theory.enclosure.affine import SLACK, SMALL, Affine, affine_variables
-from theory.enclosure.rounding import EPS
+from looprate.theory.enclosure import Interval
+from looprate.theory.enclosure import affine
+from looprate.theory.enclosure.affine import (SLACK, SMALL, Affine, affine_variables)
+from looprate.theory.enclosure.rounding import EPS
 
 LOW, HIGH = (
     np.array([[[0.25], [1.0]], [[-0.5], [2.0]]]),

@@ -9,10 +9,10 @@ import time
 import numpy as np
 import pytest
 
-from theory.continuity import branching
-from theory.continuity.branching import branch_and_bound
-from theory.continuity.cells import CellProblem, Cells
-from theory.enclosure.deadline import OutOfTimeError, time_limit, until
+from looprate.theory.continuity.upper import branching
+from looprate.theory.continuity.upper.branching import branch_and_bound
+from looprate.theory.continuity.upper.cells import CellProblem, Cells
+from looprate.theory.enclosure.deadline import OutOfTimeError, time_limit, until
 
 PROBLEM = CellProblem(None, 1, 1, np.array([True]), None, 2.0, 1.0)
 LONG = 100.0  # seconds

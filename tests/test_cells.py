@@ -10,13 +10,14 @@ import pytest
 from cases.pairs import pair_values, random_pairs, row_of
 from cases.targets import EXAMPLES, KINDS
 
-from theory.continuity import cell_bounds as cell_bounds_file
-from theory.continuity import centre_form, ends_form
-from theory.continuity.cell_bounds import cell_bounds
-from theory.continuity.cells import CellProblem, Cells
-from theory.enclosure.intervals import Interval
-from theory.search import moving_tokens
-from theory.targets import parse_target
+from looprate.theory.continuity.upper import cell_bounds as cell_bounds_file
+from looprate.theory.continuity.upper import centre_form
+from looprate.theory.continuity.upper import ends_form
+from looprate.theory.continuity.upper.cell_bounds import cell_bounds
+from looprate.theory.continuity.upper.cells import CellProblem, Cells
+from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.continuity.lower.search import moving_tokens
+from looprate.theory.targets import parse_target
 
 ROUNDING = 1e-11  # relative to the output: plain float64 evaluations
 EDGE = 1e-12  # absolute: by how much rounding may move a pair out of its box

@@ -11,18 +11,18 @@ import pytest
 from cases.constructions import make_spec
 from mpmath import mp, mpf
 
-from experiments.construct import default_bits
-from theory.construction import evidence
-from theory.construction.certificate import TargetFacts, certify
-from theory.construction.compile import compile_construction
-from theory.construction.error import strip_measure
-from theory.construction.exact import exact_output
-from theory.construction.spec import ConstructionSpec
-from theory.facts import moduli_of
-from theory.loop_counts import SUITED_CODING
-from theory.targets import parse_target, resolve_target
-from theory.trivial import best_constant_error
-from theory.verdict import Finding, Verdict
+from looprate.experiments.study.certificates import default_bits
+from looprate.theory.construction.certify import evidence
+from looprate.theory.construction.certify.certificate import TargetFacts, certify
+from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.certify.error import strip_measure
+from looprate.theory.construction.run.exact import exact_output
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.facts import moduli_of
+from looprate.theory.bounds.loop_counts import SUITED_CODING
+from looprate.theory.targets import parse_target, resolve_target
+from looprate.theory.bounds.trivial import best_constant_error
+from looprate.theory.verdict import Finding, Verdict
 
 TOLERANCE = 5e-3  # asked of the enclosures
 COARSE = 0.05  # ... of those over many dimensions

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from flint import arb, ctx
 
-from theory.enclosure import Interval, Jet, variables
-from theory.enclosure.affine import affine_variables
-from theory.enclosure.curved import curved_variables
-from theory.enclosure.gains import grouped_variables
-from theory.enclosure.intervals import rational_power
-from theory.enclosure.namespace import ARRAY_NAMESPACE
-from theory.enclosure.norms import interval_norm
-from theory.enclosure.rounding import EPS, TINY
+from looprate.theory.enclosure import Interval, Jet, variables
+from looprate.theory.enclosure.affine import affine_variables
+from looprate.theory.enclosure.curved import curved_variables
+from looprate.theory.enclosure.gains import grouped_variables
+from looprate.theory.enclosure.intervals import rational_power
+from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE
+from looprate.theory.enclosure.norms import interval_norm
+from looprate.theory.enclosure.rounding import EPS, TINY
 
 BITS = 300
 CLOSE = 96  # ulp of the largest number of a step: what a point's enclosure may be wide

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from experiments import child
+from looprate.experiments.engine import child
 
 HIDDEN = "dataclasses"  # no start of an interpreter needs it
 

@@ -8,20 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from experiments.claims import (
-    CLAIMS,
-    REJECTED,
-    THEMES,
-    check_bounds,
-    check_certificates,
-    check_moduli,
-    ledger,
-)
-from experiments.claims.claim import compared, found
-from experiments.claims.page import markdown, told
-from experiments.claims.reported import EXPERIMENTS, TABLES
-from experiments.claims.trained import check_trained
-from theory.verdict import Finding, Verdict
+from looprate.experiments.claims import CLAIMS, REJECTED, THEMES
+from looprate.experiments.claims import check_bounds
+from looprate.experiments.claims import check_certificates
+from looprate.experiments.claims import check_moduli
+from looprate.experiments.claims import ledger
+from looprate.experiments.claims.claim import compared, found
+from looprate.experiments.claims.page import markdown, told
+from looprate.experiments.claims.reported import EXPERIMENTS, TABLES
+from looprate.experiments.claims.trained import check_trained
+from looprate.theory.verdict import Finding, Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 CHEAP = (  # checks of well under a second
@@ -97,7 +93,7 @@ def test_the_page_is_up_to_date():
 
 
 def test_figures_exist_and_their_commands_parse():
-    from experiments.cli import _parser
+    from looprate.cli import _parser
 
     drawn = {claim.drawn for claim in CLAIMS.values() if claim.drawn}
     assert drawn
@@ -158,7 +154,7 @@ def test_brackets_reject_a_bound_below_an_attained_value(monkeypatch):
     monkeypatch.setattr(check_moduli, "CERTIFIED", check_moduli.SETTINGS[:1])
     for scale, verdict in ((1.0, Verdict.HOLDS), (0.9, Verdict.VIOLATED)):
         monkeypatch.setattr(
-            "theory.continuity.modulus_upper_bound",
+            "looprate.theory.continuity.modulus_upper_bound",
             lambda f, t, *, kind, budget, scale=scale, **shape: Bound(
                 scale * f.closed_form(t, kind=kind, **shape).value
             ),
@@ -398,7 +394,7 @@ def test_a_folder_that_is_no_study_is_refused(said, tmp_path):
 
 
 def test_help_ends_with_an_example_that_parses(said):
-    from experiments.cli import _parser
+    from looprate.cli import _parser
 
     for command in ("claims", "explain"):
         code, out, _ = said(command, "--help")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments import commands
-from experiments.cli import main
-from theory.bounds import TERM_NAMES
-from theory.targets import TARGETS
+from looprate.commands import dispatch as commands
+from looprate.cli import main
+from looprate.theory.bounds.rows import TERM_NAMES
+from looprate.theory.targets import TARGETS
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULI_KEYS = ["kind", "delta", "lower", "exact", "upper", "side"]
@@ -103,7 +103,7 @@ def test_help_says_what_and_how_with_an_example(said, command):
 
 
 def test_help_examples_are_accepted_by_the_parser(said):
-    from experiments.cli import _parser
+    from looprate.cli import _parser
 
     for command in ([], ["targets"], ["moduli"], ["bound"], ["verify"], ["figures"]):
         _, out, _ = said(*command, "--help")
@@ -121,7 +121,7 @@ def test_help_says_which_function_a_certified_bound_is_of(said):  # M11
 
 def test_help_is_quick_and_loads_no_numbers():
     text = (
-        "import sys; from experiments.cli import main; main(['--help']);"
+        "import sys; from looprate.cli import main; main(['--help']);"
         "print(sorted({'torch', 'scipy', 'matplotlib', 'sympy', 'numpy'} & set(sys.modules)))"
     )
     seconds = []

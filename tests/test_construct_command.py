@@ -7,14 +7,14 @@ from functools import partial
 import pytest
 from test_certificate import KEYS, TERMS
 
-from approx import softmax_beta
-from experiments.cli import _parser
-from experiments.construct import cost_of, default_bits, softmax_of
-from theory.construction.compile import compile_construction
-from theory.construction.files import load_network, save_network
-from theory.construction.spec import ConstructionSpec
-from theory.loop_counts import SUITED_CODING
-from theory.targets import parse_target
+from looprate.approx.constructed import sharpness as softmax_beta
+from looprate.cli import _parser
+from looprate.experiments.study.certificates import cost_of, default_bits, softmax_of
+from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.files import load_network, save_network
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.bounds.loop_counts import SUITED_CODING
+from looprate.theory.targets import parse_target
 
 SMALL = ["mean-field", "--grid", "4"]
 OWN = """

@@ -8,20 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from approx import softmax_beta
-from approx.constructed import ConstructedTransformer, constructed_transformer
-from approx.softmax_beta import (
-    BETA_PRECISION,
-    SMALLEST_BETA,
-    off_maximum_weight_upper_bound,
-    softmax_beta_for,
-)
-from theory.construction.compile import compile_construction
-from theory.construction.exact import exact_output
-from theory.construction.network import Affine, Block, Head, Network, Unit
-from theory.construction.reference import reference_output
-from theory.construction.spec import ConstructionSpec
-from theory.targets import parse_target
+from looprate.approx.constructed import sharpness as softmax_beta
+from looprate.approx.constructed.network import ConstructedTransformer, constructed_transformer
+from looprate.approx.constructed.sharpness import (BETA_PRECISION, SMALLEST_BETA, off_maximum_weight_upper_bound, softmax_beta_for)
+from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.run.exact import exact_output
+from looprate.theory.construction.build.network import (Affine, Block, Head, Network, Unit)
+from looprate.theory.construction.run.reference import reference_output
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.targets import parse_target
 
 ROUNDING = 1e-12  # of a few float64 operations on numbers near 1
 TARGET = parse_target("dial:token=0.8,context=0.2,periods=1")

@@ -5,23 +5,11 @@ import re
 
 import pytest
 
-from experiments.construct import cost_of, default_bits, target_facts
-from experiments.constructed import (
-    constructed_curve,
-    constructed_findings,
-    constructed_slope,
-    expected_slope,
-)
-from experiments.tasks_construct import (
-    BOXES,
-    TOLERANCE,
-    certificate_rows,
-    lesson_arguments,
-    lesson_rows,
-    planned_specs,
-)
-from theory.loop_counts import SUITED_CODING, construction_loops, last_label
-from theory.targets import parse_target
+from looprate.experiments.study.certificates import cost_of, default_bits, target_facts
+from looprate.experiments.study.constructed_findings import (constructed_curve, constructed_findings, constructed_slope, expected_slope)
+from looprate.experiments.study.lessons import (BOXES, TOLERANCE, certificate_rows, lesson_arguments, lesson_rows, planned_specs)
+from looprate.theory.bounds.loop_counts import SUITED_CODING, construction_loops, last_label
+from looprate.theory.targets import parse_target
 
 GRIDS = (4, 6, 8, 12, 16, 24, 32)
 FACTS = {"tokens": 2, "dim": 1, "p": 1.0, "smoothness": {"exponent": 1.0}}

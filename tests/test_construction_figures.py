@@ -16,11 +16,12 @@ from cases.drawn import change, legend, line, texts
 from matplotlib.colors import same_color, to_rgba
 
 import figures
-from figures import arithmetic, error_against_loops
-from figures.__main__ import main
-from figures.drawing import make_figure
-from figures.rows import read_rows, write_rows
-from figures.style import FAMILY_STYLE, MEMORISER_STYLE
+from looprate.figures import arithmetic
+from looprate.figures import error_against_loops
+from looprate.figures.__main__ import main
+from looprate.figures.drawing import make_figure
+from looprate.figures.rows import read_rows, write_rows
+from looprate.figures.style import FAMILY_STYLE, MEMORISER_STYLE
 
 TRIVIAL = 0.5
 STYLES = ("paper", "slides")

@@ -21,25 +21,20 @@ from cases.constructions import (
     strip_point,
 )
 
-from theory.construction.coding import label, label_form, largest_label
-from theory.construction.contextual import (
-    code_offset,
-    contextual_code,
-    contextual_part,
-    largest_code,
-)
-from theory.construction.digits import digit_lattice, digits_part, digits_value
-from theory.construction.increments import increment_lattice, increments_part, increments_value
-from theory.construction.labels import cell_centres, label_table, labels_in_use
-from theory.construction.network import Affine, Network
-from theory.construction.oracle import oracle_cells, oracle_labels
-from theory.construction.parts import Part, join
-from theory.construction.quantise import cell_coordinates, cell_number, quantise_part
-from theory.construction.reference import reference_output, reference_states
-from theory.construction.spec import SHARPNESS, ConstructionSpec
-from theory.construction.timestep import timestep_part
-from theory.loop_counts import CODINGS, MEMORISERS, last_label
-from theory.targets import parse_target
+from looprate.theory.construction.build.coding import label, label_form, largest_label
+from looprate.theory.construction.build.contextual import (code_offset, contextual_code, contextual_part, largest_code)
+from looprate.theory.construction.build.digits import digit_lattice, digits_part, digits_value
+from looprate.theory.construction.build.increments import increment_lattice, increments_part, increments_value
+from looprate.theory.construction.build.labels import cell_centres, label_table, labels_in_use
+from looprate.theory.construction.build.network import Affine, Network
+from looprate.theory.construction.run.oracle import oracle_cells, oracle_labels
+from looprate.theory.construction.build.parts import Part, join
+from looprate.theory.construction.build.quantise import cell_coordinates, cell_number, quantise_part
+from looprate.theory.construction.run.reference import reference_output, reference_states
+from looprate.theory.construction.build.spec import SHARPNESS, ConstructionSpec
+from looprate.theory.construction.build.timestep import timestep_part
+from looprate.theory.bounds.loop_counts import CODINGS, MEMORISERS, last_label
+from looprate.theory.targets import parse_target
 
 TINY = Fraction(1, 10**15)
 

@@ -7,14 +7,16 @@ import math
 import numpy as np
 import pytest
 
-from theory.enclosure import attention, cosines, curved
-from theory.enclosure.attention import softmax_mean
-from theory.enclosure.cosines import pair_cosines
-from theory.enclosure.curved import Curved, curved_variables
-from theory.enclosure.gains import Gain, grouped_variables
-from theory.enclosure.intervals import Interval
-from theory.enclosure.jets import Jet, variables
-from theory.targets import parse_target
+from looprate.theory.enclosure import attention
+from looprate.theory.enclosure import cosines
+from looprate.theory.enclosure import curved
+from looprate.theory.enclosure.attention import softmax_mean
+from looprate.theory.enclosure.cosines import pair_cosines
+from looprate.theory.enclosure.curved import Curved, curved_variables
+from looprate.theory.enclosure.gains import Gain, grouped_variables
+from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.enclosure.jets import Jet, variables
+from looprate.theory.targets import parse_target
 
 STEP = 1e-4  # of central differences, whose error is about STEP² |f''''| / 12 + EPS / STEP²
 SLACK = 1e-5  # relative to 1 + |f''|: both errors, for functions of the size used here

@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from approx.enclosed import enclosed, with_enclosures
-from approx.enclosed.error_function import erf
-from approx.enclosed.everyday import EVERYDAY
-from approx.enclosed.operations import OPERATIONS
-from approx.looped import LoopedTransformer, ModelConfig
-from theory.continuity import modulus_lower_bound
-from theory.enclosure import Interval, Jet, enclose, local_form, variables
-from theory.enclosure.affine import affine_variables
-from theory.targets import resolve_target
+from looprate.approx.enclosed import enclosed, with_enclosures
+from looprate.approx.enclosed.error_function import erf
+from looprate.approx.enclosed.everyday import EVERYDAY
+from looprate.approx.enclosed.operations import OPERATIONS
+from looprate.approx.models.looped import LoopedTransformer, ModelConfig
+from looprate.theory.continuity import modulus_lower_bound
+from looprate.theory.enclosure import (Interval, Jet, enclose, local_form, variables)
+from looprate.theory.enclosure.affine import affine_variables
+from looprate.theory.targets import resolve_target
 
 CLOSE = 1e-12  # relative: float64 in another order of summation
 ROUNDING = 1e-9  # what outward rounding may add to a point after a hundred operations

@@ -6,8 +6,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from theory.enclosure import Interval, axes, enclose
-from theory.enclosure.arrays import EnclosureArray
+from looprate.theory.enclosure import Interval, axes, enclose
+from looprate.theory.enclosure.arrays import EnclosureArray
 
 RNG = np.random.default_rng(0)
 MATRIX = RNG.normal(size=(2, 2))

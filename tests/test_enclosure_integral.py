@@ -10,20 +10,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from theory.enclosure import Interval, error_integral, error_norm, integral
-from theory.enclosure.deadline import OutOfTimeError, time_limit
-from theory.enclosure.integral import (
-    ErrorIntegral,
-    _Clock,
-    _given,
-    _halves,
-    _Leaves,
-    _share,
-    _to_cut,
-    _totals,
-    norm_from_integral,
-)
-from theory.enclosure.rounding import EPS
+from looprate.theory.enclosure import Interval, error_integral, error_norm
+from looprate.theory.enclosure import integral
+from looprate.theory.enclosure.deadline import OutOfTimeError, time_limit
+from looprate.theory.enclosure.integral import (ErrorIntegral, _Clock, _given, _halves, _Leaves, _share, _to_cut, _totals, norm_from_integral)
+from looprate.theory.enclosure.rounding import EPS
 
 
 def leaves(lower, upper, weight=None, *, side=None, low=None, high=None):

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from cases.exact_intervals import BITS
 
-from theory.enclosure import Interval
-from theory.enclosure.moments import _even_power, _signed_power, absolute_moments
-from theory.enclosure.rounding import EPS
+from looprate.theory.enclosure import Interval
+from looprate.theory.enclosure.moments import _even_power, _signed_power, absolute_moments
+from looprate.theory.enclosure.rounding import EPS
 
 REACH = {
     1.0: 1,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
-from theory.enclosure import Interval, error_integral, error_norm
-from theory.enclosure.norms import interval_norm
+from looprate.theory.enclosure import Interval, error_integral, error_norm
+from looprate.theory.enclosure.norms import interval_norm
 
 EXPONENTS = [1.0, 2.0, 2.5, 40.0, 400.0, 5000.0]
 BOX = np.zeros((1, 2, 1)), np.ones((1, 2, 1))  # two tokens

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from cases.exact_intervals import BITS, Exact, misfit, numbers
 
-from theory.enclosure import Interval, variables
-from theory.enclosure.curved import Curved, curved_variables
-from theory.enclosure.gains import Gain, grouped_variables
-from theory.enclosure.jets import Jet
+from looprate.theory.enclosure import Interval, variables
+from looprate.theory.enclosure.curved import Curved, curved_variables
+from looprate.theory.enclosure.gains import Gain, grouped_variables
+from looprate.theory.enclosure.jets import Jet
 
 WAYS, PAIRS = 3, 6  # input directions, and their pairs i <= j
 FIRST, SECOND = np.triu_indices(WAYS)

@@ -12,13 +12,14 @@ from itertools import product
 import numpy as np
 import pytest
 
-from theory.enclosure import Interval, rounding, variables
-from theory.enclosure.affine import affine_variables
-from theory.enclosure.curved import curved_variables
-from theory.enclosure.gains import grouped_variables
-from theory.enclosure.intervals import hull, intersection, rational_power
-from theory.enclosure.namespace import ARRAY_NAMESPACE
-from theory.enclosure.rounding import EPS, TINY
+from looprate.theory.enclosure import Interval, variables
+from looprate.theory.enclosure import rounding
+from looprate.theory.enclosure.affine import affine_variables
+from looprate.theory.enclosure.curved import curved_variables
+from looprate.theory.enclosure.gains import grouped_variables
+from looprate.theory.enclosure.intervals import hull, intersection, rational_power
+from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE
+from looprate.theory.enclosure.rounding import EPS, TINY
 
 ULPS = 8 * EPS  # what one operation may be wide, of its size
 RNG = np.random.default_rng(0)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from cases.exact_intervals import BITS, Exact, misfit, numbers
 
-from theory.enclosure import Interval, variables
-from theory.enclosure.attention import softmax_mean
-from theory.enclosure.cosines import _Features, pair_cosines
-from theory.enclosure.curved import Curved
-from theory.enclosure.gains import Gain, grouped_variables
-from theory.enclosure.jets import Jet
-from theory.enclosure.rounding import EPS, LIBM_ULPS
+from looprate.theory.enclosure import Interval, variables
+from looprate.theory.enclosure.attention import softmax_mean
+from looprate.theory.enclosure.cosines import _Features, pair_cosines
+from looprate.theory.enclosure.curved import Curved
+from looprate.theory.enclosure.gains import Gain, grouped_variables
+from looprate.theory.enclosure.jets import Jet
+from looprate.theory.enclosure.rounding import EPS, LIBM_ULPS
 
 WAYS, PAIRS = 3, 6  # input directions, and their pairs i <= j
 FIRST, SECOND = np.triu_indices(WAYS)

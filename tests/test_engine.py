@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cases import engine_tasks
 
-from experiments.engine import ATTEMPTS, Engine, Task, TaskFailed, run_tasks, visible_devices
+from looprate.experiments.engine.run import (ATTEMPTS, Engine, Task, TaskFailed, run_tasks, visible_devices)
 
 SQUARES = [
     Task(f"square {k}", f"square of {k}", engine_tasks.square, {"value": k}, cost=k)
@@ -170,7 +170,7 @@ PARENT = """
 import sys
 sys.path[:0] = {path!r}
 from cases import engine_tasks
-from experiments.engine import Task, run_tasks
+from looprate.experiments.engine.run import Task, run_tasks
 
 if __name__ == "__main__":
     tasks = [Task(k, k, engine_tasks.lives_on, {{"folder": {folder!r}}}) for k in "ab"]

@@ -18,12 +18,13 @@ import numpy as np
 import pytest
 from cases import cluster, engine_tasks
 
-from approx.state import save_state
-from experiments import engine_cluster, engine_dask
-from experiments.cli import main
-from experiments.engine import ATTEMPTS, Engine, Failures, Task, TaskFailed, run_tasks
-from experiments.engine_dask import UnlikeDriver
-from experiments.records import write_atomically
+from looprate.approx.fit.state import save_state
+from looprate.experiments.engine import cluster as engine_cluster
+from looprate.experiments.engine import on_dask as engine_dask
+from looprate.cli import main
+from looprate.experiments.engine.run import (ATTEMPTS, Engine, Failures, Task, TaskFailed, run_tasks)
+from looprate.experiments.engine.on_dask import UnlikeDriver
+from looprate.experiments.rows.records import write_atomically
 
 pytest.importorskip("distributed", reason='pip install "looprate[cluster]"')
 
@@ -366,7 +367,7 @@ def test_wrong_slurm_settings_are_refused(tmp_path, content, match):
 )
 @pytest.mark.parametrize("command", ["verify --preset smoke", "eta --preset smoke"])
 def test_wrong_engines_are_refused_in_one_line(said, monkeypatch, tmp_path, command, words, match):
-    monkeypatch.setattr("experiments.options.visible_devices", tuple)
+    monkeypatch.setattr("looprate.options.visible_devices", tuple)
     code, out, error = said(*command.split(), *words.split(), "--out", tmp_path / "out")
     lines = [line for line in error.splitlines() if line.startswith("looprate: ")]
     assert (code, out, len(lines)) == (2, "", 1)
@@ -385,7 +386,7 @@ def test_without_the_extra_the_cure_is_said(said, monkeypatch, tmp_path):
 
 
 def test_processes_and_devices_follow_the_machine(monkeypatch):
-    from experiments import options
+    from looprate import options
 
     monkeypatch.setattr(options, "visible_devices", lambda: ("4", "6"))
     monkeypatch.setattr(options, "default_processes", lambda: 16)

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from cases import eta_rows
 
-from experiments.cli import main
-from experiments.eta_config import PRESETS, DialPoint, EtaConfig
-from experiments.eta_findings import certified_part, hypotheses, trained_part
-from experiments.eta_gain import certified_gains, trained_gains
-from experiments.eta_report import write_eta_report
-from experiments.eta_study import EtaStudy, certificate_rows, planned_specs
-from experiments.study import run_study
-from theory.continuity import modulus_lower_bound
-from theory.targets import resolve_target
+from looprate.cli import main
+from looprate.experiments.eta.config import PRESETS, DialPoint, EtaConfig
+from looprate.experiments.eta.findings import certified_part, hypotheses, trained_part
+from looprate.experiments.eta.gain import certified_gains, trained_gains
+from looprate.experiments.eta.report import write_eta_report
+from looprate.experiments.eta.sweep import EtaStudy, certificate_rows, planned_specs
+from looprate.experiments.study.run import run_study
+from looprate.theory.continuity import modulus_lower_bound
+from looprate.theory.targets import resolve_target
 
 CONFIG = EtaConfig(loops=(2, 4), learning_rates=(0.01, 0.02))
 SHAPE = {"tokens": 3, "dim": 1, "p": 1.0}

@@ -4,8 +4,8 @@ import numpy as np
 from cases.eta_rows import figure_rows
 from matplotlib.figure import Figure
 
-from figures import eta_gain
-from figures.drawing import make_figure
+from looprate.figures import eta_gain
+from looprate.figures.drawing import make_figure
 
 
 def marks(ax, share):

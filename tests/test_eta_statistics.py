@@ -6,17 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr, t
 
-from experiments.eta_statistics import (
-    LEAST_SEEDS,
-    Growth,
-    certified_gain_finding,
-    growth,
-    growth_finding,
-    mean_gain_finding,
-    seed_draws,
-    within_level_rank,
-)
-from theory.verdict import Verdict
+from looprate.experiments.eta.statistics import (LEAST_SEEDS, Growth, certified_gain_finding, growth, growth_finding, mean_gain_finding, seed_draws, within_level_rank)
+from looprate.theory.verdict import Verdict
 
 LEVELS = [level for level in ("smooth", "rough", "cusp") for _ in range(6)]
 SUMS = np.concatenate([scale * np.linspace(1.0, 1.8, 6) for scale in (1.0, 2.0, 0.4)])

@@ -11,14 +11,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from approx.enclosed import enclosed
-from approx.enclosed.everyday import EVERYDAY
-from theory.continuity import modulus_upper_bound
-from theory.enclosure import Interval, enclose
-from theory.enclosure.affine import affine_variables
-from theory.enclosure.curved import curved_variables
-from theory.enclosure.forms import evaluated
-from theory.enclosure.soundness import check_enclosures
+from looprate.approx.enclosed import enclosed
+from looprate.approx.enclosed.everyday import EVERYDAY
+from looprate.theory.continuity import modulus_upper_bound
+from looprate.theory.enclosure import Interval, enclose
+from looprate.theory.enclosure.affine import affine_variables
+from looprate.theory.enclosure.curved import curved_variables
+from looprate.theory.enclosure.forms import evaluated
+from looprate.theory.enclosure.soundness import check_enclosures
 
 MASK = torch.tensor([True, False])
 CLOSE = 1e-9

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from theory import loop_counts
-from theory.bounds import TERM_NAMES
-from theory.explicit import explicit_bound
-from theory.verdict import Verdict
+from looprate.theory.bounds import loop_counts
+from looprate.theory.bounds.rows import TERM_NAMES
+from looprate.theory.bounds.explicit import explicit_bound
+from looprate.theory.verdict import Verdict
 
 N, D, P, SPAN, SLOPE = 3, 2, 2.0, 1.5, 1e4
 ROOT = math.sqrt(6)

@@ -12,24 +12,24 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from experiments.cli import main
-from figures.drawing import make_figure, redraw
-from figures.explorer import views
-from figures.explorer.__main__ import main as explorer
-from figures.explorer.export import EXPORTS, exported, figure_rows, file_name
-from figures.explorer.live import LiveFit, Progress, Stopped
-from figures.explorer.server import asked_for
-from figures.explorer.setting import Setting, check_typed, setting_of
-from figures.explorer.smoothness import KNOBS, knob_of, turned
-from figures.explorer.states import loop_states
-from figures.explorer.words import EXAMPLES, state_table
-from figures.rows import read_rows
-from theory import facts
-from theory.bounds import TERM_NAMES
-from theory.construction.compile import compile_construction
-from theory.construction.reference import reference_output
-from theory.targets import resolve_target
-from theory.verdict import Verdict
+from looprate.cli import main
+from looprate.figures.drawing import make_figure, redraw
+from looprate.figures.explorer import views
+from looprate.figures.explorer.__main__ import main as explorer
+from looprate.figures.explorer.export import (EXPORTS, exported, figure_rows, file_name)
+from looprate.figures.explorer.live import LiveFit, Progress, Stopped
+from looprate.figures.explorer.server import asked_for
+from looprate.figures.explorer.setting import Setting, check_typed, setting_of
+from looprate.figures.explorer.smoothness import KNOBS, knob_of, turned
+from looprate.figures.explorer.states import loop_states
+from looprate.figures.explorer.words import EXAMPLES, state_table
+from looprate.figures.rows import read_rows
+from looprate.theory import facts
+from looprate.theory.bounds.rows import TERM_NAMES
+from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.run.reference import reference_output
+from looprate.theory.targets import resolve_target
+from looprate.theory.verdict import Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADS = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
@@ -372,7 +372,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_computed(tmp_pa
 
 
 def test_a_port_that_is_taken_is_told():
-    command = [sys.executable, "-m", "figures.explorer", "--no-browser", "--port"]
+    command = [sys.executable, "-m", "looprate.figures.explorer", "--no-browser", "--port"]
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         done = subprocess.run([*command, port], cwd=ROOT, capture_output=True, text=True)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def address():
-    command = [sys.executable, "-m", "figures.explorer", "--no-browser", "--rows", "docs"]
+    command = [sys.executable, "-m", "looprate.figures.explorer", "--no-browser", "--rows", "docs"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
         yield child.stdout.readline().split()[0]
         child.terminate()

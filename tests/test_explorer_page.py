@@ -14,11 +14,12 @@ from test_explorer_server import token
 from tornado import gen
 from tornado.websocket import websocket_connect
 
-from figures.explorer import server, views
-from figures.explorer.page import Page
-from figures.explorer.setting import Setting
-from figures.explorer.words import verdict_words
-from theory import facts
+from looprate.figures.explorer import server
+from looprate.figures.explorer import views
+from looprate.figures.explorer.page import Page
+from looprate.figures.explorer.setting import Setting
+from looprate.figures.explorer.words import verdict_words
+from looprate.theory import facts
 
 ROOT = Path(__file__).resolve().parent.parent
 SOFT_MEDIAN = "docs/example_target.py:soft_median"

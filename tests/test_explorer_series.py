@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from figures.drawing import make_figure
-from figures.explorer import views
-from figures.explorer.export import figure_rows
-from figures.explorer.live import RECIPE_WORDS
-from figures.explorer.panels import ErrorPanel
-from figures.explorer.setting import Setting
-from figures.rows import write_rows
+from looprate.figures.drawing import make_figure
+from looprate.figures.explorer import views
+from looprate.figures.explorer.export import figure_rows
+from looprate.figures.explorer.live import RECIPE_WORDS
+from looprate.figures.explorer.panels import ErrorPanel
+from looprate.figures.explorer.setting import Setting
+from looprate.figures.rows import write_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTING = Setting(target="token-sine:periods=3")

@@ -16,9 +16,9 @@ import pytest
 from bokeh.server.views.ws import WSHandler
 from bokeh.util.token import generate_jwt_token, generate_session_id
 
-from figures.explorer import static
-from figures.explorer.__main__ import main as explorer
-from figures.explorer.guard import _Socket
+from looprate.figures.explorer import static
+from looprate.figures.explorer.__main__ import main as explorer
+from looprate.figures.explorer.guard import _Socket
 
 ROOT = Path(__file__).resolve().parent.parent
 ASKED = (
@@ -32,7 +32,7 @@ ASKED = (
 def server(tmp_path_factory):
     """A running server: its port, and the file of what it says of errors."""
     log = tmp_path_factory.mktemp("server") / "log"
-    command = [sys.executable, "-m", "figures.explorer", "--no-browser"]
+    command = [sys.executable, "-m", "looprate.figures.explorer", "--no-browser"]
     with (
         log.open("w") as place,
         subprocess.Popen(

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from cases.browser import check_width, slider
 
-from figures.explorer import static, views
-from figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
-from figures.explorer.precomputed import precomputed
-from figures.explorer.setting import Setting
-from figures.explorer.states import loop_states
-from figures.explorer.words import state_words
+from looprate.figures.explorer import static
+from looprate.figures.explorer import views
+from looprate.figures.explorer.panels import (ErrorPanel, ModuliPanel, StatePanel, TermPanel)
+from looprate.figures.explorer.precomputed import precomputed
+from looprate.figures.explorer.setting import Setting
+from looprate.figures.explorer.states import loop_states
+from looprate.figures.explorer.words import state_words
 
 ROOT = Path(__file__).resolve().parent.parent
 LARGEST_PAGE = 4e6  # characters of the static page

@@ -10,29 +10,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from theory import facts
-from theory.bounds import BoundRow
-from theory.facts import (
-    Facts,
-    bound_under,
-    facts_of,
-    has_closed_forms,
-    lower_curves,
-    moduli_of,
-    moduli_rows,
-    oscillation_of,
-    search_radii,
-    stored_facts,
-    trivial_error,
-)
-from theory.gate import Contradiction
-from theory.hypotheses.inputs import special_points
-from theory.notation import KINDS
-from theory.targets import OwnFunction, parse_target
-from theory.targets.base import ClosedForm
-from theory.trivial import best_constant_error
-from theory.verdict import Finding, Verdict
-from theory.versions import bound_function
+from looprate.theory import facts
+from looprate.theory.bounds.rows import BoundRow
+from looprate.theory.facts import (Facts, bound_under, facts_of, has_closed_forms, lower_curves, moduli_of, moduli_rows, oscillation_of, search_radii, stored_facts, trivial_error)
+from looprate.theory.gate import Contradiction
+from looprate.theory.hypotheses.inputs import special_points
+from looprate.theory.notation import KINDS
+from looprate.theory.targets import OwnFunction, parse_target
+from looprate.theory.targets.base import ClosedForm
+from looprate.theory.bounds.trivial import best_constant_error
+from looprate.theory.verdict import Finding, Verdict
+from looprate.theory.versions import bound_function
 
 SHAPE = {"tokens": 3, "dim": 2, "p": 2.0}
 SIZE = {"tokens": 3, "dim": 2}

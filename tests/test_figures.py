@@ -22,12 +22,15 @@ from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_rgb
 
 import figures
-from figures import bound_terms, error_against_loops, moduli, training_curves
-from figures.__main__ import main
-from figures.common import setting_title
-from figures.drawing import KINDS, make_figure, redraw_each
-from figures.rows import read_rows, write_rows
-from figures.style import FAMILY_STYLE, KIND_STYLE, MEMORISER_STYLE, TERM_STYLE, TOKEN_STYLE
+from looprate.figures import bound_terms
+from looprate.figures import error_against_loops
+from looprate.figures import moduli
+from looprate.figures import training_curves
+from looprate.figures.__main__ import main
+from looprate.figures.common import setting_title
+from looprate.figures.drawing import KINDS, make_figure, redraw_each
+from looprate.figures.rows import read_rows, write_rows
+from looprate.figures.style import (FAMILY_STYLE, KIND_STYLE, MEMORISER_STYLE, TERM_STYLE, TOKEN_STYLE)
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -575,7 +578,7 @@ def test_a_file_that_cannot_be_written_is_one_line(study, capsys):
 
 def test_importing_figures_imports_no_torch_and_no_experiments():
     code = (
-        "import sys, figures, figures.__main__;"
+        "import sys, figures, looprate.figures.__main__;"
         "bad = {'torch', 'experiments', 'approx', 'matplotlib.pyplot'} & set(sys.modules);"
         "sys.exit(', '.join(sorted(bad)) or 0)"
     )

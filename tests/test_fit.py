@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from approx.adam import adam_function
-from approx.bank import model_of
-from approx.error import HELD_OUT, error, errors_of, sobol_points
-from approx.fit import Recipe, fit, predictions
-from approx.fitted import FitResult
-from approx.looped import ModelConfig
-from approx.training import VALIDATION
+from looprate.approx.banks.adam import adam_function
+from looprate.approx.banks.bank import model_of
+from looprate.approx.error import (HELD_OUT, error, errors_of, sobol_points)
+from looprate.approx.fit.fitting import Recipe, fit, predictions
+from looprate.approx.fit.fitted import FitResult
+from looprate.approx.models.looped import ModelConfig
+from looprate.approx.fit.training import VALIDATION
 
-fit_file = importlib.import_module("approx.fit")
+fit_file = importlib.import_module("looprate.approx.fit.fitting")
 SMALL = ModelConfig(width=8, hidden=16, gate=0.5)
 RECIPE = Recipe(steps=120, batch=16, evaluations=4, validation_points=64)
 

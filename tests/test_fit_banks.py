@@ -11,21 +11,21 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from approx import training
-from approx.bank import bank_forward
-from approx.block import compile_for
-from approx.error import sobol_points
-from approx.fit import Member, Recipe, fit
-from approx.fitted import member_errors
-from approx.looped import ModelConfig
-from approx.memory import ensemble_size, in_halves, kept_bytes, model_bytes, slices
-from approx.sampling import SobolSource, TrainingPoints
-from approx.state import fresh_state
-from approx.training import TrainingRun
-from experiments.config import StudyConfig
-from experiments.study import plan
-from theory.targets import resolve_target
-from theory.targets.own import OwnFunction
+from looprate.approx.fit import training
+from looprate.approx.banks.bank import bank_forward
+from looprate.approx.banks.block import compile_for
+from looprate.approx.error import sobol_points
+from looprate.approx.fit.fitting import Member, Recipe, fit
+from looprate.approx.fit.fitted import member_errors
+from looprate.approx.models.looped import ModelConfig
+from looprate.approx.fit.memory import (ensemble_size, in_halves, kept_bytes, model_bytes, slices)
+from looprate.approx.fit.sampling import SobolSource, TrainingPoints
+from looprate.approx.fit.state import fresh_state
+from looprate.approx.fit.training import TrainingRun
+from looprate.experiments.study.config import StudyConfig
+from looprate.experiments.study.run import plan
+from looprate.theory.targets import resolve_target
+from looprate.theory.targets.own import OwnFunction
 
 SMALL = ModelConfig(width=8, hidden=16, gate=0.5)
 RECIPE = Recipe(steps=30, batch=8, evaluations=3, validation_points=16)
@@ -343,7 +343,7 @@ def test_memory_that_ends_in_the_compiler_is_not_taken_for_a_missing_compiler(mo
     def full(*_):
         raise torch.OutOfMemoryError("full")
 
-    monkeypatch.setattr("approx.block._compile", full)
+    monkeypatch.setattr("looprate.approx.banks.block._compile", full)
     with pytest.raises(torch.OutOfMemoryError):
         compile_for(lambda x: (x,), [torch.zeros(1)])
 
@@ -432,7 +432,7 @@ def test_errors_of_a_bank_too_large_to_measure_at_once_are_its_halves(monkeypatc
             raise torch.OutOfMemoryError("full")
         return many(some, x, **rest)
 
-    monkeypatch.setattr("approx.fitted.predictions", limited)
+    monkeypatch.setattr("looprate.approx.fit.fitted.predictions", limited)
     parts = member_errors(result, [mean, square], **names, batch=8, compiled=False)
     np.testing.assert_allclose(
         [each.value for each in parts], [each.value for each in whole], rtol=NEIGHBOURS

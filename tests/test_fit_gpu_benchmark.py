@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from approx.bank import bank_forward
+from looprate.approx.banks.bank import bank_forward
 
 FILE = Path(__file__).resolve().parent.parent / "benchmarks" / "fit_gpu.py"
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from theory.continuity import modulus_lower_bound, modulus_upper_bound
-from theory.enclosure.intervals import Interval
-from theory.hypotheses import check_hypotheses
-from theory.targets import parse_target, resolve_target
-from theory.targets.formula import FORMULA, Formula
-from theory.verdict import Verdict
+from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
+from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.hypotheses import check_hypotheses
+from looprate.theory.targets import parse_target, resolve_target
+from looprate.theory.targets.formula import FORMULA, Formula
+from looprate.theory.verdict import Verdict
 
 X = np.random.default_rng(3).random((6, 3, 2))
 POSITION = np.arange(1.0, 4.0)[:, None]

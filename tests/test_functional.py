@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from approx.constructed import constructed_transformer
-from approx.looped import LoopedTransformer, ModelConfig, matched_config, parameter_count
-from approx.official import from_official, official_model
-from approx.sequence import SequenceModel
-from approx.sequence_config import SequenceConfig
-from theory.construction.compile import compile_construction
-from theory.construction.spec import ConstructionSpec
-from theory.targets import parse_target
+from looprate.approx.constructed.network import constructed_transformer
+from looprate.approx.models.looped import (LoopedTransformer, ModelConfig, matched_config, parameter_count)
+from looprate.approx.official.model import from_official, official_model
+from looprate.approx.models.sequence import SequenceModel
+from looprate.approx.models.sequence_config import SequenceConfig
+from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.targets import parse_target
 
 WIKITEXT = {
     "cls": "model.TMLT",
@@ -137,7 +137,7 @@ def test_a_constructed_network_takes_drawn_inputs_and_gives_the_centres_values(t
 
 def saved():
     """Weights under the authors' names, with the head beside the embedding."""
-    from approx.official_layout import OfficialConfig, entries
+    from looprate.approx.official.layout import OfficialConfig, entries
 
     model = official_model(WIKITEXT, seed=3)
     weights = {}

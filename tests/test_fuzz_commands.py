@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 from cases.command_lines import command_line, make_place
 
-from experiments import child, drawing, engine_pool
-from experiments.cli import main
-from experiments.provenance import provenance
-from experiments.records import RowStore
+from looprate.experiments.engine import child
+from looprate.experiments.study import drawing
+from looprate.experiments.engine import pool as engine_pool
+from looprate.cli import main
+from looprate.experiments.rows.provenance import provenance
+from looprate.experiments.rows.records import RowStore
 
 ROOT = Path(__file__).resolve().parent.parent
 LINES, MANY = 400, 4_000

@@ -8,17 +8,17 @@ import json
 import numpy as np
 import pytest
 
-from approx.state import FitState, load_state, save_state
-from experiments.config import PRESETS
-from experiments.question import ask, stored_config
-from experiments.records import RowStore, digest, read_rows, write_npz
-from figures.rows import read_rows as read_csv
-from figures.rows import write_rows
-from theory.construction.compile import compile_construction
-from theory.construction.files import load_network, save_network
-from theory.construction.spec import ConstructionSpec
-from theory.stored_arrays import read_arrays
-from theory.targets import resolve_target
+from looprate.approx.fit.state import FitState, load_state, save_state
+from looprate.experiments.study.config import PRESETS
+from looprate.experiments.rows.question import ask, stored_config
+from looprate.experiments.rows.records import (RowStore, digest, read_rows, write_npz)
+from looprate.figures.rows import read_rows as read_csv
+from looprate.figures.rows import write_rows
+from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.files import load_network, save_network
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.stored_arrays import read_arrays
+from looprate.theory.targets import resolve_target
 
 TRIES = 250  # of each kind of file
 ROWS = [
@@ -207,7 +207,7 @@ def test_files_of_anything_are_refused_in_one_line(content, tmp_path):
 
 
 def test_a_study_with_a_damaged_file_ends_in_one_line_and_loses_nothing(tmp_path, capsys):
-    from experiments.cli import main
+    from looprate.cli import main
 
     ask(tmp_path, PRESETS["smoke"].as_dict())
     for name in ("rows.jsonl", "theory.jsonl", "constructions.jsonl"):

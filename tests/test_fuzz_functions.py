@@ -17,13 +17,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from approx.enclosed import enclosed
-from theory.continuity import modulus_lower_bound, modulus_upper_bound
-from theory.enclosure import Interval, enclose, rounding
-from theory.enclosure.affine import affine_variables
-from theory.enclosure.forms import evaluated
-from theory.enclosure.in_place import InPlace
-from theory.enclosure.soundness import check_enclosures
+from looprate.approx.enclosed import enclosed
+from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
+from looprate.theory.enclosure import Interval, enclose
+from looprate.theory.enclosure import rounding
+from looprate.theory.enclosure.affine import affine_variables
+from looprate.theory.enclosure.forms import evaluated
+from looprate.theory.enclosure.in_place import InPlace
+from looprate.theory.enclosure.soundness import check_enclosures
 
 EVALUATION = 4  # widths of its point enclosure that a value in float64 may be off
 SIDES = (0.0, 0.0, 1e-9, 0.1, 1.0)  # of boxes

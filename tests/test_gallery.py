@@ -119,10 +119,10 @@ def test_a_page_uses_public_names_only(page):
 
 
 def test_a_private_name_is_caught():
-    assert private_names("from theory.bounds import _judge") == ["_judge"]
+    assert private_names("from looprate.theory.bounds.rows import _judge") == ["_judge"]
     assert private_names("from theory._hidden import name") == ["_hidden"]
-    assert private_names("import theory.bounds as b\nb._judge()") == ["_judge"]
-    assert private_names("from theory.bounds import judged_row") == []
+    assert private_names("import looprate.theory.bounds.rows as b\nb._judge()") == ["_judge"]
+    assert private_names("from looprate.theory.bounds.rows import judged_row") == []
 
 
 @each_page

@@ -12,32 +12,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import cli, commands
-from experiments.config import PRESETS
-from experiments.construct import default_bits
-from experiments.construction_rows import arithmetic_rows
-from experiments.engine import Task, run_tasks
-from experiments.figure_rows import BOUND_LABELS
-from experiments.report import write_report
-from experiments.study import BOXES, TOLERANCE
-from experiments.tasks_construct import certificate_rows
-from experiments.tasks_study import source_digest, theory_rows
-from figures.explorer import views
-from figures.rows import read_rows
-from theory import gate
-from theory.construction.spec import ConstructionSpec
-from theory.continuity import modulus_lower_bound, modulus_upper_bound, upper
-from theory.continuity.reconcile import (
-    beside_closed_form,
-    exact_difference_lower_bound,
-    reconciled,
-)
-from theory.continuity.transfer import lower_from, pieces, strengthened_lower_bounds, upper_from
-from theory.enclosure.soundness import NotCertifiedError
-from theory.gate import Contradiction, Total, judged_total, under_hypotheses
-from theory.targets import parse_target, resolve_target
-from theory.targets.base import ClosedForm
-from theory.verdict import Finding, Verdict
+from looprate import cli
+from looprate.commands import dispatch as commands
+from looprate.experiments.study.config import PRESETS
+from looprate.experiments.study.certificates import default_bits
+from looprate.experiments.study.construction_rows import arithmetic_rows
+from looprate.experiments.engine.run import Task, run_tasks
+from looprate.experiments.study.figure_rows import BOUND_LABELS
+from looprate.experiments.study.report import write_report
+from looprate.experiments.study.run import BOXES, TOLERANCE
+from looprate.experiments.study.lessons import certificate_rows
+from looprate.experiments.study.work import source_digest, theory_rows
+from looprate.figures.explorer import views
+from looprate.figures.rows import read_rows
+from looprate.theory import gate
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
+from looprate.theory.continuity.upper import bound as upper
+from looprate.theory.continuity.reconcile import beside_closed_form, exact_difference_lower_bound, reconciled
+from looprate.theory.continuity.transfer import (lower_from, pieces, strengthened_lower_bounds, upper_from)
+from looprate.theory.enclosure.soundness import NotCertifiedError
+from looprate.theory.gate import (Contradiction, Total, judged_total, under_hypotheses)
+from looprate.theory.targets import parse_target, resolve_target
+from looprate.theory.targets.base import ClosedForm
+from looprate.theory.verdict import Finding, Verdict
 
 CASE = {"kind": "token", "tokens": 2, "dim": 1}
 RADII = st.floats(1e-6, 1.0)

@@ -17,15 +17,16 @@ from sympy.parsing.sympy_parser import (
     standard_transformations,
 )
 
-from experiments.cli import main as looprate
-from experiments.drawing import FORMATS as OFFERED_FORMATS
-from experiments.drawing import STYLES as OFFERED_STYLES
-from figures import handout, redraw
-from figures.__main__ import main
-from figures.drawing import FORMATS, make_figure, make_handout
-from figures.rows import read_rows, where
-from figures.style import STYLES
-from theory import symbolic as sy
+from looprate.cli import main as looprate
+from looprate.experiments.study.drawing import FORMATS as OFFERED_FORMATS
+from looprate.experiments.study.drawing import STYLES as OFFERED_STYLES
+from looprate.figures import redraw
+from looprate.figures import handout
+from looprate.figures.__main__ import main
+from looprate.figures.drawing import FORMATS, make_figure, make_handout
+from looprate.figures.rows import read_rows, where
+from looprate.figures.style import STYLES
+from looprate.theory.bounds import symbolic as sy
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SOURCE = DOCS / "figures" / "error-against-loops__dial.csv"
@@ -41,7 +42,7 @@ def inches(figure, artist):
 
 
 def read_formula(tex):
-    """A right-hand side on the page as an expression in the symbols of theory.symbolic."""
+    """A right-hand side on the page as an expression in the symbols of looprate.theory.bounds.symbolic."""
     for old, new in (
         *((r"w_{\mathrm{tok}}", "W1"), (r"w_{\mathrm{cont}}", "W2"), (r"e_{\mathrm{mem}}", "E9")),
         *((r"\left[", "("), (r"\right]", ")"), ("{", "("), ("}", ")"), ("O(", "("), (r"\;", " ")),

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from cases.targets import EXAMPLES
 
-from theory.bounds import BoundRow
-from theory.facts import bound_under
-from theory.hypotheses import check_hypotheses, failures, testable
-from theory.hypotheses.inputs import orders, special_points, spread_points
-from theory.hypotheses.jumps import TINY, search_jumps
-from theory.hypotheses.precision import SINGLE, measured_precision
-from theory.hypotheses.subject import subject_of
-from theory.targets import OwnFunction, Scaled, Sum, parse_target, resolve_target
-from theory.verdict import Finding, Verdict
+from looprate.theory.bounds.rows import BoundRow
+from looprate.theory.facts import bound_under
+from looprate.theory.hypotheses import check_hypotheses, failures, testable
+from looprate.theory.hypotheses.inputs import orders, special_points, spread_points
+from looprate.theory.hypotheses.jumps import TINY, search_jumps
+from looprate.theory.hypotheses.precision import SINGLE, measured_precision
+from looprate.theory.hypotheses.subject import subject_of
+from looprate.theory.targets import (OwnFunction, Scaled, Sum, parse_target, resolve_target)
+from looprate.theory.verdict import Finding, Verdict
 
 testable.__test__ = False  # a name pytest would collect
 
@@ -64,8 +64,8 @@ def witness(f, name, **settings):
 
 def test_importing_the_checker_and_checking_a_target_loads_no_torch():
     text = (
-        "import sys; from theory.hypotheses import check_hypotheses;"
-        "from theory.targets import parse_target;"
+        "import sys; from looprate.theory.hypotheses import check_hypotheses;"
+        "from looprate.theory.targets import parse_target;"
         "check_hypotheses(parse_target('dial'), tokens=2, dim=1, p=1, budget=0.1);"
         "assert 'torch' not in sys.modules"
     )
@@ -219,7 +219,7 @@ def test_a_pole_that_no_input_hits_is_a_jump():
 
 def test_suspects_are_held_against_their_surroundings(monkeypatch):
     """A cusp that halving met off its centre is cleared by f around it."""
-    from theory.hypotheses import jumps
+    from looprate.theory.hypotheses import jumps
 
     subject = subject_of(parse_target("token-power:alpha=0.1,center=0.5"), tokens=3, dim=2)
     precision = measured_precision(subject, rng=np.random.default_rng(0))

@@ -17,23 +17,23 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from approx.fit import Recipe, fit
-from approx.looped import ModelConfig
-from experiments.claims import CLAIMS
-from experiments.claims.ledger import evidence_file
-from experiments.config import PRESETS
-from experiments.construction_rows import write_stage_rows
-from experiments.eta_config import PRESETS as ETA
-from experiments.figure_rows import LONGEST_NAME, slug
-from experiments.question import ask, check_question, folder_for, stored_config
-from experiments.reproduce.presets import PRESETS as REPRODUCED
-from experiments.reproduce.study import ReproduceStudy
-from experiments.summary import cells
-from experiments.tasks_study import located, planned_target, source_digest
-from theory.construction.compile import compile_construction
-from theory.construction.spec import ConstructionSpec
-from theory.targets import resolve_target
-from theory.targets.identity import ENTRIES, code_digest, fingerprint, fixed_inputs
+from looprate.approx.fit.fitting import Recipe, fit
+from looprate.approx.models.looped import ModelConfig
+from looprate.experiments.claims import CLAIMS
+from looprate.experiments.claims.ledger import evidence_file
+from looprate.experiments.study.config import PRESETS
+from looprate.experiments.study.construction_rows import write_stage_rows
+from looprate.experiments.eta.config import PRESETS as ETA
+from looprate.experiments.study.figure_rows import LONGEST_NAME, slug
+from looprate.experiments.rows.question import (ask, check_question, folder_for, stored_config)
+from looprate.experiments.reproduce.presets import PRESETS as REPRODUCED
+from looprate.experiments.reproduce.study import ReproduceStudy
+from looprate.experiments.study.summary import cells
+from looprate.experiments.study.work import located, planned_target, source_digest
+from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.targets import resolve_target
+from looprate.theory.targets.identity import (ENTRIES, code_digest, fingerprint, fixed_inputs)
 
 ROOT = Path(__file__).resolve().parent.parent
 FEW = settings(max_examples=200, deadline=None, derandomize=True)
@@ -207,7 +207,7 @@ def test_many_tokens_need_few_inputs():
 SCRIPT = """
 import numpy as np, sys
 from functools import lru_cache
-from theory.targets.identity import code_digest, fingerprint
+from looprate.theory.targets.identity import code_digest, fingerprint
 
 WORDS = frozenset("abcdefgh")
 @lru_cache
@@ -312,8 +312,8 @@ CHANGES = [  # R3: a file, what it says, what it says then
 ]
 KEYS = """
 import sys
-from experiments.config import StudyConfig
-from experiments.study import plan, plan_constructions
+from looprate.experiments.study.config import StudyConfig
+from looprate.experiments.study.run import plan, plan_constructions
 config = StudyConfig(targets=(sys.argv[1], "mean-field"), loops=(3,), families=("lt",), grids=(2,))
 from pathlib import Path
 theory, fits = plan(config, Path("out"))

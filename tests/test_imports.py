@@ -155,8 +155,8 @@ def test_every_package_was_walked():
 @pytest.mark.parametrize(
     ("package", "text", "fault"),
     [
-        ("theory", "from approx.fit import fit", "theory imports approx"),
-        ("theory", "def f():\n    import experiments.cli", "theory imports experiments"),
+        ("theory", "from looprate.approx.fit.fitting import fit", "theory imports approx"),
+        ("theory", "def f():\n    import looprate.cli", "theory imports experiments"),
         ("theory", "import matplotlib.pyplot as plt", "theory imports matplotlib"),
         ("theory", "import torch", "imports torch when imported"),
         ("theory", "class A:\n    import torch", "imports torch when imported"),
@@ -167,9 +167,9 @@ def test_every_package_was_walked():
         ),
         ("theory", "t = importlib.import_module('torch')", "imports torch when imported"),
         ("approx", "from experiments import records", "approx imports experiments"),
-        ("experiments", "from figures.rows import read_rows", "experiments imports figures"),
+        ("experiments", "from looprate.figures.rows import read_rows", "experiments imports figures"),
         ("figures", "def f():\n    import torch", "figures imports torch"),
-        ("figures", "from experiments.records import read_rows", "figures imports experiments"),
+        ("figures", "from looprate.experiments.rows.records import read_rows", "figures imports experiments"),
         ("figures", "from approx import fit", "figures imports approx"),
         ("explorer", "import pickle", "imports pickle"),
         ("approx", "import pickle", "imports pickle"),
@@ -202,7 +202,7 @@ def test_a_violation_is_caught(package, text, fault):
         ("theory", "def f():\n    import torch\n    torch.set_num_threads(1)"),
         ("theory", "if TYPE_CHECKING:\n    import torch"),
         ("approx", "class A:\n    x: int = 1\n\n    def f(self):\n        self.x = 2"),
-        ("figures", "from theory.verdict import Verdict\nimport matplotlib"),
+        ("figures", "from looprate.theory.verdict import Verdict\nimport matplotlib"),
         ("experiments", "if __name__ == '__main__':\n    main()"),
         ("experiments", "X = lambda p: np.load(p, allow_pickle=False)"),
     ],
@@ -213,9 +213,9 @@ def test_what_is_allowed_is_not_reported(package, text):
 
 def test_importing_theory_and_the_command_line_loads_no_torch():
     text = (
-        "import sys, theory.theorem, theory.explicit, theory.continuity\n"
-        "import theory.targets, theory.symbolic\n"
-        "import experiments.cli, experiments.commands, theory.facts, figures.drawing\n"
+        "import sys, looprate.theory.bounds.theorem, looprate.theory.bounds.explicit, looprate.theory.continuity\n"
+        "import looprate.theory.targets, looprate.theory.bounds.symbolic\n"
+        "import looprate.cli, looprate.commands.dispatch, looprate.theory.facts, looprate.figures.drawing\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", text], check=True, cwd=ROOT)

@@ -9,8 +9,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from theory.enclosure import Interval, Jet, rounding, variables
-from theory.enclosure.intervals import rational_power
+from looprate.theory.enclosure import Interval, Jet, variables
+from looprate.theory.enclosure import rounding
+from looprate.theory.enclosure.intervals import rational_power
 
 DIGITS = 60
 TIGHT = 40  # ulp: how wide the result of one operation on a point may be

@@ -7,30 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from theory import facts
-from theory.bounds import (
-    BoundProblem,
-    ModuliRecorder,
-    all_terms,
-    first_informative_loops,
-    judged_row,
-)
-from theory.continuity import reconcile
-from theory.continuity.reconcile import exceeds
-from theory.facts import moduli_of, moduli_rows, oscillation_of, trivial_error
-from theory.gate import (
-    Contradiction,
-    Onset,
-    Total,
-    below_trivial,
-    check_sampled,
-    failures,
-    judged_total,
-    state_of,
-    under_hypotheses,
-)
-from theory.targets import OwnFunction, parse_target
-from theory.verdict import Finding, Verdict
+from looprate.theory import facts
+from looprate.theory.bounds.rows import (BoundProblem, ModuliRecorder, all_terms, first_informative_loops, judged_row)
+from looprate.theory.continuity import reconcile
+from looprate.theory.continuity.reconcile import exceeds
+from looprate.theory.facts import (moduli_of, moduli_rows, oscillation_of, trivial_error)
+from looprate.theory.gate import (Contradiction, Onset, Total, below_trivial, check_sampled, failures, judged_total, state_of, under_hypotheses)
+from looprate.theory.targets import OwnFunction, parse_target
+from looprate.theory.verdict import Finding, Verdict
 
 
 def judged(value, *, side="exact", p=1.0, ceiling=2.0, trivial=0.5, stderr=0.01, open_point=None):

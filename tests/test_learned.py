@@ -11,22 +11,22 @@ import pytest
 from cases.learned_rows import figure_rows as drawn_rows
 from cases.learned_rows import stored
 
-import theory.continuity
-from approx.enclosed import enclosed
-from approx.fit import Recipe
-from approx.looped import ModelConfig
-from experiments import command_learned
-from experiments.engine import TaskFailed
-from experiments.learned import LearnedPlan, run_learned
-from experiments.learned_networks import chosen_fits, network_of, recomputed_error
-from experiments.learned_summary import learned_cells, learned_findings
-from experiments.records import RowStore
-from experiments.tasks_study import fit_rows
-from figures import learned_moduli
-from figures.drawing import make_figure
-from figures.style import FAMILY_STYLE
-from theory.continuity import modulus_lower_bound
-from theory.verdict import Finding, Verdict
+import looprate.theory.continuity
+from looprate.approx.enclosed import enclosed
+from looprate.approx.fit.fitting import Recipe
+from looprate.approx.models.looped import ModelConfig
+from looprate.commands import learned as command_learned
+from looprate.experiments.engine.run import TaskFailed
+from looprate.experiments.learned.moduli import LearnedPlan, run_learned
+from looprate.experiments.learned.networks import chosen_fits, network_of, recomputed_error
+from looprate.experiments.learned.summary import learned_cells, learned_findings
+from looprate.experiments.rows.records import RowStore
+from looprate.experiments.study.work import fit_rows
+from looprate.figures import learned_moduli
+from looprate.figures.drawing import make_figure
+from looprate.figures.style import FAMILY_STYLE
+from looprate.theory.continuity import modulus_lower_bound
+from looprate.theory.verdict import Finding, Verdict
 
 TARGET = "mean-field"
 EFFORT = 0.005
@@ -148,7 +148,7 @@ def test_rows_are_the_networks_own_lower_bounds(measured):
 
 def test_finished_rows_are_kept_and_other_settings_are_measured_anew(measured, monkeypatch):
     stored = (measured / "learned.jsonl").read_bytes()
-    monkeypatch.setattr("experiments.learned.modulus_lower_bound", None)  # nothing may run
+    monkeypatch.setattr("looprate.experiments.learned.moduli.modulus_lower_bound", None)  # nothing may run
     rows = run_learned(plan(measured), **QUIET)
     assert len(rows) == 3 * (1 + 2)  # moduli, of the target and of two networks
     with pytest.raises(TaskFailed, match="not callable"):
@@ -178,7 +178,7 @@ def test_certified_bounds_are_asked_for_with_the_pair(folder, monkeypatch):
         value = float("inf") if kind == "contextual" else 1.5 * lower.value
         return SimpleNamespace(value=value, note="far", boxes=3, seconds=0.1)
 
-    monkeypatch.setattr(theory.continuity, "modulus_upper_bound", stub, raising=False)
+    monkeypatch.setattr(looprate.theory.continuity, "modulus_upper_bound", stub, raising=False)
     rows = run_learned(plan(folder, budget=0.5), **QUIET)
     own = {row["kind"]: row for row in rows if row.get("seed") == 0}
     assert own["sequence"]["upper"] == 1.5 * own["sequence"]["lower"]

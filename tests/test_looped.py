@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from approx.bank import PER_BLOCK, bank_eta, bank_forward, bank_of, model_of
-from approx.block import BLOCK_WEIGHTS, BlockShape, block_functions, looped_block
-from approx.looped import LoopedTransformer, ModelConfig, matched_config, parameter_count
+from looprate.approx.banks.bank import (PER_BLOCK, bank_eta, bank_forward, bank_of, model_of)
+from looprate.approx.banks.block import (BLOCK_WEIGHTS, BlockShape, block_functions, looped_block)
+from looprate.approx.models.looped import (LoopedTransformer, ModelConfig, matched_config, parameter_count)
 
 FLOAT64 = 1e-12  # accumulated rounding of a few hundred float64 operations
 FLOAT32 = 2e-5
@@ -90,7 +90,7 @@ def test_compiled_block_agrees_with_eager_to_rounding():
 
 
 def test_no_compiler_falls_back_with_one_warning(monkeypatch):
-    import approx.block as block
+    import looprate.approx.banks.block as block
 
     def no_compiler(*_):
         raise RuntimeError("g++ not found")

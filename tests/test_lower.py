@@ -8,20 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from theory.continuity import lower
-from theory.continuity.lower import (
-    _both_ways,
-    _differentiable,
-    _nearer,
-    _on_numpy,
-    _rows,
-    _traced,
-    is_equivariant,
-    modulus_lower_bound,
-    radii_of,
-)
-from theory.search import Effort
-from theory.targets import OwnFunction, parse_target
+from looprate.theory.continuity.lower import bound as lower
+from looprate.theory.continuity.lower.bound import (_both_ways, _differentiable, _nearer, _on_numpy, _rows, _traced, is_equivariant, modulus_lower_bound, radii_of)
+from looprate.theory.continuity.lower.search import Effort
+from looprate.theory.targets import OwnFunction, parse_target
 
 SHAPE = (2, 2, 1)
 CASE = {"tokens": 2, "dim": 1}

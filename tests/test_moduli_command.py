@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from experiments.certified import attaining_pair, certified_columns
-from experiments.printing import strict_json
-from theory.continuity import ModulusLowerBound, ModulusLowerCurve, modulus_lower_bound
-from theory.targets import OwnFunction, parse_target
+from looprate.experiments.study.certified import attaining_pair, certified_columns
+from looprate.printing import strict_json
+from looprate.theory.continuity import ModulusLowerBound, ModulusLowerCurve, modulus_lower_bound
+from looprate.theory.targets import OwnFunction, parse_target
 
 ADDED = ["certified", "gap", "method", "reached", "note", "boxes", "seconds", "x", "y"]
 KEYS = ["kind", "delta", "lower", "exact", "upper", "side", *ADDED]
@@ -219,7 +219,7 @@ def test_what_one_modulus_leaves_of_the_time_the_next_ones_have(monkeypatch):
         given.append(budget)
         raise ValueError("no\nenclosure")
 
-    monkeypatch.setattr("experiments.certified.modulus_upper_bound", refuse)
+    monkeypatch.setattr("looprate.experiments.study.certified.modulus_upper_bound", refuse)
     f, setting = parse_target("mean-field"), {"tokens": 2, "dim": 1, "p": 2.0}
     kinds = ("sequence", "token", "contextual")
     curves = {k: modulus_lower_bound(f, [0.0], kind=k, **setting) for k in kinds}
@@ -241,8 +241,8 @@ def test_every_modulus_has_time_left_however_slow_the_tracing_and_the_others(mon
         time.sleep(0.15)
         raise ValueError("no enclosure")
 
-    monkeypatch.setattr("experiments.certified.followed", slow)
-    monkeypatch.setattr("experiments.certified.modulus_upper_bound", overdrawn)
+    monkeypatch.setattr("looprate.experiments.study.certified.followed", slow)
+    monkeypatch.setattr("looprate.experiments.study.certified.modulus_upper_bound", overdrawn)
     f, setting = parse_target("mean-field"), {"tokens": 2, "dim": 1, "p": 2.0}
     kinds = ("sequence", "token", "contextual")
     curves = {k: modulus_lower_bound(f, [0.0], kind=k, **setting) for k in kinds}

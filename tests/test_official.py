@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from approx.official import from_official, official_model, official_parameter_count
+from looprate.approx.official.model import from_official, official_model, official_parameter_count
 
 CASES = Path(__file__).parent / "cases" / "official"
 FILES = sorted(CASES.glob("*.npz"))

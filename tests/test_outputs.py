@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from approx.state import save_state
-from experiments.cli import main
-from experiments.records import RowStore, exclusive, write_npz
-from experiments.row_export import write_csv, write_parquet
-from figures.drawing import redraw
-from figures.rows import write_rows
-from theory.construction.files import load_network, save_network
-from theory.outputs import checked_output, remove_dead_drafts, replacing, write_atomically
+from looprate.approx.fit.state import save_state
+from looprate.cli import main
+from looprate.experiments.rows.records import RowStore, exclusive, write_npz
+from looprate.experiments.rows.export import write_csv, write_parquet
+from looprate.figures.drawing import redraw
+from looprate.figures.rows import write_rows
+from looprate.theory.construction.files import load_network, save_network
+from looprate.theory.outputs import (checked_output, remove_dead_drafts, replacing, write_atomically)
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURE = "moduli__a"
@@ -37,7 +37,7 @@ def study(tmp_path_factory):
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     """A small constructed network."""
-    from experiments.cli import main
+    from looprate.cli import main
 
     path = tmp_path_factory.mktemp("network") / "net.json"
     assert main(["construct", "mean-field", "--grid", "2", "--save", str(path), "--json"]) == 0
@@ -234,7 +234,7 @@ def test_a_file_that_grows_too_large_leaves_the_old_one(write, tmp_path):
 def dead_draft(path):
     """Leave the draft of a writer that is killed."""
     code = (
-        "import os, sys; from pathlib import Path; from theory.outputs import replacing\n"
+        "import os, sys; from pathlib import Path; from looprate.theory.outputs import replacing\n"
         "with replacing(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT)
@@ -296,7 +296,7 @@ def test_no_command_waits_for_a_pipe_or_a_device_in_its_folder(
     place = tmp_path / "dir" / name
     place.unlink(missing_ok=True)
     os.mkfifo(place) if sort == "pipe" else place.symlink_to("/dev/zero")
-    monkeypatch.setattr("experiments.study.run_study", lambda *_, **__: None)
+    monkeypatch.setattr("looprate.experiments.study.run.run_study", lambda *_, **__: None)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     names = {"DIR": "dir", "OTHER": "other", "OUT": "out"}
     code = main([str(tmp_path / names[word]) if word in names else word for word in line.split()])

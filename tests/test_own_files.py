@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from experiments.cli import main
-from experiments.tasks.language import Language
-from experiments.tasks.sudoku import Sudoku
-from experiments.tasks.sudoku_files import read_csv
-from experiments.tasks.sudoku_hard import search_hard
-from experiments.tasks.sudoku_solver import Box, conflicts, count_solutions, solve, to_bits
-from experiments.tasks.text_source import _divided
+from looprate.cli import main
+from looprate.experiments.tasks.language import Language
+from looprate.experiments.tasks.sudoku import Sudoku
+from looprate.experiments.tasks.sudoku_files import read_csv
+from looprate.experiments.tasks.sudoku_hard import search_hard
+from looprate.experiments.tasks.sudoku_solver import (Box, conflicts, count_solutions, solve, to_bits)
+from looprate.experiments.tasks.text_source import _divided
 
 HARD = "......52..8.4......3...9...5.1...6..2..7........3.....6...1..........7.4.......3."
 LOOSE = ".....6....59.....82....8....45........3........6..3.54...325..6.................."
@@ -146,8 +146,8 @@ def test_own_files_are_checked_before_any_work(arguments, words, tmp_path, monke
 def test_own_boards_and_texts_are_trained_on_and_a_changed_file_is_another_task(tmp_path):
     from argparse import Namespace
 
-    from experiments.command_reproduce import _presets
-    from experiments.reproduce.study import ReproduceStudy
+    from looprate.commands.reproduce import _presets
+    from looprate.experiments.reproduce.study import ReproduceStudy
 
     text = tmp_path / "own.txt"
     text.write_text("so it goes " * 500)

@@ -10,14 +10,15 @@ import math
 import numpy as np
 import pytest
 
-from theory.continuity import centre_form, ends_form
-from theory.continuity.cell_bounds import _side, _slopes, cell_bounds
-from theory.continuity.cells import CellProblem, Cells, Derivatives, Ends
-from theory.continuity.centre_form import CentreForm, steepness
-from theory.continuity.ends_form import EndsForm
-from theory.continuity.operator_norm import SLACK
-from theory.continuity.steepest import _steepest
-from theory.enclosure.intervals import Interval
+from looprate.theory.continuity.upper import centre_form
+from looprate.theory.continuity.upper import ends_form
+from looprate.theory.continuity.upper.cell_bounds import _side, _slopes, cell_bounds
+from looprate.theory.continuity.upper.cells import (CellProblem, Cells, Derivatives, Ends)
+from looprate.theory.continuity.upper.centre_form import CentreForm, steepness
+from looprate.theory.continuity.upper.ends_form import EndsForm
+from looprate.theory.continuity.upper.operator_norm import SLACK
+from looprate.theory.continuity.upper.steepest import _steepest
+from looprate.theory.enclosure.intervals import Interval
 
 NEAR = 1e-9
 

@@ -170,7 +170,7 @@ def test_a_signal_ends_a_command_in_one_line(work, number, told, tmp_path):  # F
 
 LOST = """
 import os, signal, sys, time
-from theory.processes import become_child, stop_on_signals
+from looprate.theory.processes import become_child, stop_on_signals
 if sys.argv[1] == "child":
     become_child(os.getppid())
 else:

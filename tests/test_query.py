@@ -6,15 +6,9 @@ import json
 
 import pytest
 
-from experiments.query import (
-    flat,
-    matching,
-    open_folders,
-    parse_condition,
-    survey,
-)
-from experiments.records import RowStore
-from experiments.row_export import column_sort, write_csv, write_json, write_parquet
+from looprate.experiments.rows.query import (flat, matching, open_folders, parse_condition, survey)
+from looprate.experiments.rows.records import RowStore
+from looprate.experiments.rows.export import (column_sort, write_csv, write_json, write_parquet)
 
 FITS = [
     {"model": "tmlt", "loops": 8, "value": 0.5, "good": True, "config": {"width": 16}},
@@ -193,7 +187,7 @@ def test_csv_reads_back_as_the_same_values(folder, tmp_path):
 
 def test_parquet_reads_back_in_groups(folder, tmp_path, monkeypatch):
     pq = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr("experiments.row_export.GROUP", 2)
+    monkeypatch.setattr("looprate.experiments.rows.export.GROUP", 2)
     files, path = open_folders([folder]), tmp_path / "rows.parquet"
     columns = survey(files, []).columns
     write_parquet(path, columns, matching(files, []))

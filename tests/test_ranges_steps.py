@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import theory.continuity.ranges as ranges
-from theory.continuity.operator_norm import SLACK
-from theory.continuity.ranges import _Difference, _Forms, _Pairs, _Tree, ranges_upper_bound
-from theory.enclosure.deadline import OutOfTimeError
+import looprate.theory.continuity.upper.ranges as ranges
+from looprate.theory.continuity.upper.operator_norm import SLACK
+from looprate.theory.continuity.upper.ranges import (_Difference, _Forms, _Pairs, _Tree, ranges_upper_bound)
+from looprate.theory.enclosure.deadline import OutOfTimeError
 
 SAME = 1e-9  # relative: far above every slack
 DELTA = 0.25

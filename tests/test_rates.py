@@ -10,25 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from theory.cell_width import delta_of_loops, delta_of_stages, loops_of_delta
-from theory.loop_counts import (
-    CODINGS,
-    MEMORISERS,
-    construction_loops,
-    largest_grid,
-    last_label,
-    paper_stage_loops,
-    printed_loops,
-    smallest_grid,
-)
-from theory.rates import (
-    construction_exponent,
-    holder_exponent,
-    stage_exponent,
-    theorem_exponent,
-    tian_shen_rate,
-    zhang_lu_zhao_rate,
-)
+from looprate.theory.bounds.cell_width import delta_of_loops, delta_of_stages, loops_of_delta
+from looprate.theory.bounds.loop_counts import (CODINGS, MEMORISERS, construction_loops, largest_grid, last_label, paper_stage_loops, printed_loops, smallest_grid)
+from looprate.theory.bounds.rates import (construction_exponent, holder_exponent, stage_exponent, theorem_exponent, tian_shen_rate, zhang_lu_zhao_rate)
 
 SIZES = [(1, 1), (2, 1), (3, 1), (2, 2), (8, 4)]  # (N, d)
 SMALL = [(m, n, d) for m, n, d in itertools.product((1, 2, 3, 4), (1, 2, 3), (1, 2)) if n <= m**d]
@@ -242,9 +226,9 @@ def test_arguments_out_of_range_are_refused(call, message):
 
 def test_importing_the_formulas_imports_no_heavy_library():
     code = (
-        "import sys, theory.rates, theory.cell_width\n"
+        "import sys, looprate.theory.bounds.rates, looprate.theory.bounds.cell_width\n"
         "light = set(sys.modules) & {'sympy', 'scipy', 'torch'}\n"
-        "import theory.theorem, theory.explicit, theory.trivial, theory.slopes, theory.symbolic\n"
+        "import looprate.theory.bounds.theorem, looprate.theory.bounds.explicit, looprate.theory.bounds.trivial, looprate.theory.statistics.slopes, looprate.theory.bounds.symbolic\n"
         "print(sorted(light), sorted(set(sys.modules) & {'torch', 'matplotlib'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,18 +12,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from theory.continuity.lower import ModulusLowerBound, ModulusLowerCurve
-from theory.continuity.reconcile import (
-    beside_closed_form,
-    exact_difference_lower_bound,
-    exceeds,
-    reconciled,
-    reconciled_at,
-)
-from theory.enclosure.soundness import NotCertifiedError
-from theory.gate import Contradiction
-from theory.targets import OwnFunction, parse_target
-from theory.targets.base import ClosedForm
+from looprate.theory.continuity.lower.bound import ModulusLowerBound, ModulusLowerCurve
+from looprate.theory.continuity.reconcile import (beside_closed_form, exact_difference_lower_bound, exceeds, reconciled, reconciled_at)
+from looprate.theory.enclosure.soundness import NotCertifiedError
+from looprate.theory.gate import Contradiction
+from looprate.theory.targets import OwnFunction, parse_target
+from looprate.theory.targets.base import ClosedForm
 
 X = np.array([[0.25, 0.5], [0.5, 0.75]])
 STEP = np.array([[0.05, 0.0], [0.02, -0.04]])  # of length 0.0671

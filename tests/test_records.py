@@ -13,17 +13,9 @@ from importlib.metadata import version
 import numpy as np
 import pytest
 
-from experiments import records
-from experiments.provenance import _commit, provenance, stamped
-from experiments.records import (
-    CorruptRows,
-    RowStore,
-    digest,
-    exclusive,
-    read_rows,
-    write_atomically,
-    write_npz,
-)
+from looprate.experiments.rows import records
+from looprate.experiments.rows.provenance import _commit, provenance, stamped
+from looprate.experiments.rows.records import (CorruptRows, RowStore, digest, exclusive, read_rows, write_atomically, write_npz)
 
 PROVENANCE = {"version", "commit", "device", "seed", "seconds"}
 ROWS = [{"seed": 0, "error": 0.1, "curve": [0.3, 1 / 3]}, {"seed": 1, "error": 2e-9, "word": "é\n"}]
@@ -48,7 +40,7 @@ def test_rows_say_where_they_come_from(path, monkeypatch, tmp_path):
     assert {row["version"] for row in stored(path)} == {version("looprate")}
     commits = {row["commit"] for row in stored(path)}
     assert commits == {provenance()["commit"]}
-    monkeypatch.setattr("experiments.provenance.HERE", tmp_path / "provenance.py")
+    monkeypatch.setattr("looprate.experiments.rows.provenance.HERE", tmp_path / "provenance.py")
     assert _commit() is None  # under no repository
     git("init", "--quiet", cwd=tmp_path)
     (tmp_path / "provenance.py").write_text("here\n")
@@ -86,7 +78,7 @@ def test_a_stamp_is_of_the_process_and_time_of_the_task_and_leaves_what_rows_say
 
 def test_rows_share_the_wall_time_of_their_task(monkeypatch):
     clock = iter([100.0, 106.0])
-    monkeypatch.setattr("experiments.provenance.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("looprate.experiments.rows.provenance.time.monotonic", lambda: next(clock))
     rows = stamped(lambda: [{}, {}, {}])()
     assert [row["seconds"] for row in rows] == [2.0, 2.0, 2.0]
 
@@ -97,8 +89,11 @@ def test_what_a_task_says_of_its_origin_is_stored(path):
 
 
 def test_every_kind_of_row_is_stamped():
-    from experiments import eta_study, learned, tasks_construct, tasks_study
-    from experiments.reproduce import fitting
+    from looprate.experiments.eta import sweep as eta_study
+    from looprate.experiments.learned import moduli as learned
+    from looprate.experiments.study import lessons as tasks_construct
+    from looprate.experiments.study import work as tasks_study
+    from looprate.experiments.reproduce import fitting
 
     (row,) = tasks_study.theory_rows(lambda part: None, target="mean-field", tokens=2, dim=1, p=1.0)
     assert set(row) >= PROVENANCE
@@ -348,7 +343,7 @@ def test_digest_is_stable_ignores_order_of_keys_and_sees_every_change():
 WRITER = """
 import sys
 from pathlib import Path
-from experiments.records import write_atomically
+from looprate.experiments.rows.records import write_atomically
 path = Path(sys.argv[1])
 write = write_atomically if sys.argv[2] == "atomic" else Path.write_text
 while True:
@@ -414,7 +409,7 @@ def test_arrays_come_back_and_objects_are_refused(tmp_path):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from experiments.records import exclusive
+from looprate.experiments.rows.records import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

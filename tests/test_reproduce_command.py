@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from approx.sequence import parameter_count
-from experiments import command_reproduce
-from experiments.cli import main
-from experiments.reproduce import catalogue
-from experiments.reproduce.fitting import checkpoint_of, picture_of
-from experiments.reproduce.preset import TaskPreset, model_of
-from experiments.reproduce.presets import PRESETS
-from experiments.reproduce.study import ReproduceStudy, step_cost
-from experiments.study import run_study
+from looprate.approx.models.sequence import parameter_count
+from looprate.commands import reproduce as command_reproduce
+from looprate.cli import main
+from looprate.experiments.reproduce import catalogue
+from looprate.experiments.reproduce.fitting import checkpoint_of, picture_of
+from looprate.experiments.reproduce.preset import TaskPreset, model_of
+from looprate.experiments.reproduce.presets import PRESETS
+from looprate.experiments.reproduce.study import ReproduceStudy, step_cost
+from looprate.experiments.study.run import run_study
 
 SMOKE = PRESETS["smoke"]
 FIELDS = {

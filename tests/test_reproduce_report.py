@@ -10,22 +10,22 @@ import numpy as np
 import pytest
 from cases.reproduce_rows import SIZES, fit, fits
 
-from approx.sequence_config import SequenceConfig
-from experiments.claims.reported import TABLES
-from experiments.records import RowStore
-from experiments.reproduce.catalogue import TASKS, task_of
-from experiments.reproduce.page import markdown
-from experiments.reproduce.report import write_report
-from experiments.reproduce.reported import REPORTED, SOURCE, reported_cell
-from experiments.reproduce.silence import Setting, hypotheses, silence
-from experiments.reproduce.summary import beats, cells, rises, spread, test_loop_cells
-from experiments.reproduce.witnesses import continuous, equivariant, is_function, on_the_cube
-from experiments.tasks.base import Batch, Task
-from experiments.tasks.decision_tree import DecisionTree
-from experiments.tasks.edit_distance import EditDistance, cost
-from experiments.tasks.sudoku import Sudoku
-from theory.theorem import theorem_3_6_bound
-from theory.verdict import Verdict
+from looprate.approx.models.sequence_config import SequenceConfig
+from looprate.experiments.claims.reported import TABLES
+from looprate.experiments.rows.records import RowStore
+from looprate.experiments.reproduce.catalogue import TASKS, task_of
+from looprate.experiments.reproduce.page import markdown
+from looprate.experiments.reproduce.report import write_report
+from looprate.experiments.reproduce.reported import REPORTED, SOURCE, reported_cell
+from looprate.experiments.reproduce.silence import Setting, hypotheses, silence
+from looprate.experiments.reproduce.summary import (beats, cells, rises, spread, test_loop_cells)
+from looprate.experiments.reproduce.witnesses import (continuous, equivariant, is_function, on_the_cube)
+from looprate.experiments.tasks.base import Batch, Task
+from looprate.experiments.tasks.decision_tree import DecisionTree
+from looprate.experiments.tasks.edit_distance import EditDistance, cost
+from looprate.experiments.tasks.sudoku import Sudoku
+from looprate.theory.bounds.theorem import theorem_3_6_bound
+from looprate.theory.verdict import Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 test_loop_cells.__test__ = False  # a function of the project, not a test
@@ -271,7 +271,7 @@ def test_delta_and_the_verdict_of_the_bound_come_from_the_theory():
 
 def test_vacuous_is_the_word_only_where_no_hypothesis_fails(monkeypatch):
     assert silence(Setting(Copy(), PLAIN, 10))["verdict"] == "not testable"  # continuity is open
-    monkeypatch.setattr("experiments.reproduce.silence.continuous", lambda task: (True, "", {}))
+    monkeypatch.setattr("looprate.experiments.reproduce.silence.continuous", lambda task: (True, "", {}))
     found = silence(Setting(Copy(), PLAIN, 10))
     assert (found["verdict"], found["bound"]["verdict"]) == ("vacuous", "vacuous")
     far = silence(Setting(Copy(), PLAIN, 10**9))
@@ -345,7 +345,7 @@ def only_failing(setting_):
     ],
 )
 def test_each_hypothesis_fails_alone(changes, loops, factor, failing, monkeypatch):
-    monkeypatch.setattr("experiments.reproduce.silence.continuous", lambda task: (True, "", {}))
+    monkeypatch.setattr("looprate.experiments.reproduce.silence.continuous", lambda task: (True, "", {}))
     assert only_failing(Setting(Copy(factor), replace(PLAIN, **changes), loops)) == failing
 
 

@@ -13,17 +13,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from approx.sequence import SequenceConfig, SequenceModel, matched_config, parameter_count
-from experiments.records import write_npz
-from experiments.reproduce.catalogue import MODELS, TASKS, task_of
-from experiments.reproduce.measure import criterion, measured
-from experiments.reproduce.preset import model_of
-from experiments.reproduce.presets import PRESETS
-from experiments.reproduce.recipe import SequenceRecipe
-from experiments.reproduce.rows import TrainingRows, task_at
-from experiments.reproduce.trainer import Trainer, parameter_groups
-from experiments.tasks.decision_tree import DecisionTree
-from experiments.tasks.edit_distance import EditDistance
+from looprate.approx.models.sequence import (SequenceConfig, SequenceModel, matched_config, parameter_count)
+from looprate.experiments.rows.records import write_npz
+from looprate.experiments.reproduce.catalogue import MODELS, TASKS, task_of
+from looprate.experiments.reproduce.measure import criterion, measured
+from looprate.experiments.reproduce.preset import model_of
+from looprate.experiments.reproduce.presets import PRESETS
+from looprate.experiments.reproduce.recipe import SequenceRecipe
+from looprate.experiments.reproduce.rows import TrainingRows, task_at
+from looprate.experiments.reproduce.trainer import Trainer, parameter_groups
+from looprate.experiments.tasks.decision_tree import DecisionTree
+from looprate.experiments.tasks.edit_distance import EditDistance
 
 ROOT = Path(__file__).resolve().parent.parent
 CPU = torch.device("cpu")
@@ -51,7 +51,7 @@ def edit_trainer(recipe=RECIPE, **changes):
 @pytest.fixture
 def windows(monkeypatch):
     """Windows of 4 steps, so that short runs stop between some."""
-    monkeypatch.setattr("experiments.reproduce.trainer.WINDOW", 4)
+    monkeypatch.setattr("looprate.experiments.reproduce.trainer.WINDOW", 4)
 
 
 # -- recipes ---------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def test_a_bad_recipe_is_refused(change, match):
 
 # -- rows ------------------------------------------------------------------------------------------
 def test_rows_are_a_function_of_seed_and_step(monkeypatch):
-    monkeypatch.setattr("experiments.reproduce.rows.CHUNK", 24)  # three batches
+    monkeypatch.setattr("looprate.experiments.reproduce.rows.CHUNK", 24)  # three batches
     first = [TrainingRows(EDIT, RECIPE, 5).batch(step).inputs for step in range(8)]
     rows = TrainingRows(EDIT, RECIPE, 5)
     for step in (7, 0, 3, 2, 6, 1, 5, 4):
@@ -154,7 +154,7 @@ def test_one_run_measures_every_loop_count(key, monkeypatch):
     task = SMALL[key]
     model = SequenceModel(tiny(task), seed=0)
     numbers = 7 * task.length * model.config.predicted  # those of 7 rows
-    monkeypatch.setattr("experiments.reproduce.measure.NUMBERS", numbers)
+    monkeypatch.setattr("looprate.experiments.reproduce.measure.NUMBERS", numbers)
     rows = task.sample("test", 9, 20)
     found = measured(model, task, rows, (1, 3), CPU)
     for loops in (1, 3):
@@ -365,7 +365,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, "tests")
 from test_reproduce_training import SHORT, edit_trainer
-from experiments.reproduce import trainer
+from looprate.experiments.reproduce import trainer
 trainer.WINDOW = 4
 slow = lambda part: time.sleep(30 if part > 0.4 else 0)
 edit_trainer(SHORT).run(checkpoint=Path(sys.argv[1]), every_seconds=0.0, progress=slow)

@@ -19,8 +19,10 @@ from cases.arb_cases import (
 from cases.targets import EXAMPLES
 from flint import arb, ctx
 
-from theory.enclosure import Interval, Jet, enclose, rounding, variables
-from theory.targets import base, parse_target
+from looprate.theory.enclosure import (Interval, Jet, enclose, variables)
+from looprate.theory.enclosure import rounding
+from looprate.theory.targets import parse_target
+from looprate.theory.targets import base
 
 LIBRARY = ("exp", "log", "tanh", "sin", "cos", "power", "cube")  # computed by the C library
 EVALUATION = 1e-12  # rounding of plain float64 evaluations of targets

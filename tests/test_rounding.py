@@ -8,10 +8,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from theory.enclosure import Interval, rounding
-from theory.enclosure.deadline import OutOfTimeError
-from theory.enclosure.intervals import SHORT_CONTRACTION, hull, intersection, rational_power
-from theory.enclosure.rounding import EPS, LARGEST, LARGEST_ANGLE, TINY, TURN_SLACK
+from looprate.theory.enclosure import Interval
+from looprate.theory.enclosure import rounding
+from looprate.theory.enclosure.deadline import OutOfTimeError
+from looprate.theory.enclosure.intervals import (SHORT_CONTRACTION, hull, intersection, rational_power)
+from looprate.theory.enclosure.rounding import (EPS, LARGEST, LARGEST_ANGLE, TINY, TURN_SLACK)
 
 LEAST_NORMAL = 2.0**-1022
 TURN = 2 * math.pi
@@ -388,6 +389,6 @@ def test_time_that_is_up_is_heard_at_every_interval(monkeypatch):
     def late():
         raise OutOfTimeError
 
-    monkeypatch.setattr("theory.enclosure.intervals.check_time", late)
+    monkeypatch.setattr("looprate.theory.enclosure.intervals.check_time", late)
     with pytest.raises(OutOfTimeError):
         Interval(1.0)

@@ -10,9 +10,9 @@ import pytest
 from cases.drawn import legend, line
 from cases.scaling_rows import figure_rows
 
-from figures.drawing import KINDS, make_figure
-from figures.rows import check_columns, read_rows
-from figures.scaling import BUDGET
+from looprate.figures.drawing import KINDS, make_figure
+from looprate.figures.rows import check_columns, read_rows
+from looprate.figures.scaling import BUDGET
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = figure_rows()

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from approx.looped import LoopedTransformer, ModelConfig
-from approx.sequence import SequenceConfig, SequenceModel, parameter_count
-from approx.unrolled import compiler_works, quick_norm, segment_length
+from looprate.approx.models.looped import LoopedTransformer, ModelConfig
+from looprate.approx.models.sequence import SequenceConfig, SequenceModel, parameter_count
+from looprate.approx.models.unrolled import compiler_works, quick_norm, segment_length
 
 FLOAT64 = 1e-12  # accumulated rounding of a few hundred float64 operations
 SEEN = 1e-6  # a difference that is no rounding
@@ -193,7 +193,7 @@ def test_segments_change_no_number(config, every, monkeypatch):
     x = inputs_of(config)
     plain = gradients(model_of(config), x, 7, every)
     for span in (1, 2, 3):
-        monkeypatch.setattr("approx.unrolled.segment_length", lambda loops, span=span: span)
+        monkeypatch.setattr("looprate.approx.models.unrolled.segment_length", lambda loops, span=span: span)
         again = gradients(model_of(config, checkpoint=True), x, 7, every)
         for a, b in zip(plain, again, strict=True):
             torch.testing.assert_close(a, b, rtol=FLOAT64, atol=FLOAT64)

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from theory.cell_width import delta_of_loops
-from theory.rates import stage_exponent, theorem_exponent
-from theory.slopes import fit_slope, slope_finding
-from theory.verdict import Verdict
+from looprate.theory.bounds.cell_width import delta_of_loops
+from looprate.theory.bounds.rates import stage_exponent, theorem_exponent
+from looprate.theory.statistics.slopes import fit_slope, slope_finding
+from looprate.theory.verdict import Verdict
 
 N = 2
 LOOPS = N + np.unique(np.geomspace(2, 4000, 12).astype(int))

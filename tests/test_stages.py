@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from theory.continuity import stages
-from theory.continuity.cells import CellProblem
-from theory.continuity.stages import Search, relative_gap, shifted
-from theory.enclosure.additive import additive_form
-from theory.enclosure.deadline import OutOfTimeError, time_limit
-from theory.enclosure.rounding import TINY
-from theory.targets import parse_target
+from looprate.theory.continuity.upper import stages
+from looprate.theory.continuity.upper.cells import CellProblem
+from looprate.theory.continuity.upper.stages import Search, relative_gap, shifted
+from looprate.theory.enclosure.additive import additive_form
+from looprate.theory.enclosure.deadline import OutOfTimeError, time_limit
+from looprate.theory.enclosure.rounding import TINY
+from looprate.theory.targets import parse_target
 
 SAME = 1e-11  # relative: a few slacks
 NOW = 1000.0  # what a stopped clock shows

@@ -7,8 +7,8 @@ import pytest
 from cases.construction_rows import GRID, INPUT, stage_rows
 from cases.drawn import change, legend, line, texts
 
-from figures.drawing import make_figure
-from figures.style import TOKEN_STYLE
+from looprate.figures.drawing import make_figure
+from looprate.figures.style import TOKEN_STYLE
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from theory.continuity import modulus_lower_bound, modulus_upper_bound, steepest
-from theory.continuity.branching import Outcome, branch_and_bound
-from theory.continuity.cells import CellProblem, Cells
-from theory.continuity.operator_norm import operator_norm_upper_bound
-from theory.continuity.places import Places
-from theory.continuity.steepest import steepest_upper_bound
-from theory.search import moving_tokens
-from theory.targets import parse_target
+from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
+from looprate.theory.continuity.upper import steepest
+from looprate.theory.continuity.upper.branching import Outcome, branch_and_bound
+from looprate.theory.continuity.upper.cells import CellProblem, Cells
+from looprate.theory.continuity.upper.operator_norm import operator_norm_upper_bound
+from looprate.theory.continuity.upper.places import Places
+from looprate.theory.continuity.upper.steepest import steepest_upper_bound
+from looprate.theory.continuity.lower.search import moving_tokens
+from looprate.theory.targets import parse_target
 
 DELTA = 0.1
 TARGETS = ("softmax-attention", "smooth-field:features=8", "context-max", "token-times-mean")

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from approx.fit import Recipe
-from experiments import command_verify
-from experiments.cli import main
-from experiments.config import StudyConfig
-from experiments.drawing import draw_folder
-from experiments.provenance import TRACES
-from experiments.report import write_report
-from experiments.study import Study, run_study
+from looprate.approx.fit.fitting import Recipe
+from looprate.commands import verify as command_verify
+from looprate.cli import main
+from looprate.experiments.study.config import StudyConfig
+from looprate.experiments.study.drawing import draw_folder
+from looprate.experiments.rows.provenance import TRACES
+from looprate.experiments.study.report import write_report
+from looprate.experiments.study.run import Study, run_study
 
 ROOT = Path(__file__).resolve().parent.parent
 OPTIONS = ["--preset", "smoke", "--target", "mean-field", "--loops", "1", "3", "--seeds", "2"]
@@ -307,9 +307,9 @@ def test_one_process_two_processes_and_two_threads_give_the_same_numbers(first, 
 #: The command with checkpoints ten times a second, so that a kill of a short fit can follow one.
 OFTEN = """
 import sys
-import approx.fit
-approx.fit.fit.__kwdefaults__["checkpoint_seconds"] = 0.1
-from experiments.cli import main
+import looprate.approx.fit.fitting
+looprate.approx.fit.fitting.fit.__kwdefaults__["checkpoint_seconds"] = 0.1
+from looprate.cli import main
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 """

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from experiments import summary
-from experiments.summary import MIN_SEEDS, cells, findings, paired_gain, slope_of
-from experiments.tasks_study import theory_rows
-from theory.facts import moduli_of, stored_facts
-from theory.gate import Contradiction
-from theory.rates import theorem_exponent
-from theory.targets import resolve_target
-from theory.verdict import Finding, Verdict
-from theory.versions import bound_function
+from looprate.experiments.study import summary
+from looprate.experiments.study.summary import (MIN_SEEDS, cells, findings, paired_gain, slope_of)
+from looprate.experiments.study.work import theory_rows
+from looprate.theory.facts import moduli_of, stored_facts
+from looprate.theory.gate import Contradiction
+from looprate.theory.bounds.rates import theorem_exponent
+from looprate.theory.targets import resolve_target
+from looprate.theory.verdict import Finding, Verdict
+from looprate.theory.versions import bound_function
 
 SHAPE = {"tokens": 2, "dim": 1, "p": 1.0}
 FINE, ROUGH = 0.01, 0.03  # learning rates

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from theory import cell_width, loop_counts, rates, symbolic
-from theory.explicit import explicit_bound
-from theory.theorem import theorem_3_6_bound
+from looprate.theory.bounds import cell_width
+from looprate.theory.bounds import loop_counts
+from looprate.theory.bounds import rates
+from looprate.theory.bounds import symbolic
+from looprate.theory.bounds.explicit import explicit_bound
+from looprate.theory.bounds.theorem import theorem_3_6_bound
 
 RELATIVE = 1e-12  # a few roundings
 SLOPE_TOLERANCE = 1e-3

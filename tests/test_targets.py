@@ -12,20 +12,9 @@ import pytest
 import torch
 from cases.targets import EXAMPLES, KINDS, SHAPES
 
-from theory.targets import (
-    TARGETS,
-    ClosedForm,
-    MeanField,
-    SmoothField,
-    TokenSine,
-    equivariance_gap,
-    load_function,
-    parse_target,
-    resolve_target,
-    target_parameters,
-)
-from theory.targets.context import attention_constants
-from theory.targets.scalar import ConcaveModulus, PowerModulus, separable_supremum
+from looprate.theory.targets import (TARGETS, ClosedForm, MeanField, SmoothField, TokenSine, equivariance_gap, load_function, parse_target, resolve_target, target_parameters)
+from looprate.theory.targets.context import attention_constants
+from looprate.theory.targets.scalar import ConcaveModulus, PowerModulus, separable_supremum
 
 ROUNDING = 1e-9  # of a modulus; float64 differences at radius 0.05
 P_VALUES = (1.0, 2.0, 3.0, math.inf)
@@ -38,7 +27,7 @@ def closed(target, delta, kind, tokens, dim, p):
 
 
 def random_pairs(rng, kind, tokens, dim, delta, count=4000):
-    """Feasible pairs, written without theory.continuity: sparse, equal, signed and wild."""
+    """Feasible pairs, written without looprate.theory.continuity: sparse, equal, signed and wild."""
     shape = (count, tokens, dim)
     x = rng.random(shape)
     grid = rng.choice([4, 100], (count, 1, 1))  # corners, and cusps at hundredths
@@ -382,5 +371,5 @@ def test_resolve_target_reads_built_ins_modules_and_sums(own):
 
 
 def test_importing_targets_and_continuity_leaves_torch_alone():
-    code = "import sys, theory.targets, theory.continuity; sys.exit('torch' in sys.modules)"
+    code = "import sys, looprate.theory.targets, looprate.theory.continuity; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cases.task_rows import SMALL
 
-from experiments.tasks.countdown import Countdown, first_solution
+from looprate.experiments.tasks.countdown import Countdown, first_solution
 
 
 @cache

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments.tasks import text_source
-from experiments.tasks.language import Language, perplexity
-from experiments.tasks.text_source import END_OF_TEXT, load_corpus
-from experiments.tasks.tiny_text import tiny_lines
+from looprate.experiments.tasks import text_source
+from looprate.experiments.tasks.language import Language, perplexity
+from looprate.experiments.tasks.text_source import END_OF_TEXT, load_corpus
+from looprate.experiments.tasks.tiny_text import tiny_lines
 
 SHA = "9596dd065bd582ad"  # of the small text
 WINDOW = 128  # no window of the small text is longer and in two parts

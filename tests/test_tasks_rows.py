@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from cases.task_rows import SMALL, STRINGS, TINY, unordered
 
-from experiments.tasks import redraw
-from experiments.tasks.countdown import Countdown
-from experiments.tasks.edit_distance import EditDistance
-from experiments.tasks.lcs import LongestCommonSubsequence
-from experiments.tasks.strings import Pairs, in_test_split
+from looprate.experiments.tasks import redraw
+from looprate.experiments.tasks.countdown import Countdown
+from looprate.experiments.tasks.edit_distance import EditDistance
+from looprate.experiments.tasks.lcs import LongestCommonSubsequence
+from looprate.experiments.tasks.strings import Pairs, in_test_split
 
 
 @pytest.mark.parametrize("task", SMALL, ids=str)
@@ -88,7 +88,7 @@ def test_without_the_rule_they_would_meet(task, monkeypatch):
     else:
         free = {"train": 0, "test": 1}
         monkeypatch.setattr(
-            "experiments.tasks.strings.in_test_split",
+            "looprate.experiments.tasks.strings.in_test_split",
             lambda pairs: np.full(len(pairs.first), bool(free[split])),
         )
     found = []

@@ -8,15 +8,9 @@ import pytest
 from cases.task_rows import words_of
 from rapidfuzz.distance import LCSseq, Levenshtein
 
-from experiments.tasks.edit_distance import (
-    EditDistance,
-    cost,
-    costs,
-    edited_strings,
-    random_moves,
-)
-from experiments.tasks.lcs import length, lengths_of
-from experiments.tasks.strings import draw_alphabets, random_strings
+from looprate.experiments.tasks.edit_distance import (EditDistance, cost, costs, edited_strings, random_moves)
+from looprate.experiments.tasks.lcs import length, lengths_of
+from looprate.experiments.tasks.strings import draw_alphabets, random_strings
 
 WEIGHTS = (2, 2, 3)  # insert, delete, replace
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments.tasks.decision_tree import DecisionTree, tree_values
+from looprate.experiments.tasks.decision_tree import DecisionTree, tree_values
 
 TASK = DecisionTree(dims=4, depth=3, points=12)
 EXACT = 1e-6  # float32 values, means of at most a dozen of them

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
-from approx.looped import LoopedTransformer, ModelConfig
+from looprate.approx.models.looped import LoopedTransformer, ModelConfig
 
 FAMILIES = {"lt": 1, "tmlt": 1, "untied": 3}
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}  # float32, sums in another order

@@ -8,13 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from theory.continuity import transfer
-from theory.continuity.transfer import (
-    lower_from,
-    pieces,
-    strengthened_lower_bounds,
-    upper_from,
-)
+from looprate.theory.continuity import transfer
+from looprate.theory.continuity.transfer import (lower_from, pieces, strengthened_lower_bounds, upper_from)
 
 LARGEST = sys.float_info.max
 

@@ -10,11 +10,12 @@ import pytest
 from cases.pairs import lower_of_pairs, pair_values, random_pairs, row_of
 from cases.targets import EXAMPLES, KINDS
 
-from theory.continuity import branching, modulus_lower_bound, modulus_upper_bound
-from theory.continuity.lower import ModulusLowerBound
-from theory.continuity.transfer import upper_from as transferred
-from theory.gate import Contradiction
-from theory.targets import parse_target
+from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
+from looprate.theory.continuity.upper import branching
+from looprate.theory.continuity.lower.bound import ModulusLowerBound
+from looprate.theory.continuity.transfer import upper_from as transferred
+from looprate.theory.gate import Contradiction
+from looprate.theory.targets import parse_target
 
 ROUNDING = 1e-9  # relative
 NOISE = 1e-12  # absolute

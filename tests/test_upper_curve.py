@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from theory.continuity import upper
-from theory.continuity.lower import ModulusLowerBound, ModulusLowerCurve
-from theory.continuity.upper import ModulusUpperBound, modulus_upper_bound
+from looprate.theory.continuity.upper import bound as upper
+from looprate.theory.continuity.lower.bound import ModulusLowerBound, ModulusLowerCurve
+from looprate.theory.continuity.upper.bound import ModulusUpperBound, modulus_upper_bound
 
 CASE = {"kind": "sequence", "tokens": 1, "dim": 1}
 NOW = 500.0

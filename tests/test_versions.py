@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from theory.explicit import explicit_bound
-from theory.theorem import theorem_3_6_bound
-from theory.versions import VERSIONS, bound_function
+from looprate.theory.bounds.explicit import explicit_bound
+from looprate.theory.bounds.theorem import theorem_3_6_bound
+from looprate.theory.versions import VERSIONS, bound_function
 
 SETTING = {"tokens": 2, "dim": 3, "p": 2.0, "oscillation": 0.7}
 SETTING |= {"trivial": 0.4, "trivial_stderr": 0.01, "slope": 1e4}

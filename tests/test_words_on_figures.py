@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from test_construction_figures import main_rows
 
-from figures import error_against_loops
-from figures.drawing import make_figure, make_handout
-from figures.explorer.export import figure_rows
-from figures.explorer.setting import Setting
+from looprate.figures import error_against_loops
+from looprate.figures.drawing import make_figure, make_handout
+from looprate.figures.explorer.export import figure_rows
+from looprate.figures.explorer.setting import Setting
 
 MARK = 3.0  # points, half of the largest mark
 

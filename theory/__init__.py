@@ -1,5 +1,5 @@
 """The theory of looped Transformers as numbers: moduli of continuity, bounds, rates.
 
 Importing this package needs NumPy, SciPy and SymPy only; torch is imported inside the gradient
-search of moduli, where it is used.  Start at :mod:`theory.notation`.
+search of moduli, where it is used.  Start at :mod:`looprate.theory.notation`.
 """

@@ -14,21 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from theory.bounds import BoundRow, Moduli
-from theory.construction.certificate import TargetFacts
-from theory.continuity import ModulusLowerCurve, modulus_lower_bound
-from theory.continuity.reconcile import beside_closed_form
-from theory.continuity.transfer import lower_from
-from theory.gate import Side, failures
-from theory.hypotheses import check_hypotheses, testable
-from theory.hypotheses.inputs import special_points
-from theory.notation import KINDS, Kind, check_delta
-from theory.targets import Target
-from theory.targets.base import ClosedForm
-from theory.theorem import Placement
-from theory.trivial import best_constant_error
-from theory.verdict import Finding, Verdict
-from theory.versions import bound_function
+from looprate.theory.bounds.rows import BoundRow, Moduli
+from looprate.theory.construction.certify.certificate import TargetFacts
+from looprate.theory.continuity import ModulusLowerCurve, modulus_lower_bound
+from looprate.theory.continuity.reconcile import beside_closed_form
+from looprate.theory.continuity.transfer import lower_from
+from looprate.theory.gate import Side, failures
+from looprate.theory.hypotheses import check_hypotheses, testable
+from looprate.theory.hypotheses.inputs import special_points
+from looprate.theory.notation import KINDS, Kind, check_delta
+from looprate.theory.targets import Target
+from looprate.theory.targets.base import ClosedForm
+from looprate.theory.bounds.theorem import Placement
+from looprate.theory.bounds.trivial import best_constant_error
+from looprate.theory.verdict import Finding, Verdict
+from looprate.theory.versions import bound_function
 
 __all__ = [
     "DELTAS",
@@ -113,7 +113,7 @@ class Facts:
         Parameters
         ----------
         version, placement, slope
-            As in :func:`theory.versions.bound_function`.
+            As in :func:`looprate.theory.versions.bound_function`.
         """
         at = bound_function(
             version,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from theory.verdict import Finding, Verdict
+from looprate.theory.verdict import Finding, Verdict
 
 __all__ = [
     "STDERR_MARGIN",
@@ -214,7 +214,7 @@ def state_of(finding: Finding) -> str:
     Parameters
     ----------
     finding : Finding
-        From :func:`theory.hypotheses.check_hypotheses`.
+        From :func:`looprate.theory.hypotheses.check_hypotheses`.
     """
     if finding.verdict is Verdict.HOLDS:
         return "holds"

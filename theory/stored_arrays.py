@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from theory.outputs import checked_input
+from looprate.theory.outputs import checked_input
 
 __all__ = ["read_arrays"]
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.enclosure.intervals import Interval, intersection
-from theory.enclosure.jets import Jet, variables
-from theory.enclosure.rounding import up_sum
+from looprate.theory.enclosure.intervals import Interval, intersection
+from looprate.theory.enclosure.jets import Jet, variables
+from looprate.theory.enclosure.rounding import up_sum
 
 __all__ = ["Centred", "tightened"]
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from scipy.special import erf as float_erf
 
-from theory.enclosure.affine import Affine
-from theory.enclosure.chained import Chained
-from theory.enclosure.intervals import Interval
-from theory.enclosure.rounding import function_down, function_up
+from looprate.theory.enclosure.affine import Affine
+from looprate.theory.enclosure.chained import Chained
+from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.enclosure.rounding import function_down, function_up
 
 __all__ = ["erf", "gelu"]
 

@@ -1,4 +1,4 @@
-"""Everyday operations on enclosures, written with those of :mod:`approx.enclosed.operations`.
+"""Everyday operations on enclosures, written with those of :mod:`looprate.approx.enclosed.operations`.
 
 Each spells the function that torch computes, jumps included; none is an approximation.
 """
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from theory.enclosure.arrays import EnclosureArray
-from theory.enclosure.intervals import Interval
-from theory.enclosure.namespace import ARRAY_NAMESPACE
+from looprate.theory.enclosure.arrays import EnclosureArray
+from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE
 
 __all__ = ["EVERYDAY"]
 
@@ -151,7 +151,7 @@ def _affine(x: Any, weight: Any, bias: Any, shape: tuple[int, ...]) -> Any:
 def _group_norm(
     x: Any, weight: Any, bias: Any, n: int, channels: int, size: int, groups: int, eps: float
 ) -> list[Any]:
-    from approx.enclosed.operations import OPERATIONS
+    from looprate.approx.enclosed.operations import OPERATIONS
 
     parts = x.reshape((x.shape[0], groups, channels // groups * size))
     normal = OPERATIONS["native_layer_norm"](parts, [parts.shape[-1]], None, None, eps)[0]

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from approx.enclosed.tracing import Program, traced
-from approx.looped import LoopedTransformer
-from theory.enclosure.arrays import EnclosureArray
-from theory.notation import check_dim, check_loops, check_tokens
+from looprate.approx.enclosed.tracing import Program, traced
+from looprate.approx.models.looped import LoopedTransformer
+from looprate.theory.enclosure.arrays import EnclosureArray
+from looprate.theory.notation import check_dim, check_loops, check_tokens
 
 __all__ = ["EnclosedModule", "enclosed"]
 
@@ -91,7 +91,7 @@ class _WithLoops(nn.Module):
 def enclosed(
     module: nn.Module, *, tokens: int, dim: int, loops: int | None = None
 ) -> EnclosedModule:
-    """Return a module as a function that also takes the enclosures of :mod:`theory.enclosure`.
+    """Return a module as a function that also takes the enclosures of :mod:`looprate.theory.enclosure`.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def enclosed(
     tokens, dim : int
         N and d.
     loops : int, optional
-        r, for a :class:`~approx.looped.LoopedTransformer`, which must have it.
+        r, for a :class:`~looprate.approx.models.looped.LoopedTransformer`, which must have it.
 
     Returns
     -------
@@ -123,8 +123,8 @@ def enclosed(
 
     Examples
     --------
-    >>> from approx.looped import LoopedTransformer, ModelConfig
-    >>> from theory.enclosure import enclose
+    >>> from looprate.approx.models.looped import LoopedTransformer, ModelConfig
+    >>> from looprate.theory.enclosure import enclose
     >>> model = LoopedTransformer(ModelConfig(width=4, hidden=4), seed=0)
     >>> f = enclosed(model, tokens=2, dim=1, loops=2)
     >>> box = enclose(f, np.zeros((1, 2, 1)), np.full((1, 2, 1), 0.01))

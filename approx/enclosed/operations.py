@@ -1,7 +1,7 @@
 """What each ATen operation is on enclosures.
 
 A function has the signature of the operation it stands for; at least one argument is an
-:class:`~theory.enclosure.arrays.EnclosureArray`, the others are numbers and NumPy arrays.  Only the
+:class:`~looprate.theory.enclosure.arrays.EnclosureArray`, the others are numbers and NumPy arrays.  Only the
 operations that every enclosure has are used, so that new kinds of enclosures work, too; the error
 function is the exception.
 """
@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from approx.enclosed.error_function import erf, gelu
-from approx.enclosed.everyday import EVERYDAY
-from theory.enclosure.affine import Affine
-from theory.enclosure.arrays import EnclosureArray
-from theory.enclosure.intervals import Interval, intersection
-from theory.enclosure.jets import Jet
-from theory.enclosure.namespace import ARRAY_NAMESPACE
+from looprate.approx.enclosed.error_function import erf, gelu
+from looprate.approx.enclosed.everyday import EVERYDAY
+from looprate.theory.enclosure.affine import Affine
+from looprate.theory.enclosure.arrays import EnclosureArray
+from looprate.theory.enclosure.intervals import Interval, intersection
+from looprate.theory.enclosure.jets import Jet
+from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE
 
 __all__ = ["MOVES", "OPERATIONS", "mean_square"]
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from approx.enclosed.module import enclosed
-from theory.targets import OwnFunction, Target
-from theory.targets.base import Scaled, Sum
-from theory.targets.resolve import settled
+from looprate.approx.enclosed.module import enclosed
+from looprate.theory.targets import OwnFunction, Target
+from looprate.theory.targets.base import Scaled, Sum
+from looprate.theory.targets.resolve import settled
 
 __all__ = ["with_enclosures"]
 
@@ -41,7 +41,7 @@ def with_enclosures(target: Target, *, tokens: int, dim: int, always: bool = Fal
     Raises
     ------
     ValueError
-        See :func:`approx.enclosed.enclosed`.
+        See :func:`looprate.approx.enclosed.enclosed`.
     """
 
     def followed(part: Target) -> Target:

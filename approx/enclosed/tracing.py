@@ -2,7 +2,7 @@
 
 The module is traced to ATen operations for two batch sizes; where the two graphs differ they must
 differ in whole multiples of the batch size.  What depends on weights alone is computed by torch
-once; the rest is left to the functions of :mod:`approx.enclosed.operations`.
+once; the rest is left to the functions of :mod:`looprate.approx.enclosed.operations`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
-from approx.enclosed.centred import Centred, tightened
-from approx.enclosed.operations import MOVES, OPERATIONS, mean_square
-from theory.enclosure.affine import Affine
-from theory.enclosure.arrays import EnclosureArray
+from looprate.approx.enclosed.centred import Centred, tightened
+from looprate.approx.enclosed.operations import MOVES, OPERATIONS, mean_square
+from looprate.theory.enclosure.affine import Affine
+from looprate.theory.enclosure.arrays import EnclosureArray
 
 __all__ = ["Program", "traced"]
 
@@ -79,7 +79,7 @@ class Program:
         """Return the output on an enclosure of shape (B, N, d).
 
         The variables of a box are followed together with its centre, see
-        :mod:`approx.enclosed.centred`; everything else as it is.
+        :mod:`looprate.approx.enclosed.centred`; everything else as it is.
         """
         batch, centred = x.shape[0], Centred.of(x)
         own = x if isinstance(x, Affine) and len(x.coef) == x.symbols.inputs else None  # variables

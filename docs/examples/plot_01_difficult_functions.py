@@ -21,10 +21,10 @@ from textwrap import fill
 
 import matplotlib.pyplot as plt
 
-from figures.style import KIND_STYLE, paper
-from theory.continuity import modulus_lower_bound, modulus_upper_bound
-from theory.hypotheses import check_hypotheses, failures
-from theory.targets import resolve_target
+from looprate.figures.style import KIND_STYLE, paper
+from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
+from looprate.theory.hypotheses import check_hypotheses, failures
+from looprate.theory.targets import resolve_target
 
 plt.rcParams.update(paper())
 

@@ -16,12 +16,12 @@ others, watch it).  One target sets them apart: the ``dial`` with share :math:`s
 
 import matplotlib.pyplot as plt
 
-from figures.drawing import make_figure
-from figures.rows import read_rows, where
-from figures.style import KIND_STYLE, paper
-from theory.continuity import modulus_lower_bound
-from theory.notation import KINDS
-from theory.targets import parse_target
+from looprate.figures.drawing import make_figure
+from looprate.figures.rows import read_rows, where
+from looprate.figures.style import KIND_STYLE, paper
+from looprate.theory.continuity import modulus_lower_bound
+from looprate.theory.notation import KINDS
+from looprate.theory.targets import parse_target
 
 plt.rcParams.update(paper())
 SETTING = {"tokens": 2, "dim": 1, "p": 2}

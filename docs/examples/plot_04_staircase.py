@@ -15,12 +15,12 @@ run in exact arithmetic and its residual stream is read off.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from figures.style import TOKEN_STYLE, paper
-from theory.construction.coding import label_form
-from theory.construction.compile import compile_construction
-from theory.construction.exact import exact_states
-from theory.construction.spec import ConstructionSpec
-from theory.targets import parse_target
+from looprate.figures.style import TOKEN_STYLE, paper
+from looprate.theory.construction.build.coding import label_form
+from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.run.exact import exact_states
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.targets import parse_target
 
 plt.rcParams.update(paper())
 spec = ConstructionSpec(tokens=2, dim=1, grid=4, memoriser="timestep", coding="rank")

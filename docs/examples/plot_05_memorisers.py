@@ -13,8 +13,8 @@ compiled here and run in exact arithmetic on targets that get rougher, beside a 
 way, ``digits``, which is this project's and needs no :math:`\eta(t)`.
 """
 
-from experiments.construction_rows import memoriser_rows
-from figures.drawing import make_figure
+from looprate.experiments.study.construction_rows import memoriser_rows
+from looprate.figures.drawing import make_figure
 
 
 def quiet(share):

@@ -15,13 +15,13 @@ from textwrap import fill
 
 import torch
 
-from approx.constructed import constructed_transformer
-from experiments.construction_rows import arithmetic_rows
-from figures.drawing import make_figure
-from theory.construction.compile import compile_construction
-from theory.construction.exact import exact_output
-from theory.construction.spec import ConstructionSpec
-from theory.targets import parse_target
+from looprate.approx.constructed.network import constructed_transformer
+from looprate.experiments.study.construction_rows import arithmetic_rows
+from looprate.figures.drawing import make_figure
+from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.run.exact import exact_output
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.targets import parse_target
 
 
 def quiet(share):

@@ -29,8 +29,8 @@ finds them.
 
 from statistics import median
 
-from figures.drawing import make_figure
-from figures.rows import distinct, read_rows, where
+from looprate.figures.drawing import make_figure
+from looprate.figures.rows import distinct, read_rows, where
 
 # %%
 # The rows are those of ``looprate verify`` (preset quick): 5 seeds.

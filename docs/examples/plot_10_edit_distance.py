@@ -14,9 +14,9 @@ from statistics import median
 import matplotlib
 import matplotlib.pyplot as plt
 
-from figures.drawing import make_figure
-from figures.rows import distinct, read_rows, where
-from figures.style import paper
+from looprate.figures.drawing import make_figure
+from looprate.figures.rows import distinct, read_rows, where
+from looprate.figures.style import paper
 
 plt.rcParams.update(paper())
 STORED = "../../results/reproduce-small/figures"

@@ -14,13 +14,13 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from approx.enclosed import enclosed
-from approx.error import error
-from figures.common import plain_log_ticks
-from figures.rows import column, read_rows, where
-from figures.style import GREY, MEMORISER_STYLE, paper
-from theory.continuity import modulus_lower_bound, modulus_upper_bound
-from theory.targets import parse_target
+from looprate.approx.enclosed import enclosed
+from looprate.approx.error import error
+from looprate.figures.common import plain_log_ticks
+from looprate.figures.rows import column, read_rows, where
+from looprate.figures.style import GREY, MEMORISER_STYLE, paper
+from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
+from looprate.theory.targets import parse_target
 
 plt.rcParams.update(paper())
 target = parse_target("dial:token=0.5,context=0.5,periods=2")

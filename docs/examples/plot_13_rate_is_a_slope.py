@@ -13,11 +13,11 @@ the paper's own stages :math:`1/((N+1)d)`, and :math:`1/(Nd)` for the rank code.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from figures.common import plain_log_ticks
-from figures.rows import column, read_rows, where
-from figures.style import GREY, MEMORISER_STYLE, paper
-from theory.rates import construction_exponent, theorem_exponent
-from theory.slopes import fit_slope
+from looprate.figures.common import plain_log_ticks
+from looprate.figures.rows import column, read_rows, where
+from looprate.figures.style import GREY, MEMORISER_STYLE, paper
+from looprate.theory.bounds.rates import construction_exponent, theorem_exponent
+from looprate.theory.statistics.slopes import fit_slope
 
 plt.rcParams.update(paper())
 SHAPE = {"tokens": 2, "dim": 1}

@@ -11,9 +11,9 @@ m^{(N+1)d+1}`: the number of tokens and the dimension are *exponents*.
 
 import matplotlib.pyplot as plt
 
-from experiments.reproduce.presets import PRESETS
-from figures.style import GREY, paper
-from theory.loop_counts import construction_loops, printed_loops
+from looprate.experiments.reproduce.presets import PRESETS
+from looprate.figures.style import GREY, paper
+from looprate.theory.bounds.loop_counts import construction_loops, printed_loops
 
 plt.rcParams.update(paper())
 GRID = 4  # cells of width 1/4

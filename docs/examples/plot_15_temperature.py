@@ -14,11 +14,11 @@ of the next.
 import matplotlib
 import matplotlib.pyplot as plt
 
-from experiments.construct import softmax_of
-from figures.style import GREY, paper
-from theory.construction.compile import compile_construction
-from theory.construction.spec import ConstructionSpec
-from theory.targets import parse_target
+from looprate.experiments.study.certificates import softmax_of
+from looprate.figures.style import GREY, paper
+from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.targets import parse_target
 
 plt.rcParams.update(paper())
 target = parse_target("dial:token=0.7,context=0.3,periods=1")

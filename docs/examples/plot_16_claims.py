@@ -14,8 +14,8 @@ from textwrap import fill
 
 import matplotlib.pyplot as plt
 
-from experiments.claims import CLAIMS, REJECTED
-from figures.style import paper
+from looprate.experiments.claims import CLAIMS, REJECTED
+from looprate.figures.style import paper
 
 plt.rcParams.update(paper())
 CHOSEN = (

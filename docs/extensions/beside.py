@@ -7,8 +7,8 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.util.logging import getLogger
 
-from figures.drawing import redraw
-from figures.explorer.static import write_static
+from looprate.figures.drawing import redraw
+from looprate.figures.explorer.static import write_static
 
 LOG = getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]

@@ -32,7 +32,7 @@ from sphinx.application import Sphinx
 from sphinx.util.logging import getLogger
 from traitlets import default
 
-from experiments.child import child_environment
+from looprate.experiments.engine.child import child_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 READ = ("theory/**/*.py", "approx/**/*.py", "experiments/**/*.py", "figures/**/*.py")

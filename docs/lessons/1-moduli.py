@@ -25,10 +25,10 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from figures.style import KIND_STYLE, paper
-from theory.continuity import modulus_lower_bound, modulus_upper_bound
-from theory.notation import KINDS
-from theory.targets import parse_target, resolve_target
+from looprate.figures.style import KIND_STYLE, paper
+from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
+from looprate.theory.notation import KINDS
+from looprate.theory.targets import parse_target, resolve_target
 
 plt.rcParams.update(paper())
 
@@ -434,7 +434,7 @@ for radius in (1e-1, 1e-3, 1e-6):
 # %%
 from textwrap import fill
 
-from theory.hypotheses import check_hypotheses, failures
+from looprate.theory.hypotheses import check_hypotheses, failures
 
 numbered = resolve_target("formula: n*x")  # n is the place of the token: forbidden
 for name, g in (("jump", jump), ("numbered", numbered), ("dial", f)):
@@ -450,7 +450,7 @@ for name, g in (("jump", jump), ("numbered", numbered), ("dial", f)):
 # the repaired function.
 
 # %%
-from theory.targets import OwnFunction
+from looprate.theory.targets import OwnFunction
 
 
 def causal(x):

@@ -32,15 +32,15 @@ from textwrap import fill
 import matplotlib.pyplot as plt
 import numpy as np
 
-from figures.drawing import make_figure
-from figures.style import MEMORISER_STYLE, TOKEN_STYLE, paper
-from theory.construction.compile import compile_construction, compile_table
-from theory.construction.exact import exact_output
-from theory.construction.labels import every_cell, grid_coordinates, labels_in_use
-from theory.construction.reference import reference_output, reference_states
-from theory.construction.spec import ConstructionSpec
-from theory.loop_counts import construction_loops, last_label, printed_loops
-from theory.targets import parse_target
+from looprate.figures.drawing import make_figure
+from looprate.figures.style import MEMORISER_STYLE, TOKEN_STYLE, paper
+from looprate.theory.construction.build.compile import compile_construction, compile_table
+from looprate.theory.construction.run.exact import exact_output
+from looprate.theory.construction.build.labels import every_cell, grid_coordinates, labels_in_use
+from looprate.theory.construction.run.reference import reference_output, reference_states
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.bounds.loop_counts import construction_loops, last_label, printed_loops
+from looprate.theory.targets import parse_target
 
 plt.rcParams.update(paper())
 
@@ -190,7 +190,7 @@ my_sum_labels = None  # your answer
 # $8 \cdot 13 + 3 = 107$.
 
 # %% tags=["solution"]
-from theory.construction.coding import label_form
+from looprate.theory.construction.build.coding import label_form
 
 mine = [[Fraction(30, 100)], [Fraction(95, 100)]]
 for name in ("timestep", "increments"):
@@ -242,7 +242,7 @@ for name, found in built.items():
 # the long one the table of all labels with what the network answers:
 
 # %% alt="the three stages of the construction, and every row after each loop"
-from experiments.construction_rows import stage_rows
+from looprate.experiments.study.construction_rows import stage_rows
 
 common = {"target": str(target), "latex": target.latex, "tokens": 2, "dim": 1, "p": 1}
 make_figure("stages", [{**row, **common} for row in stage_rows(built["increments"])])
@@ -487,8 +487,8 @@ print(f"printed: {printed_loops(2000, **SHAPE) / printed_loops(1000, **SHAPE):.3
 # in an interval, and holds that against the explicit inequality.
 
 # %%
-from theory.construction.certificate import TargetFacts, certify
-from theory.facts import moduli_of, oscillation_of, trivial_error
+from looprate.theory.construction.certify.certificate import TargetFacts, certify
+from looprate.theory.facts import moduli_of, oscillation_of, trivial_error
 
 facts = TargetFacts(
     1,
@@ -547,7 +547,7 @@ assert set(verdicts.values()) == {"violated"}
 # differently.
 
 # %% tags=["solution"]
-from theory.construction.oracle import oracle_labels
+from looprate.theory.construction.run.oracle import oracle_labels
 
 spec = built["timestep"].spec
 taken = {k for row in every_cell(spec)[0].tolist() for k in oracle_labels(row, spec)}
@@ -579,7 +579,7 @@ assert found.verdict == "not testable"
 # %%
 import torch
 
-from approx.constructed import constructed_transformer
+from looprate.approx.constructed.network import constructed_transformer
 
 for name, found in built.items():
     bits = found.network.weight_bits()

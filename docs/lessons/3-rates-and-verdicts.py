@@ -30,17 +30,17 @@ from textwrap import fill
 import matplotlib.pyplot as plt
 import numpy as np
 
-from figures.common import plain_log_ticks
-from figures.rows import distinct, read_rows, where
-from figures.style import FAMILY_STYLE, GREY, MEMORISER_STYLE, SHADE, paper
-from theory.bounds import first_informative_loops
-from theory.cell_width import delta_of_loops
-from theory.facts import moduli_of, oscillation_of, trivial_error
-from theory.loop_counts import printed_loops
-from theory.rates import construction_exponent, holder_exponent
-from theory.slopes import fit_slope, slope_finding
-from theory.targets import parse_target
-from theory.versions import bound_function
+from looprate.figures.common import plain_log_ticks
+from looprate.figures.rows import distinct, read_rows, where
+from looprate.figures.style import (FAMILY_STYLE, GREY, MEMORISER_STYLE, SHADE, paper)
+from looprate.theory.bounds.rows import first_informative_loops
+from looprate.theory.bounds.cell_width import delta_of_loops
+from looprate.theory.facts import moduli_of, oscillation_of, trivial_error
+from looprate.theory.bounds.loop_counts import printed_loops
+from looprate.theory.bounds.rates import construction_exponent, holder_exponent
+from looprate.theory.statistics.slopes import fit_slope, slope_finding
+from looprate.theory.targets import parse_target
+from looprate.theory.versions import bound_function
 
 plt.rcParams.update(paper())
 SHAPE = {"tokens": 2, "dim": 1}
@@ -117,7 +117,7 @@ except ValueError as error:
 # Predicting one number everywhere needs no Transformer. A bound that is not below the
 # error of the **best constant** is true and without content: it is **vacuous**. One
 # function, with four bounds: the theorem as printed, and this project's explicit
-# inequality (proven in `theory/explicit.py`) for each of the three constructions of
+# inequality (proven in `theory/bounds/explicit.py`) for each of the three constructions of
 # lesson 2. The paper leaves the constants of its two $O$-terms open; the theorem is
 # evaluated with those of the explicit inequality, for $M → ∞$.
 
@@ -209,9 +209,9 @@ for name, g in (("10 f", larger), ("twice the periods", rougher)):
 # *enclosed*, for five functions and four grids:
 
 # %%
-from theory.construction.certificate import TargetFacts, certify
-from theory.construction.compile import compile_construction
-from theory.construction.spec import ConstructionSpec
+from looprate.theory.construction.certify.certificate import TargetFacts, certify
+from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.build.spec import ConstructionSpec
 
 GRIDS = (8, 16, 32, 64)
 specs = [
@@ -345,8 +345,8 @@ assert finding.verdict == "not testable"
 # %%
 from dataclasses import replace
 
-from theory.hypotheses import check_hypotheses
-from theory.theorem import theorem_3_6_bound
+from looprate.theory.hypotheses import check_hypotheses
+from looprate.theory.bounds.theorem import theorem_3_6_bound
 
 spec = specs[1]
 built = compile_construction(g, spec)
@@ -380,8 +380,8 @@ for what, outcome in outcomes.items():
 my_words = {"a": None, "b": None, "c": None, "d": None}
 
 # %% tags=["solution"]
-from theory.facts import lower_curves, moduli_rows
-from theory.targets import resolve_target
+from looprate.theory.facts import lower_curves, moduli_rows
+from looprate.theory.targets import resolve_target
 
 a = bounds["theorem-3.6"](10**9)
 
@@ -518,7 +518,7 @@ print(f"{finding.verdict}: {finding.reason}")
 # digits has the number of loops for cells of width 1/2, with $d = 1$ to be kind?
 
 # %%
-from experiments.reproduce.presets import PRESETS
+from looprate.experiments.reproduce.presets import PRESETS
 
 for preset in PRESETS["paper"].values():
     tokens, longest = preset.task.length, max(preset.loops)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from experiments.claims import check_certificates as of
-from experiments.claims.check_bounds import STEP_FUNCTION, UNEQUAL, only_token_term, theorem_at
-from experiments.claims.claim import PAPER, THIS, Claim, Control, Drawn
-from theory.construction.certificate import Certificate
+from looprate.experiments.claims import check_certificates as of
+from looprate.experiments.claims.check_bounds import (STEP_FUNCTION, UNEQUAL, only_token_term, theorem_at)
+from looprate.experiments.claims.claim import (PAPER, THIS, Claim, Control, Drawn)
+from looprate.theory.construction.certify.certificate import Certificate
 
 __all__ = ["CERTIFICATE_CLAIMS"]
 
 TERMS = Drawn("bound-terms", "looprate verify --preset smoke --out runs/smoke")
 CURVES = Drawn("error-against-loops", "looprate verify --preset quick --out runs/verify-quick")
-INEQUALITY = f"{THIS}: the explicit inequality, proof in theory/explicit.py"
+INEQUALITY = f"{THIS}: the explicit inequality, proof in theory/bounds/explicit.py"
 CASES = (
     "18 networks: mean-field, token-times-mean, dial, others-mean, the identity; three memorisers; "
     "N <= 3, d <= 2, p = 1 or 2, m <= 6; errors enclosed rigorously"

@@ -8,17 +8,18 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
-from experiments.claims.check_moduli import by_place
-from experiments.claims.claim import Row, compared, found
-from theory import loop_counts, rates
-from theory.bounds import BoundRow, all_terms, first_informative_loops
-from theory.cell_width import delta_of_loops, loops_of_delta
-from theory.facts import moduli_of, trivial_error
-from theory.gate import state_of
-from theory.hypotheses import check_hypotheses as hypotheses
-from theory.targets import TARGETS, OwnFunction, Target, resolve_target
-from theory.theorem import Placement, theorem_3_6_bound
-from theory.verdict import Finding, Verdict
+from looprate.experiments.claims.check_moduli import by_place
+from looprate.experiments.claims.claim import Row, compared, found
+from looprate.theory.bounds import loop_counts
+from looprate.theory.bounds import rates
+from looprate.theory.bounds.rows import BoundRow, all_terms, first_informative_loops
+from looprate.theory.bounds.cell_width import delta_of_loops, loops_of_delta
+from looprate.theory.facts import moduli_of, trivial_error
+from looprate.theory.gate import state_of
+from looprate.theory.hypotheses import check_hypotheses as hypotheses
+from looprate.theory.targets import (TARGETS, OwnFunction, Target, resolve_target)
+from looprate.theory.bounds.theorem import Placement, theorem_3_6_bound
+from looprate.theory.verdict import Finding, Verdict
 
 __all__ = [
     "BOUNDED",
@@ -117,7 +118,7 @@ def check_whole_limit(slope: Any = None) -> Finding:
     """SymPy's limit of the right-hand side as r grows is 0."""
     import sympy as sp
 
-    from theory.symbolic import limit_at_infinity
+    from looprate.theory.bounds.symbolic import limit_at_infinity
 
     given = sp.oo if slope is None else sp.Integer(slope)
     limits = {

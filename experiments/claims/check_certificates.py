@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from experiments.claims.check_bounds import theorem_at
-from experiments.claims.claim import Row, compared, found
-from experiments.construct import certificate_of, default_bits, target_facts
-from experiments.constructed import constructed_slope, expected_slope
-from theory.bounds import BoundRow, Moduli, Side
-from theory.construction.certificate import Certificate, TargetFacts, certify
-from theory.construction.compile import compile_construction
-from theory.construction.network import Network
-from theory.construction.spec import ConstructionSpec
-from theory.explicit import explicit_bound
-from theory.gate import under_hypotheses
-from theory.loop_counts import MEMORISERS, SUITED_CODING, Coding, Memoriser, printed_loops
-from theory.notation import Kind
-from theory.rates import holder_exponent
-from theory.targets import Target, resolve_target
-from theory.verdict import Finding, Verdict
+from looprate.experiments.claims.check_bounds import theorem_at
+from looprate.experiments.claims.claim import Row, compared, found
+from looprate.experiments.study.certificates import certificate_of, default_bits, target_facts
+from looprate.experiments.study.constructed_findings import constructed_slope, expected_slope
+from looprate.theory.bounds.rows import BoundRow, Moduli, Side
+from looprate.theory.construction.certify.certificate import Certificate, TargetFacts, certify
+from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.build.network import Network
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.bounds.explicit import explicit_bound
+from looprate.theory.gate import under_hypotheses
+from looprate.theory.bounds.loop_counts import (MEMORISERS, SUITED_CODING, Coding, Memoriser, printed_loops)
+from looprate.theory.notation import Kind
+from looprate.theory.bounds.rates import holder_exponent
+from looprate.theory.targets import Target, resolve_target
+from looprate.theory.verdict import Finding, Verdict
 
 __all__ = [
     "CASES",

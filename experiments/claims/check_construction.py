@@ -14,19 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from experiments.claims.claim import Row, compared, found
-from theory.construction.cells import expected_outputs, run_cells
-from theory.construction.checks import range_finding
-from theory.construction.coding import label_form
-from theory.construction.compile import MEMORISER_PARTS, Construction, compile_construction
-from theory.construction.compile import compile_table as network_of
-from theory.construction.exact import exact_output, exact_rows
-from theory.construction.labels import LabelTable, grid_coordinates, labels_in_use
-from theory.construction.network import Network, Unit
-from theory.construction.spec import ConstructionSpec
-from theory.loop_counts import CODINGS, MEMORISERS, SUITED_CODING, Memoriser, construction_loops
-from theory.targets import parse_target
-from theory.verdict import Finding, Verdict
+from looprate.experiments.claims.claim import Row, compared, found
+from looprate.theory.construction.certify.cells import expected_outputs, run_cells
+from looprate.theory.construction.certify.checks import range_finding
+from looprate.theory.construction.build.coding import label_form
+from looprate.theory.construction.build.compile import MEMORISER_PARTS, Construction, compile_construction
+from looprate.theory.construction.build.compile import compile_table as network_of
+from looprate.theory.construction.run.exact import exact_output, exact_rows
+from looprate.theory.construction.build.labels import LabelTable, grid_coordinates, labels_in_use
+from looprate.theory.construction.build.network import Network, Unit
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.bounds.loop_counts import (CODINGS, MEMORISERS, SUITED_CODING, Memoriser, construction_loops)
+from looprate.theory.targets import parse_target
+from looprate.theory.verdict import Finding, Verdict
 
 __all__ = [
     "changed_eta",

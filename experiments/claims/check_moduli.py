@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.claims.claim import Row, compared
-from theory.continuity import ModulusLowerCurve, modulus_lower_bound
-from theory.gate import under_hypotheses
-from theory.hypotheses import check_hypotheses
-from theory.norms import p_norm
-from theory.notation import KINDS, Kind
-from theory.targets import OwnFunction, resolve_target
-from theory.verdict import Finding, Verdict
+from looprate.experiments.claims.claim import Row, compared
+from looprate.theory.continuity import ModulusLowerCurve, modulus_lower_bound
+from looprate.theory.gate import under_hypotheses
+from looprate.theory.hypotheses import check_hypotheses
+from looprate.theory.norms import p_norm
+from looprate.theory.notation import KINDS, Kind
+from looprate.theory.targets import OwnFunction, resolve_target
+from looprate.theory.verdict import Finding, Verdict
 
 __all__ = [
     "SETTINGS",
@@ -285,7 +285,7 @@ def doubled(setting: Setting, kind: Kind, steps: int) -> tuple[float, float]:
 
 def check_brackets(share: float = 1.0) -> Finding:
     """The lower bound never exceeds the certified upper bound; ``share`` shrinks its radius."""
-    from theory.continuity import modulus_upper_bound
+    from looprate.theory.continuity import modulus_upper_bound
 
     rows, gaps = [], []
     for s in CERTIFIED:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from theory.verdict import Finding, Verdict
+from looprate.theory.verdict import Finding, Verdict
 
 __all__ = ["PAPER", "REJECTED", "THIS", "Check", "Claim", "Control", "Drawn", "compared", "found"]
 

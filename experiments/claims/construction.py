@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import partial
 
-from experiments.claims import check_construction as of
-from experiments.claims.claim import PAPER, THIS, Claim, Control, Drawn
+from looprate.experiments.claims import check_construction as of
+from looprate.experiments.claims.claim import (PAPER, THIS, Claim, Control, Drawn)
 
 __all__ = ["CONSTRUCTION_CLAIMS"]
 
@@ -77,7 +77,7 @@ CONSTRUCTION_CLAIMS = (
         f"Lemma 4.1 (v7), {PAPER}",
         (EXACT,),
         "The compiled network keeps the bound on the tables tried; the general proof is in "
-        "theory/construction/increments.py.",
+        "theory/construction/build/increments.py.",
         f"{SHAPES}, a target's table and a table by hand, every label in use",
         partial(of.check_memoriser_error, "increments"),
         (
@@ -110,7 +110,7 @@ CONSTRUCTION_CLAIMS = (
         f"Theorem 4.2 (v7), {PAPER}",
         (EXACT,),
         "Exact on the tables tried, as fractions, not floats; the general proof is in "
-        "theory/construction/timestep.py. In floats rounding comes on top.",
+        "theory/construction/build/timestep.py. In floats rounding comes on top.",
         f"{SHAPES}, a target's table and a table by hand, every label in use",
         partial(of.check_memoriser_error, "timestep"),
         (

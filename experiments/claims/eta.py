@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from experiments.claims.check_certificates import Case, certified, judged
-from experiments.claims.claim import THIS, Claim, Control, Drawn, Row, compared, found
-from theory.loop_counts import SUITED_CODING, Memoriser, largest_grid
-from theory.verdict import Finding, Verdict
+from looprate.experiments.claims.check_certificates import Case, certified, judged
+from looprate.experiments.claims.claim import (THIS, Claim, Control, Drawn, Row, compared, found)
+from looprate.theory.bounds.loop_counts import SUITED_CODING, Memoriser, largest_grid
+from looprate.theory.verdict import Finding, Verdict
 
 __all__ = ["ETA_CLAIMS", "check_gain"]
 

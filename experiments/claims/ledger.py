@@ -15,9 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from experiments.claims import CLAIMS, REJECTED, Claim
-from experiments.records import digest, write_atomically
-from theory.outputs import checked_input
+from looprate.experiments.claims import CLAIMS, REJECTED, Claim
+from looprate.experiments.rows.records import digest, write_atomically
+from looprate.theory.outputs import checked_input
 
 __all__ = ["chosen_claims", "claim_key", "evidence_file", "results", "stored_result"]
 
@@ -51,7 +51,7 @@ def chosen_claims(names: Sequence[str]) -> list[Claim]:
 
 def claim_key(claim: Claim, *, controls: bool, given: str = "") -> str:
     """Return the digest under which a result is stored; ``given`` stands for further inputs."""
-    from experiments.provenance import versions
+    from looprate.experiments.rows.provenance import versions
 
     facts = [claim.id, controls, given, _sources(), versions()]
     return digest(facts)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from experiments.claims import check_moduli as of
-from experiments.claims.check_moduli import Setting
-from experiments.claims.claim import PAPER, THIS, Claim, Control, Drawn
+from looprate.experiments.claims import check_moduli as of
+from looprate.experiments.claims.check_moduli import Setting
+from looprate.experiments.claims.claim import (PAPER, THIS, Claim, Control, Drawn)
 
 __all__ = ["MODULI_CLAIMS"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.claims import CLAIMS, THEMES, Claim
+from looprate.experiments.claims import CLAIMS, THEMES, Claim
 
 __all__ = ["markdown", "told"]
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from experiments.claims.claim import PAPER, Claim, Control, Row, compared, found
-from experiments.reproduce.reported import reported_of
-from theory.bounds import Side
-from theory.notation import Kind
-from theory.theorem import theorem_3_6_bound
-from theory.verdict import Finding, Verdict
+from looprate.experiments.claims.claim import (PAPER, Claim, Control, Row, compared, found)
+from looprate.experiments.reproduce.reported import reported_of
+from looprate.theory.bounds.rows import Side
+from looprate.theory.notation import Kind
+from looprate.theory.bounds.theorem import theorem_3_6_bound
+from looprate.theory.verdict import Finding, Verdict
 
 __all__ = ["EXPERIMENTS", "REPORTED_CLAIMS", "TABLES", "Experiment", "Table"]
 

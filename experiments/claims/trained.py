@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.claims.claim import THIS, Claim, Control, Drawn, found
-from theory.gate import under_hypotheses
-from theory.loop_counts import MEMORISERS
-from theory.verdict import Finding, Verdict
+from looprate.experiments.claims.claim import (THIS, Claim, Control, Drawn, found)
+from looprate.theory.gate import under_hypotheses
+from looprate.theory.bounds.loop_counts import MEMORISERS
+from looprate.theory.verdict import Finding, Verdict
 
 __all__ = ["TRAINED", "TRAINED_CLAIMS", "check_trained"]
 
@@ -109,7 +109,7 @@ def _best_built(place: tuple[Any, ...], loops: int, built: Sequence[Row]) -> Row
 
 def _built() -> list[Row]:
     """Certificates of the networks that have as many loops as the fits made here."""
-    from experiments.claims.check_certificates import Case, certified
+    from looprate.experiments.claims.check_certificates import Case, certified
 
     rows = [certified(Case(TARGET, kind, m)).as_dict() for kind, m in BUILT]  # type: ignore[arg-type]
     return [row | {"target": TARGET, "p": 1.0} for row in rows]
@@ -129,10 +129,10 @@ def _fits(steps: int) -> list[Row]:
 
 def _fitted(steps: int) -> list[Row]:
     """Rows of LT and TMLT at equal parameters."""
-    from approx.fit import Recipe, fit
-    from approx.training import member_errors
-    from experiments.config import PRESETS, model_for
-    from theory.targets import resolve_target
+    from looprate.approx.fit.fitting import Recipe, fit
+    from looprate.approx.fit.training import member_errors
+    from looprate.experiments.study.config import PRESETS, model_for
+    from looprate.theory.targets import resolve_target
 
     target, rows = resolve_target(TARGET), []
     recipe = Recipe(steps=steps, evaluations=1)
@@ -164,7 +164,7 @@ def _fitted(steps: int) -> list[Row]:
 
 def _stored(study: Path, name: str) -> list[Row]:
     """Rows of a study's folder."""
-    from experiments.records import read_rows
+    from looprate.experiments.rows.records import read_rows
 
     rows, _ = read_rows(study / name)
     if not rows and name == "rows.jsonl":

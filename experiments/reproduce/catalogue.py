@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from approx.parts import Family
-from experiments.tasks.base import Task
-from experiments.tasks.countdown import Countdown
-from experiments.tasks.decision_tree import DecisionTree
-from experiments.tasks.edit_distance import EditDistance
-from experiments.tasks.language import Language
-from experiments.tasks.lcs import LongestCommonSubsequence
-from experiments.tasks.sudoku import Sudoku
+from looprate.approx.models.parts import Family
+from looprate.experiments.tasks.base import Task
+from looprate.experiments.tasks.countdown import Countdown
+from looprate.experiments.tasks.decision_tree import DecisionTree
+from looprate.experiments.tasks.edit_distance import EditDistance
+from looprate.experiments.tasks.language import Language
+from looprate.experiments.tasks.lcs import LongestCommonSubsequence
+from looprate.experiments.tasks.sudoku import Sudoku
 
 __all__ = ["MODELS", "TASKS", "task_of"]
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.figure_rows import write_rows
-from experiments.reproduce.catalogue import MODELS, TASKS, task_of
-from experiments.reproduce.paper_size import at_paper_size
-from experiments.reproduce.reported import reported_of
-from experiments.reproduce.summary import diverged
-from experiments.tasks.sudoku import Sudoku
-from theory.stored_arrays import read_arrays
+from looprate.experiments.study.figure_rows import write_rows
+from looprate.experiments.reproduce.catalogue import MODELS, TASKS, task_of
+from looprate.experiments.reproduce.paper_size import at_paper_size
+from looprate.experiments.reproduce.reported import reported_of
+from looprate.experiments.reproduce.summary import diverged
+from looprate.experiments.tasks.sudoku import Sudoku
+from looprate.theory.stored_arrays import read_arrays
 
 __all__ = ["shown_loops", "size_in_words", "write_figure_tables"]
 

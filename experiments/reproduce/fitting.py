@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from approx.sequence import SequenceConfig, SequenceModel
-from experiments.provenance import stamped
-from experiments.records import write_npz
-from experiments.reproduce.catalogue import task_of
-from experiments.reproduce.measure import TEST, inputs_of, measured, precision
-from experiments.reproduce.recipe import SequenceRecipe
-from experiments.reproduce.trainer import Trainer
-from experiments.tasks.base import Task
+from looprate.approx.models.sequence import SequenceConfig, SequenceModel
+from looprate.experiments.rows.provenance import stamped
+from looprate.experiments.rows.records import write_npz
+from looprate.experiments.reproduce.catalogue import task_of
+from looprate.experiments.reproduce.measure import (TEST, inputs_of, measured, precision)
+from looprate.experiments.reproduce.recipe import SequenceRecipe
+from looprate.experiments.reproduce.trainer import Trainer
+from looprate.experiments.tasks.base import Task
 
 __all__ = ["checkpoint_of", "fit_row", "picture_of"]
 

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from approx.sequence import SequenceModel
-from experiments.tasks.base import Batch, Task
-from experiments.tasks.language import perplexity
+from looprate.approx.models.sequence import SequenceModel
+from looprate.experiments.tasks.base import Batch, Task
+from looprate.experiments.tasks.language import perplexity
 
 __all__ = ["TEST", "VALIDATION", "criterion", "inputs_of", "measured", "precision"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.reproduce.catalogue import TASKS
-from experiments.reproduce.reported import SOURCE
-from experiments.reproduce.summary import RULES
-from theory.gate import state_of
-from theory.verdict import Finding
+from looprate.experiments.reproduce.catalogue import TASKS
+from looprate.experiments.reproduce.reported import SOURCE
+from looprate.experiments.reproduce.summary import RULES
+from looprate.theory.gate import state_of
+from looprate.theory.verdict import Finding
 
 __all__ = ["in_unit", "markdown"]
 

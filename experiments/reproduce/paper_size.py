@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.reproduce.presets import PRESETS
+from looprate.experiments.reproduce.presets import PRESETS
 
 __all__ = ["at_paper_size"]
 

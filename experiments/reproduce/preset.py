@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from approx.sequence import SequenceConfig, matched_config, parameter_count
-from experiments.reproduce.catalogue import MODELS
-from experiments.reproduce.recipe import SequenceRecipe
-from experiments.tasks.base import Task
-from experiments.tasks.checks import check_integer
-from theory.notation import check_loops
+from looprate.approx.models.sequence import SequenceConfig, matched_config, parameter_count
+from looprate.experiments.reproduce.catalogue import MODELS
+from looprate.experiments.reproduce.recipe import SequenceRecipe
+from looprate.experiments.tasks.base import Task
+from looprate.experiments.tasks.checks import check_integer
+from looprate.theory.notation import check_loops
 
 __all__ = ["TaskPreset", "model_of"]
 

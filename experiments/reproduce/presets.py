@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.reproduce.paper import PAPER
-from experiments.reproduce.preset import TaskPreset, model_of
-from experiments.reproduce.recipe import SequenceRecipe
-from experiments.tasks.base import Task
-from experiments.tasks.countdown import Countdown
-from experiments.tasks.decision_tree import DecisionTree
-from experiments.tasks.edit_distance import EditDistance
-from experiments.tasks.language import Language
-from experiments.tasks.lcs import LongestCommonSubsequence
-from experiments.tasks.sudoku import Sudoku
+from looprate.experiments.reproduce.paper import PAPER
+from looprate.experiments.reproduce.preset import TaskPreset, model_of
+from looprate.experiments.reproduce.recipe import SequenceRecipe
+from looprate.experiments.tasks.base import Task
+from looprate.experiments.tasks.countdown import Countdown
+from looprate.experiments.tasks.decision_tree import DecisionTree
+from looprate.experiments.tasks.edit_distance import EditDistance
+from looprate.experiments.tasks.language import Language
+from looprate.experiments.tasks.lcs import LongestCommonSubsequence
+from looprate.experiments.tasks.sudoku import Sudoku
 
 __all__ = ["PRESETS", "TaskPreset"]
 

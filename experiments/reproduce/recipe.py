@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from experiments.tasks.checks import check_integer
+from looprate.experiments.tasks.checks import check_integer
 
 __all__ = ["SequenceRecipe"]
 

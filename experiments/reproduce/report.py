@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from approx.sequence_config import SequenceConfig
-from experiments.printing import strict_json
-from experiments.question import stored_config
-from experiments.records import write_atomically
-from experiments.reproduce.catalogue import MODELS, TASKS, task_of
-from experiments.reproduce.figure_tables import write_figure_tables
-from experiments.reproduce.page import markdown
-from experiments.reproduce.paper_size import at_paper_size
-from experiments.reproduce.presets import PRESETS
-from experiments.reproduce.reported import SOURCE, reported_cell, reported_of
-from experiments.reproduce.silence import Setting, silence
-from experiments.reproduce.summary import beats, cells, diverged, rises, test_loop_cells
+from looprate.approx.models.sequence_config import SequenceConfig
+from looprate.printing import strict_json
+from looprate.experiments.rows.question import stored_config
+from looprate.experiments.rows.records import write_atomically
+from looprate.experiments.reproduce.catalogue import MODELS, TASKS, task_of
+from looprate.experiments.reproduce.figure_tables import write_figure_tables
+from looprate.experiments.reproduce.page import markdown
+from looprate.experiments.reproduce.paper_size import at_paper_size
+from looprate.experiments.reproduce.presets import PRESETS
+from looprate.experiments.reproduce.reported import SOURCE, reported_cell, reported_of
+from looprate.experiments.reproduce.silence import Setting, silence
+from looprate.experiments.reproduce.summary import (beats, cells, diverged, rises, test_loop_cells)
 
 __all__ = ["write_report"]
 

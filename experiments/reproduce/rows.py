@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from experiments.reproduce.recipe import SequenceRecipe
-from experiments.tasks.base import Batch, Task
-from experiments.tasks.decision_tree import DecisionTree
+from looprate.experiments.reproduce.recipe import SequenceRecipe
+from looprate.experiments.tasks.base import Batch, Task
+from looprate.experiments.tasks.decision_tree import DecisionTree
 
 __all__ = ["TrainingRows", "task_at"]
 

@@ -11,20 +11,14 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from approx.sequence_config import SequenceConfig
-from experiments.reproduce.witnesses import (
-    Checked,
-    continuous,
-    equivariant,
-    is_function,
-    on_the_cube,
-)
-from experiments.tasks.base import Task
-from theory.bounds import Side
-from theory.loop_counts import construction_loops, printed_loops, smallest_grid
-from theory.notation import Kind, check_loops
-from theory.theorem import theorem_3_6_bound
-from theory.verdict import Finding, Verdict
+from looprate.approx.models.sequence_config import SequenceConfig
+from looprate.experiments.reproduce.witnesses import (Checked, continuous, equivariant, is_function, on_the_cube)
+from looprate.experiments.tasks.base import Task
+from looprate.theory.bounds.rows import Side
+from looprate.theory.bounds.loop_counts import construction_loops, printed_loops, smallest_grid
+from looprate.theory.notation import Kind, check_loops
+from looprate.theory.bounds.theorem import theorem_3_6_bound
+from looprate.theory.verdict import Finding, Verdict
 
 __all__ = ["Setting", "hypotheses", "silence"]
 

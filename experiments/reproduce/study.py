@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from approx.sequence import SequenceConfig
-from experiments.engine import Task
-from experiments.provenance import versions
-from experiments.question import ask, stored_config
-from experiments.records import RowStore, digest
-from experiments.reproduce.fitting import checkpoint_of, fit_row
-from experiments.reproduce.preset import TaskPreset
-from experiments.tasks.base import data_facts
+from looprate.approx.models.sequence import SequenceConfig
+from looprate.experiments.engine.run import Task
+from looprate.experiments.rows.provenance import versions
+from looprate.experiments.rows.question import ask, stored_config
+from looprate.experiments.rows.records import RowStore, digest
+from looprate.experiments.reproduce.fitting import checkpoint_of, fit_row
+from looprate.experiments.reproduce.preset import TaskPreset
+from looprate.experiments.tasks.base import data_facts
 
 __all__ = ["ReproduceStudy", "step_cost"]
 

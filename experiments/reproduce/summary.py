@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.eta_statistics import CONFIDENCE, LEAST_SEEDS, RESAMPLES, within_level_rank
-from experiments.reproduce.catalogue import MODELS
-from theory.seed_intervals import linear_interval
+from looprate.experiments.eta.statistics import (CONFIDENCE, LEAST_SEEDS, RESAMPLES, within_level_rank)
+from looprate.experiments.reproduce.catalogue import MODELS
+from looprate.theory.statistics.seed_intervals import linear_interval
 
 __all__ = ["RULES", "beats", "cells", "diverged", "rises", "spread", "test_loop_cells"]
 

@@ -19,19 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from approx.sequence import SequenceConfig, SequenceModel
-from experiments.records import digest, write_npz
-from experiments.reproduce.measure import (
-    VALIDATION,
-    criterion,
-    inputs_of,
-    measured,
-    precision,
-)
-from experiments.reproduce.recipe import SequenceRecipe
-from experiments.reproduce.rows import TrainingRows
-from experiments.tasks.base import Task, data_facts
-from theory.stored_arrays import read_arrays
+from looprate.approx.models.sequence import SequenceConfig, SequenceModel
+from looprate.experiments.rows.records import digest, write_npz
+from looprate.experiments.reproduce.measure import (VALIDATION, criterion, inputs_of, measured, precision)
+from looprate.experiments.reproduce.recipe import SequenceRecipe
+from looprate.experiments.reproduce.rows import TrainingRows
+from looprate.experiments.tasks.base import Task, data_facts
+from looprate.theory.stored_arrays import read_arrays
 
 __all__ = ["Curve", "Trainer", "parameter_groups"]
 

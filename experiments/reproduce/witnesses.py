@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.tasks.base import Batch, Task
-from experiments.tasks.decision_tree import DecisionTree, tree_values
-from experiments.tasks.language import Language
-from experiments.tasks.strings import BAR, StringTask
-from experiments.tasks.sudoku import Sudoku
+from looprate.experiments.tasks.base import Batch, Task
+from looprate.experiments.tasks.decision_tree import DecisionTree, tree_values
+from looprate.experiments.tasks.language import Language
+from looprate.experiments.tasks.strings import BAR, StringTask
+from looprate.experiments.tasks.sudoku import Sudoku
 
 __all__ = ["Checked", "continuous", "equivariant", "is_function", "on_the_cube"]
 

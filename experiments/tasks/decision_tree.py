@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.tasks.base import Batch, Split, Task, generator
-from experiments.tasks.checks import check_integer
+from looprate.experiments.tasks.base import (Batch, Split, Task, generator)
+from looprate.experiments.tasks.checks import check_integer
 
 __all__ = ["DecisionTree", "tree_values"]
 

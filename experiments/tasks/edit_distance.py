@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.tasks.strings import Pairs, StringTask, draw_alphabets, random_strings
-from experiments.tasks.tables import last_cells
+from looprate.experiments.tasks.strings import (Pairs, StringTask, draw_alphabets, random_strings)
+from looprate.experiments.tasks.tables import last_cells
 
 __all__ = ["EditDistance", "cost", "costs"]
 
@@ -128,7 +128,7 @@ class EditDistance(StringTask):
     A pair whose answer has no token is drawn again; in practice only tiny strings are that far
     apart.
 
-    "train" and "test" share no pair of strings: see :mod:`experiments.tasks.strings`.
+    "train" and "test" share no pair of strings: see :mod:`looprate.experiments.tasks.strings`.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def edited_strings(
     moves : int8 array of shape (at least edits.max(), B)
         As :func:`random_moves` returns them.
     alphabets : pair of arrays
-        As :func:`experiments.tasks.strings.draw_alphabets` returns them.
+        As :func:`looprate.experiments.tasks.strings.draw_alphabets` returns them.
 
     Returns
     -------

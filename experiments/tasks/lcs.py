@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.tasks.strings import Pairs, StringTask, draw_alphabets, random_strings
-from experiments.tasks.tables import last_cells
+from looprate.experiments.tasks.strings import (Pairs, StringTask, draw_alphabets, random_strings)
+from looprate.experiments.tasks.tables import last_cells
 
 __all__ = ["LongestCommonSubsequence", "length", "lengths_of"]
 
@@ -86,7 +86,7 @@ class LongestCommonSubsequence(StringTask):
     "|", the letters, and the numbers 0 ... 173.  An answer is at most ``size``; larger numbers are
     never used.
 
-    "train" and "test" share no pair of strings: see :mod:`experiments.tasks.strings`.
+    "train" and "test" share no pair of strings: see :mod:`looprate.experiments.tasks.strings`.
 
     Parameters
     ----------

@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.tasks.base import Batch, Task, check_split, generator
-from experiments.tasks.checks import check_integer
-from experiments.tasks.redraw import accepted_rows
+from looprate.experiments.tasks.base import (Batch, Task, check_split, generator)
+from looprate.experiments.tasks.checks import check_integer
+from looprate.experiments.tasks.redraw import accepted_rows
 
 __all__ = ["Pairs", "StringTask", "draw_alphabets", "in_test_split", "random_strings"]
 

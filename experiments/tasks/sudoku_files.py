@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.progress import Progress
-from experiments.tasks.checks import check_file
-from experiments.tasks.sudoku_solver import Box, conflicts
+from looprate.experiments.engine.progress import Progress
+from looprate.experiments.tasks.checks import check_file
+from looprate.experiments.tasks.sudoku_solver import Box, conflicts
 
 __all__ = ["box_of", "read_csv"]
 

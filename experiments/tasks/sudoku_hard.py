@@ -11,10 +11,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.progress import Progress
+from looprate.experiments.engine.progress import Progress
 
 # sudoku_solver imports this file inside a function: both share its steps
-from experiments.tasks.sudoku_solver import Bits, Box, conclusions
+from looprate.experiments.tasks.sudoku_solver import Bits, Box, conclusions
 
 __all__ = ["MOST_BRANCHES", "search_hard"]
 

@@ -6,7 +6,7 @@ operations on all of them: digits placed in a unit (row, column or box) leave it
 digit with one cell left in a unit goes there.  Where this stops, the cell with the fewest digits is
 split into one digit and the rest; the rest waits on a stack of its own board.  Nothing is guessed:
 a board is left only when its whole tree is searched or enough solutions are found.  One that takes
-many steps goes to :mod:`experiments.tasks.sudoku_hard`, and is refused where that gives up.
+many steps goes to :mod:`looprate.experiments.tasks.sudoku_hard`, and is refused where that gives up.
 """
 
 from __future__ import annotations
@@ -258,7 +258,7 @@ def solve_all(boards: Any, box: Box, *, limit: int = 2) -> tuple[Boards, NDArray
         If the boards have another shape or hold other digits, ``limit`` < 1, or a board takes more
         than ``sudoku_hard.MOST_BRANCHES`` branches, as some with few clues or no solution do.
     """
-    from experiments.tasks.sudoku_hard import MOST_BRANCHES, search_hard
+    from looprate.experiments.tasks.sudoku_hard import MOST_BRANCHES, search_hard
 
     checked = _boards(boards, box)
     if limit < 1:

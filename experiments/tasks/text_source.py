@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.progress import Progress
-from experiments.records import write_atomically
-from experiments.tasks.tiny_text import tiny_lines
+from looprate.experiments.engine.progress import Progress
+from looprate.experiments.rows.records import write_atomically
+from looprate.experiments.tasks.tiny_text import tiny_lines
 
 __all__ = ["END_OF_TEXT", "Corpus", "byte_pieces", "load_corpus", "text_files"]
 

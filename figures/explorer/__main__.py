@@ -1,4 +1,4 @@
-"""``python -m figures.explorer``: serve the explorer, or write its static form."""
+"""``python -m looprate.figures.explorer``: serve the explorer, or write its static form."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TextIO
 
-from experiments.printing import one_line
-from figures.explorer.setting import Setting
-from theory.processes import become_child, finish, open_streams
+from looprate.printing import one_line
+from looprate.figures.explorer.setting import Setting
+from looprate.theory.processes import become_child, finish, open_streams
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _write(options: argparse.Namespace, told: TextIO) -> None:
     """Write the static page and say where it is."""
-    from figures.explorer.static import write_static
+    from looprate.figures.explorer.static import write_static
 
     dark, rows = options.dark, options.rows
     print(write_static(options.static, target=options.target, dark=dark, rows=rows), file=told)
@@ -43,8 +43,8 @@ def _write(options: argparse.Namespace, told: TextIO) -> None:
 
 def _serve(options: argparse.Namespace, told: TextIO) -> None:
     """Serve until interrupted."""
-    from figures.explorer import views
-    from figures.explorer.server import explore_server, serve
+    from looprate.figures.explorer import views
+    from looprate.figures.explorer.server import explore_server, serve
 
     setting = Setting(target=options.target) if options.target else Setting()
     views.target_of(setting.target, setting.tokens, setting.dim)
@@ -61,7 +61,7 @@ def _serve(options: argparse.Namespace, told: TextIO) -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the parsed options; ``looprate explore`` documents them."""
-    parser = argparse.ArgumentParser(prog="python -m figures.explorer", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m looprate.figures.explorer", description=__doc__)
     parser.add_argument("--target", default="")
     parser.add_argument("--rows", type=Path, nargs="*", default=[])
     parser.add_argument("--port", type=int, default=0)

@@ -10,9 +10,9 @@ from typing import Any
 from bokeh.document import Document
 from bokeh.models import Button
 
-from figures.explorer import views
-from figures.explorer.setting import Setting
-from figures.explorer.words import in_words
+from looprate.figures.explorer import views
+from looprate.figures.explorer.setting import Setting
+from looprate.figures.explorer.words import in_words
 
 __all__ = ["CERTIFY", "Certifier", "tell"]
 
@@ -42,7 +42,7 @@ class Certifier:
     button : Button
     drawn : callable
         ``(setting, row) -> None``, called with a row of
-        :func:`figures.explorer.views.constructed_row`.
+        :func:`looprate.figures.explorer.views.constructed_row`.
     refused : callable
         ``words -> None``, called where a network that the reader asked for cannot be certified.
     """

@@ -18,20 +18,13 @@ from bokeh.models import (
     TextInput,
 )
 
-from figures.explorer.certifier import CERTIFY
-from figures.explorer.export import EXPORTS, MEDIA
-from figures.explorer.live import TRAIN
-from figures.explorer.look import ADDRESS, SAVE, THEME
-from figures.explorer.setting import (
-    LARGEST_GRID,
-    LARGEST_LOOPS,
-    MEMORISERS,
-    Setting,
-    exponent,
-    whole,
-)
-from figures.explorer.smoothness import knob_of
-from figures.explorer.words import EXAMPLES
+from looprate.figures.explorer.certifier import CERTIFY
+from looprate.figures.explorer.export import EXPORTS, MEDIA
+from looprate.figures.explorer.live import TRAIN
+from looprate.figures.explorer.look import ADDRESS, SAVE, THEME
+from looprate.figures.explorer.setting import (LARGEST_GRID, LARGEST_LOOPS, MEMORISERS, Setting, exponent, whole)
+from looprate.figures.explorer.smoothness import knob_of
+from looprate.figures.explorer.words import EXAMPLES
 
 __all__ = ["READ", "Controls"]
 
@@ -61,7 +54,7 @@ class Controls:
     dark : bool
         Whether the button of the theme leads to the light one.
     wide : dict
-        Width and style, as :func:`figures.explorer.look.sheet` gives them.
+        Width and style, as :func:`looprate.figures.explorer.look.sheet` gives them.
     """
 
     def __init__(self, setting: Setting, *, dark: bool, wide: dict[str, Any]) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from experiments.construction_rows import stage_rows
-from figures.drawing import KINDS, redraw
-from figures.explorer import views
-from figures.explorer.setting import Setting
-from figures.rows import FLAGS, Row, write_rows
-from theory.bounds import TERM_NAMES
-from theory.construction.compile import compile_construction
+from looprate.experiments.study.construction_rows import stage_rows
+from looprate.figures.drawing import KINDS, redraw
+from looprate.figures.explorer import views
+from looprate.figures.explorer.setting import Setting
+from looprate.figures.rows import FLAGS, Row, write_rows
+from looprate.theory.bounds.rows import TERM_NAMES
+from looprate.theory.construction.build.compile import compile_construction
 
 __all__ = ["EXPORTS", "MEDIA", "exported", "figure_rows", "file_name"]
 
@@ -32,9 +32,9 @@ CODE = '''\
 
 from pathlib import Path
 
-from figures.drawing import make_figure
-from figures.explorer.export import figure_rows
-from figures.explorer.setting import Setting
+from looprate.figures.drawing import make_figure
+from looprate.figures.explorer.export import figure_rows
+from looprate.figures.explorer.setting import Setting
 
 setting = Setting({arguments})
 folders = [{folders}]  # with rows of trained networks
@@ -69,7 +69,7 @@ def exported(
     folders, fitted, built
         As in :func:`figure_rows`.
     style : str
-        One of :data:`figures.style.STYLES`.
+        One of :data:`looprate.figures.style.STYLES`.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def figure_rows(
     fitted: Sequence[Row] = (),
     built: Sequence[Row] = (),
 ) -> list[dict[str, Any]]:
-    """Return the rows from which :func:`figures.drawing.make_figure` draws a figure.
+    """Return the rows from which :func:`looprate.figures.drawing.make_figure` draws a figure.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def figure_rows(
     fitted : sequence of rows
         Of networks trained just now: family, label, loops, seed, value.
     built : sequence of rows
-        Of :func:`figures.explorer.views.constructed_row`; where the setting's own network is not
+        Of :func:`looprate.figures.explorer.views.constructed_row`; where the setting's own network is not
         among them, it is certified.
 
     Raises

@@ -12,14 +12,14 @@ import numpy as np
 from bokeh.document import Document
 from bokeh.models import Button, Div
 
-from approx.fit import fit
-from approx.looped import FAMILIES, Family
-from approx.training import Recipe, member_errors
-from experiments.config import PRESETS, model_for
-from figures.explorer import views
-from figures.explorer.certifier import tell
-from figures.explorer.setting import Setting
-from figures.explorer.words import in_words
+from looprate.approx.fit.fitting import fit
+from looprate.approx.models.looped import FAMILIES, Family
+from looprate.approx.fit.training import Recipe, member_errors
+from looprate.experiments.study.config import PRESETS, model_for
+from looprate.figures.explorer import views
+from looprate.figures.explorer.certifier import tell
+from looprate.figures.explorer.setting import Setting
+from looprate.figures.explorer.words import in_words
 
 __all__ = ["LOOPS", "TRAIN", "LiveFit", "Progress", "Stopped", "Trainer"]
 

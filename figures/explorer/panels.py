@@ -20,23 +20,15 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from figures.explorer.key import Entry, key
-from figures.explorer.look import (
-    BOUND_COLOUR,
-    BUILT_COLOUR,
-    HATCHES,
-    OTHER_COLOUR,
-    coloured,
-    ink,
-    sheet,
-)
-from figures.explorer.states import Loops, short
-from figures.explorer.views import VERSION
-from figures.rows import Row
-from figures.style import FAMILY_STYLE, KIND_STYLE, TERM_STYLE
-from theory.bounds import TERM_NAMES, BoundRow
-from theory.notation import KINDS
-from theory.verdict import Verdict
+from looprate.figures.explorer.key import Entry, key
+from looprate.figures.explorer.look import (BOUND_COLOUR, BUILT_COLOUR, HATCHES, OTHER_COLOUR, coloured, ink, sheet)
+from looprate.figures.explorer.states import Loops, short
+from looprate.figures.explorer.views import VERSION
+from looprate.figures.rows import Row
+from looprate.figures.style import FAMILY_STYLE, KIND_STYLE, TERM_STYLE
+from looprate.theory.bounds.rows import TERM_NAMES, BoundRow
+from looprate.theory.notation import KINDS
+from looprate.theory.verdict import Verdict
 
 __all__ = ["ErrorPanel", "ModuliPanel", "StatePanel", "TermPanel"]
 

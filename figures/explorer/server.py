@@ -12,10 +12,10 @@ from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
 from bokeh.server.server import Server
 
-from figures.explorer import views
-from figures.explorer.guard import guard
-from figures.explorer.page import Page
-from figures.explorer.setting import Setting, check_typed, setting_of
+from looprate.figures.explorer import views
+from looprate.figures.explorer.guard import guard
+from looprate.figures.explorer.page import Page
+from looprate.figures.explorer.setting import Setting, check_typed, setting_of
 
 __all__ = ["HOST", "asked_for", "explore_server", "serve"]
 
@@ -79,7 +79,7 @@ def asked_for(given: dict[str, Any], usual: Setting) -> tuple[Setting, list[str]
     Parameters
     ----------
     given : dict
-        The arguments of the address, as :func:`figures.explorer.setting.setting_of` takes them.
+        The arguments of the address, as :func:`looprate.figures.explorer.setting.setting_of` takes them.
     usual : Setting
         What they leave out, and what is shown where they cannot be.
     """

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, get_args
 from urllib.parse import quote, urlencode
 
-from theory.construction.spec import ConstructionSpec
-from theory.loop_counts import SUITED_CODING, Memoriser
-from theory.notation import check_choice, check_dim, check_loops, check_p, check_tokens
-from theory.targets import parse_target
-from theory.targets.formula import FORMULA
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.bounds.loop_counts import SUITED_CODING, Memoriser
+from looprate.theory.notation import (check_choice, check_dim, check_loops, check_p, check_tokens)
+from looprate.theory.targets import parse_target
+from looprate.theory.targets.formula import FORMULA
 
 __all__ = ["MEMORISERS", "Setting", "check_typed", "exponent", "setting_of", "whole"]
 
@@ -36,7 +36,7 @@ class Setting:
     Attributes
     ----------
     target : str
-        As :func:`theory.targets.resolve_target` takes it: a name, a formula, a function.
+        As :func:`looprate.theory.targets.resolve_target` takes it: a name, a formula, a function.
     tokens, dim : int
         N and d.
     p : float

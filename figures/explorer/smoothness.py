@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from theory.targets import parse_target
-from theory.targets.formula import FORMULA
-from theory.targets.parameters import format_number
-from theory.targets.registry import TARGETS
+from looprate.theory.targets import parse_target
+from looprate.theory.targets.formula import FORMULA
+from looprate.theory.targets.parameters import format_number
+from looprate.theory.targets.registry import TARGETS
 
 __all__ = ["Knob", "knob_of", "turned"]
 

@@ -7,12 +7,12 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from figures.explorer.setting import MEMORISERS, Setting
-from figures.explorer.views import target_of
-from theory.construction.compile import Construction, compile_construction
-from theory.construction.reference import reference_states
-from theory.construction.spec import ConstructionSpec
-from theory.loop_counts import smallest_grid
+from looprate.figures.explorer.setting import MEMORISERS, Setting
+from looprate.figures.explorer.views import target_of
+from looprate.theory.construction.build.compile import Construction, compile_construction
+from looprate.theory.construction.run.reference import reference_states
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.bounds.loop_counts import smallest_grid
 
 __all__ = ["Loops", "loop_states", "short"]
 

@@ -13,15 +13,15 @@ from bokeh.layouts import column
 from bokeh.models import CustomJS, CustomJSTickFormatter, Div, Select, Slider
 from bokeh.resources import INLINE
 
-from experiments.progress import Progress
-from figures.explorer import views
-from figures.explorer.look import keys_and_names, sheet, template
-from figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
-from figures.explorer.precomputed import COUNTS, DELTAS, GRIDS, LOOKED_AT, Panels, precomputed
-from figures.explorer.setting import MEMORISERS, Setting
-from figures.explorer.words import EXAMPLES, STATEMENT
-from theory.outputs import checked_folder, checked_output, write_atomically
-from theory.targets.formula import FORMULA
+from looprate.experiments.engine.progress import Progress
+from looprate.figures.explorer import views
+from looprate.figures.explorer.look import keys_and_names, sheet, template
+from looprate.figures.explorer.panels import (ErrorPanel, ModuliPanel, StatePanel, TermPanel)
+from looprate.figures.explorer.precomputed import (COUNTS, DELTAS, GRIDS, LOOKED_AT, Panels, precomputed)
+from looprate.figures.explorer.setting import MEMORISERS, Setting
+from looprate.figures.explorer.words import EXAMPLES, STATEMENT
+from looprate.theory.outputs import checked_folder, checked_output, write_atomically
+from looprate.theory.targets.formula import FORMULA
 
 __all__ = ["write_static"]
 

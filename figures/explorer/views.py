@@ -1,6 +1,6 @@
 """The numbers of every panel, from the functions that the command line calls.
 
-Everything is a pure function of a :class:`~figures.explorer.setting.Setting`, and remembered, so
+Everything is a pure function of a :class:`~looprate.figures.explorer.setting.Setting`, and remembered, so
 that a slider computes what it changes and no more.
 """
 
@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from experiments.construct import affordable, certificate_of
-from experiments.figure_rows import BOUND_LABELS
-from figures.explorer.setting import LARGEST_LOOPS, Setting
-from figures.rows import Row, read_rows
-from theory import facts
-from theory.bounds import BoundRow
-from theory.continuity.transfer import lower_from
-from theory.facts import Facts
-from theory.notation import KINDS
-from theory.targets import Target, resolve_target
+from looprate.experiments.study.certificates import affordable, certificate_of
+from looprate.experiments.study.figure_rows import BOUND_LABELS
+from looprate.figures.explorer.setting import LARGEST_LOOPS, Setting
+from looprate.figures.rows import Row, read_rows
+from looprate.theory import facts
+from looprate.theory.bounds.rows import BoundRow
+from looprate.theory.continuity.transfer import lower_from
+from looprate.theory.facts import Facts
+from looprate.theory.notation import KINDS
+from looprate.theory.targets import Target, resolve_target
 
 __all__ = [
     "VERSION",

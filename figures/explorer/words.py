@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 
-from figures.explorer.setting import Setting
-from figures.explorer.states import Loops, short
-from theory.bounds import BoundRow
-from theory.notation import KINDS
-from theory.targets import Target
+from looprate.figures.explorer.setting import Setting
+from looprate.figures.explorer.states import Loops, short
+from looprate.theory.bounds.rows import BoundRow
+from looprate.theory.notation import KINDS
+from looprate.theory.targets import Target
 
 __all__ = [
     "EXAMPLES",

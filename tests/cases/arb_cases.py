@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from flint import arb, ctx
 
-from theory.enclosure import Interval
-from theory.enclosure.intervals import rational_power
-from theory.enclosure.rounding import LARGEST_ANGLE
+from looprate.theory.enclosure import Interval
+from looprate.theory.enclosure.intervals import rational_power
+from looprate.theory.enclosure.rounding import LARGEST_ANGLE
 
 __all__ = [
     "BINARY",

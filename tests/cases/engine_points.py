@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cases import engine_tasks
 
-from experiments.engine import Engine, Task, TaskFailed, run_tasks
-from experiments.records import RowStore, digest, exclusive
+from looprate.experiments.engine.run import (Engine, Task, TaskFailed, run_tasks)
+from looprate.experiments.rows.records import RowStore, digest, exclusive
 
 __all__ = ["COUNT", "DEADLY", "point", "points", "value"]
 

@@ -2,8 +2,8 @@
 
 import math
 
-from experiments.eta_config import EtaConfig
-from experiments.eta_study import planned_specs
+from looprate.experiments.eta.config import EtaConfig
+from looprate.experiments.eta.sweep import planned_specs
 
 __all__ = ["TMLT_ERROR", "certificates", "figure_rows", "fit_rows"]
 

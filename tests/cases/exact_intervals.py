@@ -12,7 +12,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from theory.enclosure import Interval
+from looprate.theory.enclosure import Interval
 
 __all__ = ["BITS", "Exact", "misfit", "numbers"]
 

@@ -1,8 +1,8 @@
 """Stored rows of trained networks' moduli, and the rows of their figure."""
 
-from experiments.learned_summary import figure_rows as rows_of_figure
-from experiments.learned_summary import learned_cells
-from figures import learned_moduli
+from looprate.experiments.learned.summary import figure_rows as rows_of_figure
+from looprate.experiments.learned.summary import learned_cells
+from looprate.figures import learned_moduli
 
 __all__ = ["figure_rows", "stored"]
 

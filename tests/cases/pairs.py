@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from theory.continuity.lower import ModulusLowerBound
-from theory.search import moving_tokens
+from looprate.theory.continuity.lower.bound import ModulusLowerBound
+from looprate.theory.continuity.lower.search import moving_tokens
 
 __all__ = ["lower_of_pairs", "norms", "pair_values", "random_pairs", "row_of"]
 

@@ -6,13 +6,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from approx.sequence_config import SequenceConfig
-from experiments.records import write_npz
-from experiments.reproduce.catalogue import TASKS
-from experiments.reproduce.figure_tables import write_figure_tables
-from experiments.tasks.edit_distance import EditDistance
-from experiments.tasks.sudoku import Sudoku
-from figures.rows import read_rows
+from looprate.approx.models.sequence_config import SequenceConfig
+from looprate.experiments.rows.records import write_npz
+from looprate.experiments.reproduce.catalogue import TASKS
+from looprate.experiments.reproduce.figure_tables import write_figure_tables
+from looprate.experiments.tasks.edit_distance import EditDistance
+from looprate.experiments.tasks.sudoku import Sudoku
+from looprate.figures.rows import read_rows
 
 __all__ = ["LEVELS", "SIZES", "figure_rows", "fit", "fits", "write_pictures"]
 

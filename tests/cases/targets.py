@@ -1,7 +1,7 @@
 """Targets, kinds and shapes shared by the tests of targets and of moduli."""
 
-from theory.notation import KINDS
-from theory.targets import TARGETS
+from looprate.theory.notation import KINDS
+from looprate.theory.targets import TARGETS
 
 __all__ = ["EXAMPLES", "KINDS", "SHAPES"]
 

@@ -1,8 +1,8 @@
 """Small sequence tasks, tiny ones, and their rows read back as text."""
 
-from experiments.tasks.countdown import Countdown
-from experiments.tasks.edit_distance import EditDistance
-from experiments.tasks.lcs import LongestCommonSubsequence
+from looprate.experiments.tasks.countdown import Countdown
+from looprate.experiments.tasks.edit_distance import EditDistance
+from looprate.experiments.tasks.lcs import LongestCommonSubsequence
 
 TINY = (  # so few rows that two free samplers must meet
     EditDistance(size=4, letters=3),

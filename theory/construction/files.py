@@ -20,8 +20,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
-from theory.construction.network import Affine, Block, Head, Network, Unit
-from theory.outputs import write_atomically
+from looprate.theory.construction.build.network import (Affine, Block, Head, Network, Unit)
+from looprate.theory.outputs import write_atomically
 
 __all__ = [
     "FORMAT",

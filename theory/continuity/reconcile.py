@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.continuity.lower import ModulusLowerBound, ModulusLowerCurve
-from theory.continuity.transfer import pieces
-from theory.enclosure.forms import evaluated
-from theory.enclosure.intervals import Interval
-from theory.enclosure.soundness import NotCertifiedError
-from theory.gate import Contradiction
-from theory.norms import p_norm
-from theory.targets import Target
-from theory.targets.base import ClosedForm
+from looprate.theory.continuity.lower.bound import ModulusLowerBound, ModulusLowerCurve
+from looprate.theory.continuity.transfer import pieces
+from looprate.theory.enclosure.forms import evaluated
+from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.enclosure.soundness import NotCertifiedError
+from looprate.theory.gate import Contradiction
+from looprate.theory.norms import p_norm
+from looprate.theory.targets import Target
+from looprate.theory.targets.base import ClosedForm
 
 __all__ = [
     "beside_closed_form",

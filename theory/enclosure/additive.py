@@ -15,9 +15,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.enclosure.arrays import EnclosureArray
-from theory.enclosure.deadline import OutOfTimeError
-from theory.enclosure.intervals import Interval
+from looprate.theory.enclosure.arrays import EnclosureArray
+from looprate.theory.enclosure.deadline import OutOfTimeError
+from looprate.theory.enclosure.intervals import Interval
 
 __all__ = ["AdditiveForm", "Atom", "additive_form"]
 

@@ -22,11 +22,11 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.enclosure.chained import Chained
-from theory.enclosure.curved import Curved
-from theory.enclosure.intervals import Interval
-from theory.enclosure.jets import Jet
-from theory.enclosure.rounding import EPS
+from looprate.theory.enclosure.chained import Chained
+from looprate.theory.enclosure.curved import Curved
+from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.enclosure.jets import Jet
+from looprate.theory.enclosure.rounding import EPS
 
 __all__ = ["Affine", "affine_variables"]
 

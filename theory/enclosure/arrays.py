@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from theory.enclosure.in_place import InPlace
-from theory.enclosure.namespace import ARRAY_NAMESPACE, ArrayNamespace, Axis
+from looprate.theory.enclosure.in_place import InPlace
+from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE, ArrayNamespace, Axis
 
 __all__ = ["EnclosureArray"]
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from theory.enclosure.curved import Curved, slope_products
-from theory.enclosure.gains import Gain
-from theory.enclosure.intervals import Interval, intersection
-from theory.enclosure.jets import Jet
+from looprate.theory.enclosure.curved import Curved, slope_products
+from looprate.theory.enclosure.gains import Gain
+from looprate.theory.enclosure.intervals import Interval, intersection
+from looprate.theory.enclosure.jets import Jet
 
 __all__ = ["softmax_mean"]
 

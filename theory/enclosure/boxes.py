@@ -1,10 +1,10 @@
 r"""Two-sided enclosures of L^p errors against a function that is constant on boxes.
 
 Let e = y - f on a box, one entry, with f(X) = f(c) + g·(X - c) + ρ(X)
-(:class:`~theory.enclosure.forms.LocalForm`), and X uniform on the box with sides h around its
+(:class:`~looprate.theory.enclosure.forms.LocalForm`), and X uniform on the box with sides h around its
 centre.  Then e = A - ρ with A = α - Σ u_k, α = y - f(c), and u_k independent, uniform on
 [-a_k, a_k], a_k = |g_k| h_k / 2, and |ρ| <= Σ r_k |X - c|_k with radii r_k of slopes.  Put
-s = Σ a_k, R = Σ r_k h_k / 2 and m = E|A|^p, bounded in :mod:`theory.enclosure.moments`.  The mean
+s = Σ a_k, R = Σ r_k h_k / 2 and m = E|A|^p, bounded in :mod:`looprate.theory.enclosure.moments`.  The mean
 of |e|^p over the box lies between::
 
     by its mean      (|α| - R/2)_+^p, because E|e|^p >= |E e|^p (Jensen) and E|ρ| <= R/2
@@ -34,11 +34,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.enclosure.forms import check_boxes, directions, local_form
-from theory.enclosure.intervals import Interval, rational_power
-from theory.enclosure.moments import absolute_moments
-from theory.enclosure.rounding import EPS, TINY
-from theory.notation import check_p
+from looprate.theory.enclosure.forms import check_boxes, directions, local_form
+from looprate.theory.enclosure.intervals import Interval, rational_power
+from looprate.theory.enclosure.moments import absolute_moments
+from looprate.theory.enclosure.rounding import EPS, TINY
+from looprate.theory.notation import check_p
 
 __all__ = ["BoxErrors", "box_errors", "cell_boxes", "measured_errors"]
 
@@ -107,7 +107,7 @@ def box_errors(
     Parameters
     ----------
     target : Target or function
-        f, see :func:`theory.enclosure.enclose`.
+        f, see :func:`looprate.theory.enclosure.enclose`.
     low, high : array_like of shape (B, N, d)
         Corners, see the top of the module.
     outputs : Interval or array_like of shape (B, N, d)

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from theory.enclosure.arrays import EnclosureArray
-from theory.enclosure.intervals import Interval, rational_power
+from looprate.theory.enclosure.arrays import EnclosureArray
+from looprate.theory.enclosure.intervals import Interval, rational_power
 
 __all__ = ["Chained"]
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.enclosure.curved import Curved
-from theory.enclosure.gains import Gain
-from theory.enclosure.intervals import Interval
-from theory.enclosure.jets import Jet
-from theory.enclosure.rounding import EPS, LIBM_ULPS
+from looprate.theory.enclosure.curved import Curved
+from looprate.theory.enclosure.gains import Gain
+from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.enclosure.jets import Jet
+from looprate.theory.enclosure.rounding import EPS, LIBM_ULPS
 
 __all__ = ["pair_cosines"]
 

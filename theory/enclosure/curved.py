@@ -1,6 +1,6 @@
 """Enclosures of values, first and second derivatives over a box, carried forward.
 
-A curved array of u over a convex box has a value U, slopes G as :mod:`theory.enclosure.jets` has
+A curved array of u over a convex box has a value U, slopes G as :mod:`looprate.theory.enclosure.jets` has
 them, and a curvature H that contains the second derivatives of u on the box:
 
 * products: H_uv = U H_v + V H_u + G_u G_v^T + G_v G_u^T;
@@ -19,9 +19,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.enclosure.chained import Chained
-from theory.enclosure.intervals import Interval
-from theory.enclosure.jets import Jet, variables
+from looprate.theory.enclosure.chained import Chained
+from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.enclosure.jets import Jet, variables
 
 __all__ = ["Curved", "curved_variables", "slope_products"]
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.enclosure.arrays import EnclosureArray
-from theory.enclosure.axes import know_einops
-from theory.enclosure.deadline import OutOfTimeError
-from theory.enclosure.intervals import Interval, intersection
-from theory.enclosure.jets import Jet, variables
+from looprate.theory.enclosure.arrays import EnclosureArray
+from looprate.theory.enclosure.axes import know_einops
+from looprate.theory.enclosure.deadline import OutOfTimeError
+from looprate.theory.enclosure.intervals import Interval, intersection
+from looprate.theory.enclosure.jets import Jet, variables
 
 __all__ = ["LocalForm", "check_boxes", "directions", "enclose", "evaluated", "local_form"]
 
@@ -96,7 +96,7 @@ def enclose(target: Function, low: Any, high: Any) -> Interval:
 
     Examples
     --------
-    >>> from theory.targets import parse_target
+    >>> from looprate.theory.targets import parse_target
     >>> enclose(parse_target("mean-field:a=1,b=0"), [[[0.25]]], [[[0.5]]]).contains([[[0.3]]])
     array([[[ True]]])
     """
@@ -108,7 +108,7 @@ def local_form(target: Function, low: Any, high: Any) -> LocalForm:
     """Return the affine form of a target on boxes, see :class:`LocalForm`.
 
     The slopes G over the box have f(X) - f(c) = g' · (X - c) for some g' in G (property (P) of
-    :mod:`theory.enclosure.jets`); g is the middle of G, and the remainder Σ_k rad(G_k) |X - c|_k.
+    :mod:`looprate.theory.enclosure.jets`); g is the middle of G, and the remainder Σ_k rad(G_k) |X - c|_k.
 
     Parameters and errors are those of :func:`enclose`.
     """

@@ -18,9 +18,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.enclosure.chained import Chained
-from theory.enclosure.intervals import Interval
-from theory.enclosure.rounding import up, up_sum
+from looprate.theory.enclosure.chained import Chained
+from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.enclosure.rounding import up, up_sum
 
 __all__ = ["Gain", "grouped_variables"]
 

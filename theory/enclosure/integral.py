@@ -1,6 +1,6 @@
 """The L^p error against a function that is constant on boxes, enclosed by cutting boxes.
 
-The bounds of one box, and their proofs, are in :mod:`theory.enclosure.boxes`.  Sums over boxes are
+The bounds of one box, and their proofs, are in :mod:`looprate.theory.enclosure.boxes`.  Sums over boxes are
 rounded once, outwards; whatever the budget, the result contains the true error.
 """
 
@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.enclosure.boxes import measured_errors
-from theory.enclosure.deadline import OutOfTimeError, until
-from theory.enclosure.forms import check_boxes
-from theory.enclosure.intervals import Interval, rational_power
-from theory.enclosure.rounding import down, up
-from theory.enclosure.soundness import check_arithmetic
-from theory.notation import check_p
+from looprate.theory.enclosure.boxes import measured_errors
+from looprate.theory.enclosure.deadline import OutOfTimeError, until
+from looprate.theory.enclosure.forms import check_boxes
+from looprate.theory.enclosure.intervals import Interval, rational_power
+from looprate.theory.enclosure.rounding import down, up
+from looprate.theory.enclosure.soundness import check_arithmetic
+from looprate.theory.notation import check_p
 
 __all__ = ["ErrorIntegral", "error_integral", "error_norm", "norm_from_integral"]
 
@@ -99,10 +99,10 @@ def error_integral(
     Parameters
     ----------
     target : Target or function
-        f, see :func:`theory.enclosure.enclose`.
+        f, see :func:`looprate.theory.enclosure.enclose`.
     low, high : array_like of shape (B, N, d)
         Corners of boxes that do not overlap; cells come from
-        :func:`theory.enclosure.boxes.cell_boxes`, which says how their rounding is handled.
+        :func:`looprate.theory.enclosure.boxes.cell_boxes`, which says how their rounding is handled.
     outputs : Interval or array_like of shape (B, N, d)
         y on each box; numbers are taken as exact.
     p : float

@@ -1,7 +1,7 @@
 """Arrays of intervals with outward rounding: every operation contains the exact result.
 
 What is assumed: float64 is IEEE 754 rounded to nearest, and exp, log, sin, cos, tanh and pow are
-within :data:`theory.enclosure.rounding.LIBM_ULPS`.  Ends may be infinite: an operation that is not
+within :data:`looprate.theory.enclosure.rounding.LIBM_ULPS`.  Ends may be infinite: an operation that is not
 bounded on its interval gives the whole line rather than an error.
 """
 
@@ -15,9 +15,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.enclosure import rounding
-from theory.enclosure.arrays import EnclosureArray
-from theory.enclosure.deadline import check_time
+from looprate.theory.enclosure import rounding
+from looprate.theory.enclosure.arrays import EnclosureArray
+from looprate.theory.enclosure.deadline import check_time
 
 __all__ = ["Interval", "hull", "intersection", "rational_power"]
 

@@ -25,8 +25,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.enclosure.chained import Chained
-from theory.enclosure.intervals import Interval, hull
+from looprate.theory.enclosure.chained import Chained
+from looprate.theory.enclosure.intervals import Interval, hull
 
 __all__ = ["Jet", "variables"]
 

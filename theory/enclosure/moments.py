@@ -28,7 +28,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.enclosure.intervals import Interval, intersection, rational_power
+from looprate.theory.enclosure.intervals import Interval, intersection, rational_power
 
 __all__ = ["absolute_moments"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, final
 
-from theory.enclosure.axes import einsum, transposed
+from looprate.theory.enclosure.axes import einsum, transposed
 
 __all__ = ["ARRAY_NAMESPACE", "ArrayNamespace", "Axis"]
 
@@ -84,14 +84,14 @@ class ArrayNamespace:
     @staticmethod
     def softmax_mean(logits: Any, values: Any) -> Any:
         """Return Σ_m softmax_m(logits) values_m for logits (..., N, M), values (..., M, D)."""
-        from theory.enclosure.attention import softmax_mean
+        from looprate.theory.enclosure.attention import softmax_mean
 
         return softmax_mean(logits, values)
 
     @staticmethod
     def pair_cosines(x: Any, own: Any, other: Any, phase: Any, weight: Any) -> Any:
         """Return means over partners of cosine features of token pairs, x of shape (B, N, d)."""
-        from theory.enclosure.cosines import pair_cosines
+        from looprate.theory.enclosure.cosines import pair_cosines
 
         return pair_cosines(x, own, other, phase, weight)
 

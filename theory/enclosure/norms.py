@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from theory.enclosure.intervals import Interval, rational_power
+from looprate.theory.enclosure.intervals import Interval, rational_power
 
 __all__ = ["interval_norm"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.enclosure.forms import LocalForm, local_form
-from theory.notation import check_dim, check_tokens
+from looprate.theory.enclosure.forms import LocalForm, local_form
+from looprate.theory.notation import check_dim, check_tokens
 
 __all__ = ["NotCertifiedError", "check_arithmetic", "check_enclosures"]
 

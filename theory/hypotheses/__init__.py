@@ -4,7 +4,7 @@
 prove.  ``testable`` says whether all hold.  Importing this package does not import torch.
 """
 
-from theory.gate import failures
-from theory.hypotheses.check import check_hypotheses, testable
+from looprate.theory.gate import failures
+from looprate.theory.hypotheses.check import check_hypotheses, testable
 
 __all__ = ["check_hypotheses", "failures", "testable"]

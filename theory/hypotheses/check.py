@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from theory.hypotheses import shape, values
-from theory.hypotheses.probes import Checked, Probes
-from theory.hypotheses.subject import EvaluationFailed, subject_of
-from theory.hypotheses.witness import plain, with_witness
-from theory.notation import check_dim, check_loops, check_tokens
-from theory.verdict import Finding, Verdict
+from looprate.theory.hypotheses import shape
+from looprate.theory.hypotheses import values
+from looprate.theory.hypotheses.probes import Checked, Probes
+from looprate.theory.hypotheses.subject import EvaluationFailed, subject_of
+from looprate.theory.hypotheses.witness import plain, with_witness
+from looprate.theory.notation import check_dim, check_loops, check_tokens
+from looprate.theory.verdict import Finding, Verdict
 
 __all__ = ["check_hypotheses", "testable"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from theory.hypotheses.subject import Array, Subject
+from looprate.theory.hypotheses.subject import Array, Subject
 
 __all__ = ["steps_finely"]
 

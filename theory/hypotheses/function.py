@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from theory.hypotheses import values
-from theory.hypotheses.precision import DOUBLE, allowance
-from theory.hypotheses.probes import Checked, Probes
-from theory.hypotheses.subject import Array, EvaluationFailed, subject_of
-from theory.hypotheses.witness import plain, with_witness
-from theory.targets import OwnFunction
+from looprate.theory.hypotheses import values
+from looprate.theory.hypotheses.precision import DOUBLE, allowance
+from looprate.theory.hypotheses.probes import Checked, Probes
+from looprate.theory.hypotheses.subject import Array, EvaluationFailed, subject_of
+from looprate.theory.hypotheses.witness import plain, with_witness
+from looprate.theory.targets import OwnFunction
 
 __all__ = ["check_function"]
 

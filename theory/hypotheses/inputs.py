@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 
-from theory.hypotheses.subject import Array
+from looprate.theory.hypotheses.subject import Array
 
 __all__ = ["lines", "orders", "special_points", "spread_points"]
 

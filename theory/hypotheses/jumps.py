@@ -6,7 +6,7 @@ once, a slope or a curve hardly.  The search can refute continuity, never prove 
 jump of less than ``LEAST`` of the largest |f| (or 1000 roundings of it), one on a set that neither
 lines through the cube nor the special points meet, one beside bends that are sharper, and f that
 oscillates ever faster towards a point.  An exponent below 0.04 looks like a jump.  Steps of a
-coarser type inside, float32 say, are rounding where :mod:`theory.hypotheses.narrow` has seen it.
+coarser type inside, float32 say, are rounding where :mod:`looprate.theory.hypotheses.narrow` has seen it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from theory.hypotheses.inputs import lines, special_points
-from theory.hypotheses.precision import Precision
-from theory.hypotheses.subject import Array, Subject
-from theory.norms import p_norm
+from looprate.theory.hypotheses.inputs import lines, special_points
+from looprate.theory.hypotheses.precision import Precision
+from looprate.theory.hypotheses.subject import Array, Subject
+from looprate.theory.norms import p_norm
 
 __all__ = ["BEFORE", "TINY", "JumpSearch", "search_jumps"]
 

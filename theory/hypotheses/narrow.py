@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from theory.hypotheses.fine_steps import steps_finely
-from theory.hypotheses.subject import Array, Subject
+from looprate.theory.hypotheses.fine_steps import steps_finely
+from looprate.theory.hypotheses.subject import Array, Subject
 
 __all__ = ["Narrow", "narrowest_inside"]
 

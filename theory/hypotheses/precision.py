@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from theory.hypotheses.narrow import narrowest_inside
-from theory.hypotheses.subject import Array, Subject
+from looprate.theory.hypotheses.narrow import narrowest_inside
+from looprate.theory.hypotheses.subject import Array, Subject
 
 __all__ = ["Precision", "allowance", "measured_precision"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from theory.hypotheses.inputs import special_points, spread_points
-from theory.hypotheses.precision import Precision, measured_precision
-from theory.hypotheses.subject import Array, Subject
+from looprate.theory.hypotheses.inputs import special_points, spread_points
+from looprate.theory.hypotheses.precision import Precision, measured_precision
+from looprate.theory.hypotheses.subject import Array, Subject
 
 __all__ = ["Checked", "Probes"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from theory.hypotheses.inputs import orders
-from theory.hypotheses.jumps import TINY, search_jumps
-from theory.hypotheses.precision import allowance
-from theory.hypotheses.probes import Checked, Probes
-from theory.hypotheses.witness import plain
+from looprate.theory.hypotheses.inputs import orders
+from looprate.theory.hypotheses.jumps import TINY, search_jumps
+from looprate.theory.hypotheses.precision import allowance
+from looprate.theory.hypotheses.probes import Checked, Probes
+from looprate.theory.hypotheses.witness import plain
 
 __all__ = ["continuous", "equivariant"]
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.targets import OwnFunction, Target, own_functions
-from theory.targets.resolve import settled
+from looprate.theory.targets import OwnFunction, Target, own_functions
+from looprate.theory.targets.resolve import settled
 
 __all__ = ["Array", "EvaluationFailed", "Output", "Subject", "subject_of"]
 

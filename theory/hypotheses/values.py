@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from theory.hypotheses.precision import Precision, allowance
-from theory.hypotheses.probes import Checked, Probes
-from theory.hypotheses.subject import Array, EvaluationFailed
-from theory.hypotheses.witness import plain
+from looprate.theory.hypotheses.precision import Precision, allowance
+from looprate.theory.hypotheses.probes import Checked, Probes
+from looprate.theory.hypotheses.subject import Array, EvaluationFailed
+from looprate.theory.hypotheses.witness import plain
 
 __all__ = [
     "alone",

@@ -4,15 +4,15 @@
 takes a function of your own.  Importing this package does not import torch.
 """
 
-from theory.targets.base import ClosedForm, Scaled, Smoothness, Sum, Target
-from theory.targets.context import ContextMax, SoftmaxAttention, TokenTimesMean
-from theory.targets.equivariance import equivariance_gap, equivariance_witness
-from theory.targets.field import SmoothField
-from theory.targets.formula import Formula
-from theory.targets.mixes import Dial, MeanField, OthersMean, TokenPower, TokenSine
-from theory.targets.own import OwnFunction, notes_of, own_functions
-from theory.targets.registry import TARGETS, parse_target, target_parameters
-from theory.targets.resolve import formula_target, load_function, resolve_target
+from looprate.theory.targets.base import (ClosedForm, Scaled, Smoothness, Sum, Target)
+from looprate.theory.targets.context import ContextMax, SoftmaxAttention, TokenTimesMean
+from looprate.theory.targets.equivariance import equivariance_gap, equivariance_witness
+from looprate.theory.targets.field import SmoothField
+from looprate.theory.targets.formula import Formula
+from looprate.theory.targets.mixes import (Dial, MeanField, OthersMean, TokenPower, TokenSine)
+from looprate.theory.targets.own import OwnFunction, notes_of, own_functions
+from looprate.theory.targets.registry import TARGETS, parse_target, target_parameters
+from looprate.theory.targets.resolve import formula_target, load_function, resolve_target
 
 __all__ = [
     "TARGETS",

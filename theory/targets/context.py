@@ -6,17 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
-from theory.notation import Kind
-from theory.targets.base import ClosedForm, Smoothness, Target, entry_count
-from theory.targets.mixes import mix_closed_form
-from theory.targets.parameters import format_number, latex_factor, parameter
-from theory.targets.scalar import (
-    ConcaveModulus,
-    PowerModulus,
-    arc_supremum,
-    interpolated,
-    separable_supremum,
-)
+from looprate.theory.notation import Kind
+from looprate.theory.targets.base import (ClosedForm, Smoothness, Target, entry_count)
+from looprate.theory.targets.mixes import mix_closed_form
+from looprate.theory.targets.parameters import format_number, latex_factor, parameter
+from looprate.theory.targets.scalar import (ConcaveModulus, PowerModulus, arc_supremum, interpolated, separable_supremum)
 
 __all__ = ["ContextMax", "SoftmaxAttention", "TokenTimesMean", "attention_constants"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.notation import check_dim, check_tokens
+from looprate.theory.notation import check_dim, check_tokens
 
 __all__ = ["equivariance_gap", "equivariance_witness"]
 

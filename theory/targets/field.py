@@ -10,10 +10,10 @@ from typing import Any, ClassVar, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.notation import Kind
-from theory.targets.base import ClosedForm, Smoothness, Target, entry_count
-from theory.targets.context import lipschitz_bound
-from theory.targets.parameters import latex_factor, parameter
+from looprate.theory.notation import Kind
+from looprate.theory.targets.base import (ClosedForm, Smoothness, Target, entry_count)
+from looprate.theory.targets.context import lipschitz_bound
+from looprate.theory.targets.parameters import latex_factor, parameter
 
 __all__ = ["SmoothField"]
 

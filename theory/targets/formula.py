@@ -17,11 +17,11 @@ from typing import Any, final
 
 import numpy as np
 
-from theory.targets.base import namespace
+from looprate.theory.targets.base import namespace
 
 __all__ = ["FORMULA", "Formula"]
 
-FORMULA = "formula:"  # what a text for :func:`~theory.targets.resolve.resolve_target` starts with
+FORMULA = "formula:"  # what a text for :func:`~looprate.theory.targets.resolve.resolve_target` starts with
 LARGEST_NUMBER = 1e6
 LONGEST, LARGEST = 300, 64.0  # characters; exponents
 NAMES = {

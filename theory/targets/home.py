@@ -25,7 +25,7 @@ from typing import Any, TextIO, cast
 
 import numpy as np
 
-from theory.processes import interrupts_blocked
+from looprate.theory.processes import interrupts_blocked
 
 __all__ = ["Home", "the_module"]
 

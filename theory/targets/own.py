@@ -12,10 +12,10 @@ from typing import Any, final
 
 import numpy as np
 
-from theory.notation import Kind
-from theory.targets.base import ClosedForm, Scaled, Smoothness, Sum, Target, namespace
-from theory.targets.formula import Formula
-from theory.targets.home import Home
+from looprate.theory.notation import Kind
+from looprate.theory.targets.base import (ClosedForm, Scaled, Smoothness, Sum, Target, namespace)
+from looprate.theory.targets.formula import Formula
+from looprate.theory.targets.home import Home
 
 __all__ = ["OwnFunction", "accepted", "in_words", "notes_of", "own_functions"]
 
@@ -94,7 +94,7 @@ class OwnFunction(Target):
         if hasattr(type(x), "__looprate_namespace__"):
             return self._run(x)  # enclosures follow what is written for NumPy, or refuse
         if not self.accepts:
-            from theory.targets.resolve import settled
+            from looprate.theory.targets.resolve import settled
 
             known = settled(self, tokens=x.shape[1], dim=x.shape[2])
             for name in ("accepts", "single", "notes", "fixed"):

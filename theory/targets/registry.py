@@ -6,11 +6,11 @@ import difflib
 import re
 from collections.abc import Callable
 
-from theory.targets.base import Target
-from theory.targets.context import ContextMax, SoftmaxAttention, TokenTimesMean
-from theory.targets.field import SmoothField
-from theory.targets.mixes import Dial, MeanField, OthersMean, TokenPower, TokenSine
-from theory.targets.parameters import target_fields
+from looprate.theory.targets.base import Target
+from looprate.theory.targets.context import ContextMax, SoftmaxAttention, TokenTimesMean
+from looprate.theory.targets.field import SmoothField
+from looprate.theory.targets.mixes import (Dial, MeanField, OthersMean, TokenPower, TokenSine)
+from looprate.theory.targets.parameters import target_fields
 
 __all__ = ["TARGETS", "parse_target", "parse_terms", "target_parameters"]
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from theory.notation import check_dim, check_tokens
-from theory.targets.base import Target, namespace
-from theory.targets.formula import FORMULA, Formula
-from theory.targets.home import same_random_numbers, the_module
-from theory.targets.modules import Holdings, held_by, made
-from theory.targets.own import OwnFunction, accepted, in_words
-from theory.targets.registry import TARGETS, parse_target, parse_terms
+from looprate.theory.notation import check_dim, check_tokens
+from looprate.theory.targets.base import Target, namespace
+from looprate.theory.targets.formula import FORMULA, Formula
+from looprate.theory.targets.home import same_random_numbers, the_module
+from looprate.theory.targets.modules import Holdings, held_by, made
+from looprate.theory.targets.own import OwnFunction, accepted, in_words
+from looprate.theory.targets.registry import TARGETS, parse_target, parse_terms
 
 __all__ = ["formula_target", "load_function", "resolve_target", "settled"]
 
@@ -156,7 +156,7 @@ def _torch_alone(own: OwnFunction) -> bool:
 def checked(own: OwnFunction, *, tokens: int, dim: int) -> OwnFunction:
     """Return an own function settled at one N and d; raise unless it is a function there."""
     own = settled(own, tokens=check_tokens(tokens), dim=check_dim(dim))
-    check = importlib.import_module("theory.hypotheses.function").check_function
+    check = importlib.import_module("looprate.theory.hypotheses.function").check_function
     notes: list[str] = check(own, tokens=tokens, dim=dim)
     if own.home.sink.used:
         notes = [*notes, "what it prints is left out"]
@@ -175,9 +175,9 @@ def resolve_target(text: str, *, tokens: int | None = None, dim: int | None = No
     Parameters
     ----------
     text : str
-        See :func:`theory.targets.registry.parse_target` and :func:`load_function`; what starts with
+        See :func:`looprate.theory.targets.registry.parse_target` and :func:`load_function`; what starts with
         ``formula:``, or is a formula and no other target, is a
-        :class:`~theory.targets.formula.Formula`
+        :class:`~looprate.theory.targets.formula.Formula`
     tokens, dim : int, optional
         N and d at which it will be evaluated.  Given, an own function is checked there before
         anything is computed: it must return finite floating point numbers of the same shape, the
@@ -217,7 +217,7 @@ def _formula_without_prefix(text: str) -> OwnFunction | None:
 
 
 def formula_target(text: str) -> OwnFunction:
-    """Return the target that a formula spells; see :class:`~theory.targets.formula.Formula`.
+    """Return the target that a formula spells; see :class:`~looprate.theory.targets.formula.Formula`.
 
     Raises
     ------

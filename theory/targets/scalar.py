@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
-from theory.norms import p_norm
-from theory.targets.base import ClosedForm, Smoothness
-from theory.targets.parameters import format_number
+from looprate.theory.norms import p_norm
+from looprate.theory.targets.base import ClosedForm, Smoothness
+from looprate.theory.targets.parameters import format_number
 
 __all__ = [
     "ConcaveModulus",

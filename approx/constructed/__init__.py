@@ -1,0 +1,1 @@
+"""Constructed networks as torch modules."""

@@ -1,0 +1,1 @@
+"""Fits of looped Transformers, many at once."""

@@ -1,0 +1,1 @@
+"""Looped Transformers on the cube and on sequences."""

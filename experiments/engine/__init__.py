@@ -1,0 +1,1 @@
+"""Independent tasks on this machine or many."""

@@ -1,0 +1,1 @@
+"""The sweep that asks when eta(t) helps."""

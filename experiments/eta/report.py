@@ -1,0 +1,150 @@
+"""The report of a sweep: eta.json, eta.md and the figure's rows, from stored rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from looprate.experiments.eta.findings import (certified_part, hypotheses, map_in_words, trained_part)
+from looprate.experiments.eta.gain import trained_gains
+from looprate.experiments.eta.sweep import EtaStudy
+from looprate.experiments.study.figure_rows import write_rows
+from looprate.printing import strict_json
+from looprate.experiments.rows.provenance import versions
+from looprate.experiments.rows.records import write_atomically
+from looprate.theory.gate import under_hypotheses
+from looprate.theory.verdict import Finding
+
+__all__ = ["write_eta_report"]
+
+Row = dict[str, Any]
+TITLES = {
+    "constructed-loops": "Constructed, at equal loops",
+    "constructed-grid": "Constructed, at equal grids",
+    "trained": "Trained, at equal loops",
+}
+
+
+def write_eta_report(study: EtaStudy) -> Row:
+    """Write eta.md, eta.json and figures/eta-gain__sweep.csv of a finished sweep."""
+    config, certificates = study.config, study.certificates()
+    trained = trained_gains(config, study.rows())
+    parts = [
+        certified_part(config, certificates, "loops"),
+        certified_part(config, certificates, "grid"),
+        trained_part(config, trained),
+    ]
+    checked = hypotheses(certificates)
+    for part in parts:
+        part["findings"] = [
+            under_hypotheses(Finding.from_dict(finding), checked).as_dict()
+            for finding in part["findings"]
+        ]
+    report = {
+        "schema": 1,
+        "config": config.as_dict(),
+        "versions": versions(),
+        "hypotheses": [f.as_dict() for f in checked],
+        "parts": parts,
+    }
+    rows = [row for part in parts for row in part.pop("rows")]
+    write_rows(study.folder / "figures", "eta-gain", "sweep", rows)
+    report["table"] = rows
+    text = strict_json(report)
+    write_atomically(study.folder / "eta.json", text + "\n")
+    write_atomically(study.folder / "eta.md", _markdown(report))
+    return report
+
+
+def _markdown(report: Row) -> str:
+    """Return the report as Markdown."""
+    config = report["config"]
+    lines = [
+        "# When does eta(t) help?",
+        "",
+        "![eta gain](figures/eta-gain__sweep.png)",
+        "",
+        "Targets: dials f(X)_n = s h(x_n) + (1 - s) mean of h over the other tokens, shares s = "
+        f"{', '.join(f'{s:g}' for s in config['shares'])}, maps h: "
+        f"{', '.join(map(map_in_words, config['roughness']))}; N = {config['tokens']}, d = "
+        f"{config['dim']}, p = {config['p']:g}. All shares of one map have the same sequence "
+        "modulus; token and contextual modulus are |s| and |1 - s| times those of the pure dials.",
+        "",
+        "Gain: error of LT over error of TMLT, above 1 where eta(t) helps. The axis is the sum "
+        "w_tok(δ√d) + w_cont(δ√(Nd)) of Theorem 3.6 (arXiv 2410.01405v7). Between s = 1 and "
+        "s = 0 it moves by √(N/(N-1)) at most, so the share s < 0 carries most of its range; with "
+        "both moduli at one radius the sum orders the shares differently, which each verdict "
+        "also tells. Roughness moves the moduli and the difficulty together: the correlation "
+        "within a level is the main one.",
+        "",
+        *_table(report["hypotheses"]),
+    ]
+    for part in report["parts"]:
+        lines += [f"## {TITLES[part['part']]}", "", _facts(part), "", *_table(part["findings"])]
+        lines += _numbers([row for row in report["table"] if row["panel"] == part["part"]])
+    rates = ", ".join(f"{rate:g}" for rate in config["learning_rates"])
+    lines += [
+        "## How",
+        "",
+        f"{config['recipe']['steps']} steps of {config['recipe']['batch']} fresh points, "
+        f"{config['seeds']} seeds shared by LT and TMLT, peak learning rates {rates}, the best by "
+        "median validation error for each family, target and loop count; errors on held-out "
+        "points.",
+        "",
+        ", ".join(f"{name} {version}" for name, version in report["versions"].items()),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _facts(part: Row) -> str:
+    """What was compared, in a sentence."""
+    facts = part["facts"]
+    if part["part"] == "trained":
+        sizes = facts["parameters"]
+        return (
+            f"r = {', '.join(map(str, facts['loops']))}; {facts['seeds']} seeds, "
+            f"{facts['dropped']} left out; {sizes['lt']} parameters (LT) against {sizes['tmlt']} "
+            f"(TMLT), a difference of {facts['parameter_difference']:+.2%}."
+        )
+    return (
+        f"LT: increments with the sum code, m = {facts['grid']}, {facts['loops']:,} loops; TMLT: "
+        f"timestep with the rank code, m = {facts['tmlt_grid']}, {facts['tmlt_loops']:,} loops. "
+        f"Errors are rigorous enclosures; {facts['left_out']} targets without one. Nothing is "
+        "random here: intervals come from resampling targets and points of the enclosures."
+    )
+
+
+def _table(findings: Sequence[Row]) -> list[str]:
+    """Return findings as a Markdown table."""
+    return [
+        "| verdict | claim | why |",
+        "|---|---|---|",
+        *(f"| **{f['verdict']}** | {_cell(f['claim'])} | {_cell(f['reason'])} |" for f in findings),
+        "",
+    ]
+
+
+def _numbers(rows: Sequence[Row]) -> list[str]:
+    """Return the gains of one part as a Markdown table."""
+    return [
+        "| map | share | w_tok + w_cont | LT/TMLT | from | to |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {_cell(row['roughness'])} | {row['share']:g} | {row['modulus_sum']:.4g} | "
+            + " | ".join(_three(row[name]) for name in ("value", "lower", "upper"))
+            + " |"
+            for row in rows
+        ),
+        "",
+    ]
+
+
+def _three(value: float | None) -> str:
+    """Three digits, or nothing."""
+    return "" if value is None else f"{value:.3g}"
+
+
+def _cell(text: str) -> str:
+    """Escape a Markdown table cell."""
+    return text.replace("|", "\\|").replace("\n", " ")

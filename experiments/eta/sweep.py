@@ -1,0 +1,123 @@
+"""The sweep of ``looprate eta`` as tasks with stored rows: fits, and certificates of each dial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from looprate.experiments.study.certificates import certificate_of, cost_of, target_facts
+from looprate.experiments.engine.run import Task
+from looprate.experiments.eta.config import EtaConfig
+from looprate.experiments.rows.provenance import stamped, versions
+from looprate.experiments.rows.records import RowStore, digest
+from looprate.experiments.study.run import A_SECOND, SCHEMA, plan
+from looprate.experiments.study.lessons import BOXES, TOLERANCE
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.bounds.loop_counts import largest_grid
+from looprate.theory.targets import resolve_target
+
+__all__ = ["EtaStudy", "certificate_rows", "planned_specs"]
+
+ENCLOSURE = 2.0  # seconds of a certificate beside the estimate of the network's run
+Row = dict[str, Any]
+
+
+def planned_specs(config: EtaConfig) -> list[ConstructionSpec]:
+    """Return the constructions of every dial: increments and timestep at equal grids and loops.
+
+    Increments with the sum code need r loops; timestep with the rank code is built at the same grid
+    and at the largest that fits r loops.
+    """
+    n, d = config.tokens, config.dim
+    plain = ConstructionSpec(n, d, config.grid, "increments", "sum")
+    finest = largest_grid(plain.loops, tokens=n, dim=d, memoriser="timestep", coding="rank")
+    grids = sorted({config.grid, finest or config.grid})
+    return [plain, *(ConstructionSpec(n, d, grid, "timestep", "rank") for grid in grids)]
+
+
+@stamped
+def certificate_rows(
+    report: Callable[[float], None],
+    *,
+    target: str,
+    p: float,
+    specs: list[Row],
+    tolerance: float,
+    boxes: int,
+) -> list[Row]:
+    """Return one certificate a specification, each with the findings on the hypotheses."""
+    wanted = [ConstructionSpec(**given) for given in specs]
+    f = resolve_target(target, tokens=wanted[0].tokens, dim=wanted[0].dim)
+    facts = target_facts(f, tokens=wanted[0].tokens, dim=wanted[0].dim, p=p)
+    rows = []
+    for place, spec in enumerate(wanted, start=1):
+        _, found = certificate_of(f, spec, facts, tolerance=tolerance, budget=boxes)
+        report(place / len(wanted))
+        row = found.as_dict() | {"target": target, "p": p}
+        row.pop("checks")
+        row["hypotheses"] = [finding.as_dict() for finding in facts.hypotheses]
+        rows.append(row)
+    return rows
+
+
+class EtaStudy:
+    """A planned sweep in its folder: tasks, stored rows, and which are missing.
+
+    Parameters
+    ----------
+    config : EtaConfig
+    folder : Path
+    """
+
+    def __init__(self, config: EtaConfig, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        self.store = RowStore(folder / "rows.jsonl")
+        self.construct_store = RowStore(folder / "constructions.jsonl")
+        self.fit_tasks = plan(config.study(), folder)[1]
+        self.construct_tasks = _construct_tasks(config)
+        self._fit_keys = {task.key for task in self.fit_tasks}
+
+    def tasks(self) -> list[Task]:
+        """Return every task of the sweep."""
+        return [*self.construct_tasks, *self.fit_tasks]
+
+    def missing(self) -> list[Task]:
+        """Return the tasks without stored rows."""
+        return [task for task in self.tasks() if task.key not in self._store_of(task)]
+
+    def keep(self, task: Task, rows: Sequence[Row]) -> None:
+        """Store the rows of a finished task."""
+        self._store_of(task).append(task.key, rows)
+
+    def rows(self) -> list[Row]:
+        """Return the stored fit rows of this configuration."""
+        return [row for task in self.fit_tasks for row in self.store.task(task.key) or []]
+
+    def certificates(self) -> list[Row]:
+        """Return the stored certificates of this configuration."""
+        stored = [self.construct_store.task(task.key) or [] for task in self.construct_tasks]
+        return [row for rows in stored for row in rows]
+
+    def _store_of(self, task: Task) -> RowStore:
+        """The file a task's rows belong to."""
+        return self.store if task.key in self._fit_keys else self.construct_store
+
+
+def _construct_tasks(config: EtaConfig) -> list[Task]:
+    """Return one task a dial: all its certificates."""
+    specs = planned_specs(config)
+    tasks = []
+    for point in config.points_of_dial():
+        arguments: Row = {
+            "target": point.name,
+            "p": config.p,
+            "specs": [spec.as_dict() for spec in specs],
+            "tolerance": TOLERANCE,
+            "boxes": BOXES,
+        }
+        key = digest({"schema": SCHEMA, "versions": versions(), **arguments, "what": "eta"})
+        cost = A_SECOND * sum(ENCLOSURE + cost_of(spec).seconds for spec in specs)
+        label = f"certificates of {point.roughness} s={point.share:g}"
+        tasks.append(Task(key, label, certificate_rows, arguments, cost, "construct"))
+    return tasks

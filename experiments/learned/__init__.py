@@ -1,0 +1,1 @@
+"""Moduli of trained networks beside those of their targets."""

@@ -1,0 +1,1 @@
+"""Stored rows: written, read, merged, exported, and where they come from."""

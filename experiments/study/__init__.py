@@ -1,0 +1,1 @@
+"""The main job: trained and constructed networks beside the theory."""

@@ -1,0 +1,223 @@
+"""Constructed networks for the commands and the study: what one costs, and its certificate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from looprate.experiments.study.certified import followed
+from looprate.theory.construction.certify.cells import cell_count
+from looprate.theory.construction.certify.certificate import (BOXES, TOLERANCE, Certificate, TargetFacts, certify)
+from looprate.theory.construction.build.compile import Construction, compile_construction
+from looprate.theory.construction.certify.evidence import STRIP_SAMPLES
+from looprate.theory.construction.build.labels import MOST_LABELS, cell_centres, every_cell
+from looprate.theory.construction.build.network import Network
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.facts import facts_of
+from looprate.theory.bounds.loop_counts import Memoriser, label_power, smallest_grid
+from looprate.theory.targets import Target
+
+__all__ = [
+    "Cost",
+    "affordable",
+    "certificate_of",
+    "cost_of",
+    "default_bits",
+    "softmax_of",
+    "target_facts",
+]
+
+BITS_BEYOND_GRID = 3  # digits below 1/m: the memoriser's error is a small share of the cells'
+# Measured on one core of an AMD EPYC, 2.6 GHz: seconds a loop, and a loop and a column of the batch
+SECONDS_A_LOOP = {"increments": 4e-5, "timestep": 3.5e-5, "digits": 2e-4}
+SECONDS_A_COLUMN = {"increments": 2e-9, "timestep": 5e-9, "digits": 4e-8}
+SECONDS_A_BIT = 4e-10  # and loop: increments and digits shift an integer of so many bits
+SECONDS_AN_ENTRY = 1.2e-4  # of the table of outputs, compared as fractions
+SECONDS_A_LABEL = 4e-6  # compiled
+LONG = 10**15  # numbers beyond are told by their power of ten
+INPUT_BITS = 20  # fractional bits of a cell's centre as float64 input: the same cell, exact sums
+LARGEST_BETA = 2.0**12  # exp(-beta) is 0 in float64, and integer scores differ by at least 1
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What certifying a construction takes.
+
+    Attributes
+    ----------
+    labels, loops, inputs : int
+        Labels 0..L, loops, and sets of cells the network is run on.
+    seconds : float
+        Rough estimate for one core, inf beyond ``MOST_LABELS`` labels, which no label table holds;
+        the enclosure of the error comes on top.
+    """
+
+    labels: int
+    loops: int
+    inputs: int
+    seconds: float
+
+
+def default_bits(memoriser: Memoriser, grid: int) -> int | None:
+    """Return q for digits: three digits beyond the cell width; None for the other memorisers."""
+    return (grid - 1).bit_length() + BITS_BEYOND_GRID if memoriser == "digits" else None
+
+
+def cost_of(spec: ConstructionSpec) -> Cost:
+    """Estimate the cost of a certificate before anything is computed."""
+    loops, inputs = spec.loops, cell_count(spec)
+    labels, entries = spec.last_label + 1, inputs * spec.tokens * spec.dim
+    if labels > MOST_LABELS:
+        return Cost(labels, loops, inputs, math.inf)
+    columns = (3 * inputs + STRIP_SAMPLES) * spec.tokens
+    bits = {"increments": 2.0, "timestep": 0.0, "digits": 1.0}[spec.memoriser] * spec.dim * loops
+    a_loop = SECONDS_A_LOOP[spec.memoriser] * spec.dim + bits * SECONDS_A_BIT
+    a_loop += SECONDS_A_COLUMN[spec.memoriser] * spec.dim * columns
+    tables = entries * SECONDS_AN_ENTRY + labels * SECONDS_A_LABEL
+    return Cost(labels, loops, inputs, loops * a_loop + tables)
+
+
+def affordable(spec: ConstructionSpec, budget: float) -> Cost:
+    """Return the cost of a construction within a budget.
+
+    Raises
+    ------
+    ValueError
+        If it exceeds ``budget`` seconds or the labels that a table holds; the message says which
+        grid would fit.
+    """
+    cost = cost_of(spec)
+    if math.isfinite(cost.seconds) and cost.seconds <= budget:
+        return cost
+    fits = _largest_affordable(spec, budget)
+    cure = f"grid <= {fits} fits" if fits else "no grid fits: fewer tokens or coordinates"
+    limit = f"over the budget of {budget:g} s (about {cost.seconds:,.0f} s)"
+    if math.isinf(cost.seconds):
+        limit = f"over the {MOST_LABELS:,} labels that a table holds"
+    power = label_power(tokens=spec.tokens, dim=spec.dim, coding=spec.coding)
+    raise ValueError(
+        f"`grid`={spec.grid} needs {_count(cost.labels)} labels, {_count(cost.loops)} loops and "
+        f"{_count(cost.inputs)} inputs, {limit} (labels grow like m^{power}): {cure}"
+    )
+
+
+def _count(number: int) -> str:
+    """A number, or its power of ten where it is long."""
+    return f"{number:,}" if number < LONG else f"about 10^{math.log10(number):.0f}"
+
+
+def _largest_affordable(spec: ConstructionSpec, budget: float) -> int | None:
+    """Largest grid below the given one within the budget."""
+    best = None
+    for grid in range(smallest_grid(tokens=spec.tokens, dim=spec.dim), spec.grid):
+        cost = cost_of(replace(spec, grid=grid))
+        if math.isinf(cost.seconds) or cost.seconds > budget:
+            break
+        best = grid
+    return best
+
+
+def target_facts(target: Target, *, tokens: int, dim: int, p: float) -> TargetFacts:
+    """Return what certificates of one target share."""
+    return facts_of(target, tokens=tokens, dim=dim, p=p).setting
+
+
+def certificate_of(
+    target: Target,
+    spec: ConstructionSpec,
+    facts: TargetFacts,
+    *,
+    network: Network | None = None,
+    tolerance: float = TOLERANCE,
+    budget: int = BOXES,
+    seconds: float = math.inf,
+    seed: int = 0,
+    report: Callable[[float], None] | None = None,
+) -> tuple[Construction, Certificate]:
+    """Compile a target, or take a network said to be its construction, and certify it.
+
+    Parameters
+    ----------
+    target : Target
+    spec : ConstructionSpec
+    facts : TargetFacts
+        Of the same target, N and d.
+    network : Network, optional
+        From a file; a fresh compilation if left out.
+    tolerance, budget, seconds, seed, report
+        As in :func:`looprate.theory.construction.certify.certificate.certify`.
+
+    Raises
+    ------
+    ValueError
+        If something is out of range or cannot be run in 64 bits.
+    """
+    with suppress(ValueError):  # without enclosures the certificate says so
+        target = followed(target, spec.tokens, spec.dim)
+    construction = compile_construction(target, spec)
+    if network is not None:
+        construction = replace(construction, network=network)
+    try:
+        certificate = certify(
+            construction,
+            target,
+            facts,
+            tolerance=tolerance,
+            budget=budget,
+            seconds=seconds,
+            seed=seed,
+            report=report,
+        )
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
+    return construction, certificate
+
+
+def softmax_of(construction: Construction, tolerance: float) -> dict[str, Any]:
+    """Return the inverse temperature at which softmax attention does what hardmax does.
+
+    Parameters
+    ----------
+    construction : Construction
+    tolerance : float
+        Largest absolute difference allowed over all output entries, float64, on every cell's
+        centre (tokens in descending order of cells), rounded to multiples of 2^-20.
+
+    Returns
+    -------
+    dict
+        beta (None if none that was tried does), tolerance, inputs, curve: [[beta, error], ...] with
+        None for an error that diverged.
+
+    Raises
+    ------
+    ValueError
+        If the tolerance is not a finite number > 0, or float64 cannot hold the network.
+    """
+    import torch
+
+    from looprate.approx.constructed.sharpness import softmax_beta_for
+
+    if not (tolerance > 0 and math.isfinite(tolerance)):
+        raise ValueError(f"`softmax` must be a finite number > 0, got {tolerance:g}")
+    cells, _ = every_cell(construction.spec)
+    centres = np.rint(np.ldexp(cell_centres(cells, construction.spec), INPUT_BITS))
+    inputs = torch.tensor(np.ldexp(centres, -INPUT_BITS))
+    try:
+        found = softmax_beta_for(
+            construction.network, inputs, tolerance=tolerance, largest=LARGEST_BETA
+        )
+    except ValueError as error:
+        why = str(error).partition("; ")[0]
+        other = not construction.spec.timestep
+        cure = "the timestep memoriser stays below it" if other else "take a smaller sharpness"
+        raise ValueError(
+            f"`softmax` runs the network in float64, exact up to 2^53 only: {why}; {cure}"
+        ) from None
+    curve = [[beta, error if math.isfinite(error) else None] for beta, error in found.curve]
+    return {"beta": found.beta, "tolerance": tolerance, "inputs": len(inputs), "curve": curve}

@@ -1,0 +1,272 @@
+"""The tidy rows each figure is drawn from, written beside the figures as CSV."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from looprate.experiments.study.constructed_findings import constructed_curve, constructed_slope
+from looprate.experiments.rows.records import write_atomically
+from looprate.theory.bounds import rates
+from looprate.theory.bounds.rows import TERM_NAMES, BoundRow
+from looprate.theory.gate import Onset
+from looprate.theory.bounds.loop_counts import SUITED_CODING
+
+__all__ = ["BOUND_LABELS", "slug", "write_figure_rows", "write_rows"]
+
+Row = dict[str, Any]
+COLUMNS = {
+    "error-against-loops": (
+        "curve family label loops seed value lower stderr status target latex tokens dim p"
+    ),
+    "moduli": "kind delta lower exact upper target latex tokens dim p",
+    "bound-terms": "version loops term value trivial total status target latex tokens dim p",
+    "training-curves": "family loops seed step value chosen target latex tokens dim p",
+    "memorisers": (
+        "memoriser coding periods gap residual bound bits loops target latex tokens dim p"
+    ),
+    "arithmetic": "memoriser arithmetic labels value refused target latex tokens dim p",
+    "eta-gain": (
+        "panel roughness share modulus_sum value lower upper delta words detail "
+        "target latex tokens dim p"
+    ),
+    "learned-moduli": ("kind delta family loops seed value lower upper target latex tokens dim p"),
+    "stages": ("panel name token loop position height used grid stage target latex tokens dim p"),
+    "task-accuracy": "curve name detail metric model loops seed value diverged",
+    "task-test-loops": "name detail metric model trained loops seed value diverged",
+    "task-training": "name detail metric model loops seed step value diverged",
+    "task-boards": "name model loops loop row column digit given right box_rows box_columns",
+    "task-attention": ("name model loops loop query key weight query_word key_word asked heads"),
+}
+BOUND_LABELS = {
+    "increments": ("lt", "explicit inequality, increments"),
+    "digits": ("lt", "explicit inequality, digits"),
+    "timestep": ("tmlt", "explicit inequality, timestep"),
+}
+MARGIN = 300.0  # the loop axis ends this factor beyond where the last bound starts to speak
+FARTHEST = 10**12
+POINTS_A_DECADE = 12
+LONGEST_NAME = 100  # characters of a slug; a file system allows 255 bytes with KIND and ending
+READABLE, DIGITS = 48, 12  # characters kept of a name that cannot be kept whole; of its digest
+#: Names that a slug keeps whole: built-in targets, their colon and commas as underscores.
+WHOLE = re.compile(r"(?!.*-n\d)[a-z0-9][a-z0-9-]*(:[a-z0-9.=+-]+(,[a-z0-9.=+-]+)*)?")
+
+
+def slug(target: str, tokens: int, dim: int, more: str = "") -> str:
+    """Return a file name's form of a target and shape: another one for every other four arguments.
+
+    Names of built-in targets can be read off it.  Of any other a readable part is kept, then ``~``
+    and a digest of the whole.  Case does not tell two of them apart, as on some file systems.
+
+    Parameters
+    ----------
+    target : str
+    tokens, dim : int
+        N and d.
+    more : str
+        What else tells figures of one kind apart, such as ``-delta0.1``.
+
+    Examples
+    --------
+    >>> slug("mean-field:a=1,b=2", 2, 1)
+    'mean-field_a=1_b=2-N2-d1'
+    >>> slug("formula: x/3", 2, 1)
+    'formula_x_3~855e368154d9-N2-d1'
+    """
+    rest = f"-N{tokens}-d{dim}{more}"
+    plain = re.fullmatch(r"[a-z0-9.=+-]*[a-z0-9]", rest.replace("N", "", 1)) is not None
+    if plain and WHOLE.fullmatch(target) and len(target) + len(rest) <= LONGEST_NAME:
+        return re.sub("[:,]", "_", target) + rest
+    whole = f"{target}\0{rest}".encode("utf-8", "surrogatepass")
+    found = hashlib.sha256(whole).hexdigest()[:DIGITS]
+    readable = re.sub(r"[^A-Za-z0-9.=+-]+", "_", target)[:READABLE].strip("_.")
+    room = LONGEST_NAME - len(readable) - DIGITS - 1
+    shown = rest if plain and len(rest) <= room else ""
+    return f"{readable}~{found}{shown}"
+
+
+def write_figure_rows(
+    folder: Path,
+    theory: Row,
+    group: Sequence[Row],
+    certificates: Sequence[Row],
+    bounds: dict[str, Callable[[int], BoundRow]],
+    first: dict[str, Onset],
+) -> list[Path]:
+    """Write the four CSV files of one target and shape into ``folder`` and return their paths."""
+    tokens, dim = theory["tokens"], theory["dim"]
+    common = {name: theory[name] for name in ("target", "latex", "tokens", "dim", "p")}
+    starts = [onset.loops for onset in first.values() if onset.loops]
+    run = max((row["loops"] for row in (*group, *certificates)), default=tokens + 1)
+    last = min(FARTHEST, max([run * 10, *(int(MARGIN * s) for s in starts)]))
+    grid = _loop_grid(tokens, last)
+    tables = {
+        "error-against-loops": [
+            *_error_rows(theory, group, bounds, grid),
+            *_constructed_rows(certificates),
+        ],
+        "moduli": [dict(row) for row in theory["moduli"]],
+        "bound-terms": _term_rows(theory, bounds, grid),
+        "training-curves": _curve_rows(group),
+    }
+    name = slug(theory["target"], tokens, dim)
+    return [
+        write_rows(folder, kind, name, [{**row, **common} for row in rows])
+        for kind, rows in tables.items()
+    ]
+
+
+def write_rows(folder: Path, kind: str, name: str, rows: Sequence[Row]) -> Path:
+    """Write the CSV file of one figure and return its path."""
+    path = folder / f"{kind}__{name}.csv"
+    _write(path, COLUMNS[kind].split(), rows)
+    return path
+
+
+def _loop_grid(tokens: int, last: int) -> list[int]:
+    """Return loop counts r > N on a log grid up to ``last``."""
+    count = max(2, int(POINTS_A_DECADE * math.log10(last / (tokens + 1))))
+    return sorted({round(r) for r in np.geomspace(tokens + 1, last, count)})
+
+
+def _error_rows(
+    theory: Row,
+    group: Sequence[Row],
+    bounds: dict[str, Callable[[int], BoundRow]],
+    grid: Sequence[int],
+) -> list[Row]:
+    """Rows of the main figure: trained, bounds, rates up to a constant, best constant."""
+    rows: list[Row] = [
+        {"curve": "trivial", "value": theory["trivial"], "stderr": theory["trivial_stderr"]}
+    ]
+    for cell in group:
+        rows += [
+            {
+                "curve": "trained",
+                "family": cell["family"],
+                "label": f"{fit['config']['recipe']['steps']:,} steps",
+                "loops": cell["loops"],
+                "seed": fit["seed"],
+                "value": fit["error"],
+                "stderr": fit["error_stderr"],
+            }
+            for fit in cell["rows"]
+        ]
+    for version, (family, label) in BOUND_LABELS.items():
+        for r in grid:
+            row = bounds[version](r)
+            rows.append(
+                {"curve": "bound", "family": family, "label": label, "loops": r}
+                | {"value": row.total, "status": str(row.verdict)}
+            )
+    return rows + _rate_rows(theory, grid)
+
+
+def _constructed_rows(certificates: Sequence[Row]) -> list[Row]:
+    """Rows of the constructed networks: both ends of every certified error."""
+    rows = []
+    for memoriser, coding in SUITED_CODING.items():
+        curve = constructed_curve(certificates, memoriser)
+        fit = constructed_slope(curve)
+        slope = f": slope {fit.slope:.2f}".replace("-", "−") if fit else ""
+        slope += " in r/q" if fit and memoriser == "digits" else ""
+        rows += [
+            {
+                "curve": "constructed",
+                "family": "tmlt" if memoriser == "timestep" else "lt",
+                "label": f"{memoriser}, {coding} code{slope}",
+                "loops": row["loops"],
+                "value": row["error_upper"],
+                "lower": row["error_lower"],
+                "status": row["verdict"],
+            }
+            for row in curve
+        ]
+    return rows
+
+
+def _rate_rows(theory: Row, grid: Sequence[int]) -> list[Row]:
+    """Rows of the asymptotic slopes, each put through the trivial error at the left end."""
+    tokens, dim, p = theory["tokens"], theory["dim"], theory["p"]
+    s = min(1.0, theory["smoothness"]["exponent"])
+    printed = rates.holder_exponent(tokens=tokens, dim=dim, holder=s, p=p)
+    curves = {
+        f"Theorem 3.6 (v7), slope −{printed:.3g}": (lambda r: (r - tokens) ** -printed),
+        f"Zhang et al. 2023, slope −{s / (tokens * dim):.3g}": (
+            lambda r: rates.zhang_lu_zhao_rate(r, tokens=tokens, dim=dim, modulus=lambda t: t**s)
+        ),
+        "Tian & Shen 2026": (lambda r: rates.tian_shen_rate(r, tokens=tokens, dim=dim, holder=s)),
+    }
+    rows = []
+    for label, rate in curves.items():
+        at = [r for r in grid if r > max(tokens, 3)]
+        scale = theory["trivial"] / rate(at[0])
+        rows += [
+            {"curve": "rate", "label": label, "loops": r, "value": scale * rate(r)} for r in at
+        ]
+    return rows
+
+
+def _term_rows(
+    theory: Row, bounds: dict[str, Callable[[int], BoundRow]], grid: Sequence[int]
+) -> list[Row]:
+    """Rows of the stacked terms, the printed theorem first."""
+    rows = []
+    for version in ("theorem-3.6", "increments"):
+        for r in grid:
+            bound = bounds[version](r)
+            rows += [
+                {
+                    "version": version,
+                    "loops": r,
+                    "term": term,
+                    "value": bound.terms[term],
+                    "trivial": theory["trivial"],
+                    "total": bound.total,
+                    "status": str(bound.verdict),
+                }
+                for term in TERM_NAMES
+            ]
+    return rows
+
+
+def _curve_rows(group: Sequence[Row]) -> list[Row]:
+    """Rows of the training curves at the chosen recipes."""
+    return [
+        {
+            "family": cell["family"],
+            "loops": cell["loops"],
+            "seed": fit["seed"],
+            "step": step,
+            "value": value,
+            "chosen": 1,
+        }
+        for cell in group
+        for fit in cell["rows"]
+        for step, value in zip(fit["curve_steps"], fit["curve"], strict=True)
+    ]
+
+
+def _write(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Write rows as CSV, missing and non-finite values empty."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_text(row.get(column)) for column in columns])
+    write_atomically(path, stream.getvalue())
+
+
+def _text(value: Any) -> str:
+    """Return a CSV cell that reads back as the same number."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    return repr(value) if isinstance(value, float) else str(value)

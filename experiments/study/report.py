@@ -1,0 +1,321 @@
+"""The report of a study: ``report.json``, ``report.md`` and the figures' rows, from stored rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from looprate.experiments.study.constructed_findings import constructed_findings
+from looprate.experiments.study.figure_rows import (BOUND_LABELS, slug, write_figure_rows, write_rows)
+from looprate.printing import strict_json
+from looprate.experiments.rows.provenance import versions
+from looprate.experiments.rows.records import write_atomically
+from looprate.experiments.study.run import Study
+from looprate.experiments.study.summary import (NAMES, cells, findings, slope_of)
+from looprate.experiments.study.lessons import planned_specs
+from looprate.theory.bounds.rows import BoundRow, first_informative_loops
+from looprate.theory.facts import stored_facts
+from looprate.theory.gate import state_of, under_hypotheses
+from looprate.theory.bounds.loop_counts import SUITED_CODING
+from looprate.theory.bounds.rates import theorem_exponent
+from looprate.theory.targets import resolve_target
+
+__all__ = ["write_report"]
+
+Row = dict[str, Any]
+SHOWN = ("theorem-3.6", *BOUND_LABELS)
+
+
+def write_report(study: Study, *, failed: Sequence[str] = ()) -> Row:
+    """Write report.md, report.json and the figures' rows of a study; return the report.
+
+    ``failed`` names the tasks that gave no rows: a target none of whose networks were fitted is
+    left out, and the report says so first.
+    """
+    theory = study.theory()
+    every = cells(study.rows())
+    certificates = study.certificates()
+    parts = []
+    for facts in theory:
+        group = [cell for cell in every if _same(cell, facts)]
+        if failed and not group:
+            continue
+        own = [row for row in certificates if _same(row, facts)]
+        part = _part(study.folder, facts, group, own)
+        part["grids_left_out"] = _left_out(study, facts)
+        parts.append(part)
+    _write_lessons(study)
+    report = {
+        "schema": 1,
+        "config": study.config.as_dict(),
+        "versions": versions(),
+        "parts": parts,
+    }
+    if failed:
+        report["failed"] = list(failed)
+    text = strict_json(report)
+    write_atomically(study.folder / "report.json", text + "\n")
+    write_atomically(study.folder / "report.md", _markdown(report))
+    return report
+
+
+def _same(cell: Row, facts: Row) -> bool:
+    """Whether a cell belongs to the target and shape of a theory row."""
+    return all(cell[name] == facts[name] for name in ("target", "tokens", "dim", "p"))
+
+
+def _left_out(study: Study, facts: Row) -> dict[str, list[int]]:
+    """Grids that were not certified because they would have taken too long, by memoriser."""
+    plans = {
+        memoriser: planned_specs(
+            tokens=facts["tokens"],
+            dim=facts["dim"],
+            memoriser=memoriser,
+            grids=list(study.config.grids),
+            seconds=study.config.construct_seconds,
+        )
+        for memoriser in SUITED_CODING
+    }
+    return {memoriser: sorted(left) for memoriser, (_, left) in plans.items() if left}
+
+
+def _write_lessons(study: Study) -> None:
+    """Write the rows of the figures on memorisers, arithmetic and stages."""
+    rows = study.lessons()
+    for figure in sorted({row["figure"] for row in rows}):
+        own = [row for row in rows if row["figure"] == figure]
+        write_rows(study.folder / "figures", figure, "lesson", own)
+
+
+def _part(folder: Path, facts: Row, group: Sequence[Row], certificates: Sequence[Row]) -> Row:
+    """Assemble one target and shape."""
+    shape = {name: facts[name] for name in ("tokens", "dim", "p")}
+    known = stored_facts(facts, resolve_target(facts["target"]))
+    bounds = {version: known.bound(version) for version in SHOWN}
+    first = {
+        version: first_informative_loops(bound, tokens=facts["tokens"])
+        for version, bound in bounds.items()
+    }
+    write_figure_rows(folder / "figures", facts, group, certificates, bounds, first)
+    slopes = {}
+    for family in NAMES:
+        own = sorted((c for c in group if c["family"] == family), key=lambda cell: cell["loops"])
+        fitted = slope_of(own, tokens=facts["tokens"]) if own else None
+        if fitted is not None:
+            slopes[family] = fitted.as_dict()
+    return {
+        "target": facts["target"],
+        "latex": facts["latex"],
+        **shape,
+        "trivial": facts["trivial"],
+        "trivial_stderr": facts["trivial_stderr"],
+        "oscillation": facts["oscillation"],
+        "moduli": facts["moduli"],
+        "bounds": _bounds_at(bounds, group, facts["tokens"]),
+        "first_informative_loops": {version: onset.loops for version, onset in first.items()},
+        "first_informative_words": {version: onset.words for version, onset in first.items()},
+        "printed_exponent": theorem_exponent(tokens=facts["tokens"], dim=facts["dim"]),
+        "fits": [{k: v for k, v in cell.items() if k != "rows"} for cell in group],
+        "slopes": slopes,
+        "certificates": list(certificates),
+        "hypotheses": [
+            finding.as_dict() | {"state": state_of(finding)} for finding in known.hypotheses
+        ],
+        "findings": [
+            under_hypotheses(finding, known.hypotheses).as_dict()
+            for finding in (
+                *findings(facts, group, bounds),
+                *constructed_findings(facts, certificates),
+            )
+        ],
+    }
+
+
+def _bounds_at(
+    bounds: dict[str, Callable[[int], BoundRow]], group: Sequence[Row], tokens: int
+) -> list[Row]:
+    """Return every bound at the trained loop counts above N."""
+    trained = sorted({cell["loops"] for cell in group if cell["loops"] > tokens})
+    return [
+        {"bound": name, **bound(r).as_dict()} for name, bound in bounds.items() for r in trained
+    ]
+
+
+# -- words -----------------------------------------------------------------------------------------
+def _markdown(report: Row) -> str:
+    """Return the report as Markdown."""
+    config = report["config"]
+    lines = [
+        "# Error against loop count, next to the theory",
+        "",
+        "Theorem numbers: Xu & Sato, arXiv 2410.01405v7. Moduli: *lower* values are guaranteed (a "
+        "pair attains them), *closed* ones are proven. Trained errors are sampled on held-out "
+        "points; they are approximation plus optimisation error and neither confirm nor refute an "
+        "existence bound.",
+        "",
+        f"{config['seeds']} seeds; peak learning rates tried "
+        f"{', '.join(f'{rate:g}' for rate in config['learning_rates'])}, the best by median "
+        f"validation error reported for every family alike; {config['recipe']['steps']} steps of "
+        f"{config['recipe']['batch']} fresh points; residual gates 1/r.",
+        "",
+    ]
+    if report.get("failed"):
+        lines += ["**This report is not complete: tasks failed.** Run the same command again.", ""]
+        lines += [*(f"- {task}" for task in report["failed"]), ""]
+    for part in report["parts"]:
+        lines += _part_lines(part)
+    lines += _LESSONS
+    lines += ["## Versions", "", ", ".join(f"{k} {v}" for k, v in report["versions"].items()), ""]
+    return "\n".join(lines)
+
+
+_LESSONS = [
+    "## The construction, drawn",
+    "",
+    "What a memoriser loses as labels get rougher (Lemma 4.1 against Theorem 4.2):",
+    "",
+    "![memorisers](figures/memorisers__lesson.png)",
+    "",
+    "Where arithmetic breaks:",
+    "",
+    "![arithmetic](figures/arithmetic__lesson.png)",
+    "",
+    "The three stages, d = 1, N = 2:",
+    "",
+    "![stages](figures/stages__lesson.png)",
+    "",
+]
+
+
+def _part_lines(part: Row) -> list[str]:
+    """Return the Markdown of one target and shape."""
+    name = slug(part["target"], part["tokens"], part["dim"])
+    return [
+        f"## `{part['target']}`, N = {part['tokens']}, d = {part['dim']}, p = {part['p']:g}",
+        "",
+        f"${part['latex']}$",
+        "",
+        f"![error against loops](figures/error-against-loops__{name}.png)",
+        "",
+        "### Verdicts",
+        "",
+        "| verdict | claim | why |",
+        "|---|---|---|",
+        *_verdict_lines(part),
+        "",
+        "### From where on each bound says something",
+        "",
+        f"Best constant: {part['trivial']:.4g}. Where a bound is below it:",
+        "",
+        "| bound | below it |",
+        "|---|---|",
+        *(
+            f"| {BOUND_LABELS[version][1] if version in BOUND_LABELS else version} | {words} |"
+            for version, words in part["first_informative_words"].items()
+        ),
+        "",
+        "### Constructed networks (the theorem's proof as weights)",
+        "",
+        "Errors are rigorous enclosures in exact arithmetic; paper loops: what the printed theorem "
+        "asks for at the same cell width.",
+        "",
+        "| memoriser | code | m | loops | paper loops | error | explicit bound | verdict |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_certificate_line(row) for row in part["certificates"]),
+        "",
+        *(
+            f"{memoriser}: m = {', '.join(map(str, grids))} left out, estimated to take too long."
+            for memoriser, grids in part["grids_left_out"].items()
+        ),
+        "",
+        "### Trained networks (best recipe by validation)",
+        "",
+        "| family | loops | parameters | rate | error: median (range over seeds) | diverged "
+        "| stopped improving |",
+        "|---|---|---|---|---|---|---|",
+        *(_fit_line(cell) for cell in part["fits"]),
+        "",
+        "A fit counts as no longer improving when its validation error fell by less than 5 % over "
+        "the last quarter of training.",
+        "",
+        *_slope_lines(part),
+        "### Moduli",
+        "",
+        f"![moduli](figures/moduli__{name}.png)",
+        "",
+        "| kind | delta | lower | closed form | |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {row['kind']} | {row['delta']:g} | {row['lower']:.5g} | "
+            + ("" if row["upper"] is None else f"{row['upper']:.5g}")
+            + f" | {row['side']} |"
+            for row in part["moduli"]
+        ),
+        "",
+    ]
+
+
+def _verdict_lines(part: Row) -> list[str]:
+    """Return the table lines of the findings; a hypothesis holds, fails or is open."""
+    states = {f["claim"]: f["state"] for f in part["hypotheses"]}
+    return [
+        f"| **{states.get(f['claim'], f['verdict'])}** | {_cell(f['claim'])} | "
+        f"{_cell(f['reason'])} |"
+        for f in part["findings"]
+    ]
+
+
+def _certificate_line(row: Row) -> str:
+    """Return one table line of constructed networks."""
+    low, high = row["error_lower"], row["error_upper"]
+    error = "not enclosed" if high is None else f"{low:.4g} to {high:.4g}"
+    bound = "unknown" if row["bound"] is None else f"{row['bound']:.3g}"
+    return (
+        f"| {row['memoriser']} | {row['coding']} | {row['grid']} | {row['loops']} | "
+        f"{row['paper_loops']} | {error} | {bound} | {row['verdict']} |"
+    )
+
+
+def _fit_line(cell: Row) -> str:
+    """Return one table line of trained networks."""
+    if cell["median"] is None:
+        error = "all diverged"
+    else:
+        error = f"{cell['median']:.3g} ({cell['low']:.3g} to {cell['high']:.3g})"
+    return (
+        f"| {NAMES[cell['family']]} | {cell['loops']} | {cell['parameters']} | "
+        f"{cell['learning_rate']:g} | {error} | {cell['diverged']} | {cell['converged']:.0%} |"
+    )
+
+
+def _slope_lines(part: Row) -> list[str]:
+    """Return the slopes of the trained errors in words."""
+    lines = ["### Slopes of trained errors in log r", ""]
+    for family, fit in part["slopes"].items():
+        interval = fit["interval"]
+        words = f"- {NAMES[family]}: {fit['slope']:.3f}"
+        if interval:
+            words += f" (95 % over seeds {interval[0]:.3f} to {interval[1]:.3f})"
+        words += f", {fit['status']}"
+        if fit["offset_slope"] is not None:
+            words += (
+                f"; with a floor, E + A r^b: E = {fit['offset_floor']:.3g}, "
+                f"b = {fit['offset_slope']:.3f}"
+            )
+            if fit["offset_interval"]:
+                low, high = fit["offset_interval"]
+                words += f" ({low:.3f} to {high:.3f})"
+        lines.append(words)
+    lines += [
+        "",
+        f"For comparison, δ of Theorem 3.6 falls like r^-{part['printed_exponent']:.3g}; no "
+        "theorem says that trained networks follow it.",
+        "",
+    ]
+    return lines
+
+
+def _cell(text: str) -> str:
+    """Escape a Markdown table cell."""
+    return text.replace("|", "\\|").replace("\n", " ")

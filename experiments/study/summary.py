@@ -1,0 +1,269 @@
+"""From stored rows to what they say: chosen recipes, gains, slopes, findings with their evidence.
+
+The recipe of each model is chosen by one rule for every family: the learning rate with the smallest
+median validation error over seeds.  Everything here is recomputed from rows alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+from looprate.theory.bounds.rows import BoundRow, first_informative_loops
+from looprate.theory.bounds.rates import theorem_exponent
+from looprate.theory.statistics.slopes import SlopeFit, fit_slope
+from looprate.theory.verdict import Finding, Verdict
+
+__all__ = ["cells", "findings", "paired_gain", "recipe_of", "slope_of"]
+
+Row = dict[str, Any]
+NAMES = {"lt": "LT", "tmlt": "TMLT", "untied": "untied Transformer"}
+CONVERGED = 0.05  # relative gain over the last quarter of training below which a fit has converged
+MIN_SEEDS = 4  # fewer cannot carry a verdict about seeds
+REACH = 0.99  # a lower bound should come this close to an exact modulus
+
+
+def cells(rows: Sequence[Row]) -> list[Row]:
+    """Return one entry per target, shape, family, loop count and recipe, at its chosen rate.
+
+    Rows of other recipes (steps, batch, width and the like) are never one entry's seeds.
+    Each has ``errors`` by seed (None where a fit diverged), their median and range, the chosen
+    rate, the share of converged fits, and the chosen rows themselves.
+    """
+    groups: dict[tuple[Any, ...], dict[float, list[Row]]] = {}
+    for row in rows:
+        place = (row["target"], row["tokens"], row["dim"], row["p"], row["family"], row["loops"])
+        key = (*place, recipe_of(row))
+        groups.setdefault(key, {}).setdefault(row["learning_rate"], []).append(row)
+    return [_cell(key[:-1], by_rate) for key, by_rate in groups.items()]
+
+
+def recipe_of(row: Row) -> str:
+    """Return how a row's network was trained and measured, as a text to compare."""
+    return json.dumps(row.get("config"), sort_keys=True)
+
+
+def _cell(place: tuple[Any, ...], by_rate: dict[float, list[Row]]) -> Row:
+    """Choose the rate of one cell and summarise its seeds."""
+
+    def score(rate: float) -> float:
+        found = [row["validation_error"] for row in by_rate[rate]]
+        return float(np.median([math.inf if e is None else e for e in found]))
+
+    rate = min(sorted(by_rate), key=score)
+    chosen = sorted(by_rate[rate], key=lambda row: row["seed"])
+    errors = [row["error"] for row in chosen]
+    finite = [e for e in errors if e is not None]
+    names = ("target", "tokens", "dim", "p", "family", "loops")
+    return {
+        **dict(zip(names, place, strict=True)),
+        "learning_rate": rate,
+        "validation_by_rate": {f"{r:g}": _number(score(r)) for r in sorted(by_rate)},
+        "parameters": chosen[0]["parameters"],
+        "errors": errors,
+        "median": float(np.median(finite)) if finite else None,
+        "low": min(finite) if finite else None,
+        "high": max(finite) if finite else None,
+        "diverged": len(errors) - len(finite),
+        "late_gain": float(np.median([row["late_gain"] for row in chosen])),
+        "converged": sum(row["late_gain"] < CONVERGED for row in chosen) / len(chosen),
+        "rows": chosen,
+    }
+
+
+def paired_gain(before: Sequence[float | None], after: Sequence[float | None]) -> Row | None:
+    """Return the geometric mean of after/before over seeds with a 95 % interval.
+
+    The interval is Student's for the mean logarithm: a bootstrap of four seeds covers 80 %, not 95.
+    None where fewer than two seeds have both.
+    """
+    logs = np.array(
+        [math.log(b / a) for a, b in zip(before, after, strict=True) if a and b], dtype=float
+    )
+    if len(logs) < 2:
+        return None
+    mean, stderr = float(logs.mean()), float(logs.std(ddof=1)) / math.sqrt(len(logs))
+    reach = float(stdtrit(len(logs) - 1, 0.975)) * stderr
+    return {
+        "ratio": math.exp(mean),
+        "interval": [math.exp(mean - reach), math.exp(mean + reach)],
+        "seeds": len(logs),
+    }
+
+
+def slope_of(group: Sequence[Row], *, tokens: int) -> SlopeFit | None:
+    """Fit the slope of one family's errors in log r, over all loop counts and shared seeds."""
+    table = np.array([[math.nan if e is None else e for e in cell["errors"]] for cell in group])
+    whole = table[:, np.isfinite(table).all(0)].T  # (seeds, loops)
+    if len(group) < 2 or not whole.size:
+        return None
+    return fit_slope(
+        [cell["loops"] for cell in group],
+        whole,
+        tokens=tokens,
+        variable="loops",
+        offset_resamples=40,
+        rng=np.random.default_rng(0),
+    )
+
+
+def findings(
+    theory: Row, group: Sequence[Row], bounds: dict[str, Callable[[int], BoundRow]]
+) -> list[Finding]:
+    """Return everything that was checked for one target and shape.
+
+    Parameters
+    ----------
+    theory : the stored theory row
+    group : the cells of this target and shape
+    bounds : version -> (loops -> BoundRow)
+    """
+    result = [Finding.from_dict(finding) for finding in theory["hypotheses"]]
+    sound = all(finding.verdict is Verdict.HOLDS for finding in result)
+    result.append(_moduli_finding(theory["moduli"]))
+    sound = sound and result[-1].verdict is not Verdict.VIOLATED
+    trained = sorted({cell["loops"] for cell in group})
+    result.append(_bound_finding(theory, bounds["theorem-3.6"], trained, sound=sound))
+    families = [family for family in NAMES if any(cell["family"] == family for cell in group)]
+    for family in families:
+        own = sorted((c for c in group if c["family"] == family), key=lambda cell: cell["loops"])
+        result.append(_loops_finding(family, own))
+    if {"lt", "tmlt"} <= set(families):
+        result.append(_clock_finding(group))
+    result.append(_convergence_finding(group))
+    result.append(
+        Finding(
+            "trained networks confirm or refute Theorem 3.6",
+            Verdict.NOT_TESTABLE,
+            "a trained error is approximation plus optimisation error and the theorem only says "
+            "that good weights exist; the constructed networks show such weights",
+        )
+    )
+    return result
+
+
+def _moduli_finding(rows: Sequence[Row]) -> Finding:
+    """Lower bounds reach the exact closed forms; above one is an internal error before this."""
+    proven = [row for row in rows if row["upper"] is not None and row["delta"] > 0]
+    claim = "lower bounds of the moduli stay below the closed forms and reach the exact ones"
+    if not proven:
+        return Finding(claim, Verdict.NOT_TESTABLE, "no closed form is known for this function")
+    exact = [row for row in proven if row["exact"]]
+    worst = min((row["lower"] / row["exact"] for row in exact), default=None)
+    evidence = {"compared": len(proven), "exact": len(exact), "worst_ratio": worst}
+    reason = f"{len(proven)} radii compared"
+    if worst is not None:
+        reason += f", worst lower/exact {worst:.4f}"
+    if worst is not None and worst < REACH:
+        return Finding(claim, Verdict.VIOLATED, reason + f", below {REACH}", evidence)
+    return Finding(claim, Verdict.HOLDS, reason, evidence)
+
+
+def _bound_finding(
+    theory: Row, bound_at: Callable[[int], BoundRow], trained: Sequence[int], *, sound: bool
+) -> Finding:
+    """Say what Theorem 3.6 says at the trained loop counts, and from where on it says anything."""
+    tokens, dim = theory["tokens"], theory["dim"]
+    exponent = theorem_exponent(tokens=tokens, dim=dim)
+    claim = f"Theorem 3.6 (v7) says something at the trained loop counts up to r = {trained[-1]}"
+    if not sound:
+        return Finding(claim, Verdict.NOT_TESTABLE, "a hypothesis on the target fails (see above)")
+    inside = [r for r in trained if r > tokens]
+    if not inside:
+        return Finding(claim, Verdict.NOT_TESTABLE, f"the theorem needs r > N = {tokens} loops")
+    row = bound_at(inside[-1])
+    first = first_informative_loops(bound_at, tokens=tokens)
+    reason = (
+        f"at r = {inside[-1]} the bound is {row.total:.3g} against {theory['trivial']:.3g} for the "
+        f"best constant; it is below: {first.words} (delta falls like r^-{exponent:.3g})"
+    )
+    if row.verdict is Verdict.HOLDS:
+        reason = f"at r = {inside[-1]} the bound is {row.total:.3g}, below the best constant"
+    evidence = {"row": row.as_dict(), "first_informative_loops": first.loops}
+    return Finding(claim, row.verdict, reason, evidence)
+
+
+def _loops_finding(family: str, own: Sequence[Row]) -> Finding:
+    """Do more loops lower this family's trained error, first against last loop count?"""
+    claim = f"more loops lower the trained error of the {NAMES[family]}"
+    first, last = own[0], own[-1]
+    gain = paired_gain(first["errors"], last["errors"]) if first is not last else None
+    if gain is None or gain["seeds"] < MIN_SEEDS:
+        reason = f"needs two loop counts and {MIN_SEEDS} seeds that did not diverge"
+        return Finding(claim, Verdict.NOT_TESTABLE, reason, {"gain": gain})
+    low, high = gain["interval"]
+    best = min((c for c in own if c["median"] is not None), key=lambda cell: cell["median"])
+    rises = [
+        f"{a['loops']} to {b['loops']}"
+        for a, b in pairwise(own)
+        if (step := paired_gain(a["errors"], b["errors"])) and step["interval"][0] > 1
+    ]
+    reason = (
+        f"error at r = {last['loops']} over r = {first['loops']}: {gain['ratio']:.3g} "
+        f"(95 % over seeds {low:.3g} to {high:.3g}); smallest median at r = {best['loops']}"
+    )
+    if rises:
+        reason += f"; more loops did not help, the error rose, from r = {', '.join(rises)}"
+    evidence = {"gain": gain, "best_loops": best["loops"], "rises": rises}
+    if low < 1 < high:
+        return Finding(claim, Verdict.NOT_TESTABLE, reason + "; seeds cannot decide", evidence)
+    return Finding(claim, Verdict.HOLDS if high <= 1 else Verdict.VIOLATED, reason, evidence)
+
+
+def _clock_finding(group: Sequence[Row]) -> Finding:
+    """Is TMLT more accurate than LT at equal parameters, over all loop counts above 1?"""
+    claim = "timestep modulation lowers the trained error at equal parameters"
+    pair = {(c["family"], c["loops"]): c for c in group}
+    ratios = {}
+    for loops in sorted({c["loops"] for c in group}):
+        lt, tmlt = pair.get(("lt", loops)), pair.get(("tmlt", loops))
+        if lt and tmlt and (gain := paired_gain(lt["errors"], tmlt["errors"])):
+            ratios[loops] = gain
+    several = {loops: gain for loops, gain in ratios.items() if loops > 1}
+    if not several or min(gain["seeds"] for gain in several.values()) < MIN_SEEDS:
+        reason = f"needs r > 1 and {MIN_SEEDS} seeds of both families that did not diverge"
+        return Finding(
+            claim,
+            Verdict.NOT_TESTABLE,
+            reason,
+            {"ratios": {str(r): gain for r, gain in several.items()}},
+        )
+    better = [r for r, gain in several.items() if gain["interval"][1] < 1]
+    worse = [r for r, gain in several.items() if gain["interval"][0] > 1]
+    listed = ", ".join(f"r={r}: {gain['ratio']:.2f}" for r, gain in several.items())
+    reason = f"TMLT/LT error ratio {listed}; better at r in {better}, worse at r in {worse}"
+    evidence = {"ratios": {str(r): gain for r, gain in ratios.items()}}
+    if better and not worse and 2 * len(better) > len(several):
+        return Finding(claim, Verdict.HOLDS, reason, evidence)
+    if worse and not better and 2 * len(worse) > len(several):
+        return Finding(claim, Verdict.VIOLATED, reason, evidence)
+    return Finding(claim, Verdict.NOT_TESTABLE, reason + "; no clear sign", evidence)
+
+
+def _convergence_finding(group: Sequence[Row]) -> Finding:
+    """Had the reported fits stopped improving, or would the figure move with more steps?"""
+    fits = [fit for cell in group for fit in cell["rows"]]
+    done = sum(fit["late_gain"] < CONVERGED and fit["error"] is not None for fit in fits)
+    diverged = sum(fit["error"] is None for fit in fits)
+    gain = float(np.median([fit["late_gain"] for fit in fits]))
+    reason = (
+        f"{done} of {len(fits)} reported fits gained less than {CONVERGED:.0%} over the last "
+        f"quarter of training, {diverged} diverged, median gain {gain:.0%}"
+    )
+    evidence = {"fits": len(fits), "converged": done, "diverged": diverged, "median_gain": gain}
+    claim = "the reported fits had stopped improving by the end of training"
+    if 2 * done > len(fits):
+        return Finding(claim, Verdict.HOLDS, reason, evidence)
+    reason += ": trained errors are upper estimates of what longer training reaches"
+    return Finding(claim, Verdict.VIOLATED, reason, evidence)
+
+
+def _number(value: float) -> float | None:
+    """Return None for inf and NaN, which JSON cannot hold."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,238 @@
+"""What the workers of a study do: the theory of one target, the fits of one bank.
+
+Both functions take plain values only, so that they travel to a spawned process, and return plain
+rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from looprate.experiments.rows.provenance import stamped, versions
+from looprate.experiments.rows.records import digest, write_npz
+from looprate.theory.facts import facts_of
+from looprate.theory.targets import Target, own_functions, resolve_target
+from looprate.theory.targets.formula import FORMULA
+from looprate.theory.targets.identity import code_digest, fingerprint
+from looprate.theory.targets.own import OwnFunction
+from looprate.theory.targets.resolve import settled
+
+__all__ = ["fit_rows", "located", "planned_target", "source_digest", "theory_rows"]
+
+Report = Callable[[float], None]
+OWN_TERM = re.compile(r"[^\s*+]+:[^\W\d]\w*(?=\s*(\+|$))")  # of a sum: FILE.py:NAME, MODULE:NAME
+
+
+def source_digest(target: Target, *, tokens: int, dim: int) -> str | None:
+    """Return a digest of what own functions in a target are, None where there are none.
+
+    Their files, their code with all that it uses, and their values: a helper or a data file that
+    changes makes another function of the same name.  A built-in target is its name.
+
+    Parameters
+    ----------
+    target : Target
+    tokens, dim : int
+        N and d of the values.
+    """
+    own = [settled(each, tokens=tokens, dim=dim) for each in own_functions(target)]
+    if not own:
+        return None
+    files = [_file_of(each) for each in own]
+    code = [code_digest(each.function) for each in own]
+    return digest([files, code, fingerprint(target, tokens=tokens, dim=dim)])
+
+
+def planned_target(
+    name: str, source: str | None, *, tokens: int, dim: int, directory: str | None = None
+) -> Target:
+    """Return a target that is still the one its task was planned for.
+
+    Parameters
+    ----------
+    name : str
+    source : str or None
+        What :func:`source_digest` gave then.
+    tokens, dim : int
+    directory : str, optional
+        Where files that the name speaks of were found, see :func:`located`.
+
+    Raises
+    ------
+    ValueError
+        If its function has changed since: rows would be kept under the old one's key.
+    """
+    target = resolve_target(located(name, directory))
+    if source_digest(target, tokens=tokens, dim=dim) != source:
+        raise ValueError(
+            f"`target` {name} must stay what it was when the run began, it has changed since; run "
+            "the same command again"
+        )
+    return target
+
+
+def located(name: str, directory: str | None) -> str:
+    """Return a target's name with own functions' files where they were found, from any folder.
+
+    Parameters
+    ----------
+    name : str
+        As the user gave it, with files relative to ``directory``.
+    directory : str or None
+        Working directory of the run whose row names the target; None leaves the name.
+    """
+    if directory is None or name.startswith(FORMULA):
+        return name
+    whole = _placed(name, directory)
+    return (
+        OWN_TERM.sub(lambda found: _placed(found[0], directory), name) if whole == name else whole
+    )
+
+
+def _placed(term: str, directory: str) -> str:
+    """Return ``file.py:name`` or ``module:name`` with its file in a directory, if it is there."""
+    where, _, function = term.rpartition(":")
+    file = where if where.endswith(".py") else f"{where.replace('.', '/')}.py"
+    path = Path(directory) / file
+    return f"{path}:{function}" if where and path.is_file() else term
+
+
+def _file_of(own: OwnFunction) -> str:
+    """Return a digest of the file an own function was read from; of a formula its text."""
+    if own.source.startswith(FORMULA):
+        return own.source
+    where = own.source.rpartition(":")[0]
+    file = where if where.endswith(".py") else importlib.import_module(where).__file__
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+
+
+@stamped
+def theory_rows(
+    report: Report,
+    *,
+    target: str,
+    tokens: int,
+    dim: int,
+    p: float,
+    source: str | None = None,
+) -> list[dict[str, Any]]:
+    """Return one row: hypotheses, moduli, oscillation and trivial error of a target.
+
+    ``source`` is what :func:`source_digest` gave when the task was planned.
+    """
+    f = planned_target(target, source, tokens=tokens, dim=dim)
+    shape: dict[str, Any] = {"tokens": tokens, "dim": dim, "p": p}
+    facts = facts_of(f, **shape, searched=True, report=report)
+    return [facts.as_row() | {"target": target}]
+
+
+@stamped
+def fit_rows(
+    report: Report,
+    *,
+    targets: list[str],
+    family: str,
+    loops: int,
+    tokens: int,
+    dim: int,
+    p: float,
+    seeds: list[int],
+    learning_rates: list[float],
+    model: dict[str, Any],
+    recipe: dict[str, Any],
+    points: int,
+    replicates: int,
+    compiled: bool,
+    device: str,
+    sources: list[str | None],
+    key: str,
+    folder: str,
+) -> list[dict[str, Any]]:
+    """Fit one bank and return one row per model, with its held-out error and training curve.
+
+    The trained weights stay in ``folder/models/KEY.npz``; a checkpoint lies there meanwhile.
+    """
+    import torch
+
+    from looprate.approx.fit.fitting import Recipe, fit
+    from looprate.approx.models.looped import ModelConfig, parameter_count
+    from looprate.approx.fit.training import member_errors
+
+    started = time.monotonic()
+    config, plan = ModelConfig(**model), Recipe(**recipe)
+    functions = [
+        planned_target(name, source, tokens=tokens, dim=dim)
+        for name, source in zip(targets, sources, strict=True)
+    ]
+    checkpoint = Path(folder) / "models" / f"{key}.checkpoint.npz"
+    result = fit(
+        functions,
+        config,
+        tokens=tokens,
+        loops=loops,
+        seeds=seeds,
+        learning_rates=learning_rates,
+        p=p,
+        recipe=plan,
+        compiled=compiled,
+        device=device,
+        checkpoint=checkpoint,
+        progress=lambda step: report(0.95 * step / plan.steps),
+    )
+    estimates = member_errors(
+        result,
+        functions,
+        tokens=tokens,
+        loops=loops,
+        p=p,
+        points=points,
+        replicates=replicates,
+        batch=plan.batch,
+        compiled=compiled,
+        device=device,
+    )
+    late = result.late_gain()
+    write_npz(
+        Path(folder) / "models" / f"{key}.npz",
+        {name: value.cpu().numpy() for name, value in result.bank.items()},
+    )
+    checkpoint.unlink(missing_ok=True)
+    shared = {
+        **({"directory": str(Path.cwd())} if any(sources) else {}),
+        "family": family,
+        "loops": loops,
+        "tokens": tokens,
+        "dim": dim,
+        "p": p,
+        "parameters": parameter_count(config),
+        "config": {"model": model, "recipe": recipe, "points": points, "replicates": replicates},
+        "curve_steps": result.steps.tolist(),
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "versions": versions(),
+    }
+    seconds = (time.monotonic() - started) / len(result.members)
+    rows = []
+    for index, (member, estimate) in enumerate(zip(result.members, estimates, strict=True)):
+        diverged = int(result.diverged_at[index])
+        rows.append(
+            {
+                "target": targets[member.target],
+                "seed": member.seed,
+                "learning_rate": member.learning_rate,
+                **shared,
+                "diverged_at": diverged if diverged >= 0 else None,
+                "error": None if diverged >= 0 else estimate.value,
+                "error_stderr": None if diverged >= 0 else estimate.stderr,
+                "validation_error": None if diverged >= 0 else float(result.curve[-1, index]),
+                "late_gain": float(late[index]),
+                "curve": result.curve[:, index].tolist(),
+                "seconds": round(seconds, 3),
+            }
+        )
+    return rows

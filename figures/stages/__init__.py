@@ -1,0 +1,1 @@
+"""How a constructed network works, in pictures."""

@@ -1,0 +1,128 @@
+"""The metric of each task against the loop count, for Looped, TMLT and untied models."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from looprate.figures.common import band_over_seeds
+from looprate.figures.rows import (Row, column, distinct, where)
+from looprate.figures.style import GREY, points
+from looprate.figures.tasks.common import (METRICS, MODEL_STYLE, NUDGE, diverged_handle, draw_diverged, grid_of_panels, loop_axis, loop_counts, metric_axis, model_handle, sound, title_of)
+
+__all__ = ["CHOICES", "COLUMNS", "draw", "draw_all", "panels", "size"]
+
+PANEL = (2.4, 2.1)  # inches, at the size of a page
+LEGEND = 0.6
+COLUMNS = {
+    "curve": "fit or reported",
+    "detail": "size of the task, for its title",
+    "name": "task",
+    "metric": "accuracy, squared error or perplexity",
+    "model": "looped, tmlt or untied",
+    "loops": "loop count r, or depth of an untied model",
+    "seed": "seed of the fit",
+    "value": "metric on test rows; an accuracy as a share",
+    "diverged": "whether training was stopped, or ended without a number",
+}
+CHOICES = {
+    "curve": ("fit", "reported"),
+    "metric": tuple(METRICS),
+    "model": tuple(MODEL_STYLE),
+}
+
+
+def panels(rows: Sequence[Row]) -> list[str]:
+    """Return the tasks in the rows, one panel each."""
+    return [str(name) for name in distinct(rows, "name")]
+
+
+def size(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return width and height in inches."""
+    count = max(1, len(panels(rows)))
+    return PANEL[0] * min(3, count) + 0.2, PANEL[1] * math.ceil(count / 3) + LEGEND
+
+
+def draw(ax: Axes, rows: Sequence[Row]) -> None:
+    """Draw the first task in the rows.
+
+    Parameters
+    ----------
+    ax : Axes
+        Empty; gets a logarithmic x axis.
+    rows : sequence of rows
+        With the columns :data:`COLUMNS`.
+
+    Notes
+    -----
+    Every seed is an open mark, lines join the medians of the seeds that did not diverge; those that
+    did are crosses at the bottom.  Models are set a little apart sideways where they meet.  A
+    dashed line with a star at its loop count is a reported number, copied from a summary.
+    """
+    name = panels(rows)[0] if panels(rows) else ""
+    own = where(rows, name=name)
+    fits = where(own, curve="fit")
+    for model in (model for model in MODEL_STYLE if where(fits, model=model)):
+        _draw_model(ax, where(fits, model=model), model)
+    for row in where(own, curve="reported"):
+        _draw_reported(ax, row)
+    metric_axis(ax, own)
+    loop_axis(ax, loop_counts(own))
+    ax.set_xlabel("loops $r$")
+    ax.set_title(title_of(own), fontsize="medium")
+
+
+def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
+    """Draw one panel a task, with one legend below."""
+    grid_of_panels(figure, panels(rows), lambda ax, name: draw(ax, where(rows, name=name)))
+    handles = [model_handle(model) for model in MODEL_STYLE if where(rows, model=model)]
+    handles.append(
+        Line2D([], [], color=GREY, marker="o", markerfacecolor="none", linestyle="none",
+               label="a seed; lines: medians")
+    )  # fmt: skip
+    if where(rows, curve="reported"):
+        words = "reported (arXiv 2410.01405v7, secondary summary)"
+        handles.append(Line2D([], [], color=GREY, linestyle="dashed", marker="*", label=words))
+    handles += diverged_handle(rows)
+    figure.legend(handles=handles, ncols=3, loc="outside lower center")
+
+
+def _draw_reported(ax: Axes, row: Row) -> None:
+    """Draw a reported number: a dashed line, and a star at its loop count."""
+    style, words = MODEL_STYLE[str(row["model"])]
+    value, loops = (float(row[name] or 0.0) for name in ("value", "loops"))
+    look: dict[str, Any] = {"color": style.colour, "zorder": 1}
+    label = f"_reported: {words}, r = {loops:g}"
+    ax.axhline(value, linestyle="dashed", linewidth=points(0.8), label=label, **look)
+    ax.plot([loops], [value], marker="*", linestyle="none", label="_star", clip_on=False, **look)
+
+
+def _draw_model(ax: Axes, rows: Sequence[Row], model: str) -> None:
+    """Draw the seeds, the medians and the crosses of one model."""
+    style, words = MODEL_STYLE[model]
+    kept = sound(rows)
+    ax.plot(
+        column(kept, "loops") * NUDGE[model],
+        column(kept, "value"),
+        color=style.colour,
+        marker=style.marker,
+        markerfacecolor="none",
+        linestyle="none",
+        label=f"_seeds of {words}",
+        zorder=3,
+    )
+    band = band_over_seeds(kept, x="loops")
+    ax.plot(
+        band.x * NUDGE[model],
+        band.median,
+        color=style.colour,
+        linewidth=points(style.width),
+        label=words,
+        zorder=2,
+    )
+    draw_diverged(ax, rows, style.colour)

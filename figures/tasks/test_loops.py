@@ -1,0 +1,109 @@
+"""The metric against the loop count at test time: what happens beyond the trained count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from looprate.figures.common import band_over_seeds
+from looprate.figures.rows import Row, column, where
+from looprate.figures.style import GREY, points
+from looprate.figures.tasks.accuracy import panels, size
+from looprate.figures.tasks.common import (METRICS, MODEL_STYLE, NUDGE, PADDING, diverged_handle, draw_diverged, grid_of_panels, loop_axis, loop_counts, metric_axis, model_handle, sound, title_of)
+
+__all__ = ["CHOICES", "COLUMNS", "draw", "draw_all", "panels", "shown_count", "size"]
+
+COLUMNS = {
+    "detail": "size of the task, for its title",
+    "name": "task",
+    "metric": "accuracy, squared error or perplexity",
+    "model": "looped or tmlt",
+    "trained": "loop count in training",
+    "loops": "loop count at test time",
+    "seed": "seed of the fit",
+    "value": "metric on test rows; an accuracy as a share",
+    "diverged": "whether training was stopped, or ended without a number",
+}
+CHOICES = {"metric": tuple(METRICS), "model": tuple(MODEL_STYLE)}
+BEYOND = "0.93"
+
+
+def shown_count(rows: Sequence[Row]) -> float:
+    """Return the trained count that is drawn: the largest that was also tested with more loops."""
+    counts = loop_counts(rows, "trained")
+    tested = [c for c in counts if max(loop_counts(where(rows, trained=c)), default=0.0) > c]
+    return max(tested or counts, default=0.0)
+
+
+def draw(ax: Axes, rows: Sequence[Row]) -> None:
+    """Draw the first task in the rows, at one trained loop count.
+
+    Parameters
+    ----------
+    ax : Axes
+        Empty; gets a logarithmic x axis.
+    rows : sequence of rows
+        With the columns :data:`COLUMNS`.
+
+    Notes
+    -----
+    Every seed is an open mark, lines join medians; models are set a little apart sideways.  The
+    trained count is a vertical line; right of
+    it, shaded, the model runs more loops than in training.
+    """
+    name = panels(rows)[0] if panels(rows) else ""
+    own = where(rows, name=name)
+    trained = shown_count(own)
+    shown = where(own, trained=trained)
+    counts = loop_counts(shown)
+    if counts and max(counts) > trained:
+        ax.axvspan(trained, max(counts) * PADDING, facecolor=BEYOND, label="_beyond", zorder=0)
+    ax.axvline(trained or 1.0, color=GREY, linestyle="dotted", linewidth=points(1.0),
+               label="_trained", zorder=1)  # fmt: skip
+    for model in (model for model in MODEL_STYLE if where(shown, model=model)):
+        _draw_model(ax, where(shown, model=model), model)
+    metric_axis(ax, shown)
+    loop_axis(ax, counts)
+    ax.set_xlabel("loops at test time")
+    ax.set_title(f"{title_of(own)}\ntrained with $r = {trained:g}$", fontsize="medium")
+
+
+def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
+    """Draw one panel a task, with one legend below."""
+    parts = {name: where(rows, name=name) for name in panels(rows)}
+    grid_of_panels(figure, list(parts), lambda ax, name: draw(ax, parts[name]))
+    shown = [row for own in parts.values() for row in where(own, trained=shown_count(own))]
+    handles: list[Line2D | Patch] = [
+        model_handle(model) for model in MODEL_STYLE if where(rows, model=model)
+    ]
+    handles += [
+        Line2D([], [], color=GREY, marker="o", markerfacecolor="none", linestyle="none",
+               label="a seed; lines: medians"),
+        Line2D([], [], color=GREY, linestyle="dotted", label="loops in training"),
+        Patch(color=BEYOND, label="more loops than trained: a loss here is overthinking"),
+    ]  # fmt: skip
+    figure.legend(handles=[*handles, *diverged_handle(shown)], ncols=3, loc="outside lower center")
+
+
+def _draw_model(ax: Axes, rows: Sequence[Row], model: str) -> None:
+    """Draw the seeds and medians of one model."""
+    style, words = MODEL_STYLE[model]
+    kept = sound(rows)
+    look: dict[str, Any] = {"color": style.colour, "zorder": 3}
+    ax.plot(
+        column(kept, "loops") * NUDGE[model],
+        column(kept, "value"),
+        marker=style.marker,
+        markerfacecolor="none",
+        linestyle="none",
+        label=f"_seeds of {words}",
+        **look,
+    )
+    band = band_over_seeds(kept, x="loops")
+    ax.plot(band.x * NUDGE[model], band.median, linewidth=points(style.width), label=words, **look)
+    draw_diverged(ax, rows, style.colour)

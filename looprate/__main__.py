@@ -1,0 +1,5 @@
+"""``python -m experiments`` is the command ``looprate``, for a checkout that is not installed."""
+
+from looprate.cli import run
+
+run()

@@ -1,0 +1,1 @@
+"""The commands of ``looprate``, one file each."""

@@ -1,0 +1,154 @@
+"""``looprate learned``: moduli of a study's trained networks beside their targets'."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from looprate.experiments.study.drawing import draw_folder
+from looprate.experiments.study.figure_rows import slug, write_rows
+from looprate.experiments.learned.moduli import (DELTAS, EFFORT, LearnedPlan, run_learned)
+from looprate.experiments.learned.summary import figure_rows, learned_cells, learned_findings
+from looprate.options import chosen_engine
+from looprate.printing import print_json, print_table
+from looprate.experiments.engine.progress import Progress
+from looprate.experiments.rows.records import exclusive
+
+__all__ = ["run_command_learned"]
+
+Row = dict[str, Any]
+BUDGET = 20.0  # seconds of each certified bound, unless --budget says otherwise
+
+
+def run_command_learned(options: Namespace) -> int:
+    """Measure, write rows and figures, print what was found."""
+    folder = Path(options.directory)
+    if not (folder / "rows.jsonl").is_file():
+        raise ValueError(
+            f"`DIR` must be a study folder with rows.jsonl in it, got {folder}; make one with "
+            "looprate verify --preset smoke --out DIR"
+        )
+    engine, processes = chosen_engine(options)
+    plan = _plan(options, folder)
+    with exclusive(folder), Progress(1.0, "learned") as bar:
+        rows = run_learned(plan, processes=processes, report=bar.to, engine=engine)
+    cells = learned_cells(rows)
+    tables = figure_rows(cells)
+    apart = _apart(plan)
+    paths = [_write(folder, place, own, apart) for place, own in tables.items()]
+    code, _ = draw_folder(folder, options.style, ["png", "pdf"])
+    if code:
+        return code
+    findings = [finding.as_dict() for finding in learned_findings(cells)]
+    if options.json:
+        return print_json({"cells": cells, "hypotheses": _hypotheses(rows), "findings": findings})
+    _print(cells, _hypotheses(rows), findings)
+    for path in paths:
+        print(f"figure:  {path.with_suffix('.png')}")
+    return 0
+
+
+def _plan(options: Namespace, folder: Path) -> LearnedPlan:
+    """Return what the options ask for."""
+    if options.budget is not None and not options.certify:
+        raise ValueError(f"`budget` is for --certify, got {options.budget:g}; add --certify")
+    return LearnedPlan(
+        folder,
+        targets=tuple(options.target) if options.target else None,
+        loops=tuple(options.loops) if options.loops else None,
+        deltas=tuple(options.delta or DELTAS),
+        effort=EFFORT if options.effort is None else options.effort,
+        budget=(options.budget or BUDGET) if options.certify else None,
+    )
+
+
+def _apart(plan: LearnedPlan) -> str:
+    """Return what tells a plan's figures from those of the usual one in the same folder."""
+    effort = "" if plan.effort == EFFORT else f"-effort{plan.effort!r}"
+    certified = "" if plan.budget is None else f"-certified{plan.budget!r}"
+    loops = "" if plan.loops is None else f"-loops{'+'.join(map(str, sorted(set(plan.loops))))}"
+    return effort + certified + loops
+
+
+def _write(folder: Path, place: tuple[Any, ...], rows: Sequence[Row], apart: str) -> Path:
+    """Write the rows of one figure."""
+    target, tokens, dim, delta = place
+    name = slug(target, tokens, dim, f"-delta{delta!r}{apart}")
+    (folder / "figures").mkdir(exist_ok=True)
+    return write_rows(folder / "figures", "learned-moduli", name, rows)
+
+
+def _hypotheses(rows: Sequence[Row]) -> list[Row]:
+    """Return, for each hypothesis, of how many networks it was not refuted."""
+    seen = {_network(row): row["hypotheses"] for row in rows if row["what"] == "network"}
+    counts: dict[str, Row] = {}
+    for checks in seen.values():
+        for check in checks:
+            claim = check["claim"].replace("the target", "the network")
+            entry = counts.setdefault(claim, {"claim": claim, "holds": 0, "networks": 0})
+            entry["networks"] += 1
+            entry["holds"] += check["verdict"] == "holds"
+    return list(counts.values())
+
+
+def _network(row: Row) -> tuple[Any, ...]:
+    """Return what tells one network from another."""
+    return tuple(row[name] for name in ("target", "tokens", "dim", "p", "family", "loops", "seed"))
+
+
+def _print(cells: Sequence[Row], hypotheses: Sequence[Row], findings: Sequence[Row]) -> None:
+    """Print a table for each target, then the findings."""
+    whole = [check for check in hypotheses if check["holds"] == check["networks"]]
+    print(f"hypotheses not refuted for any network: {len(whole)} of {len(hypotheses)}")
+    for check in (check for check in hypotheses if check not in whole):
+        print(f"{check['claim']}: not refuted for {check['holds']} of {check['networks']} networks")
+    for place in dict.fromkeys((c["target"], c["tokens"], c["dim"], c["p"]) for c in cells):
+        target, tokens, dim, p = place
+        print(f"\n{target}: N = {tokens}, d = {dim}, p = {p:g}")
+        own = [c for c in cells if (c["target"], c["tokens"], c["dim"], c["p"]) == place]
+        head = ["modulus", "delta", "family", "loops", "target", "learned", "ratio found", "proven"]
+        print_table(head, [_line(cell) for cell in own])
+    rows = [[finding["verdict"], finding["claim"], finding["reason"]] for finding in findings]
+    print_table(["verdict", "claim", "why"], rows)
+    print("learned: median over seeds of lower bounds, each attained by a pair of inputs, to the")
+    print("median of certified upper bounds where there are any. ratio found: lower bound over the")
+    print("target's modulus, median [least, largest over seeds]. proven: what the bounds allow.")
+    if sys.stdout.isatty():
+        print()
+
+
+def _line(cell: Row) -> list[str]:
+    """Return one line of the table."""
+    sign = "" if cell["exact"] else ">= "
+    target = cell["target_upper"] if cell["exact"] else cell["target_lower"]
+    return [
+        cell["kind"],
+        f"{cell['delta']:g}",
+        cell["family"],
+        f"{cell['loops']}",
+        f"{sign}{target:.4g}",
+        _bracket(cell),
+        _spread(cell["found"]),
+        cell["word"],
+    ]
+
+
+def _bracket(cell: Row) -> str:
+    """Return the median lower bound, and the median upper bound if every seed has one."""
+    lower = f"{np.median(cell['lower']):.4g}"
+    if None in cell["upper"]:
+        return f">= {lower}"
+    return f"{lower} to {np.median(cell['upper']):.4g}"
+
+
+def _spread(values: Sequence[float | None]) -> str:
+    """Return the median with the least and the largest value."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "none"
+    return f"{np.median(known):.3g} [{min(known):.3g}, {max(known):.3g}]"

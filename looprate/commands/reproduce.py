@@ -1,0 +1,261 @@
+"""``looprate reproduce``: the paper's six tasks trained again, reported and drawn."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from looprate.experiments.study.drawing import draw_folder
+from looprate.options import (Commands, add_command, add_engine, add_json, add_style, chosen_engine)
+from looprate.printing import print_json, print_table
+from looprate.experiments.engine.progress import Progress
+from looprate.experiments.rows.question import folder_for
+
+if TYPE_CHECKING:
+    from looprate.experiments.reproduce.preset import TaskPreset
+
+__all__ = ["add_reproduce", "run_reproduce"]
+
+TASKS = ("sudoku", "countdown", "lcs", "edit-distance", "decision-tree", "language")
+MODELS = ("looped", "tmlt", "untied")
+MARK = {"accuracy": ".3f", "squared error": ".4f", "perplexity": ".2f"}
+
+
+def add_reproduce(commands: Commands) -> None:
+    """Add the parser of the paper's experiments."""
+    reproduce = add_command(
+        commands,
+        "reproduce",
+        "Train the paper's six task families again, and set the numbers beside the reported.\n\n"
+        "sudoku: fill a board. countdown: reach a target with + - * /. lcs: length of the longest\n"
+        "common subsequence. edit-distance: of two strings. The metric of these is accuracy, the\n"
+        "share of held-out rows that are right throughout. decision-tree: learn a random tree in\n"
+        "context; mean squared error. language: predict the next token; perplexity. Of the last\n"
+        "two less is better.\n\n"
+        "Models: looped (one block applied r times), tmlt (the same with eta(t)), untied (a block\n"
+        "of its own for every layer). Looped and tmlt differ in the timestep conditioning alone:\n"
+        "looped is widened to the parameters of tmlt, or, in preset paper, shares its block.\n"
+        "Looped models are also tested at loop counts they were not trained with.\n\n"
+        "Reported numbers are those of arXiv 2410.01405v7 as a summary gives them, at the sizes\n"
+        "of the paper. Other presets have other sizes: only the shape of a curve can be compared.\n"
+        "None of this tests a bound; the report says for every task which hypotheses fail.\n\n"
+        "Killed at any moment and run again it resumes and, on a CPU, ends with the same numbers.\n"
+        "The folder keeps the tasks asked for before; its report and figures cover them all.\n\n"
+        "JSON: the content of report.json; with --list a list of {preset, task, length, width,\n"
+        "steps, batch, loops, depths, seeds, parameters: {model: [one a loop count]}, note}.",
+        "looprate reproduce sudoku --preset smoke",
+    )
+    reproduce.add_argument(
+        "task", metavar="TASK", nargs="*", help=f"all, or some of {', '.join(TASKS)}"
+    )
+    reproduce.add_argument(
+        "--preset",
+        default="small",
+        choices=["smoke", "small", "medium", "paper"],
+        help="smoke (seconds a task), small (minutes a task on 2 cores, the default), medium (laid "
+        "out for ten minutes a task on one H100, an estimate), paper (the published sizes, days on "
+        "GPUs, never run here)",
+    )
+    reproduce.add_argument("--loops", type=int, nargs="+", help="loop counts, and depths of untied")
+    reproduce.add_argument("--seeds", type=int, help="number of seeds")
+    reproduce.add_argument(
+        "--boards",
+        type=Path,
+        metavar="FILE",
+        help="of sudoku: own boards, CSV with the columns puzzle and solution (or quizzes and "
+        "solutions, or question and answer), digits row after row, 0 or a point for empty",
+    )
+    reproduce.add_argument(
+        "--text",
+        type=Path,
+        metavar="FILE",
+        help="of language: an own UTF-8 text, a file or a folder of them, read as bytes",
+    )
+    reproduce.add_argument("--model", nargs="+", choices=MODELS, help="some of the models")
+    reproduce.add_argument(
+        "--out",
+        type=Path,
+        help="folder (default: runs/reproduce-PRESET, or one beside it where that answers another "
+        "question)",
+    )
+    reproduce.add_argument(
+        "--device", choices=["cpu", "cuda"], help="where to train (default: cpu)"
+    )
+    add_engine(reproduce)
+    reproduce.add_argument("--list", action="store_true", help="list all presets and train nothing")
+    add_style(reproduce)
+    add_json(reproduce)
+
+
+def run_reproduce(options: Namespace) -> int:
+    """Train or resume, write report and figures, and print a table a task."""
+    if options.list:
+        return _list(options.json)
+    presets = _presets(options)
+    asked = {name: preset.as_dict() for name, preset in presets.items()}
+    config = {"preset": options.preset, "device": options.device or "cpu", "tasks": asked}
+    folder = folder_for(options.out, Path("runs") / f"reproduce-{options.preset}", config)
+    report, rows = _run(presets, options, folder)
+    code, _ = draw_folder(folder, options.style, ["png", "pdf"])
+    if code:
+        return code
+    if options.json:
+        return print_json(report)
+    for name, preset in presets.items():
+        _print([row for row in rows if row["name"] == name], name, preset)
+    print(f"report:  {folder / 'report.md'}")
+    print(f"figures: {folder / 'figures'}")
+    return 0
+
+
+def _presets(options: Namespace) -> dict[str, TaskPreset]:
+    """Return the parts of the preset that are asked for, with the given options in place."""
+    for name in options.task:
+        if name not in (*TASKS, "all"):
+            raise ValueError(
+                f"`TASK` must be all or one of {', '.join(TASKS)}, got {name!r}; see "
+                "looprate reproduce --help"
+            )
+    if not options.task:
+        raise ValueError(f"`TASK` must be all or some of {', '.join(TASKS)}, got none; try sudoku")
+    from looprate.experiments.reproduce.presets import PRESETS
+
+    names = [name for name in TASKS if name in options.task or "all" in options.task]
+    changes: dict[str, Any] = {}
+    if options.loops:
+        changes |= {"loops": tuple(options.loops), "depths": ()}
+    if options.model:
+        changes["models"] = tuple(options.model)
+    if options.seeds is not None:
+        changes["seeds"] = options.seeds
+    presets = {name: replace(PRESETS[options.preset][name], **changes) for name in names}
+    return _with_own_files(presets, options)
+
+
+def _with_own_files(presets: dict[str, TaskPreset], options: Namespace) -> dict[str, TaskPreset]:
+    """Return presets that draw rows from the user's files where some are given."""
+    from looprate.experiments.tasks.language import Language
+    from looprate.experiments.tasks.sudoku import Sudoku
+
+    for option, name in (("boards", "sudoku"), ("text", "language")):
+        path = getattr(options, option)
+        if path is None:
+            continue
+        if name not in presets:
+            raise ValueError(f"`{option}` is for the task {name}, got {path}; add {name}")
+        preset, place = presets[name], str(path.expanduser().absolute())
+        task: Any = Sudoku.from_csv(place) if option == "boards" else None
+        task = task or Language(source=place, context=preset.task.length)
+        for split in ("train", "test"):
+            task.sample(split, 0, 1)  # a file that holds too little fails before any work
+        sizes = {"length": task.length, "vocabulary": len(task.vocabulary)}
+        note = f"rows of {path.name}, not of the paper's data"
+        config = replace(preset.config, **sizes)
+        presets[name] = replace(preset, task=task, config=config, note=note)
+    return presets
+
+
+def _run(
+    presets: dict[str, TaskPreset], options: Namespace, folder: Path
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Train what is missing; return the report and the rows of the folder."""
+    from looprate.experiments.engine.run import Task
+    from looprate.experiments.rows.records import exclusive
+    from looprate.experiments.reproduce.report import write_report
+    from looprate.experiments.reproduce.study import ReproduceStudy
+    from looprate.experiments.study.run import run_study
+    from looprate.experiments.tasks.language import Language
+
+    device = options.device or "cpu"
+    engine, processes = chosen_engine(options, device)
+    for preset in presets.values():
+        if isinstance(preset.task, Language):
+            preset.task.sample("test", 0, 1)  # a text that is not there fails before any work
+    with exclusive(folder):
+        study = ReproduceStudy(presets, options.preset, folder, device)
+        study.write_config()
+        missing, planned = study.missing(), len(study.tasks())
+        if len(missing) < planned:
+            done = planned - len(missing)
+            print(f"resuming {folder}: {done} of {planned} fits are done", file=sys.stderr)
+        parts: dict[str, float] = {}
+        with Progress(sum(task.cost for task in missing), "reproduce") as bar:
+
+            def report(task: Task, part: float) -> None:
+                parts[task.key] = part * task.cost
+                bar.to(sum(parts.values()), task.label)
+
+            run_study(study, processes=processes, report=report, engine=engine)
+        rows = study.rows()
+        return write_report(folder, rows), rows
+
+
+def _print(rows: list[dict[str, Any]], name: str, preset: TaskPreset) -> None:
+    """Print one task's medians and ranges: a line a model, a column a loop count."""
+    metric = preset.task.metric
+    counts = sorted({row["loops"] for row in rows})
+    print(f"\n{name}: {metric}, median over seeds (least to largest), by loops r")
+    table = []
+    for model in preset.models:
+        mine = [row for row in rows if row["model"] == model]
+        cells = [_cell([row for row in mine if row["loops"] == r], metric) for r in counts]
+        table.append([model, *cells])
+    print_table(["model", *(f"r = {r}" for r in counts)], table)
+
+
+def _cell(rows: list[dict[str, Any]], metric: str) -> str:
+    """Return median and range of the fits that did not diverge, and how many did."""
+    from statistics import median
+
+    sound = [r["value"] for r in rows if r["diverged_at"] < 0 and r["value"] is not None]
+    lost = len(rows) - len(sound)
+    words = f"{lost} of {len(rows)} diverged" if lost else ""
+    if not sound:
+        return words
+    mark = MARK[metric]
+    text = f"{median(sound):{mark}} ({min(sound):{mark}} to {max(sound):{mark}})"
+    return f"{text}; {words}" if words else text
+
+
+def _list(as_json: bool) -> int:
+    """Print sizes and parameter counts of every preset."""
+    from looprate.experiments.reproduce.presets import PRESETS
+
+    found: list[dict[str, Any]] = []
+    for name, tasks in PRESETS.items():
+        for key, preset in tasks.items():
+            found.append(
+                {
+                    "preset": name,
+                    "task": key,
+                    "length": preset.task.length,
+                    "width": preset.config.width,
+                    "steps": preset.recipe.steps,
+                    "batch": preset.recipe.batch,
+                    "loops": list(preset.loops),
+                    "depths": list(preset.counts("untied")),
+                    "seeds": preset.seeds,
+                    "parameters": preset.parameters(),
+                    "note": preset.note,
+                }
+            )
+    if as_json:
+        return print_json(found)
+    for entry in found:
+        counts = "; ".join(
+            f"{model} {' '.join(f'{n:,}' for n in dict.fromkeys(numbers))}"
+            for model, numbers in entry["parameters"].items()
+        )
+        print(f"{entry['preset']} {entry['task']}")
+        print(
+            f"  T {entry['length']}, width {entry['width']}, {entry['steps']:,} steps of "
+            f"{entry['batch']}, r = {' '.join(map(str, entry['loops']))}, untied depth "
+            f"{' '.join(map(str, entry['depths']))}, seeds {entry['seeds']}"
+        )
+        print(f"  parameters: {counts}")
+        if entry["note"]:
+            print(f"  {entry['note']}")
+    return 0

@@ -1,0 +1,216 @@
+"""How commands describe themselves: parsers that refuse in one line, and options many share."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any, NoReturn, TypeAlias
+
+from looprate.experiments.study.drawing import STYLES
+from looprate.experiments.engine.run import (EMBEDDED, HERE, Engine, default_processes, visible_devices)
+
+__all__ = [
+    "Commands",
+    "Parser",
+    "add_command",
+    "add_engine",
+    "add_json",
+    "add_shape",
+    "add_style",
+    "add_version",
+    "checked_shape",
+    "chosen_engine",
+    "whole_number",
+]
+
+
+NEGATIVE = re.compile(r"^-(\d|\.\d|inf|nan)", re.IGNORECASE)
+LARGEST = 10**18  # of what is written with an exponent
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong in one line, and what may have been meant."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.register("type", int, whole_number)
+        self._negative_number_matcher = NEGATIVE  # argparse knows -1, not -1e5 or -inf
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message} (see {self.prog} --help)")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            near = _near(unknown[0].partition("=")[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
+        return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            near = _near(str(value), action.choices or ())
+            raise argparse.ArgumentError(action, error.message + near) from None
+
+
+def whole_number(text: str) -> int:
+    """Return the integer a text spells, in digits or as 1e6."""
+    with suppress(ValueError):
+        return int(text)
+    with suppress(ArithmeticError):
+        value = Decimal(text)
+        if value.is_finite() and abs(value) <= LARGEST and value == int(value):
+            return int(value)
+    raise argparse.ArgumentTypeError(f"must be a whole number such as 8 or 1e6, got {text!r}")
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean ...?``, or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from looprate.experiments.rows.provenance import provenance
+
+        found = provenance()
+        commit = f" (commit {found['commit']})" if found["commit"] else ""
+        print(f"looprate {found['version'] or 'from a checkout'}{commit}")
+        parser.exit()
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Add --version."""
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def add_command(
+    commands: Commands | None, name: str, about: str, example: str | None = None
+) -> Parser:
+    """Return a parser whose help keeps its line breaks and ends with an example.
+
+    Parameters
+    ----------
+    commands : subparsers, or None
+        Where to add it; None makes the parser of the whole command.
+    name, about : str
+        The first paragraph of ``about`` is the summary among all commands.
+    example : str, optional
+    """
+    settings: dict[str, Any] = {
+        "description": about,
+        "epilog": f"example:\n  {example}" if example else None,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
+    if commands is None:
+        return Parser(prog=name, **settings)
+    summary = about.split("\n\n")[0].replace("\n", " ")
+    return commands.add_parser(name, help=summary, **settings)
+
+
+def add_shape(parser: argparse.ArgumentParser, *, p: float) -> None:
+    """Add N, d and p, whose default is given."""
+    parser.add_argument("-N", "--tokens", type=int, default=2, help="N (default: 2)")
+    parser.add_argument("-d", "--dim", type=int, default=1, help="d (default: 1)")
+    parser.add_argument(
+        "--p", type=float, default=p, help=f"exponent of the norm, 1 to inf (default: {p:g})"
+    )
+
+
+def checked_shape(options: argparse.Namespace) -> dict[str, Any]:
+    """Return N, d and p as keyword arguments, checked."""
+    from looprate.theory.notation import check_p, check_size
+
+    tokens, dim = check_size(options.tokens, options.dim)
+    return {"tokens": tokens, "dim": dim, "p": check_p(options.p)}
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add where the work runs: --processes, --engine, --scheduler."""
+    parser.add_argument(
+        "--processes", type=int, help="workers here (default: one per core, on a GPU one per GPU)"
+    )
+    parser.add_argument(
+        "--engine",
+        default="local",
+        choices=["local", "dask"],
+        help="local: processes of this machine (default); dask: dask.distributed, which also runs "
+        "on many machines, see docs/cluster.md",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of --engine dask: a running scheduler such as tcp://10.0.0.1:8786, or slurm:FILE.json"
+        " for SLURM jobs (default: one of its own with --processes workers)",
+    )
+
+
+def chosen_engine(options: argparse.Namespace, device: str | None = None) -> tuple[Engine, int]:
+    """Return the engine that is asked for and its number of workers on this machine, checked.
+
+    Parameters
+    ----------
+    options : Namespace
+        Of a parser with :func:`add_engine`.
+    device : {"cpu", "cuda"}, optional
+        Where tasks compute.
+
+    Raises
+    ------
+    ValueError
+        If options contradict each other, or what they need is not here.
+    """
+    processes, scheduler, gpu = options.processes, options.scheduler, device == "cuda"
+    if processes is not None and processes < 1:
+        raise ValueError(f"`processes` must be an integer >= 1, got {processes}; take 1")
+    if scheduler is not None and options.engine != "dask":
+        raise ValueError(f"`scheduler` is for --engine dask, got {scheduler}; add --engine dask")
+    if scheduler is not None and processes is not None:
+        raise ValueError(
+            f"`processes` is for workers of this machine, got {processes} beside --scheduler "
+            "with workers of its own; leave one of them out"
+        )
+    if options.engine == "dask":
+        from looprate.experiments.engine.cluster import check_cluster_extra
+
+        check_cluster_extra(scheduler or EMBEDDED)
+        if scheduler is not None:
+            return Engine(scheduler=scheduler, gpu=gpu), 1
+    return _engine_here(EMBEDDED if options.engine == "dask" else None, processes, gpu=gpu)
+
+
+def _engine_here(scheduler: str | None, processes: int | None, *, gpu: bool) -> tuple[Engine, int]:
+    """Return an engine of this machine's cores or GPUs and its number of workers."""
+    if not gpu:
+        return Engine(scheduler=scheduler) if scheduler else HERE, processes or default_processes()
+    devices = visible_devices()
+    if not devices:
+        raise ValueError("`device` is cuda but torch sees no GPU; take --device cpu")
+    return Engine(scheduler, devices, gpu=True), processes or len(devices)
+
+
+def add_style(parser: argparse.ArgumentParser) -> None:
+    """Add the figure style."""
+    parser.add_argument(
+        "--style",
+        default="paper",
+        choices=STYLES,
+        help="of figures: a page of text (default), a screen on a wall, or an A0 sheet",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add --json."""
+    parser.add_argument("--json", action="store_true", help="print JSON for scripts")

@@ -1,0 +1,183 @@
+"""The explicit inequality: an error bound of a construction with every constant in place, proved.
+
+The explicit inequality
+-----------------------
+Let a construction with grid m = 1/δ answer every collision-free cell within e_mem of f at the
+cell's centre, in every entry, and let every output lie between the smallest and the largest value
+of f in that entry.  Let D bound the oscillation of every entry and
+μ = min(1, C(N,2) δ^d + dN(m-1)/M).  Then
+
+    ‖net - f‖_{L^p} <= w(δ√(Nd)/2) + (Nd)^{1/p} e_mem + (Nd)^{1/p} D μ^{1/p}
+
+Proof.  Off a set of measure μ no two tokens share a cell (each of C(N,2) pairs does with
+probability δ^d) and no coordinate lies in one of the m-1 transition strips of width 1/M.  There the
+output is within e_mem per entry of f at the centre, which is at most δ√(Nd)/2 away.  On the rest
+both output and f lie in intervals of length D.  Minkowski's inequality adds the two.  For the
+increments of Lemma 4.1 (v7) on the sum code e_mem <= w_tok(δ√d) + w_cont(δ√(Nd)): two labels in
+use that are g apart stem from cells at most g δ√d (token) and g δ√(Nd) (its context) apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TypedDict
+
+from looprate.theory.bounds import loop_counts
+from looprate.theory.bounds.rows import (BoundProblem, BoundRow, Moduli, ModuliRecorder, all_terms, judged_row)
+from looprate.theory.bounds.loop_counts import Coding, Memoriser
+from looprate.theory.notation import check_loops
+
+__all__ = ["explicit_bound"]
+
+MOST_BITS = 64  # digits per label that a free choice of q looks at
+
+
+class _Construction(TypedDict):
+    """The keywords that name a construction in :mod:`looprate.theory.bounds.loop_counts`."""
+
+    tokens: int
+    dim: int
+    memoriser: Memoriser
+    coding: Coding
+
+
+def explicit_bound(
+    moduli: Moduli,
+    loops: int,
+    *,
+    tokens: int,
+    dim: int,
+    p: float,
+    oscillation: float,
+    memoriser: Memoriser,
+    coding: Coding,
+    bits: int | None = None,
+    grid: int | None = None,
+    slope: float = math.inf,
+    trivial: float | None = None,
+    trivial_stderr: float | None = None,
+) -> BoundRow:
+    """Explicit inequality at the largest grid of a construction that fits into r loops.
+
+    w(δ√(Nd)/2) + (Nd)^{1/p} e_mem + (Nd)^{1/p} D μ^{1/p}, μ = min(1, C(N,2) δ^d + dN(m-1)/M)
+
+    Parameters
+    ----------
+    moduli, loops, tokens, dim, p, oscillation, slope, trivial, trivial_stderr
+        As in :func:`looprate.theory.bounds.theorem.theorem_3_6_bound`; r may be at most N.
+    memoriser : {"increments", "timestep", "digits"}
+        e_mem is min(D, w_tok(δ√d) + w_cont(δ√(Nd))), 0 and 2^{-q} D.
+    coding : {"sum", "rank"}
+        Increments need the sum code: on the rank code neighbouring labels are unrelated and e_mem
+        is D.
+    bits : int, optional
+        Digits per label q of ``"digits"``; left out, the q <= 64 of the smallest total, or
+        with a chosen ``grid`` the largest that fits.
+    grid : int, optional
+        Cells a side m whose loops fit into r (further loops change nothing); left out, the largest
+        such m, which at a finite slope M need not be the best: strips grow with m.
+
+    Returns
+    -------
+    BoundRow
+        ``strips`` holds what the strips add to the collisions in μ^{1/p}.  Where no grid fits, a
+        constant network in f's range still has error at most (Nd)^{1/p} D; that is the total, as
+        ``collisions``, with ``grid=None`` and δ = 1.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range or an option unknown.
+
+    Notes
+    -----
+    Source: this project; proof in the module's docstring.  It allows p = inf, with the essential
+    supremum for the norm: a bad set of positive measure then costs the whole D, so the inequality
+    is true but says nothing unless N = 1 and M is infinite.
+    """
+    problem = BoundProblem(tokens, dim, p, oscillation, slope, trivial, trivial_stderr)
+    r = check_loops(loops)
+    version = f"explicit inequality, {memoriser} on the {coding} code"
+    how = _Construction(tokens=tokens, dim=dim, memoriser=memoriser, coding=coding)
+
+    def row(q: int | None) -> BoundRow:
+        recorder = ModuliRecorder(moduli)  # of this row alone: others may not be taken
+        side = grid if grid is not None else loop_counts.largest_grid(r, bits=q, **how)
+        if side is None:
+            terms = all_terms(collisions=problem.ceiling)
+        else:
+            _check_fits(loop_counts.construction_loops(side, bits=q, **how), r, side)
+            terms = _explicit_terms(problem, recorder, side, memoriser, coding, q)
+        return judged_row(
+            problem,
+            r,
+            terms,
+            delta=1.0 if side is None else 1.0 / side,
+            grid=side,
+            side=recorder.side,
+            version=version,
+            bits=q,
+        )
+
+    if memoriser != "digits" or bits is not None:
+        return row(bits)
+    if grid is None:
+        return _best_bits(row)
+    label = loop_counts.last_label(grid, tokens=tokens, dim=dim, coding=coding)
+    fitting = (r - (grid - 1) - tokens - 1) // (label + 1)
+    return row(min(MOST_BITS, max(1, fitting)))
+
+
+def _explicit_terms(
+    problem: BoundProblem,
+    modulus: ModuliRecorder,
+    grid: int,
+    memoriser: Memoriser,
+    coding: Coding,
+    bits: int | None,
+) -> dict[str, float]:
+    """Terms of the explicit inequality on a grid of m cells a side."""
+    n, d, delta = problem.tokens, problem.dim, 1.0 / grid
+    far = delta * math.sqrt(n * d)
+    token = context = other = 0.0
+    if memoriser == "increments" and coding == "sum":
+        token = problem.root * modulus("token", delta * math.sqrt(d))
+        context = problem.root * modulus("contextual", far)
+        if token + context > problem.ceiling:  # e_mem never exceeds D; keep the shares
+            share = problem.ceiling / (token + context)
+            token, context = token * share, context * share
+    elif memoriser == "increments":
+        other = problem.ceiling
+    elif memoriser == "digits" and bits is not None:
+        other = problem.ceiling * 2.0**-bits
+    colliding = problem.collision_root(delta)
+    collisions = problem.on_measures(colliding)
+    bad = problem.on_measures(colliding, problem.root_of(d * n * (grid - 1) / problem.slope))
+    return all_terms(
+        token=token,
+        context=context,
+        sequence=modulus("sequence", far / 2.0),
+        memoriser=other,
+        collisions=collisions,
+        strips=bad - collisions,
+    )
+
+
+def _best_bits(row: Callable[[int], BoundRow]) -> BoundRow:
+    """Row of the smallest total over q; stops once the terms beside the memoriser's exceed it."""
+    best = row(1)
+    for q in range(2, MOST_BITS + 1):
+        candidate = row(q)
+        if candidate.total < best.total:
+            best = candidate
+        strips = candidate.terms["strips"]  # the only term that may shrink with a coarser grid
+        if candidate.total - candidate.terms["memoriser"] - strips >= best.total:
+            break
+    return best
+
+
+def _check_fits(needed: int, loops: int, grid: int) -> None:
+    """Raise unless a chosen grid's loops fit."""
+    if needed > loops:
+        raise ValueError(f"`grid`={grid} needs {needed} loops, got loops={loops}")

@@ -1,0 +1,259 @@
+"""Exact loop counts of the looped Transformer's constructions on a grid of m cells a side.
+
+The proof of Theorem 3.6 (v7) spends its loops in three stages on a grid of m = 1/δ cells a side:
+quantise (m - 1), contextual mapping (N), value mapping (one loop per label).  Three counts follow:
+
+* the printed one, r = N + 2 m^{(N+1)d+1}, of the theorem's statement;
+* the sum of the paper's own stages, (m - 1) + N + (2 m^{(N+1)d} - 1), which needs fewer loops;
+* the exact counts of this project's constructions, which end with the last label in use.
+
+Counts are exact Python integers of any size.
+
+Source: Xu & Sato, On Expressive Power of Looped Transformers, ICML 2025, arXiv 2410.01405v7.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from looprate.theory.notation import (check_choice, check_dim, check_loops, check_tokens)
+
+__all__ = [
+    "CODINGS",
+    "MEMORISERS",
+    "SUITED_CODING",
+    "Coding",
+    "Memoriser",
+    "construction_loops",
+    "label_power",
+    "largest_grid",
+    "last_label",
+    "paper_stage_loops",
+    "printed_loops",
+    "printed_power",
+    "smallest_grid",
+]
+
+Memoriser = Literal["increments", "timestep", "digits"]
+MEMORISERS: tuple[Memoriser, ...] = get_args(Memoriser)
+Coding = Literal["sum", "rank"]
+CODINGS: tuple[Coding, ...] = get_args(Coding)
+SUITED_CODING: dict[Memoriser, Coding] = {
+    "increments": "sum",
+    "timestep": "rank",
+    "digits": "rank",
+}
+"""The code that suits a memoriser: increments need neighbouring labels to have near values."""
+
+
+def printed_power(tokens: int, dim: int) -> int:
+    """Power (N+1)d + 1 of m in the printed count of Theorem 3.6 (v7)."""
+    return (check_tokens(tokens) + 1) * check_dim(dim) + 1
+
+
+def printed_loops(grid: int, *, tokens: int, dim: int) -> int:
+    """Exact loop count N + 2 m^{(N+1)d+1} at which the printed cell width is 1/m.
+
+    Notes
+    -----
+    Source: Theorem 3.6 (v7).
+    """
+    return check_tokens(tokens) + 2 * _check_grid(grid) ** printed_power(tokens, dim)
+
+
+def paper_stage_loops(grid: int, *, tokens: int, dim: int) -> int:
+    """Exact sum of the paper's stages: (m - 1) + N + (2 m^{(N+1)d} - 1).
+
+    Parameters
+    ----------
+    grid : int
+        Cells a side, m = 1/δ.
+    tokens, dim : int
+        Sequence length N and coordinates per token d.
+
+    Returns
+    -------
+    int
+        Loops of quantisation, contextual mapping and value mapping together.
+
+    Notes
+    -----
+    Source: proof of Theorem 3.6 (v7).
+    """
+    m, n = _check_grid(grid), check_tokens(tokens)
+    return (m - 1) + n + (2 * m ** ((n + 1) * check_dim(dim)) - 1)
+
+
+def smallest_grid(*, tokens: int, dim: int) -> int:
+    """Smallest m with at least as many cells as tokens, m^d >= N: fewer and all inputs collide."""
+    n, d = check_tokens(tokens), check_dim(dim)
+    m = 1
+    while m**d < n:
+        m += 1
+    return m
+
+
+def last_label(grid: int, *, tokens: int, dim: int, coding: Coding) -> int:
+    """Largest label L that any input without a collision receives.
+
+    Parameters
+    ----------
+    grid : int
+        Cells a side, m; m^d must be at least ``tokens``.
+    tokens, dim : int
+        Sequence length N and coordinates per token d.
+    coding : {"sum", "rank"}
+        Sum code V s + z_pad with V = 2U, or rank code N s + rank, U = m^d.
+
+    Returns
+    -------
+    int
+        L; labels run from 0 to L.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer cells than tokens, or the coding is unknown.
+
+    Notes
+    -----
+    The cells of a collision-free input, sorted, are read as digits in base U; the largest such
+    number is s_max = Σ_{j=1..N} U^{N-j} (U-j).  The token in the last cell U-1 has the largest
+    padded number z_pad = 2(U-1) - (m-1), and the last rank is N-1.
+    """
+    m, n, d = _check_grid(grid), check_tokens(tokens), check_dim(dim)
+    cells = m**d
+    if cells < n:
+        raise ValueError(
+            f"`grid` must give at least as many cells as tokens={n}, got grid={m} with {cells} "
+            f"cells in dim={d}; take grid >= {smallest_grid(tokens=n, dim=d)}"
+        )
+    largest = sum(cells ** (n - j) * (cells - j) for j in range(1, n + 1))
+    if check_choice(coding, "coding", CODINGS) == "sum":
+        return 2 * cells * largest + 2 * (cells - 1) - (m - 1)
+    return n * largest + n - 1
+
+
+def label_power(*, tokens: int, dim: int, coding: Coding) -> int:
+    """Power of m in the number of labels: (N+1)d on the sum code, Nd on the rank code."""
+    extra = check_choice(coding, "coding", CODINGS) == "sum"
+    return (check_tokens(tokens) + extra) * check_dim(dim)
+
+
+def construction_loops(
+    grid: int,
+    *,
+    tokens: int,
+    dim: int,
+    memoriser: Memoriser,
+    coding: Coding,
+    bits: int | None = None,
+) -> int:
+    """Exact loop count of one of this project's constructions on a grid of m cells a side.
+
+    Parameters
+    ----------
+    grid : int
+        Cells a side, m; m^d must be at least ``tokens``.
+    tokens, dim : int
+        Sequence length N and coordinates per token d.
+    memoriser : {"increments", "timestep", "digits"}
+        How labels become values.
+    coding : {"sum", "rank"}
+        How cells become labels 0..L, see :func:`last_label`.
+    bits : int, optional
+        Digits per label, q >= 1; required for ``"digits"`` and refused otherwise.
+
+    Returns
+    -------
+    int
+        (m - 1) + N + L + 1 for increments, (m - 1) + N + L for timestep, and
+        (m - 1) + N + q (L + 1) + 1 for digits.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer cells than tokens, an option is unknown or ``bits`` does not fit.
+
+    Notes
+    -----
+    Increments are the memoriser of Lemma 4.1 (v7), timestep that of Theorem 4.2 (v7); digits and
+    the rank code are this project's.
+
+    Examples
+    --------
+    >>> construction_loops(4, tokens=2, dim=1, memoriser="timestep", coding="rank")
+    34
+    """
+    kind, q = _check_memoriser(memoriser, bits)
+    label = last_label(grid, tokens=tokens, dim=dim, coding=coding)
+    stage_3 = {"increments": label + 1, "timestep": label, "digits": q * (label + 1) + 1}[kind]
+    return (int(grid) - 1) + int(tokens) + stage_3
+
+
+def largest_grid(
+    loops: int,
+    *,
+    tokens: int,
+    dim: int,
+    memoriser: Memoriser,
+    coding: Coding,
+    bits: int | None = None,
+) -> int | None:
+    """Largest m whose construction fits into r loops, or None if none does.
+
+    Parameters
+    ----------
+    loops : int
+        Loop count r >= 1, of any size.
+    tokens, dim, memoriser, coding, bits
+        As in :func:`construction_loops`.
+
+    Returns
+    -------
+    int or None
+        m, found by integer bisection; None where even the smallest grid with as many cells as
+        tokens needs more loops.
+    """
+    r = check_loops(loops)
+    low = smallest_grid(tokens=tokens, dim=dim)
+
+    def fits(grid: int) -> bool:
+        count = construction_loops(
+            grid, tokens=tokens, dim=dim, memoriser=memoriser, coding=coding, bits=bits
+        )
+        return count <= r
+
+    if not fits(low):
+        return None
+    high = 2 * low
+    while fits(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _check_grid(grid: int) -> int:
+    """Return m as an int; raise unless it is an integer >= 1."""
+    if isinstance(grid, bool) or not hasattr(grid, "__index__"):
+        raise TypeError(f"`grid` (cells a side m) must be an integer >= 1, got {grid!r}")
+    if grid < 1:
+        raise ValueError(f"`grid` (cells a side m) must be an integer >= 1, got {grid}")
+    return int(grid)
+
+
+def _check_memoriser(memoriser: Memoriser, bits: int | None) -> tuple[Memoriser, int]:
+    """Return the memoriser and its bits per label (0 where it has none)."""
+    kind = check_choice(memoriser, "memoriser", MEMORISERS)
+    if kind != "digits":
+        if bits is not None:
+            raise ValueError(f'`bits` belongs to memoriser="digits" only, got {bits} for {kind}')
+        return kind, 0
+    if bits is None or isinstance(bits, bool) or not hasattr(bits, "__index__") or bits < 1:
+        raise ValueError(
+            f'`bits` (digits per label q) must be an integer >= 1 for memoriser="digits", '
+            f"got {bits!r}"
+        )
+    return kind, int(bits)

@@ -1,0 +1,65 @@
+"""From the contextual code and the token to one label: the sum code and the rank code.
+
+sum code (the paper's route)
+    k = V s + z_pad,  z_pad = b_0 + 2m Σ_{i>=1} b_i m^{i-1} = 2z - b_0,  V = 2U.
+    Proof that it is one to one: z_pad < 2U = V and b_0 < m, so s, then b_1.. and b_0 are read off k
+    by division.  The padding moves the label by m+1, over m empty ones, at every carry of b_0, and
+    by at least as many between two codes s; the label table fills the empty ones (see
+    :mod:`looprate.theory.construction.build.labels`).
+rank code (this project's)
+    k = N s + rank.  One to one on distinct cells: rank < N, and the rank in the sorted cells s
+    says which cell the token is in.  Fewer labels, but neighbours are unrelated.
+
+Both are integers for integer cells.  For any input |k| is at most :func:`largest_label`.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from looprate.theory.construction.build.contextual import code_offset, largest_code
+from looprate.theory.construction.build.network import Form
+from looprate.theory.construction.build.spec import ConstructionSpec
+
+__all__ = ["label", "label_form", "largest_label"]
+
+
+def label(
+    code: Fraction | int,
+    *,
+    cell: Fraction | int,
+    first: Fraction | int,
+    rank: Fraction | int,
+    spec: ConstructionSpec,
+) -> Fraction | int:
+    """Return the label k of a token.
+
+    Parameters
+    ----------
+    code : exact number
+        s without its offset.
+    cell, first : exact number
+        z and b_0 of the token; the sum code reads them.
+    rank : exact number
+        Its place in the order of cells; the rank code reads it.
+    spec : ConstructionSpec
+    """
+    if spec.coding == "sum":
+        return 2 * spec.cells * code + 2 * cell - first
+    return spec.tokens * code + rank
+
+
+def label_form(spec: ConstructionSpec) -> tuple[Form, int]:
+    """Return k as a linear form of the rows and a bias that takes the offset of s away."""
+    if spec.coding == "sum":
+        scale, own = 2 * spec.cells, {"z": 2, "b_0": -1}
+    else:
+        scale, own = spec.tokens, {"rank": 1}
+    return {"s": scale, **own}, -scale * code_offset(spec)
+
+
+def largest_label(spec: ConstructionSpec) -> int:
+    """Return an upper bound of k over every input and every loop, partial states included."""
+    if spec.coding == "sum":
+        return 2 * spec.cells * largest_code(spec) + 2 * (spec.cells - 1)
+    return spec.tokens * largest_code(spec) + spec.tokens

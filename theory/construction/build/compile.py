@@ -1,0 +1,80 @@
+"""The compiler: validate, tabulate the target, and put the parts of the proof into one block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from looprate.theory.construction.build.contextual import contextual_part
+from looprate.theory.construction.build.digits import digits_part
+from looprate.theory.construction.build.increments import increments_part
+from looprate.theory.construction.build.labels import LabelTable, label_table
+from looprate.theory.construction.build.network import Network
+from looprate.theory.construction.build.parts import join
+from looprate.theory.construction.build.quantise import quantise_part
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.build.timestep import timestep_part
+
+__all__ = ["Construction", "compile_construction", "compile_table"]
+
+MEMORISER_PARTS = {
+    "increments": increments_part,
+    "timestep": timestep_part,
+    "digits": digits_part,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Construction:
+    """A compiled proof: what it was built for, its label table and the network."""
+
+    spec: ConstructionSpec
+    table: LabelTable
+    network: Network
+
+
+def compile_construction(target: Callable[[Any], Any], spec: ConstructionSpec) -> Construction:
+    """Return the looped Transformer whose weights are the proof of Theorem 3.6 for a target.
+
+    Parameters
+    ----------
+    target : callable
+        Permutation-equivariant, (B, N, d) float64 arrays to the same shape.
+    spec : ConstructionSpec
+
+    Returns
+    -------
+    Construction
+        Its network has one head of size 1 and, for increments on the sum code, 4d+8 rows and
+        12d+6 hidden units, for timestep on the rank code 2d+7 and 2d+6, for digits on the rank
+        code 4d+10 and 9d+10 (the paper: 17d+9 and 49d+25).
+
+    Raises
+    ------
+    ValueError
+        If there are too many labels, or the target returns a wrong shape or non-finite values.
+
+    Notes
+    -----
+    Source: proof of Theorem 3.6, Lemma 4.1 and Theorem 4.2 (v7); digits, the rank code and the
+    sizes are this project's.  Each step's module holds its proof.
+    """
+    table = label_table(target, spec)
+    return Construction(spec, table, compile_table(spec, table))
+
+
+def compile_table(spec: ConstructionSpec, table: LabelTable) -> Network:
+    """Return the network of a label table.
+
+    Raises
+    ------
+    ValueError
+        If the table does not have the labels 0..L of the spec and d coordinates.
+    """
+    shape = (spec.last_label + 1, spec.dim)
+    if table.values.shape != shape:
+        raise ValueError(f"`table` must have shape {shape} for this spec, got {table.values.shape}")
+    part, decoder = MEMORISER_PARTS[spec.memoriser](spec, table)
+    block, encoder, eta = join([quantise_part(spec), contextual_part(spec), part])
+    return Network(block, encoder, decoder, eta, spec.loops)

@@ -1,0 +1,125 @@
+"""What a construction is built for: shape, grid, memoriser and coding, and when each stage runs.
+
+Loops are numbered t = 0, 1, ...  Quantising takes loops 0..m-2, the contextual mapping the N loops
+from ``context_start`` = m-1, the value mapping the rest from ``values_start`` = m-1+N.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from looprate.theory.bounds import loop_counts
+from looprate.theory.bounds.loop_counts import CODINGS, Coding, Memoriser
+from looprate.theory.notation import check_choice, check_size
+
+__all__ = ["SHARPNESS", "ConstructionSpec"]
+
+MOST_SHARP = 2**62  # runs are exact in 64 bits
+SHARPNESS = 2**30  # strips of 1e-9 of a cell: they vanish beside every other term
+
+
+@dataclass(frozen=True)
+class ConstructionSpec:
+    """Shape and choices of one construction; everything else follows.
+
+    Attributes
+    ----------
+    tokens, dim : int
+        Sequence length N and coordinates per token d.
+    grid : int
+        Cells a side, m = 1/δ; m^d must be at least N.
+    memoriser : {"increments", "timestep", "digits"}
+    coding : {"sum", "rank"}
+    bits : int, optional
+        Digits per label q, for ``"digits"`` only, where it is required.
+    sharpness : int
+        Mδ >= 2: cell width over the width of a transition strip.  The quantiser's slope is
+        M = ``sharpness`` * m.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of range, there are fewer cells than tokens, or options do not fit.
+    """
+
+    tokens: int
+    dim: int
+    grid: int
+    memoriser: Memoriser
+    coding: Coding
+    bits: int | None = None
+    sharpness: int = SHARPNESS
+
+    def __post_init__(self) -> None:
+        check_size(self.tokens, self.dim)
+        check_choice(self.coding, "coding", CODINGS)
+        loop_counts.construction_loops(**self._shape, memoriser=self.memoriser, bits=self.bits)
+        if isinstance(self.sharpness, bool) or not isinstance(self.sharpness, int):
+            raise TypeError(f"`sharpness` (Mδ) must be an integer >= 2, got {self.sharpness!r}")
+        if self.sharpness < 2:
+            raise ValueError(f"`sharpness` (Mδ) must be an integer >= 2, got {self.sharpness}")
+        if self.sharpness > MOST_SHARP:
+            bits = self.sharpness.bit_length() - 1
+            raise ValueError(
+                f"`sharpness` (Mδ) must be at most 2^62, got about 2^{bits}; 2^30 is sharp enough"
+            )
+        for name in ("tokens", "dim", "grid", "bits"):  # NumPy integers overflow in powers
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else int(value))
+
+    @property
+    def _shape(self) -> dict[str, Any]:
+        """Keywords of :mod:`looprate.theory.bounds.loop_counts` that every count takes."""
+        return {
+            "grid": self.grid,
+            "tokens": self.tokens,
+            "dim": self.dim,
+            "coding": self.coding,
+        }
+
+    @property
+    def cells(self) -> int:
+        """U = m^d, cells of one token."""
+        return int(self.grid**self.dim)
+
+    @property
+    def slope(self) -> int:
+        """M, the slope of the quantiser; strips are 1/M wide."""
+        return self.sharpness * self.grid
+
+    @property
+    def last_label(self) -> int:
+        """L, the largest label in use; labels run from 0 to L."""
+        return loop_counts.last_label(**self._shape)
+
+    @property
+    def loops(self) -> int:
+        """r, the loops the network needs."""
+        return loop_counts.construction_loops(
+            **self._shape, memoriser=self.memoriser, bits=self.bits
+        )
+
+    @property
+    def paper_loops(self) -> int:
+        """The loops the printed Theorem 3.6 (v7) asks for at the same δ: N + 2 m^{(N+1)d+1}."""
+        return loop_counts.printed_loops(self.grid, tokens=self.tokens, dim=self.dim)
+
+    @property
+    def context_start(self) -> int:
+        """First loop of the contextual mapping, m - 1."""
+        return self.grid - 1
+
+    @property
+    def values_start(self) -> int:
+        """First loop of the value mapping, m - 1 + N."""
+        return self.grid - 1 + self.tokens
+
+    @property
+    def timestep(self) -> bool:
+        """Whether the network has eta(t) (TMLT) or is a plain looped Transformer."""
+        return self.memoriser == "timestep"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary; ``ConstructionSpec(**d)`` is the inverse."""
+        return asdict(self)

@@ -1,0 +1,1 @@
+"""What a constructed network does on the whole cube: error, checks, certificate."""

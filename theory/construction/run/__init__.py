@@ -1,0 +1,1 @@
+"""Exact evaluators of constructed networks, and the oracle."""

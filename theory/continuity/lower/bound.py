@@ -1,0 +1,360 @@
+"""Lower bounds of moduli of continuity, each with the pair of inputs that proves it.
+
+Rigorous side: every returned value is attained by a pair in the cube, or follows from one by
+monotonicity or subadditivity.  How close it comes to the supremum is heuristic.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from looprate.theory.continuity.transfer import Rule, strengthened_lower_bounds
+from looprate.theory.norms import p_norm
+from looprate.theory.notation import (Kind, check_delta, check_kind, check_p, check_size)
+from looprate.theory.continuity.lower.search import (Array, Effort, Problem, moving_tokens, search_pairs)
+from looprate.theory.continuity.lower.objective import (checked_output, gradient_ascent, gradient_leaps, objective, watched_outputs)
+from looprate.theory.continuity.lower.problem import Values
+from looprate.theory.targets.base import Target
+from looprate.theory.targets.own import OwnFunction, own_functions
+
+__all__ = [
+    "ModulusLowerBound",
+    "ModulusLowerCurve",
+    "modulus_lower_bound",
+]
+
+Trace = Callable[[float], None]
+FEASIBLE_RTOL = 1e-12
+LARGEST = 1024  # entries of an input: the search's work grows like their square
+
+
+@dataclass(frozen=True, eq=False)
+class ModulusLowerBound:
+    """A lower bound of a modulus and the pair that attains it.
+
+    Attributes
+    ----------
+    kind : {"sequence", "token", "contextual"}
+    delta : float
+        Radius in the Frobenius norm.
+    value : float
+        ‖f(x) - f(y)‖_p (of one output token for the last two kinds), float64.
+    x, y : arrays of shape (N, d)
+        In [0,1]^{N x d} with ‖x - y‖_2 <= delta (1 + 1e-12).
+    p : float
+    row : int or None
+        The output token that is watched; None for the sequence modulus.
+    """
+
+    kind: Kind
+    delta: float
+    value: float
+    x: Array
+    y: Array
+    p: float
+    row: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ModulusLowerCurve:
+    """Lower bounds of one modulus at several radii, in the order they were asked for.
+
+    Attributes
+    ----------
+    kind, p
+        As in :class:`ModulusLowerBound`.
+    delta : array of shape (L,)
+    lower : array of shape (L,)
+        ``direct`` strengthened by monotonicity and subadditivity.
+    direct : array of shape (L,)
+        Value of the pair found at that radius.
+    pairs : tuple of ModulusLowerBound
+        One per radius, with value ``direct``.
+    rules : tuple of {"pair", "monotone", "subadditive"}
+        How each entry of ``lower`` was obtained.
+    sources : array of shape (L,)
+        The radius whose pair each entry of ``lower`` rests on.
+    """
+
+    kind: Kind
+    p: float
+    delta: Array
+    lower: Array
+    direct: Array
+    pairs: tuple[ModulusLowerBound, ...]
+    rules: tuple[Rule, ...]
+    sources: Array
+
+
+# -- functions of every sort, seen as NumPy and as torch -----------------------------------------
+
+
+def _torch() -> Any:
+    """Import torch where it is needed."""
+    import torch
+
+    return torch
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run torch on one thread: batches here are too small for two."""
+    torch = _torch()
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _is_module(f: object) -> bool:
+    """Tell whether f is a torch module, without importing torch for it."""
+    return "torch" in sys.modules and isinstance(f, _torch().nn.Module)
+
+
+def _tensor_call(f: Callable[[Any], Any], like: Any) -> Callable[[Array], Any]:
+    """Return f for NumPy input, called in torch without a gradient."""
+
+    def call(x: Array) -> Any:
+        torch = _torch()
+        with torch.no_grad():
+            return f(torch.as_tensor(x, **like)).double().cpu().numpy()
+
+    return call
+
+
+def _differentiable(f: Callable[[Any], Any], like: Any, shape: tuple[int, ...]) -> bool:
+    """Tell whether f maps a tensor to a tensor that depends on it differentiably."""
+    torch = _torch()
+    x = torch.full(shape, 0.4, requires_grad=True, **like)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.autograd.grad(f(x.clone()).sum(), x)  # fails where f wrote over what it needs
+            return True
+    except Exception:  # whatever a NumPy function raises on a tensor
+        return False
+
+
+def _on_numpy(f: Callable[[Any], Any], shape: tuple[int, ...]) -> bool:
+    """Tell whether a plain callable takes NumPy arrays; a torch one fails on them."""
+    if isinstance(f, Target):
+        return True
+    if _is_module(f):
+        return False
+    try:
+        return isinstance(f(np.full(shape, 0.4)), np.ndarray)
+    except (TypeError, AttributeError):
+        return False
+
+
+def _both_ways(
+    f: Callable[[Any], Any], shape: tuple[int, ...]
+) -> tuple[Callable[[Array], Any], Callable[[Any], Any] | None, dict[str, Any]]:
+    """Return f on NumPy, f on tensors where differentiable, and how tensors are made.
+
+    A torch module is copied to float64, so that values do not drown in rounding.
+    """
+    if not callable(f):
+        raise TypeError(f"`f` must be callable on (B, N, d), got {type(f).__name__}")
+    on_numpy = _on_numpy(f, shape)
+    if isinstance(f, OwnFunction) and "torch" not in f.accepts:
+        return f, None, {}
+    torch = _torch()
+    like: dict[str, Any] = {"dtype": torch.float64}
+    if _is_module(f):
+        f = copy.deepcopy(f).double()  # type: ignore[attr-defined]
+        f.requires_grad_(False)  # type: ignore[attr-defined]
+        parts = [*f.parameters(), *f.buffers()]  # type: ignore[attr-defined]
+        like["device"] = parts[0].device if parts else None
+    gradient = f if _differentiable(f, like, shape) else None
+    return (f if on_numpy else _tensor_call(f, like)), gradient, like
+
+
+# -- lower bounds --------------------------------------------------------------------------------
+
+
+def radii_of(delta: Any) -> tuple[Array, bool]:
+    """Return the radii as an array (L,) and whether one number was given."""
+    array = np.asarray(delta)
+    if array.ndim == 0:
+        return np.array([check_delta(delta)]), True
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"`delta` must be a number or have shape (L,), got {array.shape}")
+    return np.array([check_delta(value) for value in array.tolist()]), False
+
+
+def _rows(kind: Kind, tokens: int, equivariant: bool) -> list[int | None]:
+    """Return the output tokens to watch; None stands for all of them together."""
+    if kind == "sequence":
+        return [None]
+    return [0] if equivariant else list(range(tokens))
+
+
+def _traced(values: Values, trace: Trace) -> Values:
+    """Return ``values`` that also tell the largest of every batch."""
+
+    def told(x: Array, y: Array) -> Array:
+        found = values(x, y)
+        trace(float(found.max()))
+        return found
+
+    return told
+
+
+def _nearer(x: Array, y: Array, delta: float) -> Array:
+    """Return y, moved towards x where rounding took the pair beyond delta."""
+    length = float(p_norm(x - y, 2.0))
+    if length <= delta * (1 + FEASIBLE_RTOL):
+        return y
+    nearer = np.asarray(np.clip(x + (y - x) * (delta / length) * (1 - 1e-9), 0, 1))
+    return nearer if float(p_norm(x - nearer, 2.0)) <= delta * (1 + FEASIBLE_RTOL) else x
+
+
+def is_equivariant(f: object) -> bool:
+    """Tell whether f is known to be equivariant: a target without a function of the user's."""
+    return isinstance(f, Target) and not own_functions(f)
+
+
+@overload
+def modulus_lower_bound(
+    f: Callable[[Any], Any],
+    delta: float,
+    *,
+    kind: Kind,
+    tokens: int,
+    dim: int,
+    p: float = ...,
+    rng: np.random.Generator | None = ...,
+    budget: float = ...,
+    equivariant: bool | None = ...,
+    trace: Trace | None = ...,
+) -> ModulusLowerBound: ...
+
+
+@overload
+def modulus_lower_bound(
+    f: Callable[[Any], Any],
+    delta: NDArray[Any] | list[float] | tuple[float, ...],
+    *,
+    kind: Kind,
+    tokens: int,
+    dim: int,
+    p: float = ...,
+    rng: np.random.Generator | None = ...,
+    budget: float = ...,
+    equivariant: bool | None = ...,
+) -> ModulusLowerCurve: ...
+
+
+@np.errstate(over="ignore", invalid="ignore")  # differences of huge values are infinite
+def modulus_lower_bound(
+    f: Callable[[Any], Any],
+    delta: Any,
+    *,
+    kind: Kind,
+    tokens: int,
+    dim: int,
+    p: float = 2.0,
+    rng: np.random.Generator | None = None,
+    budget: float = 1.0,
+    equivariant: bool | None = None,
+    trace: Trace | None = None,
+) -> ModulusLowerBound | ModulusLowerCurve:
+    """Return a lower bound of a modulus of continuity, with the pair that attains it.
+
+    Parameters
+    ----------
+    f : callable
+        (B, N, d) to (B, N, d): a target, a torch module, a torch or a NumPy function.  With a
+        gradient the search ascends along it, otherwise it is a pattern search.
+    delta : float or array of shape (L,)
+        Radii, Frobenius norm on [0,1]^{N x d}, >= 0.  All radii of an array are searched at once.
+    kind : {"sequence", "token", "contextual"}
+        Which modulus; the last two watch one output token.
+    tokens, dim : int
+        N and d.
+    p : float
+        Exponent of the entrywise output norm, 1 <= p <= inf.
+    rng : numpy.random.Generator, optional
+        Default ``np.random.default_rng(0)``: results are reproducible.
+    budget : float
+        Scales the amount of work (starts and iterations), not seconds; > 0.
+    equivariant : bool, optional
+        True watches output token 0 only, enough for equivariant f; False watches each in turn.
+        Default: True for the built-in targets, else False.
+    trace : callable, optional
+        Called with the largest value of every batch of pairs that is tried, for one radius only:
+        each is a lower bound, so its clock tells how fast the search gets where.
+
+    Returns
+    -------
+    ModulusLowerBound or ModulusLowerCurve
+        A curve where ``delta`` is an array; its values are strengthened by monotonicity and
+        subadditivity.
+
+    Raises
+    ------
+    TypeError
+        If ``f`` is not callable or an argument has the wrong type.
+    ValueError
+        If an argument is out of range, or f returns another shape, NaN or inf.
+    """
+    kind, p = check_kind(kind), check_p(p)
+    tokens, dim = check_size(tokens, dim, most=LARGEST)
+    radii, single = radii_of(delta)
+    if not math.isfinite(budget) or budget <= 0:
+        raise ValueError(f"`budget` (amount of work) must be finite and > 0, got {budget:g}")
+    if trace is not None and not single:
+        raise ValueError(f"`trace` needs `delta` as one number, got shape {radii.shape}")
+    rng = np.random.default_rng(0) if rng is None else rng
+    call, gradient, like = _both_ways(f, (2, tokens, dim))
+    checked_output(call(np.full((2, tokens, dim), 0.4)), (2, tokens, dim))
+    known = is_equivariant(f) if equivariant is None else equivariant
+    middle = np.full((tokens, dim), 0.5)
+    best = [
+        ModulusLowerBound(kind, radius, 0.0, middle, middle, p, None if kind == "sequence" else 0)
+        for radius in radii.tolist()
+    ]
+    positive = np.flatnonzero(radii > 0)
+    for row in _rows(kind, tokens, known):
+        moving = moving_tokens(kind, tokens, row or 0)
+        if not moving.any() or not positive.size:
+            continue
+        values = objective(call, p, row)
+        # torch is faster on the search's batches; the value reported is that of ``call``
+        quick = values if gradient is None else objective(_tensor_call(gradient, like), p, row)
+        quick = quick if trace is None else _traced(quick, trace)
+        ascend = leap = None
+        if gradient is not None:
+            ascend = gradient_ascent(gradient, like, p, row, moving)
+            leap = gradient_leaps(gradient, like, p, row, moving)
+        plain = call if gradient is None else _tensor_call(gradient, like)
+        outputs = watched_outputs(plain, row)
+        problem = Problem(quick, ascend, leap, moving, dim, radii[positive], outputs)
+        effort = Effort().scaled(budget)
+        if ascend is None:
+            x, y = search_pairs(problem, effort, rng)
+        else:
+            with _one_thread():
+                x, y = search_pairs(problem, effort, rng)
+        y = np.stack([_nearer(a, b, radii[k]) for a, b, k in zip(x, y, positive, strict=True)])
+        for k, value, left, right in zip(positive, values(x, y).tolist(), x, y, strict=True):
+            if value > best[k].value:
+                best[k] = ModulusLowerBound(kind, float(radii[k]), value, left, right, p, row)
+    if single:
+        return best[0]
+    direct = np.array([bound.value for bound in best])
+    lower, rules, sources = strengthened_lower_bounds(radii, direct)
+    return ModulusLowerCurve(kind, p, radii, lower, direct, tuple(best), rules, sources)

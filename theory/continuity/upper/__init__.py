@@ -1,0 +1,1 @@
+"""Certified upper bounds of moduli of continuity."""

@@ -1,0 +1,1 @@
+"""Slopes, drift, offsets and intervals over seeds, read off measured errors."""
