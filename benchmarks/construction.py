@@ -32,12 +32,12 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy: one thread for everybody
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.construction.run.clock import Clock
 from looprate.theory.construction.build.compile import compile_construction
-from looprate.theory.construction.run.exact import exact_output
 from looprate.theory.construction.build.network import Network
-from looprate.theory.construction.run.reference import reference_output
 from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.run.clock import Clock
+from looprate.theory.construction.run.exact import exact_output
+from looprate.theory.construction.run.reference import reference_output
 
 INPUTS = 10**4
 LOOPS = 10**4  # reported times are scaled to it; the networks are within 3 %

@@ -43,7 +43,7 @@ from solvers import SOLVERS, Case, Trace, solved
 from looprate.experiments.engine.progress import Progress
 from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
 from looprate.theory.notation import KINDS
-from looprate.theory.targets import (TARGETS, OwnFunction, Target, parse_target)
+from looprate.theory.targets import TARGETS, OwnFunction, Target, parse_target
 from looprate.theory.targets.base import namespace
 
 DELTA, P = 0.1, 2.0

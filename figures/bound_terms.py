@@ -10,8 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from looprate.figures.common import (SETTING_COLUMNS, fit_width, informative_from, plain_text, setting_title, shade_vacuous)
-from looprate.figures.rows import (Row, column, distinct, where)
+from looprate.figures.common import (
+    SETTING_COLUMNS,
+    fit_width,
+    informative_from,
+    plain_text,
+    setting_title,
+    shade_vacuous,
+)
+from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import TERM_STYLE, points
 from looprate.theory.verdict import Verdict
 

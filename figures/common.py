@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from looprate.figures.rows import (Row, column, distinct, where)
+from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import SHADE
 from looprate.theory.verdict import Verdict
 

@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from looprate.figures.common import plain_text
-from looprate.figures.rows import (Row, column, distinct, where)
+from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import FAMILY_STYLE, points
 
 __all__ = ["draw_constructed"]

@@ -13,9 +13,18 @@ from matplotlib.text import Text
 from matplotlib.transforms import blended_transform_factory
 from numpy.typing import NDArray
 
-from looprate.figures.common import (SETTING_COLUMNS, band_over_seeds, blank, fit_width, plain_log_ticks, plain_text, setting_title, shade_vacuous)
+from looprate.figures.common import (
+    SETTING_COLUMNS,
+    band_over_seeds,
+    blank,
+    fit_width,
+    plain_log_ticks,
+    plain_text,
+    setting_title,
+    shade_vacuous,
+)
 from looprate.figures.constructed_curves import draw_constructed
-from looprate.figures.rows import (Row, column, distinct, where)
+from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import FAMILY_STYLE, GREY, points
 from looprate.theory.verdict import Verdict
 

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from looprate.figures.common import SETTING_COLUMNS, plain_text
-from looprate.figures.rows import (Row, column, distinct, where)
+from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import GREY, points
 
 __all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]

@@ -12,9 +12,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from looprate.figures.common import (SETTING_COLUMNS, band_over_seeds, fit_width, plain_log_ticks, setting_title)
-from looprate.figures.rows import (Row, column, distinct, where)
-from looprate.figures.style import (FAMILY_STYLE, GREY, KIND_STYLE, points)
+from looprate.figures.common import (
+    SETTING_COLUMNS,
+    band_over_seeds,
+    fit_width,
+    plain_log_ticks,
+    setting_title,
+)
+from looprate.figures.rows import Row, column, distinct, where
+from looprate.figures.style import FAMILY_STYLE, GREY, KIND_STYLE, points
 
 __all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]
 

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from looprate.figures.common import SETTING_COLUMNS, fit_width, setting_title
-from looprate.figures.rows import (Cell, Row, column, distinct, where)
+from looprate.figures.rows import Cell, Row, column, distinct, where
 from looprate.figures.style import MEMORISER_STYLE, points
 
 __all__ = ["CHOICES", "COLUMNS", "SIZE", "draw"]

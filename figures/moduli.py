@@ -11,7 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from looprate.figures.common import (SETTING_COLUMNS, blank, fit_width, plain_log_ticks, setting_title)
+from looprate.figures.common import (
+    SETTING_COLUMNS,
+    blank,
+    fit_width,
+    plain_log_ticks,
+    setting_title,
+)
 from looprate.figures.rows import Row, column, where
 from looprate.figures.style import KIND_STYLE, LineStyle, points
 from looprate.theory.notation import KINDS

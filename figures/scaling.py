@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from looprate.figures.rows import (Row, column, distinct, where)
+from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import GREY, points
 
 __all__ = ["BUDGET", "CHOICES", "COLUMNS", "SIZE", "draw", "draw_all", "panels"]

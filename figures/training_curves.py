@@ -9,8 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from looprate.figures.common import (SETTING_COLUMNS, band_over_seeds, fit_width, plain_log_ticks, setting_title)
-from looprate.figures.rows import (Cell, Row, distinct, where)
+from looprate.figures.common import (
+    SETTING_COLUMNS,
+    band_over_seeds,
+    fit_width,
+    plain_log_ticks,
+    setting_title,
+)
+from looprate.figures.rows import Cell, Row, distinct, where
 from looprate.figures.style import FAMILY_STYLE, points
 
 __all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]

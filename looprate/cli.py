@@ -13,13 +13,13 @@ from typing import NoReturn
 from looprate.commands.bound import add_bound
 from looprate.commands.explore import add_explore
 from looprate.commands.moduli import add_moduli
+from looprate.commands.parsers import add_claims, add_construct, add_eta, add_figures, add_learned
 from looprate.commands.reproduce import add_reproduce
 from looprate.commands.rows import add_rows
 from looprate.commands.verify import add_verify
-from looprate.options import (Parser, add_command, add_json, add_version)
-from looprate.commands.parsers import (add_claims, add_construct, add_eta, add_figures, add_learned)
+from looprate.options import Parser, add_command, add_json, add_version
 from looprate.printing import one_line
-from looprate.theory.processes import (Stopped, finish, open_streams, stop_on_signals)
+from looprate.theory.processes import Stopped, finish, open_streams, stop_on_signals
 
 __all__ = ["main", "run"]
 

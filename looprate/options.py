@@ -10,8 +10,14 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NoReturn, TypeAlias
 
+from looprate.experiments.engine.run import (
+    EMBEDDED,
+    HERE,
+    Engine,
+    default_processes,
+    visible_devices,
+)
 from looprate.experiments.study.drawing import STYLES
-from looprate.experiments.engine.run import (EMBEDDED, HERE, Engine, default_processes, visible_devices)
 
 __all__ = [
     "Commands",

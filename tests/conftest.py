@@ -6,6 +6,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
 import pytest
+
 from cases.browser import CHROMIUM, FLAGS, LOOPBACK, watched
 
 

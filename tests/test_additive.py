@@ -7,14 +7,14 @@ from itertools import product
 
 import numpy as np
 import pytest
+
 from cases.pairs import pair_values, random_pairs, row_of
 from cases.targets import EXAMPLES, KINDS
-
+from looprate.theory.continuity.lower.search import moving_tokens
 from looprate.theory.continuity.upper import additive
 from looprate.theory.continuity.upper.additive import additive_upper_bound
 from looprate.theory.enclosure.additive import AdditiveForm, Atom, additive_form
 from looprate.theory.enclosure.intervals import Interval
-from looprate.theory.continuity.lower.search import moving_tokens
 from looprate.theory.targets import parse_target
 
 ROUNDING = 1e-9  # relative

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from looprate.theory.continuity.upper import additive
-from looprate.theory.continuity.upper.additive import (_bounded, _dual, _modulus_on, _Parts, _Scalar)
+from looprate.theory.continuity.upper.additive import _bounded, _dual, _modulus_on, _Parts, _Scalar
 from looprate.theory.continuity.upper.operator_norm import SLACK
 from looprate.theory.enclosure.additive import AdditiveForm, Atom
 from looprate.theory.enclosure.intervals import Interval

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from looprate.theory.enclosure import Interval
-from looprate.theory.enclosure.additive import (Atom, _Sums, _Tape, additive_form)
+from looprate.theory.enclosure.additive import Atom, _Sums, _Tape, additive_form
 from looprate.theory.enclosure.deadline import OutOfTimeError
 
 TIGHT = 1e-12

@@ -6,8 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from looprate.theory.enclosure import Interval, variables
-from looprate.theory.enclosure import affine
+from looprate.theory.enclosure import Interval, affine, variables
 from looprate.theory.enclosure.affine import affine_variables
 from looprate.theory.enclosure.rounding import EPS
 from looprate.theory.targets import parse_target

@@ -7,9 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from looprate.theory.enclosure import Interval
-from looprate.theory.enclosure import affine
-from looprate.theory.enclosure.affine import (SLACK, SMALL, Affine, affine_variables)
+from looprate.theory.enclosure import Interval, affine
+from looprate.theory.enclosure.affine import SLACK, SMALL, Affine, affine_variables
 from looprate.theory.enclosure.rounding import EPS
 
 LOW, HIGH = (

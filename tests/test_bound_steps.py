@@ -13,18 +13,29 @@ import mpmath
 import numpy as np
 import pytest
 
-from looprate.theory.continuity.upper import additive
-from looprate.theory.continuity.upper import cells
-from looprate.theory.continuity.upper import centre_form
-from looprate.theory.continuity.upper import ends_form
-from looprate.theory.continuity.upper import ranges
-from looprate.theory.continuity.upper.cells import (CellProblem, Cells, Ends, in_cube, middle_and_radius)
-from looprate.theory.continuity.upper.operator_norm import SLACK, entries_norm_upper_bound, operator_norm_upper_bound
+from looprate.theory.continuity.lower.search import moving_tokens
+from looprate.theory.continuity.transfer import (
+    lower_from,
+    pieces,
+    strengthened_lower_bounds,
+    upper_from,
+)
+from looprate.theory.continuity.upper import additive, cells, centre_form, ends_form, ranges
+from looprate.theory.continuity.upper.cells import (
+    CellProblem,
+    Cells,
+    Ends,
+    in_cube,
+    middle_and_radius,
+)
+from looprate.theory.continuity.upper.operator_norm import (
+    SLACK,
+    entries_norm_upper_bound,
+    operator_norm_upper_bound,
+)
 from looprate.theory.continuity.upper.places import Places
-from looprate.theory.continuity.transfer import (lower_from, pieces, strengthened_lower_bounds, upper_from)
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.rounding import EPS
-from looprate.theory.continuity.lower.search import moving_tokens
 
 SAME = 1e-9  # relative: far above every slack, far below what a wrong step changes
 P_VALUES = (1.0, 1.3, 2.0, 3.0, 40.0)

@@ -9,10 +9,9 @@ import math
 import numpy as np
 import pytest
 
-from looprate.theory.bounds import cell_width
-from looprate.theory.bounds import loop_counts
-from looprate.theory.bounds.rows import TERM_NAMES, first_informative_loops
+from looprate.theory.bounds import cell_width, loop_counts
 from looprate.theory.bounds.explicit import explicit_bound
+from looprate.theory.bounds.rows import TERM_NAMES, first_informative_loops
 from looprate.theory.bounds.theorem import theorem_3_6_bound, theorem_constants_are_proved
 from looprate.theory.bounds.trivial import best_constant_error
 from looprate.theory.verdict import Verdict

@@ -8,11 +8,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from looprate.theory.enclosure import Interval, variables
-from looprate.theory.enclosure import boxes
-from looprate.theory.enclosure.boxes import (BoxErrors, box_errors, cell_boxes, measured_errors)
+from looprate.theory.enclosure import Interval, boxes, variables
+from looprate.theory.enclosure.boxes import BoxErrors, box_errors, cell_boxes, measured_errors
 from looprate.theory.enclosure.deadline import OutOfTimeError
-from looprate.theory.enclosure.forms import (check_boxes, directions, enclose, evaluated, local_form)
+from looprate.theory.enclosure.forms import check_boxes, directions, enclose, evaluated, local_form
 from looprate.theory.enclosure.rounding import EPS, TINY
 
 CLOSE = 1e-9  # of bounds recomputed with plain floats

@@ -7,16 +7,15 @@ from itertools import product
 
 import numpy as np
 import pytest
+
 from cases.pairs import pair_values, random_pairs, row_of
 from cases.targets import EXAMPLES, KINDS
-
+from looprate.theory.continuity.lower.search import moving_tokens
 from looprate.theory.continuity.upper import cell_bounds as cell_bounds_file
-from looprate.theory.continuity.upper import centre_form
-from looprate.theory.continuity.upper import ends_form
+from looprate.theory.continuity.upper import centre_form, ends_form
 from looprate.theory.continuity.upper.cell_bounds import cell_bounds
 from looprate.theory.continuity.upper.cells import CellProblem, Cells
 from looprate.theory.enclosure.intervals import Interval
-from looprate.theory.continuity.lower.search import moving_tokens
 from looprate.theory.targets import parse_target
 
 ROUNDING = 1e-11  # relative to the output: plain float64 evaluations

@@ -8,20 +8,20 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from cases.constructions import make_spec
 from mpmath import mp, mpf
 
+from cases.constructions import make_spec
 from looprate.experiments.study.certificates import default_bits
+from looprate.theory.bounds.loop_counts import SUITED_CODING
+from looprate.theory.bounds.trivial import best_constant_error
+from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.certify import evidence
 from looprate.theory.construction.certify.certificate import TargetFacts, certify
-from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.certify.error import strip_measure
 from looprate.theory.construction.run.exact import exact_output
-from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.facts import moduli_of
-from looprate.theory.bounds.loop_counts import SUITED_CODING
 from looprate.theory.targets import parse_target, resolve_target
-from looprate.theory.bounds.trivial import best_constant_error
 from looprate.theory.verdict import Finding, Verdict
 
 TOLERANCE = 5e-3  # asked of the enclosures

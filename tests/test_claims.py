@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from looprate.experiments.claims import CLAIMS, REJECTED, THEMES
-from looprate.experiments.claims import check_bounds
-from looprate.experiments.claims import check_certificates
-from looprate.experiments.claims import check_moduli
-from looprate.experiments.claims import ledger
+from looprate.experiments.claims import (
+    CLAIMS,
+    REJECTED,
+    THEMES,
+    check_bounds,
+    check_certificates,
+    check_moduli,
+    ledger,
+)
 from looprate.experiments.claims.claim import compared, found
 from looprate.experiments.claims.page import markdown, told
 from looprate.experiments.claims.reported import EXPERIMENTS, TABLES

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from looprate.commands import dispatch as commands
 from looprate.cli import main
+from looprate.commands import dispatch as commands
 from looprate.theory.bounds.rows import TERM_NAMES
 from looprate.theory.targets import TARGETS
 

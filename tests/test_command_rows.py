@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from looprate.cli import _parser
-from looprate.experiments.study.config import PRESETS as STUDIES
-from looprate.experiments.rows.merge import merge_folders
-from looprate.experiments.rows.records import RowStore
 from looprate.experiments.reproduce.presets import PRESETS
 from looprate.experiments.reproduce.study import ReproduceStudy
+from looprate.experiments.rows.merge import merge_folders
+from looprate.experiments.rows.records import RowStore
+from looprate.experiments.study.config import PRESETS as STUDIES
 from looprate.experiments.study.run import Study
 
 ROW = {"model": "tmlt", "loops": 8, "value": 0.5, "seconds": 1.0, "device": "cpu"}

@@ -10,10 +10,10 @@ from test_certificate import KEYS, TERMS
 from looprate.approx.constructed import sharpness as softmax_beta
 from looprate.cli import _parser
 from looprate.experiments.study.certificates import cost_of, default_bits, softmax_of
-from looprate.theory.construction.build.compile import compile_construction
-from looprate.theory.construction.files import load_network, save_network
-from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.bounds.loop_counts import SUITED_CODING
+from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.files import load_network, save_network
 from looprate.theory.targets import parse_target
 
 SMALL = ["mean-field", "--grid", "4"]

@@ -10,12 +10,17 @@ import torch
 
 from looprate.approx.constructed import sharpness as softmax_beta
 from looprate.approx.constructed.network import ConstructedTransformer, constructed_transformer
-from looprate.approx.constructed.sharpness import (BETA_PRECISION, SMALLEST_BETA, off_maximum_weight_upper_bound, softmax_beta_for)
+from looprate.approx.constructed.sharpness import (
+    BETA_PRECISION,
+    SMALLEST_BETA,
+    off_maximum_weight_upper_bound,
+    softmax_beta_for,
+)
 from looprate.theory.construction.build.compile import compile_construction
-from looprate.theory.construction.run.exact import exact_output
-from looprate.theory.construction.build.network import (Affine, Block, Head, Network, Unit)
-from looprate.theory.construction.run.reference import reference_output
+from looprate.theory.construction.build.network import Affine, Block, Head, Network, Unit
 from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.run.exact import exact_output
+from looprate.theory.construction.run.reference import reference_output
 from looprate.theory.targets import parse_target
 
 ROUNDING = 1e-12  # of a few float64 operations on numbers near 1

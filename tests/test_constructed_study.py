@@ -6,8 +6,20 @@ import re
 import pytest
 
 from looprate.experiments.study.certificates import cost_of, default_bits, target_facts
-from looprate.experiments.study.constructed_findings import (constructed_curve, constructed_findings, constructed_slope, expected_slope)
-from looprate.experiments.study.lessons import (BOXES, TOLERANCE, certificate_rows, lesson_arguments, lesson_rows, planned_specs)
+from looprate.experiments.study.constructed_findings import (
+    constructed_curve,
+    constructed_findings,
+    constructed_slope,
+    expected_slope,
+)
+from looprate.experiments.study.lessons import (
+    BOXES,
+    TOLERANCE,
+    certificate_rows,
+    lesson_arguments,
+    lesson_rows,
+    planned_specs,
+)
 from looprate.theory.bounds.loop_counts import SUITED_CODING, construction_loops, last_label
 from looprate.theory.targets import parse_target
 

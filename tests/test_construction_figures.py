@@ -5,6 +5,9 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.colors import same_color, to_rgba
+
+import figures
 from cases.construction_rows import (
     SETTING,
     arithmetic_rows,
@@ -13,11 +16,7 @@ from cases.construction_rows import (
     stage_rows,
 )
 from cases.drawn import change, legend, line, texts
-from matplotlib.colors import same_color, to_rgba
-
-import figures
-from looprate.figures import arithmetic
-from looprate.figures import error_against_loops
+from looprate.figures import arithmetic, error_against_loops
 from looprate.figures.__main__ import main
 from looprate.figures.drawing import make_figure
 from looprate.figures.rows import read_rows, write_rows

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from looprate.theory.construction import files
+from looprate.theory.construction.build.network import Affine, Block, Head, Network, Unit
 from looprate.theory.construction.files import LoadedNetwork, load_network, save_network
-from looprate.theory.construction.build.network import (Affine, Block, Head, Network, Unit)
 
 LARGE = random.Random(0).getrandbits(50_000) | 1 << 49_999
 CONSTRUCTION = {"target": "mean-field:α=0.5", "tokens": 2, "bits": [3, 4.5, None], "sharp": True}

@@ -11,6 +11,7 @@ from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
+
 from cases.constructions import (
     SHAPES,
     VARIANTS,
@@ -21,15 +22,14 @@ from cases.constructions import (
     plain_value,
     strip_point,
 )
-
+from looprate.theory.bounds.loop_counts import construction_loops, paper_stage_loops
 from looprate.theory.construction.build.coding import label
 from looprate.theory.construction.build.compile import compile_construction, compile_table
 from looprate.theory.construction.build.contextual import contextual_code
-from looprate.theory.construction.build.network import (Affine, Block, Head, Network, Unit)
-from looprate.theory.construction.run.oracle import oracle_cells, oracle_labels, oracle_output
+from looprate.theory.construction.build.network import Affine, Block, Head, Network, Unit
 from looprate.theory.construction.build.quantise import cell_coordinates, cell_number
+from looprate.theory.construction.run.oracle import oracle_cells, oracle_labels, oracle_output
 from looprate.theory.construction.run.reference import reference_output, reference_states
-from looprate.theory.bounds.loop_counts import construction_loops, paper_stage_loops
 from looprate.theory.targets import parse_target
 
 TARGET = parse_target("dial:token=0.6,context=0.4,periods=1 + 0.5*context-max")

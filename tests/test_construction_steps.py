@@ -10,6 +10,7 @@ from itertools import combinations, pairwise, permutations, product
 
 import numpy as np
 import pytest
+
 from cases.constructions import (
     SEQUENCES,
     SHAPES,
@@ -20,20 +21,28 @@ from cases.constructions import (
     plain_value,
     strip_point,
 )
-
+from looprate.theory.bounds.loop_counts import CODINGS, MEMORISERS, last_label
 from looprate.theory.construction.build.coding import label, label_form, largest_label
-from looprate.theory.construction.build.contextual import (code_offset, contextual_code, contextual_part, largest_code)
+from looprate.theory.construction.build.contextual import (
+    code_offset,
+    contextual_code,
+    contextual_part,
+    largest_code,
+)
 from looprate.theory.construction.build.digits import digit_lattice, digits_part, digits_value
-from looprate.theory.construction.build.increments import increment_lattice, increments_part, increments_value
+from looprate.theory.construction.build.increments import (
+    increment_lattice,
+    increments_part,
+    increments_value,
+)
 from looprate.theory.construction.build.labels import cell_centres, label_table, labels_in_use
 from looprate.theory.construction.build.network import Affine, Network
-from looprate.theory.construction.run.oracle import oracle_cells, oracle_labels
 from looprate.theory.construction.build.parts import Part, join
 from looprate.theory.construction.build.quantise import cell_coordinates, cell_number, quantise_part
-from looprate.theory.construction.run.reference import reference_output, reference_states
 from looprate.theory.construction.build.spec import SHARPNESS, ConstructionSpec
 from looprate.theory.construction.build.timestep import timestep_part
-from looprate.theory.bounds.loop_counts import CODINGS, MEMORISERS, last_label
+from looprate.theory.construction.run.oracle import oracle_cells, oracle_labels
+from looprate.theory.construction.run.reference import reference_output, reference_states
 from looprate.theory.targets import parse_target
 
 TINY = Fraction(1, 10**15)

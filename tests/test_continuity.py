@@ -8,11 +8,11 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from cases.targets import EXAMPLES, KINDS
 
+from cases.targets import EXAMPLES, KINDS
 from looprate.theory.continuity import modulus_lower_bound, strengthened_lower_bounds
 from looprate.theory.continuity.lower.objective import gradient_leaps
-from looprate.theory.targets import (OwnFunction, TokenPower, TokenSine, load_function, parse_target)
+from looprate.theory.targets import OwnFunction, TokenPower, TokenSine, load_function, parse_target
 
 ROUNDING = 1e-9  # relative; float64 differences of outputs at radius 0.02
 NOISE = 1e-12  # absolute, where the modulus is 0

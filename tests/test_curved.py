@@ -7,9 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from looprate.theory.enclosure import attention
-from looprate.theory.enclosure import cosines
-from looprate.theory.enclosure import curved
+from looprate.theory.enclosure import attention, cosines, curved
 from looprate.theory.enclosure.attention import softmax_mean
 from looprate.theory.enclosure.cosines import pair_cosines
 from looprate.theory.enclosure.curved import Curved, curved_variables

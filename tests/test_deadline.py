@@ -12,15 +12,14 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from looprate.experiments.study.certified import certified_columns, followed
 from looprate.experiments.study.certificates import certificate_of, target_facts
+from looprate.experiments.study.certified import certified_columns, followed
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
 from looprate.theory.continuity.upper.branching import branch_and_bound
 from looprate.theory.continuity.upper.cells import CellProblem
-from looprate.theory.enclosure import Interval
-from looprate.theory.enclosure import deadline
-from looprate.theory.enclosure.deadline import (OutOfTimeError, check_time, time_limit, until)
+from looprate.theory.enclosure import Interval, deadline
+from looprate.theory.enclosure.deadline import OutOfTimeError, check_time, time_limit, until
 from looprate.theory.targets import resolve_target
 
 GRACE = 15.0  # seconds: one step of one enclosure, the checks before, a busy machine

@@ -74,7 +74,12 @@ def test_the_reference_has_every_public_module_and_nothing_else():
     assert shown == {
         reference.dotted(source) for source in sources if reference.public_names(source)
     }
-    assert {"looprate.theory.bounds.theorem", "looprate.theory.continuity", "looprate.approx.models.looped", "looprate.figures.drawing"} <= shown
+    assert {
+        "looprate.theory.bounds.theorem",
+        "looprate.theory.continuity",
+        "looprate.approx.models.looped",
+        "looprate.figures.drawing",
+    } <= shown
     without = {source for source in sources if not reference.public_names(source)}
     assert {source.name for source in without} <= {"__init__.py", "__main__.py"}
 

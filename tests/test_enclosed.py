@@ -15,7 +15,7 @@ from looprate.approx.enclosed.everyday import EVERYDAY
 from looprate.approx.enclosed.operations import OPERATIONS
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig
 from looprate.theory.continuity import modulus_lower_bound
-from looprate.theory.enclosure import (Interval, Jet, enclose, local_form, variables)
+from looprate.theory.enclosure import Interval, Jet, enclose, local_form, variables
 from looprate.theory.enclosure.affine import affine_variables
 from looprate.theory.targets import resolve_target
 

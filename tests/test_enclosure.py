@@ -8,14 +8,22 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from cases.targets import EXAMPLES
 from scipy.stats import qmc
 
-from looprate.theory.enclosure import (Interval, box_errors, cell_boxes, enclose, error_integral, local_form, norm_from_integral)
-from looprate.theory.enclosure import boxes
-from looprate.theory.enclosure import integral
-from looprate.theory.enclosure import moments
-from looprate.theory.targets import (MeanField, OwnFunction, TokenPower, TokenSine, parse_target)
+from cases.targets import EXAMPLES
+from looprate.theory.enclosure import (
+    Interval,
+    box_errors,
+    boxes,
+    cell_boxes,
+    enclose,
+    error_integral,
+    integral,
+    local_form,
+    moments,
+    norm_from_integral,
+)
+from looprate.theory.targets import MeanField, OwnFunction, TokenPower, TokenSine, parse_target
 
 SHAPES = ((1, 1), (2, 1), (3, 1), (1, 2), (2, 2), (3, 2))  # (N, d)
 EVALUATION = 1e-12  # rounding of plain float evaluations of targets

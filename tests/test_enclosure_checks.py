@@ -8,8 +8,16 @@ import math
 import numpy as np
 import pytest
 
-from looprate.theory.enclosure import (Interval, LocalForm, local_form, variables)
-from looprate.theory.enclosure.soundness import (NotCertifiedError, _check_inside, _moved, _name, _rounding, _values, check_enclosures)
+from looprate.theory.enclosure import Interval, LocalForm, local_form, variables
+from looprate.theory.enclosure.soundness import (
+    NotCertifiedError,
+    _check_inside,
+    _moved,
+    _name,
+    _rounding,
+    _values,
+    check_enclosures,
+)
 
 # -- the boxes and points that are looked at ------------------------------------------------------
 

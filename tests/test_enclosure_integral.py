@@ -10,10 +10,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from looprate.theory.enclosure import Interval, error_integral, error_norm
-from looprate.theory.enclosure import integral
+from looprate.theory.enclosure import Interval, error_integral, error_norm, integral
 from looprate.theory.enclosure.deadline import OutOfTimeError, time_limit
-from looprate.theory.enclosure.integral import (ErrorIntegral, _Clock, _given, _halves, _Leaves, _share, _to_cut, _totals, norm_from_integral)
+from looprate.theory.enclosure.integral import (
+    ErrorIntegral,
+    _Clock,
+    _given,
+    _halves,
+    _Leaves,
+    _share,
+    _to_cut,
+    _totals,
+    norm_from_integral,
+)
 from looprate.theory.enclosure.rounding import EPS
 
 

@@ -9,8 +9,8 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
-from cases.exact_intervals import BITS
 
+from cases.exact_intervals import BITS
 from looprate.theory.enclosure import Interval
 from looprate.theory.enclosure.moments import _even_power, _signed_power, absolute_moments
 from looprate.theory.enclosure.rounding import EPS

@@ -8,13 +8,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from looprate.theory.enclosure import Interval, variables
-from looprate.theory.enclosure import rounding
+from looprate.theory.enclosure import Interval, rounding, variables
 from looprate.theory.enclosure.boxes import _entry_bounds, cell_boxes
 from looprate.theory.enclosure.cosines import pair_cosines
 from looprate.theory.enclosure.curved import curved_variables
 from looprate.theory.enclosure.gains import Gain, grouped_variables
-from looprate.theory.enclosure.integral import (_closed, _outward, _share, norm_from_integral)
+from looprate.theory.enclosure.integral import _closed, _outward, _share, norm_from_integral
 from looprate.theory.enclosure.jets import Jet
 from looprate.theory.enclosure.moments import absolute_moments
 from looprate.theory.enclosure.rounding import EPS

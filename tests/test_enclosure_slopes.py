@@ -11,8 +11,8 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from cases.exact_intervals import BITS, Exact, misfit, numbers
 
+from cases.exact_intervals import BITS, Exact, misfit, numbers
 from looprate.theory.enclosure import Interval, variables
 from looprate.theory.enclosure.curved import Curved, curved_variables
 from looprate.theory.enclosure.gains import Gain, grouped_variables

@@ -12,8 +12,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from looprate.theory.enclosure import Interval, variables
-from looprate.theory.enclosure import rounding
+from looprate.theory.enclosure import Interval, rounding, variables
 from looprate.theory.enclosure.affine import affine_variables
 from looprate.theory.enclosure.curved import curved_variables
 from looprate.theory.enclosure.gains import grouped_variables

@@ -7,8 +7,8 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from cases.exact_intervals import BITS, Exact, misfit, numbers
 
+from cases.exact_intervals import BITS, Exact, misfit, numbers
 from looprate.theory.enclosure import Interval, variables
 from looprate.theory.enclosure.attention import softmax_mean
 from looprate.theory.enclosure.cosines import _Features, pair_cosines

@@ -11,9 +11,16 @@ import types
 from pathlib import Path
 
 import pytest
-from cases import engine_tasks
 
-from looprate.experiments.engine.run import (ATTEMPTS, Engine, Task, TaskFailed, run_tasks, visible_devices)
+from cases import engine_tasks
+from looprate.experiments.engine.run import (
+    ATTEMPTS,
+    Engine,
+    Task,
+    TaskFailed,
+    run_tasks,
+    visible_devices,
+)
 
 SQUARES = [
     Task(f"square {k}", f"square of {k}", engine_tasks.square, {"value": k}, cost=k)

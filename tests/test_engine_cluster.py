@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
 from cases import cluster, engine_points
 from cases.cluster import started, wait_until
-
 from looprate.experiments.engine.run import ATTEMPTS
 
 DRIVER = Path(engine_points.__file__)

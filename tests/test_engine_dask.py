@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import cluster, engine_tasks
 
+from cases import cluster, engine_tasks
 from looprate.approx.fit.state import save_state
+from looprate.cli import main
 from looprate.experiments.engine import cluster as engine_cluster
 from looprate.experiments.engine import on_dask as engine_dask
-from looprate.cli import main
-from looprate.experiments.engine.run import (ATTEMPTS, Engine, Failures, Task, TaskFailed, run_tasks)
 from looprate.experiments.engine.on_dask import UnlikeDriver
+from looprate.experiments.engine.run import ATTEMPTS, Engine, Failures, Task, TaskFailed, run_tasks
 from looprate.experiments.rows.records import write_atomically
 
 pytest.importorskip("distributed", reason='pip install "looprate[cluster]"')

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from looprate.approx.error import (HELD_OUT, ErrorEstimate, error, errors_of, sobol_points)
+from looprate.approx.error import HELD_OUT, ErrorEstimate, error, errors_of, sobol_points
 
 CASE = {"tokens": 2, "dim": 3, "p": 1.5}
 

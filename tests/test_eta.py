@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cases import eta_rows
 
+from cases import eta_rows
 from looprate.cli import main
 from looprate.experiments.eta.config import PRESETS, DialPoint, EtaConfig
 from looprate.experiments.eta.findings import certified_part, hypotheses, trained_part

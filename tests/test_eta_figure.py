@@ -1,9 +1,9 @@
 """The figure of eta(t): what was drawn, from rows alone."""
 
 import numpy as np
-from cases.eta_rows import figure_rows
 from matplotlib.figure import Figure
 
+from cases.eta_rows import figure_rows
 from looprate.figures import eta_gain
 from looprate.figures.drawing import make_figure
 

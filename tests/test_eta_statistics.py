@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr, t
 
-from looprate.experiments.eta.statistics import (LEAST_SEEDS, Growth, certified_gain_finding, growth, growth_finding, mean_gain_finding, seed_draws, within_level_rank)
+from looprate.experiments.eta.statistics import (
+    LEAST_SEEDS,
+    Growth,
+    certified_gain_finding,
+    growth,
+    growth_finding,
+    mean_gain_finding,
+    seed_draws,
+    within_level_rank,
+)
 from looprate.theory.verdict import Verdict
 
 LEVELS = [level for level in ("smooth", "rough", "cusp") for _ in range(6)]

@@ -7,15 +7,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.cases.construction_blocks import LOOPS, one_row, random_network
-from looprate.theory.construction.run.clock import Clock, clock_rows
-from looprate.theory.construction.build.compile import compile_construction
-from looprate.theory.construction.run.exact import exact_output, exact_rows, exact_states
-from looprate.theory.construction.run.lazy import (MOST_PARTS, LazyForm, LazyRow, Node)
-from looprate.theory.construction.build.network import (Affine, Block, Head, Network, Unit)
-from looprate.theory.construction.run.reference import reference_output, reference_states
-from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.bounds.loop_counts import CODINGS, MEMORISERS
+from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.build.network import Affine, Block, Head, Network, Unit
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.run.clock import Clock, clock_rows
+from looprate.theory.construction.run.exact import exact_output, exact_rows, exact_states
+from looprate.theory.construction.run.lazy import MOST_PARTS, LazyForm, LazyRow, Node
+from looprate.theory.construction.run.reference import reference_output, reference_states
+from tests.cases.construction_blocks import LOOPS, one_row, random_network
 
 COMPILED = [
     ConstructionSpec(2, 1, 3, "increments", "sum"),

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from looprate.theory.bounds import loop_counts
-from looprate.theory.bounds.rows import TERM_NAMES
 from looprate.theory.bounds.explicit import explicit_bound
+from looprate.theory.bounds.rows import TERM_NAMES
 from looprate.theory.verdict import Verdict
 
 N, D, P, SPAN, SLOPE = 3, 2, 2.0, 1.5, 1e4

@@ -16,7 +16,7 @@ from looprate.cli import main
 from looprate.figures.drawing import make_figure, redraw
 from looprate.figures.explorer import views
 from looprate.figures.explorer.__main__ import main as explorer
-from looprate.figures.explorer.export import (EXPORTS, exported, figure_rows, file_name)
+from looprate.figures.explorer.export import EXPORTS, exported, figure_rows, file_name
 from looprate.figures.explorer.live import LiveFit, Progress, Stopped
 from looprate.figures.explorer.server import asked_for
 from looprate.figures.explorer.setting import Setting, check_typed, setting_of

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
+
 from cases.browser import check_width, slider
 
 ROOT = Path(__file__).resolve().parent.parent

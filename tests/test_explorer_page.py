@@ -14,8 +14,7 @@ from test_explorer_server import token
 from tornado import gen
 from tornado.websocket import websocket_connect
 
-from looprate.figures.explorer import server
-from looprate.figures.explorer import views
+from looprate.figures.explorer import server, views
 from looprate.figures.explorer.page import Page
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.words import verdict_words

@@ -4,11 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from cases.browser import check_width, slider
 
-from looprate.figures.explorer import static
-from looprate.figures.explorer import views
-from looprate.figures.explorer.panels import (ErrorPanel, ModuliPanel, StatePanel, TermPanel)
+from cases.browser import check_width, slider
+from looprate.figures.explorer import static, views
+from looprate.figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
 from looprate.figures.explorer.precomputed import precomputed
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.states import loop_states

@@ -12,13 +12,25 @@ import pytest
 
 from looprate.theory import facts
 from looprate.theory.bounds.rows import BoundRow
-from looprate.theory.facts import (Facts, bound_under, facts_of, has_closed_forms, lower_curves, moduli_of, moduli_rows, oscillation_of, search_radii, stored_facts, trivial_error)
+from looprate.theory.bounds.trivial import best_constant_error
+from looprate.theory.facts import (
+    Facts,
+    bound_under,
+    facts_of,
+    has_closed_forms,
+    lower_curves,
+    moduli_of,
+    moduli_rows,
+    oscillation_of,
+    search_radii,
+    stored_facts,
+    trivial_error,
+)
 from looprate.theory.gate import Contradiction
 from looprate.theory.hypotheses.inputs import special_points
 from looprate.theory.notation import KINDS
 from looprate.theory.targets import OwnFunction, parse_target
 from looprate.theory.targets.base import ClosedForm
-from looprate.theory.bounds.trivial import best_constant_error
 from looprate.theory.verdict import Finding, Verdict
 from looprate.theory.versions import bound_function
 

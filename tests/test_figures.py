@@ -13,24 +13,27 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.collections import FillBetweenPolyCollection
+from matplotlib.colors import to_rgb
+
+import figures
 from cases.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
 from cases.eta_rows import figure_rows as eta_rows
 from cases.learned_rows import figure_rows as learned_rows
 from cases.reproduce_rows import figure_rows as task_rows
 from cases.scaling_rows import figure_rows as scaling_rows
-from matplotlib.collections import FillBetweenPolyCollection
-from matplotlib.colors import to_rgb
-
-import figures
-from looprate.figures import bound_terms
-from looprate.figures import error_against_loops
-from looprate.figures import moduli
-from looprate.figures import training_curves
+from looprate.figures import bound_terms, error_against_loops, moduli, training_curves
 from looprate.figures.__main__ import main
 from looprate.figures.common import setting_title
 from looprate.figures.drawing import KINDS, make_figure, redraw_each
 from looprate.figures.rows import read_rows, write_rows
-from looprate.figures.style import (FAMILY_STYLE, KIND_STYLE, MEMORISER_STYLE, TERM_STYLE, TOKEN_STYLE)
+from looprate.figures.style import (
+    FAMILY_STYLE,
+    KIND_STYLE,
+    MEMORISER_STYLE,
+    TERM_STYLE,
+    TOKEN_STYLE,
+)
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 

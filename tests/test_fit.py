@@ -10,11 +10,11 @@ import torch
 
 from looprate.approx.banks.adam import adam_function
 from looprate.approx.banks.bank import model_of
-from looprate.approx.error import (HELD_OUT, error, errors_of, sobol_points)
-from looprate.approx.fit.fitting import Recipe, fit, predictions
+from looprate.approx.error import HELD_OUT, error, errors_of, sobol_points
 from looprate.approx.fit.fitted import FitResult
-from looprate.approx.models.looped import ModelConfig
+from looprate.approx.fit.fitting import Recipe, fit, predictions
 from looprate.approx.fit.training import VALIDATION
+from looprate.approx.models.looped import ModelConfig
 
 fit_file = importlib.import_module("looprate.approx.fit.fitting")
 SMALL = ModelConfig(width=8, hidden=16, gate=0.5)

@@ -11,17 +11,17 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from looprate.approx.fit import training
 from looprate.approx.banks.bank import bank_forward
 from looprate.approx.banks.block import compile_for
 from looprate.approx.error import sobol_points
-from looprate.approx.fit.fitting import Member, Recipe, fit
+from looprate.approx.fit import training
 from looprate.approx.fit.fitted import member_errors
-from looprate.approx.models.looped import ModelConfig
-from looprate.approx.fit.memory import (ensemble_size, in_halves, kept_bytes, model_bytes, slices)
+from looprate.approx.fit.fitting import Member, Recipe, fit
+from looprate.approx.fit.memory import ensemble_size, in_halves, kept_bytes, model_bytes, slices
 from looprate.approx.fit.sampling import SobolSource, TrainingPoints
 from looprate.approx.fit.state import fresh_state
 from looprate.approx.fit.training import TrainingRun
+from looprate.approx.models.looped import ModelConfig
 from looprate.experiments.study.config import StudyConfig
 from looprate.experiments.study.run import plan
 from looprate.theory.targets import resolve_target

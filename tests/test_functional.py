@@ -8,10 +8,15 @@ import torch
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from looprate.approx.constructed.network import constructed_transformer
-from looprate.approx.models.looped import (LoopedTransformer, ModelConfig, matched_config, parameter_count)
-from looprate.approx.official.model import from_official, official_model
+from looprate.approx.models.looped import (
+    LoopedTransformer,
+    ModelConfig,
+    matched_config,
+    parameter_count,
+)
 from looprate.approx.models.sequence import SequenceModel
 from looprate.approx.models.sequence_config import SequenceConfig
+from looprate.approx.official.model import from_official, official_model
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.targets import parse_target

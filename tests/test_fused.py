@@ -11,11 +11,18 @@ import torch
 
 from looprate.approx.banks import block
 from looprate.approx.banks.adam import adam_function
-from looprate.approx.banks.bank import (PER_BLOCK, bank_eta, bank_forward, bank_losses, bank_of, bank_path)
-from looprate.approx.fit.fitting import Recipe, fit
+from looprate.approx.banks.bank import (
+    PER_BLOCK,
+    bank_eta,
+    bank_forward,
+    bank_losses,
+    bank_of,
+    bank_path,
+)
 from looprate.approx.banks.fused import build
 from looprate.approx.banks.fused.build import library
 from looprate.approx.banks.fused.kernel import fused_losses
+from looprate.approx.fit.fitting import Recipe, fit
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig
 
 RELATIVE = 1e-5  # float32 against float64, of the largest entry

@@ -12,14 +12,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from cases.command_lines import command_line, make_place
 
-from looprate.experiments.engine import child
-from looprate.experiments.study import drawing
-from looprate.experiments.engine import pool as engine_pool
+from cases.command_lines import command_line, make_place
 from looprate.cli import main
+from looprate.experiments.engine import child
+from looprate.experiments.engine import pool as engine_pool
 from looprate.experiments.rows.provenance import provenance
 from looprate.experiments.rows.records import RowStore
+from looprate.experiments.study import drawing
 
 ROOT = Path(__file__).resolve().parent.parent
 LINES, MANY = 400, 4_000

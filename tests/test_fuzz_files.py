@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from looprate.approx.fit.state import FitState, load_state, save_state
-from looprate.experiments.study.config import PRESETS
 from looprate.experiments.rows.question import ask, stored_config
-from looprate.experiments.rows.records import (RowStore, digest, read_rows, write_npz)
+from looprate.experiments.rows.records import RowStore, digest, read_rows, write_npz
+from looprate.experiments.study.config import PRESETS
 from looprate.figures.rows import read_rows as read_csv
 from looprate.figures.rows import write_rows
 from looprate.theory.construction.build.compile import compile_construction
-from looprate.theory.construction.files import load_network, save_network
 from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.files import load_network, save_network
 from looprate.theory.stored_arrays import read_arrays
 from looprate.theory.targets import resolve_target
 

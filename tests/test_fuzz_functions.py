@@ -11,16 +11,15 @@ import warnings
 
 import numpy as np
 import pytest
-from cases.programs import BITS, exact, programs
 from flint import arb, ctx
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from cases.programs import BITS, exact, programs
 from looprate.approx.enclosed import enclosed
 from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
-from looprate.theory.enclosure import Interval, enclose
-from looprate.theory.enclosure import rounding
+from looprate.theory.enclosure import Interval, enclose, rounding
 from looprate.theory.enclosure.affine import affine_variables
 from looprate.theory.enclosure.forms import evaluated
 from looprate.theory.enclosure.in_place import InPlace

@@ -14,25 +14,34 @@ from hypothesis import strategies as st
 
 from looprate import cli
 from looprate.commands import dispatch as commands
-from looprate.experiments.study.config import PRESETS
-from looprate.experiments.study.certificates import default_bits
-from looprate.experiments.study.construction_rows import arithmetic_rows
 from looprate.experiments.engine.run import Task, run_tasks
+from looprate.experiments.study.certificates import default_bits
+from looprate.experiments.study.config import PRESETS
+from looprate.experiments.study.construction_rows import arithmetic_rows
 from looprate.experiments.study.figure_rows import BOUND_LABELS
+from looprate.experiments.study.lessons import certificate_rows
 from looprate.experiments.study.report import write_report
 from looprate.experiments.study.run import BOXES, TOLERANCE
-from looprate.experiments.study.lessons import certificate_rows
 from looprate.experiments.study.work import source_digest, theory_rows
 from looprate.figures.explorer import views
 from looprate.figures.rows import read_rows
 from looprate.theory import gate
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
+from looprate.theory.continuity.reconcile import (
+    beside_closed_form,
+    exact_difference_lower_bound,
+    reconciled,
+)
+from looprate.theory.continuity.transfer import (
+    lower_from,
+    pieces,
+    strengthened_lower_bounds,
+    upper_from,
+)
 from looprate.theory.continuity.upper import bound as upper
-from looprate.theory.continuity.reconcile import beside_closed_form, exact_difference_lower_bound, reconciled
-from looprate.theory.continuity.transfer import (lower_from, pieces, strengthened_lower_bounds, upper_from)
 from looprate.theory.enclosure.soundness import NotCertifiedError
-from looprate.theory.gate import (Contradiction, Total, judged_total, under_hypotheses)
+from looprate.theory.gate import Contradiction, Total, judged_total, under_hypotheses
 from looprate.theory.targets import parse_target, resolve_target
 from looprate.theory.targets.base import ClosedForm
 from looprate.theory.verdict import Finding, Verdict

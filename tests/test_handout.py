@@ -8,7 +8,6 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from cases.construction_rows import arithmetic_rows
 from sympy.parsing.sympy_parser import (
     convert_xor,
     implicit_multiplication,
@@ -17,11 +16,11 @@ from sympy.parsing.sympy_parser import (
     standard_transformations,
 )
 
+from cases.construction_rows import arithmetic_rows
 from looprate.cli import main as looprate
 from looprate.experiments.study.drawing import FORMATS as OFFERED_FORMATS
 from looprate.experiments.study.drawing import STYLES as OFFERED_STYLES
-from looprate.figures import redraw
-from looprate.figures import handout
+from looprate.figures import handout, redraw
 from looprate.figures.__main__ import main
 from looprate.figures.drawing import FORMATS, make_figure, make_handout
 from looprate.figures.rows import read_rows, where

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases.targets import EXAMPLES
 
+from cases.targets import EXAMPLES
 from looprate.theory.bounds.rows import BoundRow
 from looprate.theory.facts import bound_under
 from looprate.theory.hypotheses import check_hypotheses, failures, testable
@@ -17,7 +17,7 @@ from looprate.theory.hypotheses.inputs import orders, special_points, spread_poi
 from looprate.theory.hypotheses.jumps import TINY, search_jumps
 from looprate.theory.hypotheses.precision import SINGLE, measured_precision
 from looprate.theory.hypotheses.subject import subject_of
-from looprate.theory.targets import (OwnFunction, Scaled, Sum, parse_target, resolve_target)
+from looprate.theory.targets import OwnFunction, Scaled, Sum, parse_target, resolve_target
 from looprate.theory.verdict import Finding, Verdict
 
 testable.__test__ = False  # a name pytest would collect

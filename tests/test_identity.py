@@ -21,19 +21,19 @@ from looprate.approx.fit.fitting import Recipe, fit
 from looprate.approx.models.looped import ModelConfig
 from looprate.experiments.claims import CLAIMS
 from looprate.experiments.claims.ledger import evidence_file
-from looprate.experiments.study.config import PRESETS
-from looprate.experiments.study.construction_rows import write_stage_rows
 from looprate.experiments.eta.config import PRESETS as ETA
-from looprate.experiments.study.figure_rows import LONGEST_NAME, slug
-from looprate.experiments.rows.question import (ask, check_question, folder_for, stored_config)
 from looprate.experiments.reproduce.presets import PRESETS as REPRODUCED
 from looprate.experiments.reproduce.study import ReproduceStudy
+from looprate.experiments.rows.question import ask, check_question, folder_for, stored_config
+from looprate.experiments.study.config import PRESETS
+from looprate.experiments.study.construction_rows import write_stage_rows
+from looprate.experiments.study.figure_rows import LONGEST_NAME, slug
 from looprate.experiments.study.summary import cells
 from looprate.experiments.study.work import located, planned_target, source_digest
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.targets import resolve_target
-from looprate.theory.targets.identity import (ENTRIES, code_digest, fingerprint, fixed_inputs)
+from looprate.theory.targets.identity import ENTRIES, code_digest, fingerprint, fixed_inputs
 
 ROOT = Path(__file__).resolve().parent.parent
 FEW = settings(max_examples=200, deadline=None, derandomize=True)

@@ -9,8 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from looprate.theory.enclosure import Interval, Jet, variables
-from looprate.theory.enclosure import rounding
+from looprate.theory.enclosure import Interval, Jet, rounding, variables
 from looprate.theory.enclosure.intervals import rational_power
 
 DIGITS = 60

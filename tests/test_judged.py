@@ -8,11 +8,27 @@ import numpy as np
 import pytest
 
 from looprate.theory import facts
-from looprate.theory.bounds.rows import (BoundProblem, ModuliRecorder, all_terms, first_informative_loops, judged_row)
+from looprate.theory.bounds.rows import (
+    BoundProblem,
+    ModuliRecorder,
+    all_terms,
+    first_informative_loops,
+    judged_row,
+)
 from looprate.theory.continuity import reconcile
 from looprate.theory.continuity.reconcile import exceeds
-from looprate.theory.facts import (moduli_of, moduli_rows, oscillation_of, trivial_error)
-from looprate.theory.gate import (Contradiction, Onset, Total, below_trivial, check_sampled, failures, judged_total, state_of, under_hypotheses)
+from looprate.theory.facts import moduli_of, moduli_rows, oscillation_of, trivial_error
+from looprate.theory.gate import (
+    Contradiction,
+    Onset,
+    Total,
+    below_trivial,
+    check_sampled,
+    failures,
+    judged_total,
+    state_of,
+    under_hypotheses,
+)
 from looprate.theory.targets import OwnFunction, parse_target
 from looprate.theory.verdict import Finding, Verdict
 

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cases.learned_rows import figure_rows as drawn_rows
-from cases.learned_rows import stored
 
 import looprate.theory.continuity
+from cases.learned_rows import figure_rows as drawn_rows
+from cases.learned_rows import stored
 from looprate.approx.enclosed import enclosed
 from looprate.approx.fit.fitting import Recipe
 from looprate.approx.models.looped import ModelConfig
@@ -148,7 +148,9 @@ def test_rows_are_the_networks_own_lower_bounds(measured):
 
 def test_finished_rows_are_kept_and_other_settings_are_measured_anew(measured, monkeypatch):
     stored = (measured / "learned.jsonl").read_bytes()
-    monkeypatch.setattr("looprate.experiments.learned.moduli.modulus_lower_bound", None)  # nothing may run
+    monkeypatch.setattr(
+        "looprate.experiments.learned.moduli.modulus_lower_bound", None
+    )  # nothing may run
     rows = run_learned(plan(measured), **QUIET)
     assert len(rows) == 3 * (1 + 2)  # moduli, of the target and of two networks
     with pytest.raises(TaskFailed, match="not callable"):

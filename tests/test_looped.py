@@ -3,9 +3,14 @@
 import pytest
 import torch
 
-from looprate.approx.banks.bank import (PER_BLOCK, bank_eta, bank_forward, bank_of, model_of)
-from looprate.approx.banks.block import (BLOCK_WEIGHTS, BlockShape, block_functions, looped_block)
-from looprate.approx.models.looped import (LoopedTransformer, ModelConfig, matched_config, parameter_count)
+from looprate.approx.banks.bank import PER_BLOCK, bank_eta, bank_forward, bank_of, model_of
+from looprate.approx.banks.block import BLOCK_WEIGHTS, BlockShape, block_functions, looped_block
+from looprate.approx.models.looped import (
+    LoopedTransformer,
+    ModelConfig,
+    matched_config,
+    parameter_count,
+)
 
 FLOAT64 = 1e-12  # accumulated rounding of a few hundred float64 operations
 FLOAT32 = 2e-5

@@ -9,7 +9,17 @@ import pytest
 import torch
 
 from looprate.theory.continuity.lower import bound as lower
-from looprate.theory.continuity.lower.bound import (_both_ways, _differentiable, _nearer, _on_numpy, _rows, _traced, is_equivariant, modulus_lower_bound, radii_of)
+from looprate.theory.continuity.lower.bound import (
+    _both_ways,
+    _differentiable,
+    _nearer,
+    _on_numpy,
+    _rows,
+    _traced,
+    is_equivariant,
+    modulus_lower_bound,
+    radii_of,
+)
 from looprate.theory.continuity.lower.search import Effort
 from looprate.theory.targets import OwnFunction, parse_target
 

@@ -12,14 +12,14 @@ from looprate.approx.banks.bank import bank_losses, bank_of
 from looprate.approx.error import error, errors_of
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig
 from looprate.theory.bounds.rows import BoundProblem
+from looprate.theory.bounds.theorem import theorem_3_6_bound
+from looprate.theory.bounds.trivial import best_constant_error
 from looprate.theory.construction.certify.error import _joined
 from looprate.theory.continuity import modulus_lower_bound
 from looprate.theory.enclosure.integral import norm_from_integral
 from looprate.theory.norms import p_norm, root_mean_power, tensor_p_norm
 from looprate.theory.targets import parse_target
 from looprate.theory.targets.scalar import PowerModulus, separable_supremum
-from looprate.theory.bounds.theorem import theorem_3_6_bound
-from looprate.theory.bounds.trivial import best_constant_error
 
 PS = (1.0, 1.5, 2.0, 2.5, 7.0, 120.0, 400.0, 1000.0, 1e6, math.inf)
 SCALES = (5e-324, 1e-300, 1e-150, 1e-3, 1.0, 1e150, 1e307)

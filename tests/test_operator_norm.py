@@ -7,10 +7,14 @@ from itertools import product
 
 import numpy as np
 import pytest
-from cases.pairs import norms
 
+from cases.pairs import norms
 from looprate.theory.continuity.upper import operator_norm
-from looprate.theory.continuity.upper.operator_norm import MOST_ROWS, operator_norm_upper_bound, positive_norm_upper_bound
+from looprate.theory.continuity.upper.operator_norm import (
+    MOST_ROWS,
+    operator_norm_upper_bound,
+    positive_norm_upper_bound,
+)
 
 P_VALUES = (1.0, 1.3, 2.0, 3.0, 100.0, math.inf)  # powers of 100 underflow
 SHARP = 1e-9  # relative

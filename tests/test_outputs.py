@@ -12,12 +12,12 @@ import pytest
 
 from looprate.approx.fit.state import save_state
 from looprate.cli import main
-from looprate.experiments.rows.records import RowStore, exclusive, write_npz
 from looprate.experiments.rows.export import write_csv, write_parquet
+from looprate.experiments.rows.records import RowStore, exclusive, write_npz
 from looprate.figures.drawing import redraw
 from looprate.figures.rows import write_rows
 from looprate.theory.construction.files import load_network, save_network
-from looprate.theory.outputs import (checked_output, remove_dead_drafts, replacing, write_atomically)
+from looprate.theory.outputs import checked_output, remove_dead_drafts, replacing, write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURE = "moduli__a"

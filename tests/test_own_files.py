@@ -8,7 +8,7 @@ from looprate.experiments.tasks.language import Language
 from looprate.experiments.tasks.sudoku import Sudoku
 from looprate.experiments.tasks.sudoku_files import read_csv
 from looprate.experiments.tasks.sudoku_hard import search_hard
-from looprate.experiments.tasks.sudoku_solver import (Box, conflicts, count_solutions, solve, to_bits)
+from looprate.experiments.tasks.sudoku_solver import Box, conflicts, count_solutions, solve, to_bits
 from looprate.experiments.tasks.text_source import _divided
 
 HARD = "......52..8.4......3...9...5.1...6..2..7........3.....6...1..........7.4.......3."

@@ -10,10 +10,9 @@ import math
 import numpy as np
 import pytest
 
-from looprate.theory.continuity.upper import centre_form
-from looprate.theory.continuity.upper import ends_form
+from looprate.theory.continuity.upper import centre_form, ends_form
 from looprate.theory.continuity.upper.cell_bounds import _side, _slopes, cell_bounds
-from looprate.theory.continuity.upper.cells import (CellProblem, Cells, Derivatives, Ends)
+from looprate.theory.continuity.upper.cells import CellProblem, Cells, Derivatives, Ends
 from looprate.theory.continuity.upper.centre_form import CentreForm, steepness
 from looprate.theory.continuity.upper.ends_form import EndsForm
 from looprate.theory.continuity.upper.operator_norm import SLACK

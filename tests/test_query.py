@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from looprate.experiments.rows.query import (flat, matching, open_folders, parse_condition, survey)
+from looprate.experiments.rows.export import column_sort, write_csv, write_json, write_parquet
+from looprate.experiments.rows.query import flat, matching, open_folders, parse_condition, survey
 from looprate.experiments.rows.records import RowStore
-from looprate.experiments.rows.export import (column_sort, write_csv, write_json, write_parquet)
 
 FITS = [
     {"model": "tmlt", "loops": 8, "value": 0.5, "good": True, "config": {"width": 16}},

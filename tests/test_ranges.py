@@ -5,9 +5,9 @@ import pytest
 
 import looprate.theory.continuity.upper.ranges as ranges
 from looprate.theory.continuity import modulus_lower_bound
+from looprate.theory.continuity.lower.search import moving_tokens
 from looprate.theory.continuity.upper.ranges import ranges_upper_bound
 from looprate.theory.enclosure.rounding import EPS
-from looprate.theory.continuity.lower.search import moving_tokens
 from looprate.theory.targets import parse_target
 
 NAMES = ["token-sine", "mean-field", "context-max", "dial:token=0.5,context=0.5,periods=2"]

@@ -10,7 +10,13 @@ import pytest
 
 import looprate.theory.continuity.upper.ranges as ranges
 from looprate.theory.continuity.upper.operator_norm import SLACK
-from looprate.theory.continuity.upper.ranges import (_Difference, _Forms, _Pairs, _Tree, ranges_upper_bound)
+from looprate.theory.continuity.upper.ranges import (
+    _Difference,
+    _Forms,
+    _Pairs,
+    _Tree,
+    ranges_upper_bound,
+)
 from looprate.theory.enclosure.deadline import OutOfTimeError
 
 SAME = 1e-9  # relative: far above every slack

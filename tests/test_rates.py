@@ -11,8 +11,24 @@ import numpy as np
 import pytest
 
 from looprate.theory.bounds.cell_width import delta_of_loops, delta_of_stages, loops_of_delta
-from looprate.theory.bounds.loop_counts import (CODINGS, MEMORISERS, construction_loops, largest_grid, last_label, paper_stage_loops, printed_loops, smallest_grid)
-from looprate.theory.bounds.rates import (construction_exponent, holder_exponent, stage_exponent, theorem_exponent, tian_shen_rate, zhang_lu_zhao_rate)
+from looprate.theory.bounds.loop_counts import (
+    CODINGS,
+    MEMORISERS,
+    construction_loops,
+    largest_grid,
+    last_label,
+    paper_stage_loops,
+    printed_loops,
+    smallest_grid,
+)
+from looprate.theory.bounds.rates import (
+    construction_exponent,
+    holder_exponent,
+    stage_exponent,
+    theorem_exponent,
+    tian_shen_rate,
+    zhang_lu_zhao_rate,
+)
 
 SIZES = [(1, 1), (2, 1), (3, 1), (2, 2), (8, 4)]  # (N, d)
 SMALL = [(m, n, d) for m, n, d in itertools.product((1, 2, 3, 4), (1, 2, 3), (1, 2)) if n <= m**d]

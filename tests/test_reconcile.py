@@ -13,7 +13,13 @@ import numpy as np
 import pytest
 
 from looprate.theory.continuity.lower.bound import ModulusLowerBound, ModulusLowerCurve
-from looprate.theory.continuity.reconcile import (beside_closed_form, exact_difference_lower_bound, exceeds, reconciled, reconciled_at)
+from looprate.theory.continuity.reconcile import (
+    beside_closed_form,
+    exact_difference_lower_bound,
+    exceeds,
+    reconciled,
+    reconciled_at,
+)
 from looprate.theory.enclosure.soundness import NotCertifiedError
 from looprate.theory.gate import Contradiction
 from looprate.theory.targets import OwnFunction, parse_target

@@ -15,7 +15,15 @@ import pytest
 
 from looprate.experiments.rows import records
 from looprate.experiments.rows.provenance import _commit, provenance, stamped
-from looprate.experiments.rows.records import (CorruptRows, RowStore, digest, exclusive, read_rows, write_atomically, write_npz)
+from looprate.experiments.rows.records import (
+    CorruptRows,
+    RowStore,
+    digest,
+    exclusive,
+    read_rows,
+    write_atomically,
+    write_npz,
+)
 
 PROVENANCE = {"version", "commit", "device", "seed", "seconds"}
 ROWS = [{"seed": 0, "error": 0.1, "curve": [0.3, 1 / 3]}, {"seed": 1, "error": 2e-9, "word": "é\n"}]
@@ -91,9 +99,9 @@ def test_what_a_task_says_of_its_origin_is_stored(path):
 def test_every_kind_of_row_is_stamped():
     from looprate.experiments.eta import sweep as eta_study
     from looprate.experiments.learned import moduli as learned
+    from looprate.experiments.reproduce import fitting
     from looprate.experiments.study import lessons as tasks_construct
     from looprate.experiments.study import work as tasks_study
-    from looprate.experiments.reproduce import fitting
 
     (row,) = tasks_study.theory_rows(lambda part: None, target="mean-field", tokens=2, dim=1, p=1.0)
     assert set(row) >= PROVENANCE

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from looprate.approx.models.sequence import parameter_count
-from looprate.commands import reproduce as command_reproduce
 from looprate.cli import main
+from looprate.commands import reproduce as command_reproduce
 from looprate.experiments.reproduce import catalogue
 from looprate.experiments.reproduce.fitting import checkpoint_of, picture_of
 from looprate.experiments.reproduce.preset import TaskPreset, model_of

@@ -2,24 +2,28 @@
 
 import numpy as np
 import pytest
-from cases.drawn import legend, line, texts
-from cases.reproduce_rows import fit, fits, write_pictures
 from matplotlib.figure import Figure
 
-from looprate.experiments.study.figure_rows import COLUMNS
+from cases.drawn import legend, line, texts
+from cases.reproduce_rows import fit, fits, write_pictures
+from looprate.experiments.reproduce.figure_tables import (
+    shown_loops,
+    size_in_words,
+    write_figure_tables,
+)
 from looprate.experiments.rows.records import write_npz
-from looprate.experiments.reproduce.figure_tables import shown_loops, size_in_words, write_figure_tables
+from looprate.experiments.study.figure_rows import COLUMNS
 from looprate.experiments.tasks.edit_distance import EditDistance
 from looprate.experiments.tasks.sudoku import Sudoku
+from looprate.figures.drawing import KINDS, make_figure
+from looprate.figures.rows import read_rows, where
+from looprate.figures.style import FAMILY_STYLE
 from looprate.figures.tasks import accuracy as task_accuracy
 from looprate.figures.tasks import attention as task_attention
 from looprate.figures.tasks import boards as task_boards
 from looprate.figures.tasks import common as task_common
 from looprate.figures.tasks import test_loops as task_test_loops
 from looprate.figures.tasks import training as task_training
-from looprate.figures.drawing import KINDS, make_figure
-from looprate.figures.rows import read_rows, where
-from looprate.figures.style import FAMILY_STYLE
 
 MODULES = (task_accuracy, task_test_loops, task_training, task_boards, task_attention)
 

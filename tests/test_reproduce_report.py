@@ -8,18 +8,23 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from cases.reproduce_rows import SIZES, fit, fits
 
+from cases.reproduce_rows import SIZES, fit, fits
 from looprate.approx.models.sequence_config import SequenceConfig
 from looprate.experiments.claims.reported import TABLES
-from looprate.experiments.rows.records import RowStore
 from looprate.experiments.reproduce.catalogue import TASKS, task_of
 from looprate.experiments.reproduce.page import markdown
 from looprate.experiments.reproduce.report import write_report
 from looprate.experiments.reproduce.reported import REPORTED, SOURCE, reported_cell
 from looprate.experiments.reproduce.silence import Setting, hypotheses, silence
-from looprate.experiments.reproduce.summary import (beats, cells, rises, spread, test_loop_cells)
-from looprate.experiments.reproduce.witnesses import (continuous, equivariant, is_function, on_the_cube)
+from looprate.experiments.reproduce.summary import beats, cells, rises, spread, test_loop_cells
+from looprate.experiments.reproduce.witnesses import (
+    continuous,
+    equivariant,
+    is_function,
+    on_the_cube,
+)
+from looprate.experiments.rows.records import RowStore
 from looprate.experiments.tasks.base import Batch, Task
 from looprate.experiments.tasks.decision_tree import DecisionTree
 from looprate.experiments.tasks.edit_distance import EditDistance, cost
@@ -271,7 +276,9 @@ def test_delta_and_the_verdict_of_the_bound_come_from_the_theory():
 
 def test_vacuous_is_the_word_only_where_no_hypothesis_fails(monkeypatch):
     assert silence(Setting(Copy(), PLAIN, 10))["verdict"] == "not testable"  # continuity is open
-    monkeypatch.setattr("looprate.experiments.reproduce.silence.continuous", lambda task: (True, "", {}))
+    monkeypatch.setattr(
+        "looprate.experiments.reproduce.silence.continuous", lambda task: (True, "", {})
+    )
     found = silence(Setting(Copy(), PLAIN, 10))
     assert (found["verdict"], found["bound"]["verdict"]) == ("vacuous", "vacuous")
     far = silence(Setting(Copy(), PLAIN, 10**9))
@@ -345,7 +352,9 @@ def only_failing(setting_):
     ],
 )
 def test_each_hypothesis_fails_alone(changes, loops, factor, failing, monkeypatch):
-    monkeypatch.setattr("looprate.experiments.reproduce.silence.continuous", lambda task: (True, "", {}))
+    monkeypatch.setattr(
+        "looprate.experiments.reproduce.silence.continuous", lambda task: (True, "", {})
+    )
     assert only_failing(Setting(Copy(factor), replace(PLAIN, **changes), loops)) == failing
 
 

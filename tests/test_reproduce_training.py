@@ -13,8 +13,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from looprate.approx.models.sequence import (SequenceConfig, SequenceModel, matched_config, parameter_count)
-from looprate.experiments.rows.records import write_npz
+from looprate.approx.models.sequence import (
+    SequenceConfig,
+    SequenceModel,
+    matched_config,
+    parameter_count,
+)
 from looprate.experiments.reproduce.catalogue import MODELS, TASKS, task_of
 from looprate.experiments.reproduce.measure import criterion, measured
 from looprate.experiments.reproduce.preset import model_of
@@ -22,6 +26,7 @@ from looprate.experiments.reproduce.presets import PRESETS
 from looprate.experiments.reproduce.recipe import SequenceRecipe
 from looprate.experiments.reproduce.rows import TrainingRows, task_at
 from looprate.experiments.reproduce.trainer import Trainer, parameter_groups
+from looprate.experiments.rows.records import write_npz
 from looprate.experiments.tasks.decision_tree import DecisionTree
 from looprate.experiments.tasks.edit_distance import EditDistance
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from flint import arb, ctx
+
 from cases.arb_cases import (
     BINARY,
     BITS,
@@ -17,12 +19,8 @@ from cases.arb_cases import (
     truths,
 )
 from cases.targets import EXAMPLES
-from flint import arb, ctx
-
-from looprate.theory.enclosure import (Interval, Jet, enclose, variables)
-from looprate.theory.enclosure import rounding
-from looprate.theory.targets import parse_target
-from looprate.theory.targets import base
+from looprate.theory.enclosure import Interval, Jet, enclose, rounding, variables
+from looprate.theory.targets import base, parse_target
 
 LIBRARY = ("exp", "log", "tanh", "sin", "cos", "power", "cube")  # computed by the C library
 EVALUATION = 1e-12  # rounding of plain float64 evaluations of targets

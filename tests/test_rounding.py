@@ -8,11 +8,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from looprate.theory.enclosure import Interval
-from looprate.theory.enclosure import rounding
+from looprate.theory.enclosure import Interval, rounding
 from looprate.theory.enclosure.deadline import OutOfTimeError
-from looprate.theory.enclosure.intervals import (SHORT_CONTRACTION, hull, intersection, rational_power)
-from looprate.theory.enclosure.rounding import (EPS, LARGEST, LARGEST_ANGLE, TINY, TURN_SLACK)
+from looprate.theory.enclosure.intervals import (
+    SHORT_CONTRACTION,
+    hull,
+    intersection,
+    rational_power,
+)
+from looprate.theory.enclosure.rounding import EPS, LARGEST, LARGEST_ANGLE, TINY, TURN_SLACK
 
 LEAST_NORMAL = 2.0**-1022
 TURN = 2 * math.pi

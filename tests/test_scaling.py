@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from cases.drawn import legend, line
 from cases.scaling_rows import figure_rows
-
 from looprate.figures.drawing import KINDS, make_figure
 from looprate.figures.rows import check_columns, read_rows
 from looprate.figures.scaling import BUDGET

@@ -8,13 +8,11 @@ from scipy.ndimage import maximum_filter1d
 
 from looprate.cli import main
 from looprate.theory.continuity import modulus_lower_bound
+from looprate.theory.continuity.lower import pattern, recombine, scan
 from looprate.theory.continuity.lower.bound import LARGEST, _nearer
+from looprate.theory.continuity.lower.problem import Problem, capped, direction, ends, fitted
 from looprate.theory.norms import p_norm
 from looprate.theory.notation import MOST_ENTRIES, check_size
-from looprate.theory.continuity.lower import pattern
-from looprate.theory.continuity.lower import recombine
-from looprate.theory.continuity.lower import scan
-from looprate.theory.continuity.lower.problem import (Problem, capped, direction, ends, fitted)
 from looprate.theory.targets import parse_target, resolve_target
 
 SLACK = 1e-9

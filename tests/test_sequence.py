@@ -193,7 +193,9 @@ def test_segments_change_no_number(config, every, monkeypatch):
     x = inputs_of(config)
     plain = gradients(model_of(config), x, 7, every)
     for span in (1, 2, 3):
-        monkeypatch.setattr("looprate.approx.models.unrolled.segment_length", lambda loops, span=span: span)
+        monkeypatch.setattr(
+            "looprate.approx.models.unrolled.segment_length", lambda loops, span=span: span
+        )
         again = gradients(model_of(config, checkpoint=True), x, 7, every)
         for a, b in zip(plain, again, strict=True):
             torch.testing.assert_close(a, b, rtol=FLOAT64, atol=FLOAT64)

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+
 from cases.browser import LOOPBACK, watched
 
 SITE = Path(__file__).resolve().parent.parent / "docs" / "_build" / "html"

@@ -18,7 +18,11 @@ from looprate.theory.enclosure import Interval, enclose, variables
 from looprate.theory.enclosure.affine import affine_variables
 from looprate.theory.enclosure.curved import curved_variables
 from looprate.theory.enclosure.gains import grouped_variables
-from looprate.theory.enclosure.soundness import NotCertifiedError, check_arithmetic, check_enclosures
+from looprate.theory.enclosure.soundness import (
+    NotCertifiedError,
+    check_arithmetic,
+    check_enclosures,
+)
 
 KINDS = (lambda box: box, variables, curved_variables, affine_variables, grouped_variables)
 BOX = Interval(np.full((1, 2, 2), 0.25), np.full((1, 2, 2), 0.5))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from cases.construction_rows import GRID, INPUT, stage_rows
 from cases.drawn import change, legend, line, texts
-
 from looprate.figures.drawing import make_figure
 from looprate.figures.style import TOKEN_STYLE
 

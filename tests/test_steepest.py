@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
+from looprate.theory.continuity.lower.search import moving_tokens
 from looprate.theory.continuity.upper import steepest
 from looprate.theory.continuity.upper.branching import Outcome, branch_and_bound
 from looprate.theory.continuity.upper.cells import CellProblem, Cells
 from looprate.theory.continuity.upper.operator_norm import operator_norm_upper_bound
 from looprate.theory.continuity.upper.places import Places
 from looprate.theory.continuity.upper.steepest import steepest_upper_bound
-from looprate.theory.continuity.lower.search import moving_tokens
 from looprate.theory.targets import parse_target
 
 DELTA = 0.1

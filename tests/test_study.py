@@ -16,11 +16,11 @@ import pytest
 import torch
 
 from looprate.approx.fit.fitting import Recipe
-from looprate.commands import verify as command_verify
 from looprate.cli import main
+from looprate.commands import verify as command_verify
+from looprate.experiments.rows.provenance import TRACES
 from looprate.experiments.study.config import StudyConfig
 from looprate.experiments.study.drawing import draw_folder
-from looprate.experiments.rows.provenance import TRACES
 from looprate.experiments.study.report import write_report
 from looprate.experiments.study.run import Study, run_study
 

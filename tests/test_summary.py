@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from looprate.experiments.study import summary
-from looprate.experiments.study.summary import (MIN_SEEDS, cells, findings, paired_gain, slope_of)
+from looprate.experiments.study.summary import MIN_SEEDS, cells, findings, paired_gain, slope_of
 from looprate.experiments.study.work import theory_rows
+from looprate.theory.bounds.rates import theorem_exponent
 from looprate.theory.facts import moduli_of, stored_facts
 from looprate.theory.gate import Contradiction
-from looprate.theory.bounds.rates import theorem_exponent
 from looprate.theory.targets import resolve_target
 from looprate.theory.verdict import Finding, Verdict
 from looprate.theory.versions import bound_function

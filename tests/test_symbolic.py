@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from looprate.theory.bounds import cell_width
-from looprate.theory.bounds import loop_counts
-from looprate.theory.bounds import rates
-from looprate.theory.bounds import symbolic
+from looprate.theory.bounds import cell_width, loop_counts, rates, symbolic
 from looprate.theory.bounds.explicit import explicit_bound
 from looprate.theory.bounds.theorem import theorem_3_6_bound
 

@@ -10,9 +10,20 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from cases.targets import EXAMPLES, KINDS, SHAPES
 
-from looprate.theory.targets import (TARGETS, ClosedForm, MeanField, SmoothField, TokenSine, equivariance_gap, load_function, parse_target, resolve_target, target_parameters)
+from cases.targets import EXAMPLES, KINDS, SHAPES
+from looprate.theory.targets import (
+    TARGETS,
+    ClosedForm,
+    MeanField,
+    SmoothField,
+    TokenSine,
+    equivariance_gap,
+    load_function,
+    parse_target,
+    resolve_target,
+    target_parameters,
+)
 from looprate.theory.targets.context import attention_constants
 from looprate.theory.targets.scalar import ConcaveModulus, PowerModulus, separable_supremum
 

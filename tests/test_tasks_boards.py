@@ -6,11 +6,17 @@ import json
 import numpy as np
 import pytest
 
-from looprate.experiments.tasks import sudoku
-from looprate.experiments.tasks import sudoku_solver
+from looprate.experiments.tasks import sudoku, sudoku_solver
 from looprate.experiments.tasks.sudoku import Sudoku, is_test, symmetric
 from looprate.experiments.tasks.sudoku_files import read_csv
-from looprate.experiments.tasks.sudoku_solver import (Box, conflicts, count_solutions, random_grids, solve, solve_all)
+from looprate.experiments.tasks.sudoku_solver import (
+    Box,
+    conflicts,
+    count_solutions,
+    random_grids,
+    solve,
+    solve_all,
+)
 
 SMALL, MIDDLE, USUAL = Box(2, 2), Box(2, 3), Box(3, 3)
 HARD = "8..........36......7..9.2...5...7.......457.....1...3...1....68..85...1..9....4.."

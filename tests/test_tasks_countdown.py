@@ -6,8 +6,8 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from cases.task_rows import SMALL
 
+from cases.task_rows import SMALL
 from looprate.experiments.tasks.countdown import Countdown, first_solution
 
 

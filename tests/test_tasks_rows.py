@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from cases.task_rows import SMALL, STRINGS, TINY, unordered
 
+from cases.task_rows import SMALL, STRINGS, TINY, unordered
 from looprate.experiments.tasks import redraw
 from looprate.experiments.tasks.countdown import Countdown
 from looprate.experiments.tasks.edit_distance import EditDistance

@@ -5,10 +5,16 @@ from itertools import product
 
 import numpy as np
 import pytest
-from cases.task_rows import words_of
 from rapidfuzz.distance import LCSseq, Levenshtein
 
-from looprate.experiments.tasks.edit_distance import (EditDistance, cost, costs, edited_strings, random_moves)
+from cases.task_rows import words_of
+from looprate.experiments.tasks.edit_distance import (
+    EditDistance,
+    cost,
+    costs,
+    edited_strings,
+    random_moves,
+)
 from looprate.experiments.tasks.lcs import length, lengths_of
 from looprate.experiments.tasks.strings import draw_alphabets, random_strings
 

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from looprate.theory.continuity import transfer
-from looprate.theory.continuity.transfer import (lower_from, pieces, strengthened_lower_bounds, upper_from)
+from looprate.theory.continuity.transfer import (
+    lower_from,
+    pieces,
+    strengthened_lower_bounds,
+    upper_from,
+)
 
 LARGEST = sys.float_info.max
 

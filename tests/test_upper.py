@@ -7,13 +7,13 @@ from itertools import product
 
 import numpy as np
 import pytest
+
 from cases.pairs import lower_of_pairs, pair_values, random_pairs, row_of
 from cases.targets import EXAMPLES, KINDS
-
 from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
-from looprate.theory.continuity.upper import branching
 from looprate.theory.continuity.lower.bound import ModulusLowerBound
 from looprate.theory.continuity.transfer import upper_from as transferred
+from looprate.theory.continuity.upper import branching
 from looprate.theory.gate import Contradiction
 from looprate.theory.targets import parse_target
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from looprate.theory.continuity.upper import bound as upper
 from looprate.theory.continuity.lower.bound import ModulusLowerBound, ModulusLowerCurve
+from looprate.theory.continuity.upper import bound as upper
 from looprate.theory.continuity.upper.bound import ModulusUpperBound, modulus_upper_bound
 
 CASE = {"kind": "sequence", "tokens": 1, "dim": 1}

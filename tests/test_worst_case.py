@@ -9,9 +9,16 @@ import pytest
 
 from looprate.theory.bounds.bumps import Bumps, box_count
 from looprate.theory.bounds.explicit import explicit_bound
-from looprate.theory.bounds.pattern_count import (EtaNetwork, NetworkSize, interval_context, log2_patterns, parameter_count, stream_growth)
+from looprate.theory.bounds.lower import _entropy, _share, bump_norm, worst_case_error_lower_bound
+from looprate.theory.bounds.pattern_count import (
+    EtaNetwork,
+    NetworkSize,
+    interval_context,
+    log2_patterns,
+    parameter_count,
+    stream_growth,
+)
 from looprate.theory.bounds.rates import zhang_lu_zhao_rate
-from looprate.theory.bounds.lower import (_entropy, _share, bump_norm, worst_case_error_lower_bound)
 
 LT = NetworkSize(rows=15, width=20, heads=2)
 TMLT = NetworkSize(rows=15, width=20, heads=2, family="tmlt")

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from looprate.theory.bounds.rows import BoundRow, Moduli
+from looprate.theory.bounds.theorem import Placement
+from looprate.theory.bounds.trivial import best_constant_error
 from looprate.theory.construction.certify.certificate import TargetFacts
 from looprate.theory.continuity import ModulusLowerCurve, modulus_lower_bound
 from looprate.theory.continuity.reconcile import beside_closed_form
@@ -25,8 +27,6 @@ from looprate.theory.hypotheses.inputs import special_points
 from looprate.theory.notation import KINDS, Kind, check_delta
 from looprate.theory.targets import Target
 from looprate.theory.targets.base import ClosedForm
-from looprate.theory.bounds.theorem import Placement
-from looprate.theory.bounds.trivial import best_constant_error
 from looprate.theory.verdict import Finding, Verdict
 from looprate.theory.versions import bound_function
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from looprate.theory.bounds.rows import BoundRow, Moduli
 from looprate.theory.bounds.explicit import explicit_bound
 from looprate.theory.bounds.loop_counts import SUITED_CODING, Memoriser
-from looprate.theory.notation import check_loops
+from looprate.theory.bounds.rows import BoundRow, Moduli
 from looprate.theory.bounds.theorem import Placement, theorem_3_6_bound
+from looprate.theory.notation import check_loops
 
 __all__ = ["VERSIONS", "bound_function"]
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from looprate.approx.banks.block import (BLOCK_WEIGHTS, BlockShape, block_functions, looped_block)
+from looprate.approx.banks.block import BLOCK_WEIGHTS, BlockShape, block_functions, looped_block
 from looprate.approx.banks.fused.kernel import covers, fused_forward, fused_losses
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig, sinusoids
 from looprate.theory.norms import tensor_p_norm

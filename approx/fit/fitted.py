@@ -12,9 +12,9 @@ from torch import Tensor
 
 from looprate.approx.banks.bank import PER_BLOCK, Bank, bank_forward
 from looprate.approx.error import HELD_OUT, ErrorEstimate, errors_of
-from looprate.approx.models.looped import ModelConfig
 from looprate.approx.fit.memory import in_halves
 from looprate.approx.fit.sampling import Function
+from looprate.approx.models.looped import ModelConfig
 
 __all__ = ["FitResult", "Member", "Recipe", "member_errors", "predictions"]
 

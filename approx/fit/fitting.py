@@ -28,12 +28,12 @@ import torch
 from torch import Tensor
 
 from looprate.approx.banks.bank import bank_path
-from looprate.approx.fit.fitted import (FitResult, Member, Recipe, predictions)
-from looprate.approx.models.looped import ModelConfig
+from looprate.approx.fit.fitted import FitResult, Member, Recipe, predictions
 from looprate.approx.fit.memory import ensemble_size, free_memory, in_halves
 from looprate.approx.fit.sampling import Function, SobolSource
-from looprate.approx.fit.state import (FitState, bank_at, fresh_state, load_state, save_state)
+from looprate.approx.fit.state import FitState, bank_at, fresh_state, load_state, save_state
 from looprate.approx.fit.training import TrainingRun
+from looprate.approx.models.looped import ModelConfig
 from looprate.theory.notation import check_loops, check_p, check_tokens
 from looprate.theory.targets.identity import code_digest
 

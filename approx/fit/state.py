@@ -18,8 +18,8 @@ from torch import Tensor
 
 from looprate.approx.banks.bank import PER_BLOCK, Bank, bank_of
 from looprate.approx.fit.fitted import Member
-from looprate.approx.models.looped import LoopedTransformer, ModelConfig
 from looprate.approx.fit.memory import slices
+from looprate.approx.models.looped import LoopedTransformer, ModelConfig
 from looprate.theory.outputs import replacing
 from looprate.theory.stored_arrays import read_arrays
 

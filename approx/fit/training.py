@@ -19,11 +19,11 @@ from torch import Tensor
 from looprate.approx.banks.adam import adam_function
 from looprate.approx.banks.bank import bank_losses
 from looprate.approx.error import HELD_OUT
-from looprate.approx.fit.fitted import (FitResult, Member, Recipe, member_errors, predictions)
-from looprate.approx.models.looped import ModelConfig
+from looprate.approx.fit.fitted import FitResult, Member, Recipe, member_errors, predictions
 from looprate.approx.fit.memory import CHUNK
 from looprate.approx.fit.sampling import Function, TrainingPoints
-from looprate.approx.fit.state import (FitState, bank_at, flatten, write_bank)
+from looprate.approx.fit.state import FitState, bank_at, flatten, write_bank
+from looprate.approx.models.looped import ModelConfig
 
 __all__ = ["FitResult", "Member", "Recipe", "TrainingRun", "member_errors", "predictions"]
 

@@ -26,7 +26,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from looprate.approx.models.parts import (ACTIVATIONS, EPS, FAMILIES, Draw, Family, add_block, add_clock, check_block, modulation, sinusoids)
+from looprate.approx.models.parts import (
+    ACTIVATIONS,
+    EPS,
+    FAMILIES,
+    Draw,
+    Family,
+    add_block,
+    add_clock,
+    check_block,
+    modulation,
+    sinusoids,
+)
 from looprate.theory.notation import check_dim, check_loops
 
 __all__ = [

@@ -23,9 +23,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from looprate.approx.models.parts import (Draw, Family, add_block, add_clock, modulation, sinusoids)
+from looprate.approx.models.parts import Draw, Family, add_block, add_clock, modulation, sinusoids
 from looprate.approx.models.sequence_config import POSITIONS, Positions, SequenceConfig
-from looprate.approx.models.unrolled import (Weights, compiled_body, explicit_attention, rms_norm, unrolled)
+from looprate.approx.models.unrolled import (
+    Weights,
+    compiled_body,
+    explicit_attention,
+    rms_norm,
+    unrolled,
+)
 from looprate.theory.notation import check_loops
 
 __all__ = [

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from looprate.approx.models.looped import sinusoids
-from looprate.approx.official.layout import (CLOCK, MODULATED, OfficialConfig, entries, ignored)
+from looprate.approx.official.layout import CLOCK, MODULATED, OfficialConfig, entries, ignored
 from looprate.theory.notation import check_loops
 
 __all__ = ["OfficialModel", "from_official", "official_model", "official_parameter_count"]

@@ -18,8 +18,8 @@ import numpy as np
 from looprate.figures.style import TOKEN_STYLE, paper
 from looprate.theory.construction.build.coding import label_form
 from looprate.theory.construction.build.compile import compile_construction
-from looprate.theory.construction.run.exact import exact_states
 from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.run.exact import exact_states
 from looprate.theory.targets import parse_target
 
 plt.rcParams.update(paper())

@@ -19,8 +19,8 @@ from looprate.approx.constructed.network import constructed_transformer
 from looprate.experiments.study.construction_rows import arithmetic_rows
 from looprate.figures.drawing import make_figure
 from looprate.theory.construction.build.compile import compile_construction
-from looprate.theory.construction.run.exact import exact_output
 from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.run.exact import exact_output
 from looprate.theory.targets import parse_target
 
 

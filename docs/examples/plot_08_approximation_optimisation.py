@@ -19,8 +19,8 @@ from statistics import median
 import matplotlib.pyplot as plt
 
 from looprate.figures.drawing import make_figure
-from looprate.figures.rows import (column, distinct, read_rows, where)
-from looprate.figures.style import (FAMILY_STYLE, GREY, MEMORISER_STYLE, paper)
+from looprate.figures.rows import column, distinct, read_rows, where
+from looprate.figures.style import FAMILY_STYLE, GREY, MEMORISER_STYLE, paper
 
 plt.rcParams.update(paper())
 curves = where(read_rows("../figures/training-curves__dial.csv"), chosen=True)

@@ -17,13 +17,13 @@ import numpy as np
 
 from looprate.figures.common import plain_log_ticks
 from looprate.figures.style import GREY, MEMORISER_STYLE, paper
-from looprate.theory.construction.certify.certificate import TargetFacts, certify
+from looprate.theory.bounds.trivial import best_constant_error
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.certify.certificate import TargetFacts, certify
 from looprate.theory.continuity import modulus_upper_bound
 from looprate.theory.hypotheses import check_hypotheses, failures
 from looprate.theory.targets import OwnFunction, resolve_target
-from looprate.theory.bounds.trivial import best_constant_error
 
 plt.rcParams.update(paper())
 SHAPE = {"tokens": 2, "dim": 1}

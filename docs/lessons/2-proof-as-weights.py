@@ -34,12 +34,26 @@ import numpy as np
 
 from looprate.figures.drawing import make_figure
 from looprate.figures.style import MEMORISER_STYLE, TOKEN_STYLE, paper
-from looprate.theory.construction.build.compile import compile_construction, compile_table
-from looprate.theory.construction.run.exact import exact_output
-from looprate.theory.construction.build.labels import every_cell, grid_coordinates, labels_in_use
-from looprate.theory.construction.run.reference import reference_output, reference_states
+from looprate.theory.bounds.loop_counts import (
+    construction_loops,
+    last_label,
+    printed_loops,
+)
+from looprate.theory.construction.build.compile import (
+    compile_construction,
+    compile_table,
+)
+from looprate.theory.construction.build.labels import (
+    every_cell,
+    grid_coordinates,
+    labels_in_use,
+)
 from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.bounds.loop_counts import construction_loops, last_label, printed_loops
+from looprate.theory.construction.run.exact import exact_output
+from looprate.theory.construction.run.reference import (
+    reference_output,
+    reference_states,
+)
 from looprate.theory.targets import parse_target
 
 plt.rcParams.update(paper())

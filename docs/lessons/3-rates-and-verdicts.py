@@ -32,12 +32,12 @@ import numpy as np
 
 from looprate.figures.common import plain_log_ticks
 from looprate.figures.rows import distinct, read_rows, where
-from looprate.figures.style import (FAMILY_STYLE, GREY, MEMORISER_STYLE, SHADE, paper)
-from looprate.theory.bounds.rows import first_informative_loops
+from looprate.figures.style import FAMILY_STYLE, GREY, MEMORISER_STYLE, SHADE, paper
 from looprate.theory.bounds.cell_width import delta_of_loops
-from looprate.theory.facts import moduli_of, oscillation_of, trivial_error
 from looprate.theory.bounds.loop_counts import printed_loops
 from looprate.theory.bounds.rates import construction_exponent, holder_exponent
+from looprate.theory.bounds.rows import first_informative_loops
+from looprate.theory.facts import moduli_of, oscillation_of, trivial_error
 from looprate.theory.statistics.slopes import fit_slope, slope_finding
 from looprate.theory.targets import parse_target
 from looprate.theory.versions import bound_function
@@ -209,9 +209,9 @@ for name, g in (("10 f", larger), ("twice the periods", rougher)):
 # *enclosed*, for five functions and four grids:
 
 # %%
-from looprate.theory.construction.certify.certificate import TargetFacts, certify
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.certify.certificate import TargetFacts, certify
 
 GRIDS = (8, 16, 32, 64)
 specs = [
@@ -345,8 +345,8 @@ assert finding.verdict == "not testable"
 # %%
 from dataclasses import replace
 
-from looprate.theory.hypotheses import check_hypotheses
 from looprate.theory.bounds.theorem import theorem_3_6_bound
+from looprate.theory.hypotheses import check_hypotheses
 
 spec = specs[1]
 built = compile_construction(g, spec)

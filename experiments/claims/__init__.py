@@ -5,7 +5,7 @@ Modules named ``check_...`` hold the checks, the others the statements.
 
 from looprate.experiments.claims.bounds import BOUNDS_CLAIMS
 from looprate.experiments.claims.certificates import CERTIFICATE_CLAIMS
-from looprate.experiments.claims.claim import (REJECTED, Claim, Control, Drawn)
+from looprate.experiments.claims.claim import REJECTED, Claim, Control, Drawn
 from looprate.experiments.claims.construction import CONSTRUCTION_CLAIMS
 from looprate.experiments.claims.eta import ETA_CLAIMS
 from looprate.experiments.claims.moduli import MODULI_CLAIMS

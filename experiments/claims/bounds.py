@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from looprate.experiments.claims import check_bounds as of
-from looprate.experiments.claims.claim import (PAPER, THIS, Claim, Control, Drawn)
+from looprate.experiments.claims.claim import PAPER, THIS, Claim, Control, Drawn
 from looprate.theory.bounds import rates
 from looprate.theory.bounds.cell_width import delta_of_stages
 from looprate.theory.bounds.loop_counts import printed_loops

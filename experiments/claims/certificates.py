@@ -5,8 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from looprate.experiments.claims import check_certificates as of
-from looprate.experiments.claims.check_bounds import (STEP_FUNCTION, UNEQUAL, only_token_term, theorem_at)
-from looprate.experiments.claims.claim import (PAPER, THIS, Claim, Control, Drawn)
+from looprate.experiments.claims.check_bounds import (
+    STEP_FUNCTION,
+    UNEQUAL,
+    only_token_term,
+    theorem_at,
+)
+from looprate.experiments.claims.claim import PAPER, THIS, Claim, Control, Drawn
 from looprate.theory.construction.certify.certificate import Certificate
 
 __all__ = ["CERTIFICATE_CLAIMS"]

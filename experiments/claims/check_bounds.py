@@ -10,15 +10,14 @@ from typing import Any
 
 from looprate.experiments.claims.check_moduli import by_place
 from looprate.experiments.claims.claim import Row, compared, found
-from looprate.theory.bounds import loop_counts
-from looprate.theory.bounds import rates
-from looprate.theory.bounds.rows import BoundRow, all_terms, first_informative_loops
+from looprate.theory.bounds import loop_counts, rates
 from looprate.theory.bounds.cell_width import delta_of_loops, loops_of_delta
+from looprate.theory.bounds.rows import BoundRow, all_terms, first_informative_loops
+from looprate.theory.bounds.theorem import Placement, theorem_3_6_bound
 from looprate.theory.facts import moduli_of, trivial_error
 from looprate.theory.gate import state_of
 from looprate.theory.hypotheses import check_hypotheses as hypotheses
-from looprate.theory.targets import (TARGETS, OwnFunction, Target, resolve_target)
-from looprate.theory.bounds.theorem import Placement, theorem_3_6_bound
+from looprate.theory.targets import TARGETS, OwnFunction, Target, resolve_target
 from looprate.theory.verdict import Finding, Verdict
 
 __all__ = [

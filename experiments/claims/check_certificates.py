@@ -11,16 +11,22 @@ from looprate.experiments.claims.check_bounds import theorem_at
 from looprate.experiments.claims.claim import Row, compared, found
 from looprate.experiments.study.certificates import certificate_of, default_bits, target_facts
 from looprate.experiments.study.constructed_findings import constructed_slope, expected_slope
+from looprate.theory.bounds.explicit import explicit_bound
+from looprate.theory.bounds.loop_counts import (
+    MEMORISERS,
+    SUITED_CODING,
+    Coding,
+    Memoriser,
+    printed_loops,
+)
+from looprate.theory.bounds.rates import holder_exponent
 from looprate.theory.bounds.rows import BoundRow, Moduli, Side
-from looprate.theory.construction.certify.certificate import Certificate, TargetFacts, certify
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.network import Network
 from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.bounds.explicit import explicit_bound
+from looprate.theory.construction.certify.certificate import Certificate, TargetFacts, certify
 from looprate.theory.gate import under_hypotheses
-from looprate.theory.bounds.loop_counts import (MEMORISERS, SUITED_CODING, Coding, Memoriser, printed_loops)
 from looprate.theory.notation import Kind
-from looprate.theory.bounds.rates import holder_exponent
 from looprate.theory.targets import Target, resolve_target
 from looprate.theory.verdict import Finding, Verdict
 

@@ -15,16 +15,26 @@ from typing import Any
 import numpy as np
 
 from looprate.experiments.claims.claim import Row, compared, found
-from looprate.theory.construction.certify.cells import expected_outputs, run_cells
-from looprate.theory.construction.certify.checks import range_finding
+from looprate.theory.bounds.loop_counts import (
+    CODINGS,
+    MEMORISERS,
+    SUITED_CODING,
+    Memoriser,
+    construction_loops,
+)
 from looprate.theory.construction.build.coding import label_form
-from looprate.theory.construction.build.compile import MEMORISER_PARTS, Construction, compile_construction
+from looprate.theory.construction.build.compile import (
+    MEMORISER_PARTS,
+    Construction,
+    compile_construction,
+)
 from looprate.theory.construction.build.compile import compile_table as network_of
-from looprate.theory.construction.run.exact import exact_output, exact_rows
 from looprate.theory.construction.build.labels import LabelTable, grid_coordinates, labels_in_use
 from looprate.theory.construction.build.network import Network, Unit
 from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.bounds.loop_counts import (CODINGS, MEMORISERS, SUITED_CODING, Memoriser, construction_loops)
+from looprate.theory.construction.certify.cells import expected_outputs, run_cells
+from looprate.theory.construction.certify.checks import range_finding
+from looprate.theory.construction.run.exact import exact_output, exact_rows
 from looprate.theory.targets import parse_target
 from looprate.theory.verdict import Finding, Verdict
 

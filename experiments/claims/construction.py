@@ -6,7 +6,7 @@ from fractions import Fraction
 from functools import partial
 
 from looprate.experiments.claims import check_construction as of
-from looprate.experiments.claims.claim import (PAPER, THIS, Claim, Control, Drawn)
+from looprate.experiments.claims.claim import PAPER, THIS, Claim, Control, Drawn
 
 __all__ = ["CONSTRUCTION_CLAIMS"]
 

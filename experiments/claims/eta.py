@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from looprate.experiments.claims.check_certificates import Case, certified, judged
-from looprate.experiments.claims.claim import (THIS, Claim, Control, Drawn, Row, compared, found)
+from looprate.experiments.claims.claim import THIS, Claim, Control, Drawn, Row, compared, found
 from looprate.theory.bounds.loop_counts import SUITED_CODING, Memoriser, largest_grid
 from looprate.theory.verdict import Finding, Verdict
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from looprate.experiments.claims import check_moduli as of
 from looprate.experiments.claims.check_moduli import Setting
-from looprate.experiments.claims.claim import (PAPER, THIS, Claim, Control, Drawn)
+from looprate.experiments.claims.claim import PAPER, THIS, Claim, Control, Drawn
 
 __all__ = ["MODULI_CLAIMS"]
 

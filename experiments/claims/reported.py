@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from looprate.experiments.claims.claim import (PAPER, Claim, Control, Row, compared, found)
+from looprate.experiments.claims.claim import PAPER, Claim, Control, Row, compared, found
 from looprate.experiments.reproduce.reported import reported_of
 from looprate.theory.bounds.rows import Side
-from looprate.theory.notation import Kind
 from looprate.theory.bounds.theorem import theorem_3_6_bound
+from looprate.theory.notation import Kind
 from looprate.theory.verdict import Finding, Verdict
 
 __all__ = ["EXPERIMENTS", "REPORTED_CLAIMS", "TABLES", "Experiment", "Table"]

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from looprate.experiments.claims.claim import (THIS, Claim, Control, Drawn, found)
-from looprate.theory.gate import under_hypotheses
+from looprate.experiments.claims.claim import THIS, Claim, Control, Drawn, found
 from looprate.theory.bounds.loop_counts import MEMORISERS
+from looprate.theory.gate import under_hypotheses
 from looprate.theory.verdict import Finding, Verdict
 
 __all__ = ["TRAINED", "TRAINED_CLAIMS", "check_trained"]

@@ -18,7 +18,16 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
-from looprate.experiments.engine.run import (ATTEMPTS, Engine, Failures, Report, Results, Rows, Task, in_words)
+from looprate.experiments.engine.run import (
+    ATTEMPTS,
+    Engine,
+    Failures,
+    Report,
+    Results,
+    Rows,
+    Task,
+    in_words,
+)
 from looprate.experiments.rows.provenance import provenance, versions
 
 __all__ = ["run_on_dask"]

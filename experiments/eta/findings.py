@@ -13,8 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.experiments.eta.config import DialPoint, EtaConfig
-from looprate.experiments.eta.gain import (Certified, Match, Trained, certified_gains)
-from looprate.experiments.eta.statistics import (CONFIDENCE, Growth, certified_gain_finding, growth, growth_finding, mean_gain_finding, seed_draws)
+from looprate.experiments.eta.gain import Certified, Match, Trained, certified_gains
+from looprate.experiments.eta.statistics import (
+    CONFIDENCE,
+    Growth,
+    certified_gain_finding,
+    growth,
+    growth_finding,
+    mean_gain_finding,
+    seed_draws,
+)
 from looprate.theory.statistics.seed_intervals import expanded_percentiles
 from looprate.theory.verdict import Finding, Verdict
 

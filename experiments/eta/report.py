@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from looprate.experiments.eta.findings import (certified_part, hypotheses, map_in_words, trained_part)
+from looprate.experiments.eta.findings import certified_part, hypotheses, map_in_words, trained_part
 from looprate.experiments.eta.gain import trained_gains
 from looprate.experiments.eta.sweep import EtaStudy
-from looprate.experiments.study.figure_rows import write_rows
-from looprate.printing import strict_json
 from looprate.experiments.rows.provenance import versions
 from looprate.experiments.rows.records import write_atomically
+from looprate.experiments.study.figure_rows import write_rows
+from looprate.printing import strict_json
 from looprate.theory.gate import under_hypotheses
 from looprate.theory.verdict import Finding
 

@@ -18,7 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from looprate.theory.statistics.seed_intervals import Interval, expanded_percentiles, linear_interval
+from looprate.theory.statistics.seed_intervals import (
+    Interval,
+    expanded_percentiles,
+    linear_interval,
+)
 from looprate.theory.verdict import Finding, Verdict
 
 __all__ = [

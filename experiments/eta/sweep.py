@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from looprate.experiments.study.certificates import certificate_of, cost_of, target_facts
 from looprate.experiments.engine.run import Task
 from looprate.experiments.eta.config import EtaConfig
 from looprate.experiments.rows.provenance import stamped, versions
 from looprate.experiments.rows.records import RowStore, digest
-from looprate.experiments.study.run import A_SECOND, SCHEMA, plan
+from looprate.experiments.study.certificates import certificate_of, cost_of, target_facts
 from looprate.experiments.study.lessons import BOXES, TOLERANCE
-from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.experiments.study.run import A_SECOND, SCHEMA, plan
 from looprate.theory.bounds.loop_counts import largest_grid
+from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.targets import resolve_target
 
 __all__ = ["EtaStudy", "certificate_rows", "planned_specs"]

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.experiments.study.figure_rows import write_rows
 from looprate.experiments.reproduce.catalogue import MODELS, TASKS, task_of
 from looprate.experiments.reproduce.paper_size import at_paper_size
 from looprate.experiments.reproduce.reported import reported_of
 from looprate.experiments.reproduce.summary import diverged
+from looprate.experiments.study.figure_rows import write_rows
 from looprate.experiments.tasks.sudoku import Sudoku
 from looprate.theory.stored_arrays import read_arrays
 

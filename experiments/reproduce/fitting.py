@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from looprate.approx.models.sequence import SequenceConfig, SequenceModel
-from looprate.experiments.rows.provenance import stamped
-from looprate.experiments.rows.records import write_npz
 from looprate.experiments.reproduce.catalogue import task_of
-from looprate.experiments.reproduce.measure import (TEST, inputs_of, measured, precision)
+from looprate.experiments.reproduce.measure import TEST, inputs_of, measured, precision
 from looprate.experiments.reproduce.recipe import SequenceRecipe
 from looprate.experiments.reproduce.trainer import Trainer
+from looprate.experiments.rows.provenance import stamped
+from looprate.experiments.rows.records import write_npz
 from looprate.experiments.tasks.base import Task
 
 __all__ = ["checkpoint_of", "fit_row", "picture_of"]

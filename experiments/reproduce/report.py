@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from looprate.approx.models.sequence_config import SequenceConfig
-from looprate.printing import strict_json
-from looprate.experiments.rows.question import stored_config
-from looprate.experiments.rows.records import write_atomically
 from looprate.experiments.reproduce.catalogue import MODELS, TASKS, task_of
 from looprate.experiments.reproduce.figure_tables import write_figure_tables
 from looprate.experiments.reproduce.page import markdown
@@ -17,7 +14,10 @@ from looprate.experiments.reproduce.paper_size import at_paper_size
 from looprate.experiments.reproduce.presets import PRESETS
 from looprate.experiments.reproduce.reported import SOURCE, reported_cell, reported_of
 from looprate.experiments.reproduce.silence import Setting, silence
-from looprate.experiments.reproduce.summary import (beats, cells, diverged, rises, test_loop_cells)
+from looprate.experiments.reproduce.summary import beats, cells, diverged, rises, test_loop_cells
+from looprate.experiments.rows.question import stored_config
+from looprate.experiments.rows.records import write_atomically
+from looprate.printing import strict_json
 
 __all__ = ["write_report"]
 

@@ -12,12 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from looprate.approx.models.sequence_config import SequenceConfig
-from looprate.experiments.reproduce.witnesses import (Checked, continuous, equivariant, is_function, on_the_cube)
+from looprate.experiments.reproduce.witnesses import (
+    Checked,
+    continuous,
+    equivariant,
+    is_function,
+    on_the_cube,
+)
 from looprate.experiments.tasks.base import Task
-from looprate.theory.bounds.rows import Side
 from looprate.theory.bounds.loop_counts import construction_loops, printed_loops, smallest_grid
-from looprate.theory.notation import Kind, check_loops
+from looprate.theory.bounds.rows import Side
 from looprate.theory.bounds.theorem import theorem_3_6_bound
+from looprate.theory.notation import Kind, check_loops
 from looprate.theory.verdict import Finding, Verdict
 
 __all__ = ["Setting", "hypotheses", "silence"]

@@ -8,11 +8,11 @@ from typing import Any
 
 from looprate.approx.models.sequence import SequenceConfig
 from looprate.experiments.engine.run import Task
+from looprate.experiments.reproduce.fitting import checkpoint_of, fit_row
+from looprate.experiments.reproduce.preset import TaskPreset
 from looprate.experiments.rows.provenance import versions
 from looprate.experiments.rows.question import ask, stored_config
 from looprate.experiments.rows.records import RowStore, digest
-from looprate.experiments.reproduce.fitting import checkpoint_of, fit_row
-from looprate.experiments.reproduce.preset import TaskPreset
 from looprate.experiments.tasks.base import data_facts
 
 __all__ = ["ReproduceStudy", "step_cost"]

@@ -13,7 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from looprate.experiments.eta.statistics import (CONFIDENCE, LEAST_SEEDS, RESAMPLES, within_level_rank)
+from looprate.experiments.eta.statistics import (
+    CONFIDENCE,
+    LEAST_SEEDS,
+    RESAMPLES,
+    within_level_rank,
+)
 from looprate.experiments.reproduce.catalogue import MODELS
 from looprate.theory.statistics.seed_intervals import linear_interval
 

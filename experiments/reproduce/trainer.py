@@ -20,10 +20,16 @@ import torch
 from torch import Tensor
 
 from looprate.approx.models.sequence import SequenceConfig, SequenceModel
-from looprate.experiments.rows.records import digest, write_npz
-from looprate.experiments.reproduce.measure import (VALIDATION, criterion, inputs_of, measured, precision)
+from looprate.experiments.reproduce.measure import (
+    VALIDATION,
+    criterion,
+    inputs_of,
+    measured,
+    precision,
+)
 from looprate.experiments.reproduce.recipe import SequenceRecipe
 from looprate.experiments.reproduce.rows import TrainingRows
+from looprate.experiments.rows.records import digest, write_npz
 from looprate.experiments.tasks.base import Task, data_facts
 from looprate.theory.stored_arrays import read_arrays
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from looprate.experiments.rows.merge_config import merged_config
 from looprate.experiments.rows.provenance import TRACES
-from looprate.experiments.rows.query import (Row, RowFile, flat, open_folders)
+from looprate.experiments.rows.query import Row, RowFile, flat, open_folders
 from looprate.theory.outputs import replacing_folder
 
 __all__ = ["Merged", "merge_folders"]

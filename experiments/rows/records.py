@@ -24,7 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from looprate.experiments.rows.provenance import provenance
-from looprate.theory.outputs import (checked_folder, checked_input, remove_dead_drafts, write_atomically)
+from looprate.theory.outputs import (
+    checked_folder,
+    checked_input,
+    remove_dead_drafts,
+    write_atomically,
+)
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,15 +11,21 @@ from typing import Any
 import numpy as np
 
 from looprate.experiments.study.certified import followed
-from looprate.theory.construction.certify.cells import cell_count
-from looprate.theory.construction.certify.certificate import (BOXES, TOLERANCE, Certificate, TargetFacts, certify)
+from looprate.theory.bounds.loop_counts import Memoriser, label_power, smallest_grid
 from looprate.theory.construction.build.compile import Construction, compile_construction
-from looprate.theory.construction.certify.evidence import STRIP_SAMPLES
 from looprate.theory.construction.build.labels import MOST_LABELS, cell_centres, every_cell
 from looprate.theory.construction.build.network import Network
 from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.certify.cells import cell_count
+from looprate.theory.construction.certify.certificate import (
+    BOXES,
+    TOLERANCE,
+    Certificate,
+    TargetFacts,
+    certify,
+)
+from looprate.theory.construction.certify.evidence import STRIP_SAMPLES
 from looprate.theory.facts import facts_of
-from looprate.theory.bounds.loop_counts import Memoriser, label_power, smallest_grid
 from looprate.theory.targets import Target
 
 __all__ = [

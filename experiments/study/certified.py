@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from looprate.theory.continuity import ModulusLowerCurve, ModulusUpperCurve, modulus_upper_bound
 from looprate.theory.continuity.reconcile import beside_closed_form
-from looprate.theory.continuity.upper.stages import relative_gap
 from looprate.theory.continuity.transfer import pieces
+from looprate.theory.continuity.upper.stages import relative_gap
 from looprate.theory.enclosure.forms import evaluated
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.norms import p_norm

@@ -15,15 +15,20 @@ import numpy as np
 
 from looprate.experiments.study.certificates import default_bits
 from looprate.experiments.study.figure_rows import slug, write_rows
+from looprate.theory.bounds.loop_counts import SUITED_CODING
 from looprate.theory.construction.build.coding import label_form
 from looprate.theory.construction.build.compile import Construction, compile_construction
-from looprate.theory.construction.run.exact import exact_output
-from looprate.theory.construction.build.labels import (cell_centres, every_cell, grid_coordinates, labels_in_use)
+from looprate.theory.construction.build.labels import (
+    cell_centres,
+    every_cell,
+    grid_coordinates,
+    labels_in_use,
+)
 from looprate.theory.construction.build.network import Form
+from looprate.theory.construction.build.spec import SHARPNESS, ConstructionSpec
+from looprate.theory.construction.run.exact import exact_output
 from looprate.theory.construction.run.oracle import oracle_cells
 from looprate.theory.construction.run.reference import reference_output, reference_states
-from looprate.theory.construction.build.spec import SHARPNESS, ConstructionSpec
-from looprate.theory.bounds.loop_counts import SUITED_CODING
 from looprate.theory.targets import Target, resolve_target
 
 __all__ = [

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from looprate.experiments.engine.child import children, lines_of, python
-from looprate.experiments.engine.run import default_processes
 from looprate.experiments.engine.progress import Progress
+from looprate.experiments.engine.run import default_processes
 
 __all__ = ["FORMATS", "STYLES", "draw_folder"]
 
-STYLES = ("paper", "slides", "poster")  # those of looprate.figures.style, which is not imported here
+STYLES = (
+    "paper",
+    "slides",
+    "poster",
+)  # those of looprate.figures.style, which is not imported here
 FORMATS = ("png", "pdf", "svg")  # those of looprate.figures.drawing
 WORTH_IT = 6  # figures; a process needs about as long to start as to draw one
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from looprate.experiments.study.constructed_findings import constructed_curve, constructed_slope
 from looprate.experiments.rows.records import write_atomically
+from looprate.experiments.study.constructed_findings import constructed_curve, constructed_slope
 from looprate.theory.bounds import rates
+from looprate.theory.bounds.loop_counts import SUITED_CODING
 from looprate.theory.bounds.rows import TERM_NAMES, BoundRow
 from looprate.theory.gate import Onset
-from looprate.theory.bounds.loop_counts import SUITED_CODING
 
 __all__ = ["BOUND_LABELS", "slug", "write_figure_rows", "write_rows"]
 

@@ -6,14 +6,19 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from looprate.experiments.study.certificates import (certificate_of, cost_of, default_bits, target_facts)
-from looprate.experiments.study.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
 from looprate.experiments.rows.provenance import stamped
+from looprate.experiments.study.certificates import (
+    certificate_of,
+    cost_of,
+    default_bits,
+    target_facts,
+)
+from looprate.experiments.study.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
 from looprate.experiments.study.work import planned_target
-from looprate.theory.construction.certify.certificate import TargetFacts
+from looprate.theory.bounds.loop_counts import SUITED_CODING, Coding, Memoriser
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.bounds.loop_counts import SUITED_CODING, Coding, Memoriser
+from looprate.theory.construction.certify.certificate import TargetFacts
 from looprate.theory.targets import resolve_target
 
 __all__ = [

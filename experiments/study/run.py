@@ -14,12 +14,20 @@ from typing import Any, Protocol
 
 import torch
 
-from looprate.experiments.study.config import StudyConfig, model_for
-from looprate.experiments.study.certificates import cost_of
-from looprate.experiments.engine.run import (HERE, Engine, Task, run_tasks)
+from looprate.experiments.engine.run import HERE, Engine, Task, run_tasks
 from looprate.experiments.rows.provenance import versions
 from looprate.experiments.rows.records import RowStore, digest
-from looprate.experiments.study.lessons import (BOXES, START, TOLERANCE, certificate_rows, lesson_arguments, lesson_rows, planned_specs)
+from looprate.experiments.study.certificates import cost_of
+from looprate.experiments.study.config import StudyConfig, model_for
+from looprate.experiments.study.lessons import (
+    BOXES,
+    START,
+    TOLERANCE,
+    certificate_rows,
+    lesson_arguments,
+    lesson_rows,
+    planned_specs,
+)
 from looprate.experiments.study.work import fit_rows, source_digest, theory_rows
 from looprate.theory.bounds.loop_counts import SUITED_CODING
 from looprate.theory.targets import resolve_target

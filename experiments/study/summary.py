@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from looprate.theory.bounds.rows import BoundRow, first_informative_loops
 from looprate.theory.bounds.rates import theorem_exponent
+from looprate.theory.bounds.rows import BoundRow, first_informative_loops
 from looprate.theory.statistics.slopes import SlopeFit, fit_slope
 from looprate.theory.verdict import Finding, Verdict
 

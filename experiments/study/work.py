@@ -161,8 +161,8 @@ def fit_rows(
     import torch
 
     from looprate.approx.fit.fitting import Recipe, fit
-    from looprate.approx.models.looped import ModelConfig, parameter_count
     from looprate.approx.fit.training import member_errors
+    from looprate.approx.models.looped import ModelConfig, parameter_count
 
     started = time.monotonic()
     config, plan = ModelConfig(**model), Recipe(**recipe)

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.experiments.tasks.base import (Batch, Split, Task, generator)
+from looprate.experiments.tasks.base import Batch, Split, Task, generator
 from looprate.experiments.tasks.checks import check_integer
 
 __all__ = ["DecisionTree", "tree_values"]

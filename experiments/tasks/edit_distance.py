@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.experiments.tasks.strings import (Pairs, StringTask, draw_alphabets, random_strings)
+from looprate.experiments.tasks.strings import Pairs, StringTask, draw_alphabets, random_strings
 from looprate.experiments.tasks.tables import last_cells
 
 __all__ = ["EditDistance", "cost", "costs"]

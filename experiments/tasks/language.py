@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.experiments.tasks.base import (Batch, Split, Task, check_split, generator)
+from looprate.experiments.tasks.base import Batch, Split, Task, check_split, generator
 from looprate.experiments.tasks.checks import check_integer
-from looprate.experiments.tasks.text_source import (Corpus, byte_pieces, load_corpus, text_files)
+from looprate.experiments.tasks.text_source import Corpus, byte_pieces, load_corpus, text_files
 
 __all__ = ["Language", "perplexity"]
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.experiments.tasks.base import (Batch, Task, check_split, generator)
+from looprate.experiments.tasks.base import Batch, Task, check_split, generator
 from looprate.experiments.tasks.checks import check_integer
 from looprate.experiments.tasks.redraw import accepted_rows
 

@@ -25,10 +25,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.experiments.engine.progress import Progress
-from looprate.experiments.tasks.base import (Batch, Split, Task, check_split, generator)
+from looprate.experiments.tasks.base import Batch, Split, Task, check_split, generator
 from looprate.experiments.tasks.checks import check_integer
 from looprate.experiments.tasks.sudoku_files import box_of, read_csv
-from looprate.experiments.tasks.sudoku_solver import (Boards, Box, random_grids, search, solve_all, to_bits)
+from looprate.experiments.tasks.sudoku_solver import (
+    Boards,
+    Box,
+    random_grids,
+    search,
+    solve_all,
+    to_bits,
+)
 
 __all__ = ["Sudoku", "is_test", "symmetric"]
 

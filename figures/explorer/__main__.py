@@ -9,8 +9,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TextIO
 
-from looprate.printing import one_line
 from looprate.figures.explorer.setting import Setting
+from looprate.printing import one_line
 from looprate.theory.processes import become_child, finish, open_streams
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -61,7 +61,9 @@ def _serve(options: argparse.Namespace, told: TextIO) -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the parsed options; ``looprate explore`` documents them."""
-    parser = argparse.ArgumentParser(prog="python -m looprate.figures.explorer", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m looprate.figures.explorer", description=__doc__
+    )
     parser.add_argument("--target", default="")
     parser.add_argument("--rows", type=Path, nargs="*", default=[])
     parser.add_argument("--port", type=int, default=0)

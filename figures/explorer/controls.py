@@ -22,7 +22,14 @@ from looprate.figures.explorer.certifier import CERTIFY
 from looprate.figures.explorer.export import EXPORTS, MEDIA
 from looprate.figures.explorer.live import TRAIN
 from looprate.figures.explorer.look import ADDRESS, SAVE, THEME
-from looprate.figures.explorer.setting import (LARGEST_GRID, LARGEST_LOOPS, MEMORISERS, Setting, exponent, whole)
+from looprate.figures.explorer.setting import (
+    LARGEST_GRID,
+    LARGEST_LOOPS,
+    MEMORISERS,
+    Setting,
+    exponent,
+    whole,
+)
 from looprate.figures.explorer.smoothness import knob_of
 from looprate.figures.explorer.words import EXAMPLES
 

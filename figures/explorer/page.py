@@ -16,11 +16,18 @@ from looprate.figures.explorer.controls import READ, Controls
 from looprate.figures.explorer.export import MEDIA, exported, file_name
 from looprate.figures.explorer.live import Trainer
 from looprate.figures.explorer.look import keys_and_names, sheet, template
-from looprate.figures.explorer.panels import (ErrorPanel, ModuliPanel, StatePanel, TermPanel)
+from looprate.figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
 from looprate.figures.explorer.setting import Setting, check_typed
 from looprate.figures.explorer.smoothness import knob_of, turned
 from looprate.figures.explorer.states import loop_states
-from looprate.figures.explorer.words import (STATEMENT, in_words, moduli_table, refusal, state_table, verdict_words)
+from looprate.figures.explorer.words import (
+    STATEMENT,
+    in_words,
+    moduli_table,
+    refusal,
+    state_table,
+    verdict_words,
+)
 
 __all__ = ["Page"]
 

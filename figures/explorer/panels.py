@@ -21,7 +21,15 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from looprate.figures.explorer.key import Entry, key
-from looprate.figures.explorer.look import (BOUND_COLOUR, BUILT_COLOUR, HATCHES, OTHER_COLOUR, coloured, ink, sheet)
+from looprate.figures.explorer.look import (
+    BOUND_COLOUR,
+    BUILT_COLOUR,
+    HATCHES,
+    OTHER_COLOUR,
+    coloured,
+    ink,
+    sheet,
+)
 from looprate.figures.explorer.states import Loops, short
 from looprate.figures.explorer.views import VERSION
 from looprate.figures.rows import Row

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from looprate.figures.explorer import views
-from looprate.figures.explorer.panels import (ErrorPanel, ModuliPanel, StatePanel, TermPanel)
+from looprate.figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
 from looprate.figures.explorer.setting import LARGEST_LOOPS, MEMORISERS, Setting
 from looprate.figures.explorer.states import loop_states
 from looprate.figures.explorer.words import moduli_table, state_words, verdict_words

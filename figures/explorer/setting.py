@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, get_args
 from urllib.parse import quote, urlencode
 
-from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.bounds.loop_counts import SUITED_CODING, Memoriser
-from looprate.theory.notation import (check_choice, check_dim, check_loops, check_p, check_tokens)
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.notation import check_choice, check_dim, check_loops, check_p, check_tokens
 from looprate.theory.targets import parse_target
 from looprate.theory.targets.formula import FORMULA
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from looprate.figures.explorer.setting import MEMORISERS, Setting
 from looprate.figures.explorer.views import target_of
-from looprate.theory.construction.build.compile import Construction, compile_construction
-from looprate.theory.construction.run.reference import reference_states
-from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.bounds.loop_counts import smallest_grid
+from looprate.theory.construction.build.compile import Construction, compile_construction
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.run.reference import reference_states
 
 __all__ = ["Loops", "loop_states", "short"]
 

@@ -16,8 +16,15 @@ from bokeh.resources import INLINE
 from looprate.experiments.engine.progress import Progress
 from looprate.figures.explorer import views
 from looprate.figures.explorer.look import keys_and_names, sheet, template
-from looprate.figures.explorer.panels import (ErrorPanel, ModuliPanel, StatePanel, TermPanel)
-from looprate.figures.explorer.precomputed import (COUNTS, DELTAS, GRIDS, LOOKED_AT, Panels, precomputed)
+from looprate.figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
+from looprate.figures.explorer.precomputed import (
+    COUNTS,
+    DELTAS,
+    GRIDS,
+    LOOKED_AT,
+    Panels,
+    precomputed,
+)
 from looprate.figures.explorer.setting import MEMORISERS, Setting
 from looprate.figures.explorer.words import EXAMPLES, STATEMENT
 from looprate.theory.outputs import checked_folder, checked_output, write_atomically

@@ -35,8 +35,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from looprate.figures.common import SETTING_COLUMNS, fit_width, setting_title
-from looprate.figures.rows import (Row, column, distinct, where)
-from looprate.figures.stages.panels import (STEP_STYLE, draw_cells, draw_order, draw_staircase, draw_step)
+from looprate.figures.rows import Row, column, distinct, where
+from looprate.figures.stages.panels import (
+    STEP_STYLE,
+    draw_cells,
+    draw_order,
+    draw_staircase,
+    draw_step,
+)
 from looprate.figures.stages.state import STAGES, draw_state
 from looprate.figures.style import TOKEN_STYLE
 

@@ -12,7 +12,7 @@ from matplotlib.transforms import blended_transform_factory
 from numpy.typing import NDArray
 
 from looprate.figures.common import plain_text
-from looprate.figures.rows import (Cell, Row, column, distinct, where)
+from looprate.figures.rows import Cell, Row, column, distinct, where
 from looprate.figures.style import TOKEN_STYLE, points
 
 __all__ = ["STAGES", "draw_state"]

@@ -11,9 +11,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from looprate.figures.common import band_over_seeds
-from looprate.figures.rows import (Row, column, distinct, where)
+from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import GREY, points
-from looprate.figures.tasks.common import (METRICS, MODEL_STYLE, NUDGE, diverged_handle, draw_diverged, grid_of_panels, loop_axis, loop_counts, metric_axis, model_handle, sound, title_of)
+from looprate.figures.tasks.common import (
+    METRICS,
+    MODEL_STYLE,
+    NUDGE,
+    diverged_handle,
+    draw_diverged,
+    grid_of_panels,
+    loop_axis,
+    loop_counts,
+    metric_axis,
+    model_handle,
+    sound,
+    title_of,
+)
 
 __all__ = ["CHOICES", "COLUMNS", "draw", "draw_all", "panels", "size"]
 

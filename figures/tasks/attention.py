@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from looprate.figures.common import plain_text
-from looprate.figures.rows import (Row, column, distinct, where)
+from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import points
 from looprate.figures.tasks.common import MODEL_STYLE
 

@@ -18,8 +18,8 @@ from matplotlib.ticker import (
 )
 
 from looprate.figures.common import plain_text
-from looprate.figures.rows import (Row, column, distinct, where)
-from looprate.figures.style import (FAMILY_STYLE, GREY, LineStyle, points)
+from looprate.figures.rows import Row, column, distinct, where
+from looprate.figures.style import FAMILY_STYLE, GREY, LineStyle, points
 
 __all__ = [
     "METRICS",

@@ -14,7 +14,21 @@ from looprate.figures.common import band_over_seeds
 from looprate.figures.rows import Row, column, where
 from looprate.figures.style import GREY, points
 from looprate.figures.tasks.accuracy import panels, size
-from looprate.figures.tasks.common import (METRICS, MODEL_STYLE, NUDGE, PADDING, diverged_handle, draw_diverged, grid_of_panels, loop_axis, loop_counts, metric_axis, model_handle, sound, title_of)
+from looprate.figures.tasks.common import (
+    METRICS,
+    MODEL_STYLE,
+    NUDGE,
+    PADDING,
+    diverged_handle,
+    draw_diverged,
+    grid_of_panels,
+    loop_axis,
+    loop_counts,
+    metric_axis,
+    model_handle,
+    sound,
+    title_of,
+)
 
 __all__ = ["CHOICES", "COLUMNS", "draw", "draw_all", "panels", "shown_count", "size"]
 

@@ -10,9 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from looprate.figures.common import band_over_seeds, fit_width
-from looprate.figures.rows import (Row, column, distinct, where)
+from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import GREY, points
-from looprate.figures.tasks.common import (METRICS, MODEL_STYLE, loop_counts, metric_axis, sound, title_of)
+from looprate.figures.tasks.common import (
+    METRICS,
+    MODEL_STYLE,
+    loop_counts,
+    metric_axis,
+    sound,
+    title_of,
+)
 
 __all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]
 

@@ -14,9 +14,9 @@ from looprate.experiments.claims import CLAIMS, Claim
 from looprate.experiments.claims.ledger import chosen_claims, results, stored_result
 from looprate.experiments.claims.page import markdown, told
 from looprate.experiments.claims.trained import TRAINED, check_trained
-from looprate.printing import print_json, print_table
 from looprate.experiments.engine.progress import Progress
 from looprate.experiments.rows.records import digest, exclusive
+from looprate.printing import print_json, print_table
 from looprate.theory.verdict import Verdict
 
 __all__ = ["run_claims", "run_explain"]

@@ -10,17 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from looprate.asked import asked_target
-from looprate.experiments.study.certificates import (affordable, certificate_of, default_bits, softmax_of, target_facts)
+from looprate.experiments.engine.progress import Progress
+from looprate.experiments.study.certificates import (
+    affordable,
+    certificate_of,
+    default_bits,
+    softmax_of,
+    target_facts,
+)
 from looprate.experiments.study.construction_rows import check_drawable, write_stage_rows
 from looprate.experiments.study.drawing import draw_folder
 from looprate.printing import in_words, print_json, print_table
-from looprate.experiments.engine.progress import Progress
-from looprate.theory.construction.certify.certificate import Certificate
+from looprate.theory.bounds.loop_counts import SUITED_CODING, Memoriser
 from looprate.theory.construction.build.compile import Construction, compile_construction
-from looprate.theory.construction.files import load_network, save_network
 from looprate.theory.construction.build.network import Network
 from looprate.theory.construction.build.spec import SHARPNESS, ConstructionSpec
-from looprate.theory.bounds.loop_counts import SUITED_CODING, Memoriser
+from looprate.theory.construction.certify.certificate import Certificate
+from looprate.theory.construction.files import load_network, save_network
 from looprate.theory.notation import check_p
 from looprate.theory.outputs import checked_folder, checked_output
 from looprate.theory.targets import Target

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from looprate.experiments.study.drawing import draw_folder
+from looprate.experiments.engine.progress import Progress
 from looprate.experiments.engine.run import Engine, Task
 from looprate.experiments.eta.config import PRESETS, EtaConfig
+from looprate.experiments.rows.question import folder_for
+from looprate.experiments.study.drawing import draw_folder
 from looprate.options import chosen_engine
 from looprate.printing import print_json, print_table
-from looprate.experiments.engine.progress import Progress
-from looprate.experiments.rows.question import folder_for
 
 __all__ = ["run_eta_command"]
 

@@ -9,7 +9,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from looprate.experiments.engine.child import (child_environment, children, lines_of, python)
+from looprate.experiments.engine.child import child_environment, children, lines_of, python
 from looprate.options import Commands, add_command, add_json
 from looprate.theory.outputs import checked_folder
 
@@ -66,7 +66,9 @@ def run_explore(options: Namespace) -> int:
     if options.static is not None:
         checked_folder(options.static)
     folders = options.rows or [folder for folder in ROWS if folder.is_dir()]
-    command = python("looprate.figures.explorer", "--rows", *map(str, folders), "--port", str(options.port))
+    command = python(
+        "looprate.figures.explorer", "--rows", *map(str, folders), "--port", str(options.port)
+    )
     command += ["--target", options.target] if options.target else []
     command += ["--static", str(options.static)] if options.static is not None else []
     command += ["--dark"] if options.dark else []

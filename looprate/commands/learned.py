@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from looprate.experiments.engine.progress import Progress
+from looprate.experiments.learned.moduli import DELTAS, EFFORT, LearnedPlan, run_learned
+from looprate.experiments.learned.summary import figure_rows, learned_cells, learned_findings
+from looprate.experiments.rows.records import exclusive
 from looprate.experiments.study.drawing import draw_folder
 from looprate.experiments.study.figure_rows import slug, write_rows
-from looprate.experiments.learned.moduli import (DELTAS, EFFORT, LearnedPlan, run_learned)
-from looprate.experiments.learned.summary import figure_rows, learned_cells, learned_findings
 from looprate.options import chosen_engine
 from looprate.printing import print_json, print_table
-from looprate.experiments.engine.progress import Progress
-from looprate.experiments.rows.records import exclusive
 
 __all__ = ["run_command_learned"]
 

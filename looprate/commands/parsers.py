@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from looprate.experiments.study.drawing import FORMATS
-from looprate.options import (Commands, add_command, add_engine, add_json, add_shape, add_style)
+from looprate.options import Commands, add_command, add_engine, add_json, add_shape, add_style
 
 __all__ = ["add_claims", "add_construct", "add_eta", "add_figures", "add_learned"]
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from looprate.experiments.study.drawing import draw_folder
-from looprate.options import (Commands, add_command, add_engine, add_json, add_style, chosen_engine)
-from looprate.printing import print_json, print_table
 from looprate.experiments.engine.progress import Progress
 from looprate.experiments.rows.question import folder_for
+from looprate.experiments.study.drawing import draw_folder
+from looprate.options import Commands, add_command, add_engine, add_json, add_style, chosen_engine
+from looprate.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from looprate.experiments.reproduce.preset import TaskPreset
@@ -163,9 +163,9 @@ def _run(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Train what is missing; return the report and the rows of the folder."""
     from looprate.experiments.engine.run import Task
-    from looprate.experiments.rows.records import exclusive
     from looprate.experiments.reproduce.report import write_report
     from looprate.experiments.reproduce.study import ReproduceStudy
+    from looprate.experiments.rows.records import exclusive
     from looprate.experiments.study.run import run_study
     from looprate.experiments.tasks.language import Language
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from looprate.experiments.engine.progress import Progress
 from looprate.options import Commands, add_command, add_json
 from looprate.printing import print_json, print_table
-from looprate.experiments.engine.progress import Progress
 from looprate.theory.outputs import checked_output
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def add_rows(commands: Commands) -> None:
 
 def run_rows(options: Namespace) -> int:
     """List, export or merge stored rows."""
-    from looprate.experiments.rows.query import (check_known, open_folders, parse_condition, survey)
+    from looprate.experiments.rows.query import check_known, open_folders, parse_condition, survey
 
     if options.merge is not None:
         return _merge(options)
@@ -94,8 +94,8 @@ def _write(
     report: Callable[[int], None],
 ) -> list[Path]:
     """Write the files asked for and return their paths."""
-    from looprate.experiments.rows.query import matching
     from looprate.experiments.rows.export import write_csv, write_parquet
+    from looprate.experiments.rows.query import matching
 
     columns = {name: found.columns.get(name, set()) for name in options.columns or found.columns}
     written = []
@@ -116,8 +116,8 @@ def _print_json(
     written: Sequence[Path],
 ) -> int:
     """Print the rows, or what was written."""
-    from looprate.experiments.rows.query import matching
     from looprate.experiments.rows.export import write_json
+    from looprate.experiments.rows.query import matching
 
     if not written:
         write_json(sys.stdout, options.columns, matching(files, conditions))

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from looprate.experiments.study.drawing import draw_folder
-from looprate.options import (Commands, add_command, add_engine, add_json, add_style, chosen_engine)
-from looprate.printing import in_words, print_json, print_table
 from looprate.experiments.engine.progress import Progress
+from looprate.experiments.study.drawing import draw_folder
+from looprate.options import Commands, add_command, add_engine, add_json, add_style, chosen_engine
+from looprate.printing import in_words, print_json, print_table
 
 if TYPE_CHECKING:
-    from looprate.experiments.study.config import StudyConfig
     from looprate.experiments.engine.run import Engine
+    from looprate.experiments.study.config import StudyConfig
 
 __all__ = ["add_verify", "run_verify"]
 
@@ -61,8 +61,8 @@ def add_verify(commands: Commands) -> None:
 
 def run_verify(options: Namespace) -> int:
     """Run the main job, resume it if need be, and write its report and figures."""
-    from looprate.experiments.study.figure_rows import slug
     from looprate.experiments.rows.question import folder_for
+    from looprate.experiments.study.figure_rows import slug
 
     config = _study_config(options)
     usual = Path("runs") / f"verify-{options.preset}"

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from looprate.theory.construction.build.network import (Affine, Block, Form, Head, Network, Unit)
+from looprate.theory.construction.build.network import Affine, Block, Form, Head, Network, Unit
 
 CLOCK = ("tick", "big", "one")
 DATA = ("a", "b", "top", "y", "total")

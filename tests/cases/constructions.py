@@ -6,12 +6,12 @@ from itertools import product
 
 import numpy as np
 
+from looprate.theory.bounds.loop_counts import CODINGS, MEMORISERS
 from looprate.theory.construction.build.digits import digit_lattice, digits_value
 from looprate.theory.construction.build.increments import increment_lattice, increments_value
 from looprate.theory.construction.build.labels import LabelTable
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.build.timestep import timestep_value
-from looprate.theory.bounds.loop_counts import CODINGS, MEMORISERS
 
 __all__ = [
     "SEQUENCES",

@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 
 from cases import engine_tasks
-
-from looprate.experiments.engine.run import (Engine, Task, TaskFailed, run_tasks)
+from looprate.experiments.engine.run import Engine, Task, TaskFailed, run_tasks
 from looprate.experiments.rows.records import RowStore, digest, exclusive
 
 __all__ = ["COUNT", "DEADLY", "point", "points", "value"]

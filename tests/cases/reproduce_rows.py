@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from looprate.approx.models.sequence_config import SequenceConfig
-from looprate.experiments.rows.records import write_npz
 from looprate.experiments.reproduce.catalogue import TASKS
 from looprate.experiments.reproduce.figure_tables import write_figure_tables
+from looprate.experiments.rows.records import write_npz
 from looprate.experiments.tasks.edit_distance import EditDistance
 from looprate.experiments.tasks.sudoku import Sudoku
 from looprate.figures.rows import read_rows

@@ -12,8 +12,8 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.notation import (check_dim, check_p, check_tokens, positive_int)
 from looprate.theory.bounds.rates import check_holder
+from looprate.theory.notation import check_dim, check_p, check_tokens, positive_int
 
 __all__ = ["Bumps", "box_count"]
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 
 from looprate.theory.bounds.loop_counts import printed_power
-from looprate.theory.notation import (check_delta, check_dim, check_loops, check_tokens)
 from looprate.theory.bounds.rates import LARGEST_EXACT_POWER, theorem_exponent
+from looprate.theory.notation import check_delta, check_dim, check_loops, check_tokens
 
 __all__ = ["delta_of_loops", "delta_of_stages", "loops_of_delta"]
 

@@ -24,8 +24,15 @@ from collections.abc import Callable
 from typing import TypedDict
 
 from looprate.theory.bounds import loop_counts
-from looprate.theory.bounds.rows import (BoundProblem, BoundRow, Moduli, ModuliRecorder, all_terms, judged_row)
 from looprate.theory.bounds.loop_counts import Coding, Memoriser
+from looprate.theory.bounds.rows import (
+    BoundProblem,
+    BoundRow,
+    Moduli,
+    ModuliRecorder,
+    all_terms,
+    judged_row,
+)
 from looprate.theory.notation import check_loops
 
 __all__ = ["explicit_bound"]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from looprate.theory.notation import (check_choice, check_dim, check_loops, check_tokens)
+from looprate.theory.notation import check_choice, check_dim, check_loops, check_tokens
 
 __all__ = [
     "CODINGS",

@@ -46,9 +46,14 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from looprate.theory.notation import (check_dim, check_loops, check_p, check_tokens)
-from looprate.theory.bounds.pattern_count import (NetworkSize, interval_context, log2_of, log2_patterns)
+from looprate.theory.bounds.pattern_count import (
+    NetworkSize,
+    interval_context,
+    log2_of,
+    log2_patterns,
+)
 from looprate.theory.bounds.rates import check_holder
+from looprate.theory.notation import check_dim, check_loops, check_p, check_tokens
 
 __all__ = ["WorstCase", "bump_norm", "worst_case_error_lower_bound"]
 

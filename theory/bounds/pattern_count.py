@@ -48,7 +48,13 @@ from typing import Any, Literal, final, get_args
 
 from mpmath.ctx_iv import MPIntervalContext
 
-from looprate.theory.notation import (check_choice, check_dim, check_loops, check_tokens, positive_int)
+from looprate.theory.notation import (
+    check_choice,
+    check_dim,
+    check_loops,
+    check_tokens,
+    positive_int,
+)
 
 __all__ = [
     "FAMILIES",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 from looprate.theory.bounds.loop_counts import CODINGS, Coding, printed_power
-from looprate.theory.notation import (check_choice, check_dim, check_loops, check_p, check_tokens)
+from looprate.theory.notation import check_choice, check_dim, check_loops, check_p, check_tokens
 
 __all__ = [
     "DELTA_RULES",

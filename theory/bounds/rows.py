@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-from looprate.theory.gate import (Onset, Side, Total, below_trivial, judged_total)
+from looprate.theory.gate import Onset, Side, Total, below_trivial, judged_total
 from looprate.theory.norms import p_norm, root_of
-from looprate.theory.notation import (Kind, check_dim, check_p, check_tokens)
+from looprate.theory.notation import Kind, check_dim, check_p, check_tokens
 from looprate.theory.verdict import Verdict
 
 __all__ = [

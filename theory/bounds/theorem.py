@@ -11,10 +11,18 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 from looprate.theory.bounds import loop_counts
-from looprate.theory.bounds.rows import (TERM_NAMES, BoundProblem, BoundRow, Moduli, ModuliRecorder, all_terms, judged_row)
 from looprate.theory.bounds.cell_width import delta_of_loops, delta_of_stages
-from looprate.theory.notation import check_choice, check_loops, check_tokens
 from looprate.theory.bounds.rates import DELTA_RULES, DeltaRule
+from looprate.theory.bounds.rows import (
+    TERM_NAMES,
+    BoundProblem,
+    BoundRow,
+    Moduli,
+    ModuliRecorder,
+    all_terms,
+    judged_row,
+)
+from looprate.theory.notation import check_choice, check_loops, check_tokens
 from looprate.theory.verdict import Verdict
 
 __all__ = ["Placement", "theorem_3_6_bound", "theorem_constants_are_proved"]

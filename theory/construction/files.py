@@ -20,7 +20,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
-from looprate.theory.construction.build.network import (Affine, Block, Head, Network, Unit)
+from looprate.theory.construction.build.network import Affine, Block, Head, Network, Unit
 from looprate.theory.outputs import write_atomically
 
 __all__ = [

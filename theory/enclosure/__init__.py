@@ -6,7 +6,12 @@ constant on boxes; intervals and jets take any function written with NumPy's ope
 
 from looprate.theory.enclosure.boxes import box_errors, cell_boxes
 from looprate.theory.enclosure.forms import LocalForm, enclose, local_form
-from looprate.theory.enclosure.integral import (ErrorIntegral, error_integral, error_norm, norm_from_integral)
+from looprate.theory.enclosure.integral import (
+    ErrorIntegral,
+    error_integral,
+    error_norm,
+    norm_from_integral,
+)
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.jets import Jet, variables
 

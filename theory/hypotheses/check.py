@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from looprate.theory.hypotheses import shape
-from looprate.theory.hypotheses import values
+from looprate.theory.hypotheses import shape, values
 from looprate.theory.hypotheses.probes import Checked, Probes
 from looprate.theory.hypotheses.subject import EvaluationFailed, subject_of
 from looprate.theory.hypotheses.witness import plain, with_witness

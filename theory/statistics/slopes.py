@@ -18,9 +18,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from looprate.theory.statistics.drift import (Status, is_drifting, slope_drift, tail_status)
 from looprate.theory.notation import check_tokens
-from looprate.theory.statistics.offset_model import (OFFSET_POINTS, fit_offset, offset_slope_interval, offset_starts)
+from looprate.theory.statistics.drift import Status, is_drifting, slope_drift, tail_status
+from looprate.theory.statistics.offset_model import (
+    OFFSET_POINTS,
+    fit_offset,
+    offset_slope_interval,
+    offset_starts,
+)
 from looprate.theory.statistics.seed_intervals import Array, Interval, linear_interval
 from looprate.theory.verdict import Finding, Verdict
 

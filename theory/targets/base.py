@@ -15,8 +15,13 @@ from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 
-from looprate.theory.notation import (Kind, check_delta, check_dim, check_kind, check_p, check_tokens)
-from looprate.theory.targets.parameters import (checked_parameter, format_number, latex_factor, target_fields)
+from looprate.theory.notation import Kind, check_delta, check_dim, check_kind, check_p, check_tokens
+from looprate.theory.targets.parameters import (
+    checked_parameter,
+    format_number,
+    latex_factor,
+    target_fields,
+)
 
 __all__ = [
     "ClosedForm",

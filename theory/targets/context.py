@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 from looprate.theory.notation import Kind
-from looprate.theory.targets.base import (ClosedForm, Smoothness, Target, entry_count)
+from looprate.theory.targets.base import ClosedForm, Smoothness, Target, entry_count
 from looprate.theory.targets.mixes import mix_closed_form
 from looprate.theory.targets.parameters import format_number, latex_factor, parameter
-from looprate.theory.targets.scalar import (ConcaveModulus, PowerModulus, arc_supremum, interpolated, separable_supremum)
+from looprate.theory.targets.scalar import (
+    ConcaveModulus,
+    PowerModulus,
+    arc_supremum,
+    interpolated,
+    separable_supremum,
+)
 
 __all__ = ["ContextMax", "SoftmaxAttention", "TokenTimesMean", "attention_constants"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.theory.notation import Kind
-from looprate.theory.targets.base import (ClosedForm, Smoothness, Target, entry_count)
+from looprate.theory.targets.base import ClosedForm, Smoothness, Target, entry_count
 from looprate.theory.targets.context import lipschitz_bound
 from looprate.theory.targets.parameters import latex_factor, parameter
 

@@ -14,7 +14,15 @@ from typing import Any, ClassVar, final
 from looprate.theory.notation import Kind
 from looprate.theory.targets.base import ClosedForm, Smoothness, Target
 from looprate.theory.targets.parameters import format_number, latex_factor, parameter
-from looprate.theory.targets.scalar import (PowerMap, ScalarMap, ScalarModulus, SineMap, arc_supremum, interpolated, separable_supremum)
+from looprate.theory.targets.scalar import (
+    PowerMap,
+    ScalarMap,
+    ScalarModulus,
+    SineMap,
+    arc_supremum,
+    interpolated,
+    separable_supremum,
+)
 
 __all__ = ["Dial", "MeanField", "Mix", "OthersMean", "TokenPower", "TokenSine", "mix_closed_form"]
 

@@ -13,7 +13,7 @@ from typing import Any, final
 import numpy as np
 
 from looprate.theory.notation import Kind
-from looprate.theory.targets.base import (ClosedForm, Scaled, Smoothness, Sum, Target, namespace)
+from looprate.theory.targets.base import ClosedForm, Scaled, Smoothness, Sum, Target, namespace
 from looprate.theory.targets.formula import Formula
 from looprate.theory.targets.home import Home
 

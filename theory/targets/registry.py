@@ -9,7 +9,7 @@ from collections.abc import Callable
 from looprate.theory.targets.base import Target
 from looprate.theory.targets.context import ContextMax, SoftmaxAttention, TokenTimesMean
 from looprate.theory.targets.field import SmoothField
-from looprate.theory.targets.mixes import (Dial, MeanField, OthersMean, TokenPower, TokenSine)
+from looprate.theory.targets.mixes import Dial, MeanField, OthersMean, TokenPower, TokenSine
 from looprate.theory.targets.parameters import target_fields
 
 __all__ = ["TARGETS", "parse_target", "parse_terms", "target_parameters"]

@@ -33,7 +33,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from looprate.theory.construction.build.network import (Affine, Form, Head, Unit)
+from looprate.theory.construction.build.network import Affine, Form, Head, Unit
 from looprate.theory.construction.build.parts import Part
 from looprate.theory.construction.build.spec import ConstructionSpec
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from looprate.theory.construction.build.network import (Affine, Block, Form, Head, Unit)
+from looprate.theory.construction.build.network import Affine, Block, Form, Head, Unit
 
 __all__ = ["Part", "join"]
 

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from looprate.theory.construction.build.compile import Construction
 from looprate.theory.construction.build.digits import digit_lattice, digits_value
-from looprate.theory.construction.run.exact import exact_output
 from looprate.theory.construction.build.increments import increment_lattice, increments_value
 from looprate.theory.construction.build.labels import every_cell, grid_coordinates
-from looprate.theory.construction.run.lazy import LIMIT
-from looprate.theory.construction.run.oracle import oracle_labels
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.build.timestep import timestep_value
+from looprate.theory.construction.run.exact import exact_output
+from looprate.theory.construction.run.lazy import LIMIT
+from looprate.theory.construction.run.oracle import oracle_labels
 
 __all__ = ["CellRun", "cell_count", "expected_outputs", "run_cells", "strip_points"]
 

@@ -21,13 +21,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from looprate.theory.bounds.explicit import explicit_bound
 from looprate.theory.bounds.rows import BoundProblem, BoundRow, Moduli
-from looprate.theory.construction.certify.checks import judge
 from looprate.theory.construction.build.compile import Construction, compile_construction
+from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.certify.checks import judge
 from looprate.theory.construction.certify.error import Enclosed
 from looprate.theory.construction.certify.evidence import Evidence, gathered
-from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.bounds.explicit import explicit_bound
 from looprate.theory.gate import check_sampled
 from looprate.theory.hypotheses import testable
 from looprate.theory.notation import check_p

@@ -8,11 +8,11 @@ from fractions import Fraction
 import numpy as np
 
 from looprate.theory.bounds.rows import BoundRow
-from looprate.theory.construction.certify.cells import CellRun, expected_outputs
 from looprate.theory.construction.build.compare import differences
 from looprate.theory.construction.build.compile import Construction
-from looprate.theory.construction.certify.error import Enclosed, MeasuredError
 from looprate.theory.construction.build.network import Network
+from looprate.theory.construction.certify.cells import CellRun, expected_outputs
+from looprate.theory.construction.certify.error import Enclosed, MeasuredError
 from looprate.theory.hypotheses import failures, testable
 from looprate.theory.verdict import Finding, Verdict
 

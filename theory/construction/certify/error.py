@@ -29,10 +29,10 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.construction.certify.cells import CellRun
 from looprate.theory.construction.build.labels import LabelTable, grid_coordinates
-from looprate.theory.construction.run.oracle import oracle_labels
 from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.certify.cells import CellRun
+from looprate.theory.construction.run.oracle import oracle_labels
 from looprate.theory.enclosure.boxes import cell_boxes
 from looprate.theory.enclosure.deadline import OutOfTimeError, until
 from looprate.theory.enclosure.forms import enclose

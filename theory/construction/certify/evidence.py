@@ -8,10 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from looprate.theory.construction.certify.cells import CellRun, run_cells
-from looprate.theory.construction.certify.checks import outputs_finding, range_finding, weights_finding
 from looprate.theory.construction.build.compile import Construction
-from looprate.theory.construction.certify.error import (Enclosed, ErrorProblem, MeasuredError, enclosed_error, memoriser_error, memoriser_norm)
+from looprate.theory.construction.certify.cells import CellRun, run_cells
+from looprate.theory.construction.certify.checks import (
+    outputs_finding,
+    range_finding,
+    weights_finding,
+)
+from looprate.theory.construction.certify.error import (
+    Enclosed,
+    ErrorProblem,
+    MeasuredError,
+    enclosed_error,
+    memoriser_error,
+    memoriser_norm,
+)
 from looprate.theory.construction.certify.sampled import sampled_error
 from looprate.theory.targets import Target
 from looprate.theory.verdict import Finding, Verdict

@@ -10,9 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.construction.run.clock import (Clock, Terms, dot, nonzero)
-from looprate.theory.construction.run.lazy import (LIMIT, Combination, LazyForm, LazyRow, Node, add_combination, check_range, combine, interval)
-from looprate.theory.construction.build.network import (Form, Head, Network, Unit)
+from looprate.theory.construction.build.network import Form, Head, Network, Unit
+from looprate.theory.construction.run.clock import Clock, Terms, dot, nonzero
+from looprate.theory.construction.run.lazy import (
+    LIMIT,
+    Combination,
+    LazyForm,
+    LazyRow,
+    Node,
+    add_combination,
+    check_range,
+    combine,
+    interval,
+)
 
 __all__ = ["Batch"]
 

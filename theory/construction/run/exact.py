@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from looprate.theory.construction.build.network import Network
 from looprate.theory.construction.run.batch import Batch
 from looprate.theory.construction.run.lazy import LIMIT
-from looprate.theory.construction.build.network import Network
 from looprate.theory.notation import check_loops
 
 __all__ = ["Outputs", "Rows", "exact_output", "exact_rows", "exact_states"]

@@ -18,12 +18,24 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from looprate.theory.continuity.lower.objective import (
+    checked_output,
+    gradient_ascent,
+    gradient_leaps,
+    objective,
+    watched_outputs,
+)
+from looprate.theory.continuity.lower.problem import Values
+from looprate.theory.continuity.lower.search import (
+    Array,
+    Effort,
+    Problem,
+    moving_tokens,
+    search_pairs,
+)
 from looprate.theory.continuity.transfer import Rule, strengthened_lower_bounds
 from looprate.theory.norms import p_norm
-from looprate.theory.notation import (Kind, check_delta, check_kind, check_p, check_size)
-from looprate.theory.continuity.lower.search import (Array, Effort, Problem, moving_tokens, search_pairs)
-from looprate.theory.continuity.lower.objective import (checked_output, gradient_ascent, gradient_leaps, objective, watched_outputs)
-from looprate.theory.continuity.lower.problem import Values
+from looprate.theory.notation import Kind, check_delta, check_kind, check_p, check_size
 from looprate.theory.targets.base import Target
 from looprate.theory.targets.own import OwnFunction, own_functions
 

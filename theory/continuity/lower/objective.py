@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.norms import p_norm, tensor_p_norm
 from looprate.theory.continuity.lower.problem import Array, Ascent, Values
+from looprate.theory.norms import p_norm, tensor_p_norm
 
 __all__ = ["checked_output", "gradient_ascent", "gradient_leaps", "objective", "watched_outputs"]
 

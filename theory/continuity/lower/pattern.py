@@ -7,7 +7,16 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.continuity.lower.problem import (PATIENCE, STALLED, Array, Problem, capped, direction, fitted, score)
+from looprate.theory.continuity.lower.problem import (
+    PATIENCE,
+    STALLED,
+    Array,
+    Problem,
+    capped,
+    direction,
+    fitted,
+    score,
+)
 
 __all__ = ["polished"]
 

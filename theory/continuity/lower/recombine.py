@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from looprate.theory.continuity.lower.problem import (Array, Problem, best_candidates, capped, ends, fitted, score)
+from looprate.theory.continuity.lower.problem import (
+    Array,
+    Problem,
+    best_candidates,
+    capped,
+    ends,
+    fitted,
+    score,
+)
 
 __all__ = ["recombined", "shared"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from looprate.theory.continuity.lower.problem import (Array, Problem, score, take)
+from looprate.theory.continuity.lower.problem import Array, Problem, score, take
 
 __all__ = ["scanned"]
 

@@ -16,7 +16,15 @@ from __future__ import annotations
 import numpy as np
 
 from looprate.theory.continuity.lower.pattern import polished
-from looprate.theory.continuity.lower.problem import (Array, Ascent, Effort, Problem, best_candidates, ends, moving_tokens)
+from looprate.theory.continuity.lower.problem import (
+    Array,
+    Ascent,
+    Effort,
+    Problem,
+    best_candidates,
+    ends,
+    moving_tokens,
+)
 from looprate.theory.continuity.lower.recombine import recombined, shared
 from looprate.theory.continuity.lower.scan import scanned
 from looprate.theory.continuity.lower.starts import starts

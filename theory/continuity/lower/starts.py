@@ -7,7 +7,16 @@ import math
 import numpy as np
 
 from looprate.theory.continuity.lower.lines import line_starts
-from looprate.theory.continuity.lower.problem import (PATIENCE, STALLED, Array, Effort, Problem, best_candidates, fitted, score)
+from looprate.theory.continuity.lower.problem import (
+    PATIENCE,
+    STALLED,
+    Array,
+    Effort,
+    Problem,
+    best_candidates,
+    fitted,
+    score,
+)
 
 __all__ = ["starts"]
 

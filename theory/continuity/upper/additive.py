@@ -26,7 +26,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.continuity.upper.operator_norm import MOST_ROWS, SLACK, operator_norm_upper_bound
+from looprate.theory.continuity.upper.operator_norm import (
+    MOST_ROWS,
+    SLACK,
+    operator_norm_upper_bound,
+)
 from looprate.theory.enclosure.additive import AdditiveForm, Atom
 from looprate.theory.enclosure.intervals import Interval
 

@@ -15,11 +15,17 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.continuity.lower.bound import (ModulusLowerBound, ModulusLowerCurve, is_equivariant, modulus_lower_bound, radii_of)
+from looprate.theory.continuity.lower.bound import (
+    ModulusLowerBound,
+    ModulusLowerCurve,
+    is_equivariant,
+    modulus_lower_bound,
+    radii_of,
+)
 from looprate.theory.continuity.reconcile import reconciled, reconciled_at
-from looprate.theory.continuity.upper.stages import Search, relative_gap
 from looprate.theory.continuity.transfer import upper_from
-from looprate.theory.notation import (Kind, check_dim, check_kind, check_p, check_tokens)
+from looprate.theory.continuity.upper.stages import Search, relative_gap
+from looprate.theory.notation import Kind, check_dim, check_kind, check_p, check_tokens
 
 __all__ = ["ModulusUpperBound", "ModulusUpperCurve", "modulus_upper_bound"]
 

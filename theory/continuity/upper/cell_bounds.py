@@ -22,10 +22,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.continuity.upper.cells import (CellProblem, Cells, Derivatives, Ends, lengths)
+from looprate.theory.continuity.upper.cells import CellProblem, Cells, Derivatives, Ends, lengths
 from looprate.theory.continuity.upper.centre_form import CentreForm
 from looprate.theory.continuity.upper.ends_form import EndsForm
-from looprate.theory.continuity.upper.operator_norm import (SLACK, entries_norm_upper_bound, operator_norm_upper_bound, positive_norm_upper_bound)
+from looprate.theory.continuity.upper.operator_norm import (
+    SLACK,
+    entries_norm_upper_bound,
+    operator_norm_upper_bound,
+    positive_norm_upper_bound,
+)
 from looprate.theory.enclosure.intervals import Interval
 
 __all__ = ["cell_bounds"]

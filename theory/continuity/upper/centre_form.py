@@ -13,8 +13,20 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.continuity.upper.cells import (CellProblem, Cells, Derivatives, Ends, in_cube, lengths)
-from looprate.theory.continuity.upper.operator_norm import (SLACK, entries_norm_upper_bound, operator_norm_upper_bound, positive_norm_upper_bound)
+from looprate.theory.continuity.upper.cells import (
+    CellProblem,
+    Cells,
+    Derivatives,
+    Ends,
+    in_cube,
+    lengths,
+)
+from looprate.theory.continuity.upper.operator_norm import (
+    SLACK,
+    entries_norm_upper_bound,
+    operator_norm_upper_bound,
+    positive_norm_upper_bound,
+)
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.rounding import EPS
 

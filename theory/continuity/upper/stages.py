@@ -15,13 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from looprate.theory.continuity.lower.search import moving_tokens
+from looprate.theory.continuity.transfer import upper_from
 from looprate.theory.continuity.upper.additive import additive_upper_bound
 from looprate.theory.continuity.upper.branching import branch_and_bound
 from looprate.theory.continuity.upper.cells import CellProblem
-from looprate.theory.continuity.upper.operator_norm import SLACK, entries_norm_upper_bound, positive_norm_upper_bound
+from looprate.theory.continuity.upper.operator_norm import (
+    SLACK,
+    entries_norm_upper_bound,
+    positive_norm_upper_bound,
+)
 from looprate.theory.continuity.upper.ranges import ranges_upper_bound
 from looprate.theory.continuity.upper.steepest import steepest_upper_bound
-from looprate.theory.continuity.transfer import upper_from
 from looprate.theory.enclosure.additive import AdditiveForm, additive_form
 from looprate.theory.enclosure.deadline import OutOfTimeError, until
 from looprate.theory.enclosure.forms import evaluated
@@ -30,7 +35,6 @@ from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.rounding import TINY
 from looprate.theory.enclosure.soundness import check_arithmetic, check_enclosures
 from looprate.theory.notation import Kind
-from looprate.theory.continuity.lower.search import moving_tokens
 from looprate.theory.targets.base import Target
 
 __all__ = ["Found", "Search", "relative_gap"]

@@ -22,7 +22,11 @@ from numpy.typing import NDArray
 from looprate.theory.continuity.upper.branching import branch_and_bound
 from looprate.theory.continuity.upper.cells import CellProblem, Cells, Ends
 from looprate.theory.continuity.upper.centre_form import steepness
-from looprate.theory.continuity.upper.operator_norm import SLACK, operator_norm_upper_bound, positive_norm_upper_bound
+from looprate.theory.continuity.upper.operator_norm import (
+    SLACK,
+    operator_norm_upper_bound,
+    positive_norm_upper_bound,
+)
 from looprate.theory.continuity.upper.places import Places
 from looprate.theory.enclosure.intervals import Interval
 
