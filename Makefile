@@ -38,7 +38,10 @@ $(VENV)/.docs: $(STAMP)
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	mkdir -p build/types/looprate
+	ln -sfn $(CURDIR)/looprate/* $(CURDIR)/theory $(CURDIR)/approx $(CURDIR)/experiments \
+		$(CURDIR)/figures build/types/looprate
+	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache \

@@ -36,7 +36,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch: one thread for ev
 
 from looprate.approx.models.looped import ModelConfig
 from looprate.experiments.engine.progress import Progress
-from looprate.experiments.engine.run import Task
+from looprate.experiments.engine.task import Task
 from looprate.experiments.rows.records import RowStore
 from looprate.experiments.study.run import run_study
 

@@ -37,7 +37,7 @@ def run_seconds(preset: str, processes: int, extra: list[str]) -> dict[str, floa
             "TORCHINDUCTOR_CACHE_DIR": str(Path(folder) / "compiled"),
             "PYTHONPATH": str(ROOT),
         }
-        command = [sys.executable, "-m", "experiments", "verify", "--preset", preset, *extra]
+        command = [sys.executable, "-m", "looprate", "verify", "--preset", preset, *extra]
         command += ["--processes", str(processes), "--out", str(Path(folder) / "study"), "--json"]
         before, start = worked(), time.perf_counter()
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""``python -m figures DIR``: draw every figure of a study folder again from its stored rows."""
+"""``python -m looprate.figures DIR``: draw every figure of a study folder again from its rows."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _told(source: Path, drawn: Sequence[Path], *, as_json: bool) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
-    parser = _Parser(prog="python -m figures", description=__doc__)
+    parser = _Parser(prog="python -m looprate.figures", description=__doc__)
     add = parser.add_argument
     add("directory", metavar="DIR", help="study folder, with figures/*.csv in it")
     add("--style", default="paper", help=f"one of {', '.join(STYLES)} (paper)")

@@ -1,4 +1,4 @@
-"""``python -m experiments`` is the command ``looprate``, for a checkout that is not installed."""
+"""``python -m looprate`` is the command ``looprate``, for a checkout that is not installed."""
 
 from looprate.cli import run
 

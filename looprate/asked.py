@@ -1,12 +1,24 @@
-"""The target a command is asked about: resolved for its N and d, with a word on what was done."""
+"""One target in one setting, and the questions that can be asked about it."""
 
 from __future__ import annotations
 
+import copy
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from looprate.theory.targets import Target, notes_of, resolve_target
+from looprate.theory.notation import KINDS, Kind, check_loops, check_p, check_size
+from looprate.theory.targets import OwnFunction, Target, notes_of, resolve_target
 
-__all__ = ["asked_target"]
+if TYPE_CHECKING:
+    from looprate.approx.models.parts import Family
+    from looprate.results import BoundAnswer, CheckAnswer, ConstructAnswer, FitAnswer, ModuliAnswer
+    from looprate.theory.bounds.theorem import Placement
+    from looprate.theory.facts import Facts
+
+__all__ = ["AskedTarget", "asked_target", "target"]
 
 
 def asked_target(text: str, *, tokens: int, dim: int) -> Target:
@@ -23,7 +35,280 @@ def asked_target(text: str, *, tokens: int, dim: int) -> Target:
     FileNotFoundError, TypeError, ValueError
         See :func:`looprate.theory.targets.resolve_target`.
     """
-    target = resolve_target(text, tokens=tokens, dim=dim)
-    for line in notes_of(target):
+    found = resolve_target(text, tokens=tokens, dim=dim)
+    for line in notes_of(found):
         print(f"looprate: {line}", file=sys.stderr)
-    return target
+    return found
+
+
+def target(
+    of: str | Target | Callable[[Any], Any],
+    *,
+    tokens: int = 2,
+    dim: int = 1,
+    p: float = 1.0,
+    name: str | None = None,
+) -> AskedTarget:
+    """Return a target that can be asked about.
+
+    Parameters
+    ----------
+    of : str, Target or callable
+        What ``looprate moduli`` takes as TARGET; or a function or torch module of your own, from
+        arrays (B, N, d) to (B, N, d), for NumPy, torch or both.  A module is copied, and the copy
+        taken in evaluation mode and float64.
+    tokens, dim : int
+        N and d.
+    p : float
+        Exponent of the output norm, 1 <= p <= inf.
+    name : str, optional
+        Of a callable, in tables and figures (default: its own).
+
+    Returns
+    -------
+    AskedTarget
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    ValueError
+        If an argument is out of range, or it is no function (B, N, d) to (B, N, d).
+    """
+    tokens, dim = check_size(tokens, dim)
+    p = check_p(p)
+    if isinstance(of, str):
+        found = resolve_target(of, tokens=tokens, dim=dim)
+    elif isinstance(of, Target):
+        found = of
+    elif isinstance(of, type) or not callable(of):
+        raise TypeError(
+            "`of` must be a name, a formula, a function or a module (an instance, not a class), "
+            f"got {of!r}"
+        )
+    else:
+        from looprate.theory.targets.resolve import checked
+
+        own = copy.deepcopy(of) if hasattr(of, "state_dict") else of
+        called = name or getattr(of, "__name__", type(of).__name__)
+        found = checked(OwnFunction(called, own, frozenset()), tokens=tokens, dim=dim)
+    return AskedTarget(found, tokens, dim, p)
+
+
+@dataclass(frozen=True, eq=False)
+class AskedTarget:
+    """A target at one N, d and p; made by :func:`target`.
+
+    Attributes
+    ----------
+    target : Target
+        Callable on arrays and tensors of shape (B, N, d).
+    tokens, dim : int
+    p : float
+    """
+
+    target: Target
+    tokens: int
+    dim: int
+    p: float
+
+    def __call__(self, x: Any) -> Any:
+        """Return the target's values on a batch of shape (B, N, d)."""
+        return self.target(x)
+
+    def __repr__(self) -> str:
+        return f"{self.target}: N = {self.tokens}, d = {self.dim}, p = {self.p:g}"
+
+    def _repr_latex_(self) -> str:
+        return f"${self.target.latex}$"
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What bounds and verdicts read: moduli, oscillation, best constant, hypotheses."""
+        from looprate.theory.facts import facts_of
+
+        return facts_of(self.target, **self._shape)
+
+    @property
+    def _shape(self) -> dict[str, Any]:
+        """N, d and p as keywords."""
+        return {"tokens": self.tokens, "dim": self.dim, "p": self.p}
+
+    def check(self) -> CheckAnswer:
+        """Return the hypotheses of Theorem 3.6 on the target, each with a verdict and a reason."""
+        from looprate.results import CheckAnswer
+
+        return CheckAnswer(self.facts, tuple(found.as_dict() for found in self.facts.hypotheses))
+
+    def moduli(
+        self,
+        delta: float | Sequence[float] | None = None,
+        *,
+        kinds: Sequence[Kind] = KINDS,
+        certify: bool = False,
+        seconds: float = 60.0,
+        tolerance: float = 0.02,
+        effort: float = 1.0,
+        seed: int = 0,
+    ) -> ModuliAnswer:
+        """Return bounds of the moduli of continuity, as ``looprate moduli`` does.
+
+        Parameters
+        ----------
+        delta : float or sequence of float, optional
+            Radii, Frobenius norm of the input difference (default: 0.01 to 1).
+        kinds : sequence of {"sequence", "token", "contextual"}
+        certify : bool
+            Add certified upper bounds, for ``seconds`` together, each until its relative gap is
+            within ``tolerance``.
+        effort : float
+            Scales the search for lower bounds.
+        seed : int
+            Of that search.
+        """
+        from looprate.experiments.study.certified import certified_columns
+        from looprate.results import ModuliAnswer
+        from looprate.theory.facts import lower_curves, moduli_rows, search_radii
+
+        radii = [delta] if isinstance(delta, int | float) else delta
+        radii = search_radii(self.target, **self._shape) if radii is None else radii
+        how: dict[str, Any] = {"budget": effort, "seed": seed, "kinds": kinds}
+        curves = lower_curves(self.target, radii, **self._shape, **how)
+        rows, refused = moduli_rows(self.target, curves, **self._shape), list[str]()
+        if certify:
+            limits = {"seconds": seconds, "tolerance": tolerance}
+            columns, refused = certified_columns(self.target, curves, **self._shape, **limits)
+            rows = [{**row, **column} for row, column in zip(rows, columns, strict=True)]
+        return ModuliAnswer(self.facts, tuple(rows), tuple(refused))
+
+    def bound(
+        self,
+        loops: int | Sequence[int],
+        *,
+        version: str = "theorem-3.6",
+        placement: Placement = "default",
+        slope: float = float("inf"),
+    ) -> BoundAnswer:
+        """Return a bound term by term, as ``looprate bound`` does.
+
+        Parameters
+        ----------
+        loops : int or sequence of int
+            Loop counts r > N.
+        version, placement, slope
+            As in :func:`looprate.theory.versions.bound_function`.
+        """
+        from looprate.results import BoundAnswer
+
+        at = self.facts.bound(version, placement=placement, slope=slope)
+        counts = [check_loops(r, tokens=self.tokens) for r in _several(loops)]
+        return BoundAnswer(self.facts, tuple(at(r).as_dict() for r in counts))
+
+    def construct(
+        self,
+        grid: int = 8,
+        *,
+        memoriser: str = "timestep",
+        coding: str | None = None,
+        bits: int | None = None,
+        sharpness: int | None = None,
+        tolerance: float | None = None,
+        seconds: float = 120.0,
+        seed: int = 0,
+    ) -> ConstructAnswer:
+        """Compile the proof into weights and certify them, as ``looprate construct`` does.
+
+        Parameters
+        ----------
+        grid : int
+            m, cells a side.
+        memoriser : {"timestep", "increments", "digits"}
+        coding, bits, sharpness
+            As in the command; by default those that suit the memoriser.
+        tolerance : float, optional
+            Relative width of the error's enclosure to aim at.
+        seconds : float
+            Refuse what is estimated to take longer.
+        seed : int
+            Of the cross-checks.
+        """
+        from looprate.experiments.study.certificates import affordable, asked_spec, certificate_of
+        from looprate.results import ConstructAnswer
+
+        spec = asked_spec(
+            tokens=self.tokens,
+            dim=self.dim,
+            grid=grid,
+            memoriser=memoriser,
+            coding=coding,
+            bits=bits,
+            sharpness=sharpness,
+        )
+        affordable(spec, seconds)
+        how = {} if tolerance is None else {"tolerance": tolerance}
+        made, certificate = certificate_of(self.target, spec, self.facts.setting, seed=seed, **how)
+        return ConstructAnswer(self.facts, (certificate.as_dict(),), made, certificate)
+
+    def fit(
+        self,
+        loops: int | Sequence[int],
+        *,
+        seeds: int | Sequence[int] = 4,
+        family: Family = "tmlt",
+        steps: int | None = None,
+        learning_rates: Sequence[float] | None = None,
+        device: str = "auto",
+    ) -> FitAnswer:
+        """Train looped Transformers, one a loop count, seed and learning rate.
+
+        Parameters
+        ----------
+        loops : int or sequence of int
+            Loop counts r.
+        seeds : int or sequence of int
+            How many, or which; they decide first weights and training points.
+        family : {"tmlt", "lt", "untied"}
+            With eta(t); with one eta, matched in parameters; or with a block a loop.
+        steps : int, optional
+            Of training (default: those of ``looprate verify``).
+        learning_rates : sequence of float, optional
+        device : {"auto", "cpu", "cuda"}
+        """
+        from looprate.experiments.engine.progress import Progress
+        from looprate.experiments.engine.task import chosen_device
+        from looprate.experiments.study.config import PRESETS, fit_arguments
+        from looprate.experiments.study.work import trained
+        from looprate.results import FitAnswer
+
+        counts = [check_loops(r) for r in _several(loops)]
+        which = range(seeds) if isinstance(seeds, int) else seeds
+        quick = PRESETS["quick"]
+        study = replace(
+            quick,
+            targets=(str(self.target),),
+            p=self.p,
+            families=(family,),
+            learning_rates=tuple(learning_rates or quick.learning_rates),
+            recipe=replace(quick.recipe, steps=steps or quick.recipe.steps),
+            device=chosen_device(device),
+        )
+        rows, banks = list[Any](), list[Any]()
+        with Progress(sum(counts), "fit") as bar:
+            for place, r in enumerate(counts):
+                how = fit_arguments(study, family, loops=r, tokens=self.tokens, dim=self.dim)
+                how |= {"seeds": list(which)}
+                start = sum(counts[:place])
+                bank, found = trained(
+                    [self.target],
+                    [str(self.target)],
+                    report=lambda part, start=start, r=r: bar.to(start + part * r),
+                    **how,
+                )
+                banks.append(bank)
+                rows += found
+        return FitAnswer(self.facts, tuple(rows), tuple(banks))
+
+
+def _several(loops: int | Sequence[int]) -> Sequence[int]:
+    """One number or several, as several."""
+    return loops if isinstance(loops, Sequence) or hasattr(loops, "__len__") else [loops]

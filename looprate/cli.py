@@ -7,7 +7,6 @@ import sys
 import sysconfig
 import traceback
 from contextlib import suppress
-from pathlib import Path
 from typing import NoReturn
 
 from looprate.commands.bound import add_bound
@@ -18,8 +17,9 @@ from looprate.commands.reproduce import add_reproduce
 from looprate.commands.rows import add_rows
 from looprate.commands.verify import add_verify
 from looprate.options import Parser, add_command, add_json, add_version
-from looprate.printing import one_line
+from looprate.theory.outputs import one_line
 from looprate.theory.processes import Stopped, finish, open_streams, stop_on_signals
+from looprate.theory.sources import FOLDERS, HERE
 
 __all__ = ["main", "run"]
 
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     Set LOOPRATE_DEBUG=1 to see the traceback instead.
     """
     from looprate.commands import dispatch as commands
-    from looprate.experiments.engine.run import TaskFailed
+    from looprate.experiments.engine.task import TaskFailed
     from looprate.theory.gate import Contradiction
 
     try:
@@ -119,8 +119,7 @@ def _place_in_own_code(error: BaseException) -> str | None:
     """Return where in the user's own code an error arose, None if it did not."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
-    root = Path(__file__).resolve().parent.parent
-    ours = [str(root / name) for name in ("theory", "approx", "experiments", "figures")]
+    ours = [str(HERE / name) for name in FOLDERS]
     known = ("<", *ours, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith(known):

@@ -10,7 +10,7 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NoReturn, TypeAlias
 
-from looprate.experiments.engine.run import (
+from looprate.experiments.engine.task import (
     EMBEDDED,
     HERE,
     Engine,

@@ -86,7 +86,7 @@ def refused(said):
 
 
 def shell(*arguments, **settings):
-    command = [sys.executable, "-m", "experiments", *arguments]
+    command = [sys.executable, "-m", "looprate", *arguments]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, **settings
     )
@@ -330,7 +330,7 @@ def test_the_shell_sees_the_same(tmp_path):
 
 
 def test_a_reader_that_leaves_is_no_error():
-    command = f"{sys.executable} -m experiments targets --json | head -c 1"
+    command = f"{sys.executable} -m looprate targets --json | head -c 1"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, check=False
     )

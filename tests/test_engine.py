@@ -13,14 +13,8 @@ from pathlib import Path
 import pytest
 
 from cases import engine_tasks
-from looprate.experiments.engine.run import (
-    ATTEMPTS,
-    Engine,
-    Task,
-    TaskFailed,
-    run_tasks,
-    visible_devices,
-)
+from looprate.experiments.engine.run import run_tasks
+from looprate.experiments.engine.task import ATTEMPTS, Engine, Task, TaskFailed, visible_devices
 
 SQUARES = [
     Task(f"square {k}", f"square of {k}", engine_tasks.square, {"value": k}, cost=k)
@@ -177,7 +171,8 @@ PARENT = """
 import sys
 sys.path[:0] = {path!r}
 from cases import engine_tasks
-from looprate.experiments.engine.run import Task, run_tasks
+from looprate.experiments.engine.run import run_tasks
+from looprate.experiments.engine.task import Task
 
 if __name__ == "__main__":
     tasks = [Task(k, k, engine_tasks.lives_on, {{"folder": {folder!r}}}) for k in "ab"]

@@ -10,7 +10,7 @@ import pytest
 
 from cases import cluster, engine_points
 from cases.cluster import started, wait_until
-from looprate.experiments.engine.run import ATTEMPTS
+from looprate.experiments.engine.task import ATTEMPTS
 
 DRIVER = Path(engine_points.__file__)
 SCHEDULER = ["-m", "distributed.cli.dask_scheduler", "--no-dashboard"]

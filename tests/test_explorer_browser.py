@@ -148,7 +148,7 @@ def test_a_fit_ends_when_its_function_leaves_the_page(browser, address):
 
 
 def test_ending_the_command_ends_the_server():
-    command = [sys.executable, "-m", "experiments", "explore", "--no-browser"]
+    command = [sys.executable, "-m", "looprate", "explore", "--no-browser"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
         port = urlsplit(child.stdout.readline().split()[0]).port
         socket.create_connection(("127.0.0.1", port)).close()

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from looprate import cli
 from looprate.commands import dispatch as commands
-from looprate.experiments.engine.run import Task, run_tasks
+from looprate.experiments.engine.run import run_tasks
+from looprate.experiments.engine.task import Task
 from looprate.experiments.study.certificates import default_bits
 from looprate.experiments.study.config import PRESETS
 from looprate.experiments.study.construction_rows import arithmetic_rows

@@ -41,7 +41,7 @@ def inches(figure, artist):
 
 
 def read_formula(tex):
-    """A right-hand side on the page as an expression in the symbols of looprate.theory.bounds.symbolic."""
+    """A right-hand side on the page as an expression in the symbols of the project."""
     for old, new in (
         *((r"w_{\mathrm{tok}}", "W1"), (r"w_{\mathrm{cont}}", "W2"), (r"e_{\mathrm{mem}}", "E9")),
         *((r"\left[", "("), (r"\right]", ")"), ("{", "("), ("}", ")"), ("O(", "("), (r"\;", " ")),

@@ -14,13 +14,17 @@ USES = {  # package -> packages of ours it may import
     "experiments": {"theory", "approx", "experiments"},
     "figures": {"theory", "figures"},  # stored rows it reads as files
     "explorer": {"theory", "approx", "experiments", "figures"},  # figures/explorer computes, too
+    "looprate": {"theory", "approx", "experiments", "figures", "looprate"},
 }
+SHORT = {"theory", "approx", "experiments", "figures"}  # never without looprate. before them
+CIRCLE = 2  # files that may import one another
 NEVER = {  # package -> libraries it imports nowhere
     "theory": {"matplotlib"},
     "approx": {"matplotlib"},
     "experiments": {"matplotlib"},
     "figures": {"torch"},
     "explorer": set(),
+    "looprate": {"matplotlib"},
 }
 LATE = {"theory": {"torch"}}  # ... only inside functions
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
@@ -89,6 +93,12 @@ def imported(nodes, package):
                 yield node.lineno, str(name.value)
 
 
+def part_of(module):
+    """Return which part of this project a module is of, or the library it is of."""
+    (top, *below) = module.split(".")
+    return below[0] if top == "looprate" and below and below[0] in SHORT else top
+
+
 def faults(text, package, *, script=False):
     """Return what a source file of a package does that it must not, as "line: what"."""
     tree = ast.parse(text)
@@ -96,6 +106,9 @@ def faults(text, package, *, script=False):
     found = []
     for line, module in imported(everywhere, package):
         top = module.partition(".")[0]
+        if top in SHORT:
+            found.append(f"{line}: imports {top} without looprate. before it")
+        top = part_of(module)
         if top in USES and top not in USES[package]:
             found.append(f"{line}: {package} imports {top}")
         if top in NEVER[package]:
@@ -139,6 +152,66 @@ def side_effect(node):
     return None
 
 
+def module_of(path):
+    """Return the dotted name of a source file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts if parts[0] == "looprate" else ("looprate", *parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def circles(texts):
+    """Return the circles of modules that import one another, wherever in their files.
+
+    ``texts`` holds sources by dotted name.  A name imported from a package is a module where there
+    is one, and otherwise the package's own.
+    """
+    uses = {}
+    for name, text in texts.items():
+        found = set()
+        waiting = [ast.parse(text)]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, ast.If) and dotted(node.test) == "TYPE_CHECKING":
+                continue
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= (inner & set(texts)) or {node.module}
+            waiting += ast.iter_child_nodes(node)
+        uses[name] = found & set(texts) - {name}
+    reach = {name: set(found) for name, found in uses.items()}
+    for middle in texts:
+        for name in texts:
+            if middle in reach[name]:
+                reach[name] |= reach[middle]
+    rings = {
+        frozenset(other for other in reach[name] if name in reach[other])
+        for name in texts
+        if name in reach[name]
+    }
+    return sorted(map(sorted, rings))
+
+
+def test_no_circle_of_imports_is_larger_than_two_files():
+    texts = {module_of(path): path.read_text(encoding="utf-8") for path in FILES}
+    assert [ring for ring in circles(texts) if len(ring) > CIRCLE] == []
+
+
+def test_circles_are_found():
+    texts = {
+        "a": "import b",
+        "b": "def f():\n    from c import x",
+        "c": "from a import y",
+        "d": "import a",
+    }
+    assert circles(texts) == [["a", "b", "c"]]
+    assert circles({"a": "import b", "b": "if TYPE_CHECKING:\n    import a"}) == []
+    assert circles({"p": "", "p.a": "from p import b", "p.b": "from p import a"}) == [
+        ["p.a", "p.b"]
+    ]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_left_and_do_nothing(path):
     package = package_of(path)
@@ -156,7 +229,13 @@ def test_every_package_was_walked():
     ("package", "text", "fault"),
     [
         ("theory", "from looprate.approx.fit.fitting import fit", "theory imports approx"),
-        ("theory", "def f():\n    import looprate.cli", "theory imports experiments"),
+        ("theory", "def f():\n    import looprate.cli", "theory imports looprate"),
+        (
+            "figures",
+            "def f():\n    from looprate.options import Parser",
+            "figures imports looprate",
+        ),
+        ("theory", "import theory.norms", "imports theory without looprate."),
         ("theory", "import matplotlib.pyplot as plt", "theory imports matplotlib"),
         ("theory", "import torch", "imports torch when imported"),
         ("theory", "class A:\n    import torch", "imports torch when imported"),
@@ -166,7 +245,7 @@ def test_every_package_was_walked():
             "imports torch when",
         ),
         ("theory", "t = importlib.import_module('torch')", "imports torch when imported"),
-        ("approx", "from experiments import records", "approx imports experiments"),
+        ("approx", "from looprate.experiments import records", "approx imports experiments"),
         (
             "experiments",
             "from looprate.figures.rows import read_rows",
@@ -178,7 +257,7 @@ def test_every_package_was_walked():
             "from looprate.experiments.rows.records import read_rows",
             "figures imports experiments",
         ),
-        ("figures", "from approx import fit", "figures imports approx"),
+        ("figures", "from looprate.approx import fit", "figures imports approx"),
         ("explorer", "import pickle", "imports pickle"),
         ("approx", "import pickle", "imports pickle"),
         ("approx", "def f():\n    from joblib import load", "imports joblib"),
@@ -221,9 +300,11 @@ def test_what_is_allowed_is_not_reported(package, text):
 
 def test_importing_theory_and_the_command_line_loads_no_torch():
     text = (
-        "import sys, looprate.theory.bounds.theorem, looprate.theory.bounds.explicit, looprate.theory.continuity\n"
+        "import sys, looprate.theory.bounds.theorem, looprate.theory.bounds.explicit\n"
+        "import looprate.theory.continuity\n"
         "import looprate.theory.targets, looprate.theory.bounds.symbolic\n"
-        "import looprate.cli, looprate.commands.dispatch, looprate.theory.facts, looprate.figures.drawing\n"
+        "import looprate.cli, looprate.commands.dispatch, looprate.theory.facts\n"
+        "import looprate.figures.drawing\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", text], check=True, cwd=ROOT)

@@ -16,7 +16,7 @@ from looprate.approx.enclosed import enclosed
 from looprate.approx.fit.fitting import Recipe
 from looprate.approx.models.looped import ModelConfig
 from looprate.commands import learned as command_learned
-from looprate.experiments.engine.run import TaskFailed
+from looprate.experiments.engine.task import TaskFailed
 from looprate.experiments.learned.moduli import LearnedPlan, run_learned
 from looprate.experiments.learned.networks import chosen_fits, network_of, recomputed_error
 from looprate.experiments.learned.summary import learned_cells, learned_findings

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from looprate.experiments.study.certified import attaining_pair, certified_columns
-from looprate.printing import strict_json
 from looprate.theory.continuity import ModulusLowerBound, ModulusLowerCurve, modulus_lower_bound
+from looprate.theory.outputs import strict_json
 from looprate.theory.targets import OwnFunction, parse_target
 
 ADDED = ["certified", "gap", "method", "reached", "note", "boxes", "seconds", "x", "y"]

@@ -173,7 +173,7 @@ def test_every_output_option_refuses_what_is_no_file_in_one_line(
 
 
 def test_a_file_the_command_prints_to_is_no_output(study, tmp_path):  # R8
-    command = f"exec {sys.executable} -m experiments rows {study} --csv out > out"
+    command = f"exec {sys.executable} -m looprate rows {study} --csv out > out"
     done = subprocess.run(
         ["sh", "-c", command],
         cwd=tmp_path,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LOOPRATE = [sys.executable, "-m", "experiments"]
+LOOPRATE = [sys.executable, "-m", "looprate"]
 RESULTS = ROOT / "results" / "reproduce-small"
 PATIENCE = 2.0  # seconds until the children of a killed parent must be gone
 GONE = 30.0  # seconds until those of one that ends by itself must be, on a busy machine

@@ -410,7 +410,7 @@ def test_figures_are_redrawn_alike_from_rows_without_torch(first, study, tmp_pat
         if path.suffix != ".csv" or lesson:
             path.unlink()
     done = subprocess.run(
-        [sys.executable, "-m", "experiments", "figures", str(study), "--json", "--format", "png"],
+        [sys.executable, "-m", "looprate", "figures", str(study), "--json", "--format", "png"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(stub)},
         capture_output=True,

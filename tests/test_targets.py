@@ -38,7 +38,7 @@ def closed(target, delta, kind, tokens, dim, p):
 
 
 def random_pairs(rng, kind, tokens, dim, delta, count=4000):
-    """Feasible pairs, written without looprate.theory.continuity: sparse, equal, signed and wild."""
+    """Feasible pairs, written without the search: sparse, equal, signed and wild."""
     shape = (count, tokens, dim)
     x = rng.random(shape)
     grid = rng.choice([4, 100], (count, 1, 1))  # corners, and cusps at hundredths
@@ -382,5 +382,6 @@ def test_resolve_target_reads_built_ins_modules_and_sums(own):
 
 
 def test_importing_targets_and_continuity_leaves_torch_alone():
-    code = "import sys, looprate.theory.targets, looprate.theory.continuity; sys.exit('torch' in sys.modules)"
+    code = "import sys, looprate.theory.targets, looprate.theory.continuity\n"
+    code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

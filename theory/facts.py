@@ -89,6 +89,11 @@ class Facts:
         """N, d and p as keywords."""
         return {"tokens": self.tokens, "dim": self.dim, "p": self.p}
 
+    @property
+    def setting_columns(self) -> Row:
+        """The columns that every row of a figure about the target has."""
+        return {"target": str(self.target), "latex": self.target.latex, **self.shape}
+
     def moduli(self, kind: Kind, delta: float) -> tuple[float, Side]:
         """Return a modulus at any radius, and which side of it that is."""
         return moduli_of(self.target, self.rows, **self.shape)(kind, delta)
@@ -130,9 +135,7 @@ class Facts:
     def as_row(self) -> Row:
         """Return a JSON-ready row, which :func:`stored_facts` reads back."""
         return {
-            "target": str(self.target),
-            "latex": self.target.latex,
-            **self.shape,
+            **self.setting_columns,
             "hypotheses": [finding.as_dict() for finding in self.hypotheses],
             "moduli": [dict(row) for row in self.rows],
             "oscillation": self.oscillation,

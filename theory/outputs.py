@@ -8,26 +8,33 @@ from __future__ import annotations
 
 import errno
 import glob
+import json
+import math
 import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 __all__ = [
     "checked_folder",
     "checked_input",
     "checked_output",
+    "one_line",
     "remove_dead_drafts",
     "replacing",
     "replacing_folder",
+    "strict_json",
     "write_atomically",
 ]
 
 DRAFT = ".draft"
 LONGEST = 50  # characters of a file's name that its draft repeats; names have 255 bytes at most
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_FILE = (errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENOTDIR)
 SORTS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFCHR: "a device",
@@ -252,3 +259,31 @@ def _lock(handle: int, *, strict: bool = False) -> None:
     except OSError:  # held by another, or a file system without locks
         if strict:
             raise
+
+
+def strict_json(value: Any) -> str:
+    """Return a value as JSON, null where a number is not finite."""
+    return json.dumps(_finite(value), indent=1, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with None for every number in it that is infinite or none."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's message on one line."""
+    if isinstance(error, OSError) and error.strerror and not error.filename:
+        return f"cannot print: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        cure = "check the path and its permissions"
+        if error.errno in NO_FILE:
+            cure = "name another"
+        if error.errno in FULL:
+            cure = "free some space and run the same command again, finished work is kept"
+        return f"cannot use {error.filename}: {error.strerror}; {cure}"
+    return " ".join(str(error).split())

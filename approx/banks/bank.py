@@ -39,9 +39,11 @@ def bank_of(models: Sequence[LoopedTransformer]) -> Bank:
     }
 
 
-def model_of(bank: Bank, config: ModelConfig, index: int) -> LoopedTransformer:
-    """Return model ``index`` of a bank as a module of its own."""
-    model = LoopedTransformer(config, seed=0).to(next(iter(bank.values())))
+def model_of(
+    bank: Bank, config: ModelConfig, index: int, *, loops: int | None = None
+) -> LoopedTransformer:
+    """Return model ``index`` of a bank as a module of its own, called with ``loops`` by default."""
+    model = LoopedTransformer(config, seed=0, loops=loops).to(next(iter(bank.values())))
     state = {
         name: (value[:, index] if name in PER_BLOCK else value[index]).clone()
         for name, value in bank.items()

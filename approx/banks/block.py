@@ -6,7 +6,8 @@ elementwise.  One application of the block is compiled once (never the unrolled 
 gradient recomputes what is cheap (norms, activation) from what is not (projections, attention).
 :func:`looped_block` chains the loops as one autograd function.
 
-Both functions return the numbers of :class:`looprate.approx.models.looped.LoopedTransformer` up to rounding.
+Both functions return the numbers of :class:`looprate.approx.models.looped.LoopedTransformer` up to
+rounding.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ __all__ = ["ConstructedTransformer", "constructed_transformer"]
 BITS = 20  # fractional bits of inputs that are kept
 ROUND = "take `x` in multiples of a larger power of 2, let tokens that tie share values, or "
 CURE = (
-    "take the timestep memoriser, or digits on a smaller grid, or looprate.theory.construction.run.exact for "
+    "take the timestep memoriser, or digits on a smaller grid, or the exact evaluator for "
     "exact values; exact=False runs it with the damage"
 )
 

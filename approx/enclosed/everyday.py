@@ -1,4 +1,4 @@
-"""Everyday operations on enclosures, written with those of :mod:`looprate.approx.enclosed.operations`.
+"""Everyday operations on enclosures, written with those of ``operations`` beside it.
 
 Each spells the function that torch computes, jumps included; none is an approximation.
 """

@@ -91,7 +91,7 @@ class _WithLoops(nn.Module):
 def enclosed(
     module: nn.Module, *, tokens: int, dim: int, loops: int | None = None
 ) -> EnclosedModule:
-    """Return a module as a function that also takes the enclosures of :mod:`looprate.theory.enclosure`.
+    """Return a module as a function that also takes enclosures (:mod:`looprate.theory.enclosure`).
 
     Parameters
     ----------

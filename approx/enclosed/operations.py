@@ -1,9 +1,9 @@
 """What each ATen operation is on enclosures.
 
 A function has the signature of the operation it stands for; at least one argument is an
-:class:`~looprate.theory.enclosure.arrays.EnclosureArray`, the others are numbers and NumPy arrays.  Only the
-operations that every enclosure has are used, so that new kinds of enclosures work, too; the error
-function is the exception.
+:class:`~looprate.theory.enclosure.arrays.EnclosureArray`, the others are numbers and NumPy arrays.
+Only the operations that every enclosure has are used, so that new kinds of enclosures work, too;
+the error function is the exception.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Training points and target values, made on the device that trains.
 
-A chunk of steps is drawn at once.  The points are those of :func:`looprate.approx.error.sobol_points`, bit
-for bit: the scrambled direction numbers come from torch's engine once, and any stretch of the
-sequence is then a few exclusive ors on the device.  Faster than the engine on the CPU too, because
-nothing is skipped one by one.
+A chunk of steps is drawn at once.  The points are those of
+:func:`looprate.approx.error.sobol_points`, bit for bit: the scrambled direction numbers come from
+torch's engine once, and any stretch of the sequence is then a few exclusive ors on the device.
+Faster than the engine on the CPU too, because nothing is skipped one by one.
 """
 
 from __future__ import annotations

@@ -111,6 +111,8 @@ class LoopedTransformer(nn.Module):
     config : ModelConfig
     seed : int or None
         Seed of the initial weights; None draws a fresh one.
+    loops : int or None
+        Loop count of a call that names none.
     """
 
     qkv: Tensor
@@ -120,9 +122,11 @@ class LoopedTransformer(nn.Module):
     down: Tensor
     down_bias: Tensor
 
-    def __init__(self, config: ModelConfig, *, seed: int | None = None) -> None:
+    def __init__(
+        self, config: ModelConfig, *, seed: int | None = None, loops: int | None = None
+    ) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.loops = config, loops
         c, draw = config, Draw(seed)
         self.embed = draw.weight(c.width, c.dim)  # L1
         self.embed_bias = draw.uniform(c.width)
@@ -138,18 +142,22 @@ class LoopedTransformer(nn.Module):
         """Return the modulation eta, shape (loops, 4, D): scale, gate, scale, gate per loop."""
         return modulation(self, self.config, loops)
 
-    def forward(self, x: Tensor, loops: int, eta: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, loops: int | None = None, eta: Tensor | None = None) -> Tensor:
         """Map (B, N, d) to (B, N, d) with ``loops`` applications of the block.
 
         Parameters
         ----------
         x : Tensor, shape (B, N, d)
-        loops : int
-            Free at call time for tied models; must equal ``config.blocks`` for untied ones.
+        loops : int, optional
+            Free at call time for tied models; must equal ``config.blocks`` for untied ones.  Left
+            out, it is the count the model was made with.
         eta : Tensor, shape (loops, 4, D), optional
             Injected modulation; default is the model's own.  All ones is the plain LT.
         """
         c = self.config
+        loops = self.loops if loops is None else loops
+        if loops is None:
+            raise ValueError("`loops` must be given for a model made without a count of its own")
         check_loops(loops)
         if x.ndim != 3 or x.shape[2] != c.dim:
             raise ValueError(f"`x` must have shape (B, N, {c.dim}), got {tuple(x.shape)}")

@@ -1,6 +1,7 @@
 """What looped models are built from: checks, sinusoids, first weights, the modulation eta.
 
-:mod:`looprate.approx.models.looped` is the model on vectors, :mod:`looprate.approx.models.sequence` the one on sequences.
+:mod:`looprate.approx.models.looped` is the model on vectors, :mod:`looprate.approx.models.sequence`
+the one on sequences.
 """
 
 from __future__ import annotations

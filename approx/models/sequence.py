@@ -1,6 +1,7 @@
 """The looped Transformer on sequences: token ids or vectors in, one prediction per position out.
 
-The loop is that of :mod:`looprate.approx.models.looped`, between an embedding and a normed read-out::
+The loop is that of :mod:`looprate.approx.models.looped`, between an embedding and a normed
+read-out::
 
     x = embedding + positions                       (B, T, D)
     for t in range(r):
@@ -284,8 +285,8 @@ def matched_config(config: SequenceConfig, family: Family, *, loops: int) -> Seq
     """Return a TMLT's configuration for another family and loop count.
 
     LT is widened in ``hidden`` until it has the parameters that TMLT spends on its clock (within
-    half a hidden unit), as :func:`looprate.approx.models.looped.matched_config` does.  The untied baseline keeps
-    the block; its count grows with the depth and is reported, not matched.
+    half a hidden unit), as :func:`looprate.approx.models.looped.matched_config` does.  The untied
+    baseline keeps the block; its count grows with the depth and is reported, not matched.
     """
     changed = replace(config, family=family, loops=loops)
     if family != "lt":

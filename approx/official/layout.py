@@ -68,7 +68,7 @@ class OfficialConfig:
 
     @classmethod
     def parse(cls, config: Mapping[str, Any]) -> OfficialConfig:
-        """Read a configuration in the authors' names; see :func:`looprate.approx.official.model.from_official`."""
+        """Read a configuration in the authors' names; see ``from_official``."""
         name = config.get("cls")
         if name not in CLASSES:
             raise ValueError(f"`cls` must be one of {', '.join(CLASSES)}, got {name!r}")

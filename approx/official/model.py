@@ -8,9 +8,10 @@ One module with options stands for all of them.  ``cls`` names the variant, as t
 ``TimeDependentLoopedGPT``  edit distance: modulated, norms without gains, SiLU
 ``GPT``                     edit distance, the untied baseline: LayerNorms
 
-So either official pair differs in more than the timestep; :class:`looprate.approx.models.sequence.SequenceModel`
-has pairs that do not.  Weights arrive as mappings from names to arrays: files that run code when
-they are read (torch's own format) are for others to convert.
+So either official pair differs in more than the timestep;
+:class:`looprate.approx.models.sequence.SequenceModel` has pairs that do not.  Weights arrive as
+mappings from names to arrays: files that run code when they are read (torch's own format) are for
+others to convert.
 """
 
 from __future__ import annotations

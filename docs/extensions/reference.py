@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parents[2]
 LITERAL = re.compile(r"(``.*?``|`.*?`)|\|")  # what is between backticks stays as it is
-PACKAGES = ("theory", "approx", "experiments", "figures")
+PACKAGES = ("theory", "approx", "experiments", "figures", "looprate")
 TITLE = """# API reference
 
 Imports point left only: `theory` ← `approx` ← `experiments` ← `figures`. `theory` needs no torch,
@@ -54,7 +54,8 @@ def packages_below(package: Path) -> Iterator[Path]:
 def dotted(path: Path) -> str:
     """Return the import name of a package's folder or a module's source."""
     parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(part for part in parts if part != "__init__")
+    name = [part for part in parts if part != "__init__"]
+    return ".".join(name if name[0] == "looprate" else ["looprate", *name])
 
 
 def package_page(package: Path) -> str:

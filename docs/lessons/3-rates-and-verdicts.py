@@ -117,8 +117,8 @@ except ValueError as error:
 # Predicting one number everywhere needs no Transformer. A bound that is not below the
 # error of the **best constant** is true and without content: it is **vacuous**. One
 # function, with four bounds: the theorem as printed, and this project's explicit
-# inequality (proven in `theory/bounds/explicit.py`) for each of the three constructions of
-# lesson 2. The paper leaves the constants of its two $O$-terms open; the theorem is
+# inequality (proven in `theory/bounds/explicit.py`) for each of the three constructions
+# of lesson 2. The paper leaves the constants of its two $O$-terms open; the theorem is
 # evaluated with those of the explicit inequality, for $M → ∞$.
 
 # %% alt="four bounds against loops, above and below the best constant"

@@ -18,6 +18,7 @@ from typing import Any
 from looprate.experiments.claims import CLAIMS, REJECTED, Claim
 from looprate.experiments.rows.records import digest, write_atomically
 from looprate.theory.outputs import checked_input
+from looprate.theory.sources import HERE
 
 __all__ = ["chosen_claims", "claim_key", "evidence_file", "results", "stored_result"]
 
@@ -60,11 +61,10 @@ def claim_key(claim: Claim, *, controls: bool, given: str = "") -> str:
 @cache
 def _sources() -> str:
     """Digest of every source file of the packages that claims call."""
-    root = Path(__file__).resolve().parents[2]
-    files = [path for name in PACKAGES for path in sorted((root / name).rglob("*.py"))]
+    files = [path for name in PACKAGES for path in sorted((HERE / name).rglob("*.py"))]
     total = hashlib.sha256()
     for path in files:
-        total.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+        total.update(str(path.relative_to(HERE)).encode() + b"\0" + path.read_bytes() + b"\0")
     return total.hexdigest()
 
 

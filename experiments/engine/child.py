@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from looprate.theory.processes import interrupts_blocked
+from looprate.theory.sources import IMPORTED_FROM
 
 __all__ = ["child_environment", "children", "lines_of", "python"]
 
-ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 5.0  # seconds a child gets to tidy up when it is no longer wanted
 SAID = (0, 2)  # exit codes of a child that has said what there was to say
 Child: TypeAlias = "subprocess.Popen[bytes]"
@@ -32,7 +32,8 @@ def child_environment(**others: str) -> dict[str, str]:
     """
     installed = map(Path, [*site.getsitepackages(), site.getusersitepackages()])
     # A checkout need not be installed; installed packages must not hide the standard library.
-    root = "" if ROOT in (path.resolve() for path in installed) else str(ROOT)
+    known = IMPORTED_FROM in (path.resolve() for path in installed)
+    root = "" if known else str(IMPORTED_FROM)
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     return {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", **others}
 

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from looprate.experiments.engine.run import EMBEDDED, Engine
+from looprate.experiments.engine.task import EMBEDDED, Engine
 
 __all__ = ["SLURM", "check_cluster_extra", "embedded_cluster", "open_client", "slurm_cluster"]
 

@@ -18,7 +18,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
-from looprate.experiments.engine.run import (
+from looprate.experiments.engine.task import (
     ATTEMPTS,
     Engine,
     Failures,

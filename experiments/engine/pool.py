@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from looprate.experiments.engine.run import Failures, Report, Results, Task, in_words
+from looprate.experiments.engine.task import Failures, Report, Results, Task, in_words
 from looprate.theory.processes import become_child, interrupts_blocked
 
 __all__ = ["Pool"]

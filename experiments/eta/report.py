@@ -11,8 +11,8 @@ from looprate.experiments.eta.sweep import EtaStudy
 from looprate.experiments.rows.provenance import versions
 from looprate.experiments.rows.records import write_atomically
 from looprate.experiments.study.figure_rows import write_rows
-from looprate.printing import strict_json
 from looprate.theory.gate import under_hypotheses
+from looprate.theory.outputs import strict_json
 from looprate.theory.verdict import Finding
 
 __all__ = ["write_eta_report"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from looprate.experiments.engine.run import Task
+from looprate.experiments.engine.task import Task
 from looprate.experiments.eta.config import EtaConfig
 from looprate.experiments.rows.provenance import stamped, versions
 from looprate.experiments.rows.records import RowStore, digest

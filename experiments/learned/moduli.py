@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from looprate.experiments.engine.run import HERE, Engine, Task, run_tasks
+from looprate.experiments.engine.run import run_tasks
+from looprate.experiments.engine.task import HERE, Engine, Task
 from looprate.experiments.learned.networks import chosen_fits, network_digest, network_of
 from looprate.experiments.rows.provenance import stamped, versions
 from looprate.experiments.rows.records import RowStore, digest

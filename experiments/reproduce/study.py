@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from looprate.approx.models.sequence import SequenceConfig
-from looprate.experiments.engine.run import Task
+from looprate.experiments.engine.task import Task
 from looprate.experiments.reproduce.fitting import checkpoint_of, fit_row
 from looprate.experiments.reproduce.preset import TaskPreset
 from looprate.experiments.rows.provenance import versions

@@ -6,16 +6,22 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from looprate.experiments.study.certified import followed
-from looprate.theory.bounds.loop_counts import Memoriser, label_power, smallest_grid
+from looprate.theory.bounds.loop_counts import (
+    SUITED_CODING,
+    Coding,
+    Memoriser,
+    label_power,
+    smallest_grid,
+)
 from looprate.theory.construction.build.compile import Construction, compile_construction
 from looprate.theory.construction.build.labels import MOST_LABELS, cell_centres, every_cell
 from looprate.theory.construction.build.network import Network
-from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.build.spec import SHARPNESS, ConstructionSpec
 from looprate.theory.construction.certify.cells import cell_count
 from looprate.theory.construction.certify.certificate import (
     BOXES,
@@ -31,6 +37,7 @@ from looprate.theory.targets import Target
 __all__ = [
     "Cost",
     "affordable",
+    "asked_spec",
     "certificate_of",
     "cost_of",
     "default_bits",
@@ -38,6 +45,7 @@ __all__ = [
     "target_facts",
 ]
 
+GRID = 8  # cells a side where nothing is asked for
 BITS_BEYOND_GRID = 3  # digits below 1/m: the memoriser's error is a small share of the cells'
 # Measured on one core of an AMD EPYC, 2.6 GHz: seconds a loop, and a loop and a column of the batch
 SECONDS_A_LOOP = {"increments": 4e-5, "timestep": 3.5e-5, "digits": 2e-4}
@@ -72,6 +80,38 @@ class Cost:
 def default_bits(memoriser: Memoriser, grid: int) -> int | None:
     """Return q for digits: three digits beyond the cell width; None for the other memorisers."""
     return (grid - 1).bit_length() + BITS_BEYOND_GRID if memoriser == "digits" else None
+
+
+def asked_spec(
+    *,
+    tokens: int,
+    dim: int,
+    grid: int | None = None,
+    memoriser: str | None = None,
+    coding: str | None = None,
+    bits: int | None = None,
+    sharpness: int | None = None,
+) -> ConstructionSpec:
+    """Return what a construction is built for; what is left out suits the rest.
+
+    Parameters
+    ----------
+    tokens, dim, grid, memoriser, coding, bits, sharpness
+        See :class:`looprate.theory.construction.build.spec.ConstructionSpec`.
+    """
+    grid = GRID if grid is None else grid
+    stage = cast(Memoriser, memoriser or "timestep")
+    if bits is None:
+        bits = default_bits(stage, max(grid, 1))  # a grid below 1 is refused as such
+    return ConstructionSpec(
+        tokens=tokens,
+        dim=dim,
+        grid=grid,
+        memoriser=stage,
+        coding=cast(Coding, coding) if coding else SUITED_CODING.get(stage, "rank"),
+        bits=bits,
+        sharpness=SHARPNESS if sharpness is None else sharpness,
+    )
 
 
 def cost_of(spec: ConstructionSpec) -> Cost:

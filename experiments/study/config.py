@@ -9,7 +9,7 @@ from looprate.approx.fit.fitting import Recipe
 from looprate.approx.models.looped import FAMILIES, Family, ModelConfig, matched_config
 from looprate.theory.notation import check_loops, check_p, check_size
 
-__all__ = ["PRESETS", "StudyConfig", "model_for"]
+__all__ = ["PRESETS", "StudyConfig", "fit_arguments", "model_for"]
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,27 @@ def model_for(config: StudyConfig, family: Family, *, loops: int, dim: int) -> M
         dim=dim, width=config.width, heads=config.heads, hidden=config.hidden, gate=1.0 / loops
     )
     return matched_config(base, family, loops=loops)
+
+
+def fit_arguments(
+    config: StudyConfig, family: Family, *, loops: int, tokens: int, dim: int
+) -> dict[str, Any]:
+    """Return how one bank of a study is fitted and measured, as plain values."""
+    return {
+        "family": family,
+        "loops": loops,
+        "tokens": tokens,
+        "dim": dim,
+        "p": config.p,
+        "seeds": list(range(config.seeds)),
+        "learning_rates": list(config.learning_rates),
+        "model": model_for(config, family, loops=loops, dim=dim).as_dict(),
+        "recipe": asdict(config.recipe),
+        "points": config.points,
+        "replicates": config.replicates,
+        "compiled": config.compiled,
+        "device": config.device,
+    }
 
 
 _QUICK = StudyConfig(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from looprate.experiments.engine.child import children, lines_of, python
 from looprate.experiments.engine.progress import Progress
-from looprate.experiments.engine.run import default_processes
+from looprate.experiments.engine.task import default_processes
 
 __all__ = ["FORMATS", "STYLES", "draw_folder"]
 
@@ -34,7 +34,7 @@ def draw_folder(
     formats : sequence of str
         Of :data:`FORMATS`; empty takes what is usual.
     others : sequence of str
-        More arguments of ``python -m figures``.
+        More arguments of ``python -m looprate.figures``.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def draw_folder(
     str
         What was printed otherwise, a line a figure.
     """
-    command = python("figures", str(folder), "--style", style, *others)
+    command = python("looprate.figures", str(folder), "--style", style, *others)
     command += ["--format", *formats] if formats else []
     known = len(list((folder / "figures").glob("*__*.csv")))
     workers = default_processes() if known >= WORTH_IT else 1

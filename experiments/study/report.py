@@ -13,12 +13,12 @@ from looprate.experiments.study.figure_rows import BOUND_LABELS, slug, write_fig
 from looprate.experiments.study.lessons import planned_specs
 from looprate.experiments.study.run import Study
 from looprate.experiments.study.summary import NAMES, cells, findings, slope_of
-from looprate.printing import strict_json
 from looprate.theory.bounds.loop_counts import SUITED_CODING
 from looprate.theory.bounds.rates import theorem_exponent
 from looprate.theory.bounds.rows import BoundRow, first_informative_loops
 from looprate.theory.facts import stored_facts
 from looprate.theory.gate import state_of, under_hypotheses
+from looprate.theory.outputs import strict_json
 from looprate.theory.targets import resolve_target
 
 __all__ = ["write_report"]

@@ -8,17 +8,17 @@ rows are never used.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
-from looprate.experiments.engine.run import HERE, Engine, Task, run_tasks
+from looprate.experiments.engine.run import run_tasks
+from looprate.experiments.engine.task import HERE, Engine, Task
 from looprate.experiments.rows.provenance import versions
 from looprate.experiments.rows.records import RowStore, digest
 from looprate.experiments.study.certificates import cost_of
-from looprate.experiments.study.config import StudyConfig, model_for
+from looprate.experiments.study.config import StudyConfig, fit_arguments
 from looprate.experiments.study.lessons import (
     BOXES,
     START,
@@ -178,29 +178,16 @@ def _fit_tasks(
     tasks = []
     for start in range(0, len(config.targets), size):
         names = list(config.targets[start : start + size])
-        model = model_for(config, family, loops=loops, dim=dim)
         arguments: dict[str, Any] = {
             "targets": names,
-            "family": family,
-            "loops": loops,
-            "tokens": tokens,
-            "dim": dim,
-            "p": config.p,
-            "seeds": list(range(config.seeds)),
-            "learning_rates": list(config.learning_rates),
-            "model": model.as_dict(),
-            "recipe": asdict(config.recipe),
-            "points": config.points,
-            "replicates": config.replicates,
-            "compiled": config.compiled,
-            "device": config.device,
+            **fit_arguments(config, family, loops=loops, tokens=tokens, dim=dim),
             "sources": [sources[name] for name in names],
         }
         key = digest({**base, **arguments})
         arguments |= {"key": key, "folder": str(folder.absolute())}
         label = f"{family} r={loops} N={tokens} d={dim}"
         cost = (loops + 1.0) * len(names) * each * config.recipe.steps * tokens * dim
-        kin = f"{family}/{tokens}/{dim}/{len(names)}/{model.blocks}"
+        kin = f"{family}/{tokens}/{dim}/{len(names)}/{arguments['model']['blocks']}"
         tasks.append(Task(key, label, fit_rows, arguments, cost, kin))
     return tasks
 

@@ -10,9 +10,9 @@ import hashlib
 import importlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from looprate.experiments.rows.provenance import stamped, versions
 from looprate.experiments.rows.records import digest, write_npz
@@ -23,7 +23,10 @@ from looprate.theory.targets.identity import code_digest, fingerprint
 from looprate.theory.targets.own import OwnFunction
 from looprate.theory.targets.resolve import settled
 
-__all__ = ["fit_rows", "located", "planned_target", "source_digest", "theory_rows"]
+if TYPE_CHECKING:
+    from looprate.approx.fit.fitted import FitResult
+
+__all__ = ["fit_rows", "located", "planned_target", "source_digest", "theory_rows", "trained"]
 
 Report = Callable[[float], None]
 OWN_TERM = re.compile(r"[^\s*+]+:[^\W\d]\w*(?=\s*(\+|$))")  # of a sum: FILE.py:NAME, MODULE:NAME
@@ -137,6 +140,39 @@ def fit_rows(
     report: Report,
     *,
     targets: list[str],
+    tokens: int,
+    dim: int,
+    sources: list[str | None],
+    key: str,
+    folder: str,
+    **how: Any,
+) -> list[dict[str, Any]]:
+    """Fit one bank and return one row per model, with its held-out error and training curve.
+
+    The trained weights stay in ``folder/models/KEY.npz``; a checkpoint lies there meanwhile.  The
+    other arguments are those of :func:`trained`.
+    """
+    functions = [
+        planned_target(name, source, tokens=tokens, dim=dim)
+        for name, source in zip(targets, sources, strict=True)
+    ]
+    checkpoint = Path(folder) / "models" / f"{key}.checkpoint.npz"
+    shape = {"tokens": tokens, "dim": dim}
+    files: dict[str, Any] = {"report": report, "checkpoint": checkpoint}
+    result, rows = trained(functions, targets, **shape, **files, **how)
+    write_npz(
+        Path(folder) / "models" / f"{key}.npz",
+        {name: value.cpu().numpy() for name, value in result.bank.items()},
+    )
+    checkpoint.unlink(missing_ok=True)
+    place = {"directory": str(Path.cwd())} if any(sources) else {}
+    return [{**place, **row} for row in rows]
+
+
+def trained(
+    functions: Sequence[Target],
+    names: Sequence[str],
+    *,
     family: str,
     loops: int,
     tokens: int,
@@ -150,68 +186,54 @@ def fit_rows(
     replicates: int,
     compiled: bool,
     device: str,
-    sources: list[str | None],
-    key: str,
-    folder: str,
-) -> list[dict[str, Any]]:
-    """Fit one bank and return one row per model, with its held-out error and training curve.
+    report: Report | None = None,
+    checkpoint: Path | None = None,
+) -> tuple[FitResult, list[dict[str, Any]]]:
+    """Fit one bank; return it with a row per model: held-out error, training curve, setting.
 
-    The trained weights stay in ``folder/models/KEY.npz``; a checkpoint lies there meanwhile.
+    Parameters
+    ----------
+    functions, names
+        The targets, and what rows call them.
+    family, loops, ..., device
+        See :func:`looprate.experiments.study.config.fit_arguments`.
+    report : callable, optional
+        Called with the finished fraction.
+    checkpoint : Path, optional
+        See :func:`looprate.approx.fit.fitting.fit`.
     """
     import torch
 
-    from looprate.approx.fit.fitting import Recipe, fit
-    from looprate.approx.fit.training import member_errors
+    from looprate.approx.fit.fitted import Recipe, member_errors
+    from looprate.approx.fit.fitting import fit
     from looprate.approx.models.looped import ModelConfig, parameter_count
 
     started = time.monotonic()
     config, plan = ModelConfig(**model), Recipe(**recipe)
-    functions = [
-        planned_target(name, source, tokens=tokens, dim=dim)
-        for name, source in zip(targets, sources, strict=True)
-    ]
-    checkpoint = Path(folder) / "models" / f"{key}.checkpoint.npz"
+    place: dict[str, Any] = {"tokens": tokens, "loops": loops, "p": p}
+    how: dict[str, Any] = {"compiled": compiled, "device": device}
     result = fit(
         functions,
         config,
-        tokens=tokens,
-        loops=loops,
+        **place,
+        **how,
         seeds=seeds,
         learning_rates=learning_rates,
-        p=p,
         recipe=plan,
-        compiled=compiled,
-        device=device,
         checkpoint=checkpoint,
-        progress=lambda step: report(0.95 * step / plan.steps),
+        progress=None if report is None else lambda step: report(0.95 * step / plan.steps),
     )
-    estimates = member_errors(
-        result,
-        functions,
-        tokens=tokens,
-        loops=loops,
-        p=p,
-        points=points,
-        replicates=replicates,
-        batch=plan.batch,
-        compiled=compiled,
-        device=device,
-    )
+    sizes: dict[str, Any] = {"points": points, "replicates": replicates}
+    estimates = member_errors(result, functions, **place, **how, **sizes, batch=plan.batch)
     late = result.late_gain()
-    write_npz(
-        Path(folder) / "models" / f"{key}.npz",
-        {name: value.cpu().numpy() for name, value in result.bank.items()},
-    )
-    checkpoint.unlink(missing_ok=True)
     shared = {
-        **({"directory": str(Path.cwd())} if any(sources) else {}),
         "family": family,
         "loops": loops,
         "tokens": tokens,
         "dim": dim,
         "p": p,
         "parameters": parameter_count(config),
-        "config": {"model": model, "recipe": recipe, "points": points, "replicates": replicates},
+        "config": {"model": model, "recipe": recipe, **sizes},
         "curve_steps": result.steps.tolist(),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "versions": versions(),
@@ -222,7 +244,7 @@ def fit_rows(
         diverged = int(result.diverged_at[index])
         rows.append(
             {
-                "target": targets[member.target],
+                "target": names[member.target],
                 "seed": member.seed,
                 "learning_rate": member.learning_rate,
                 **shared,
@@ -235,4 +257,4 @@ def fit_rows(
                 "seconds": round(seconds, 3),
             }
         )
-    return rows
+    return result, rows

@@ -6,7 +6,8 @@ operations on all of them: digits placed in a unit (row, column or box) leave it
 digit with one cell left in a unit goes there.  Where this stops, the cell with the fewest digits is
 split into one digit and the rest; the rest waits on a stack of its own board.  Nothing is guessed:
 a board is left only when its whole tree is searched or enough solutions are found.  One that takes
-many steps goes to :mod:`looprate.experiments.tasks.sudoku_hard`, and is refused where that gives up.
+many steps goes to :mod:`looprate.experiments.tasks.sudoku_hard`, and is refused where that gives
+up.
 """
 
 from __future__ import annotations

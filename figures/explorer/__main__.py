@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from looprate.figures.explorer.setting import Setting
-from looprate.printing import one_line
+from looprate.theory.outputs import one_line
 from looprate.theory.processes import become_child, finish, open_streams
 
 BAD_INPUT, INTERRUPTED = 2, 130

@@ -135,8 +135,8 @@ def figure_rows(
     fitted : sequence of rows
         Of networks trained just now: family, label, loops, seed, value.
     built : sequence of rows
-        Of :func:`looprate.figures.explorer.views.constructed_row`; where the setting's own network is not
-        among them, it is certified.
+        Of :func:`looprate.figures.explorer.views.constructed_row`; where the setting's own network
+        is not among them, it is certified.
 
     Raises
     ------

@@ -79,7 +79,8 @@ def asked_for(given: dict[str, Any], usual: Setting) -> tuple[Setting, list[str]
     Parameters
     ----------
     given : dict
-        The arguments of the address, as :func:`looprate.figures.explorer.setting.setting_of` takes them.
+        The arguments of the address, as :func:`looprate.figures.explorer.setting.setting_of` takes
+        them.
     usual : Setting
         What they leave out, and what is shown where they cannot be.
     """

@@ -1,7 +1,7 @@
 """The numbers of every panel, from the functions that the command line calls.
 
-Everything is a pure function of a :class:`~looprate.figures.explorer.setting.Setting`, and remembered, so
-that a slider computes what it changes and no more.
+Everything is a pure function of a :class:`~looprate.figures.explorer.setting.Setting`, and
+remembered, so that a slider computes what it changes and no more.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ __all__ = ["CHOICES", "COLUMNS", "PANELS", "SIZE", "draw_all"]
 SIZE = (6.75, 7.5)  # inches, at the size of a page
 COLUMNS = {
     "panel": "cells, order, step, staircase or state",
-    "name": "what the row is of, see looprate.figures.stages.figure; a row of the residual stream in state",
+    "name": "what the row is of, see this module; a row of the residual stream in state",
     "token": "1 .. N, empty where it is the same for all",
     "loop": "1 .. r, 0 for the input; order and state only",
     "position": "x coordinate: token 1, u or label",

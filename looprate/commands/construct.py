@@ -13,18 +13,17 @@ from looprate.asked import asked_target
 from looprate.experiments.engine.progress import Progress
 from looprate.experiments.study.certificates import (
     affordable,
+    asked_spec,
     certificate_of,
-    default_bits,
     softmax_of,
     target_facts,
 )
 from looprate.experiments.study.construction_rows import check_drawable, write_stage_rows
 from looprate.experiments.study.drawing import draw_folder
 from looprate.printing import in_words, print_json, print_table
-from looprate.theory.bounds.loop_counts import SUITED_CODING, Memoriser
 from looprate.theory.construction.build.compile import Construction, compile_construction
 from looprate.theory.construction.build.network import Network
-from looprate.theory.construction.build.spec import SHARPNESS, ConstructionSpec
+from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.certify.certificate import Certificate
 from looprate.theory.construction.files import load_network, save_network
 from looprate.theory.notation import check_p
@@ -33,9 +32,10 @@ from looprate.theory.targets import Target
 
 __all__ = ["run_construct"]
 
-TOKENS, DIM, GRID = 2, 1, 8
+TOKENS, DIM = 2, 1
 START = 4.0  # seconds before and after: imports, the hypotheses' checks
-FIXED_BY_FILE = ("tokens", "dim", "grid", "memoriser", "bits", "coding", "sharpness")
+CHOSEN = ("grid", "memoriser", "bits", "coding", "sharpness")
+FIXED_BY_FILE = ("tokens", "dim", *CHOSEN)
 
 
 def run_construct(options: Namespace) -> int:
@@ -106,19 +106,10 @@ def _asked(options: Namespace) -> tuple[Target, ConstructionSpec]:
     """Return the target and the specification the options ask for."""
     if options.target is None:
         raise ValueError("`TARGET` must be given unless --load is, got none; see looprate targets")
-    memoriser: Memoriser = options.memoriser or "timestep"
-    grid = GRID if options.grid is None else options.grid
-    bits = options.bits
-    if bits is None:
-        bits = default_bits(memoriser, max(grid, 1))  # a grid below 1 is refused as such
-    spec = ConstructionSpec(
+    spec = asked_spec(
         tokens=TOKENS if options.tokens is None else options.tokens,
         dim=DIM if options.dim is None else options.dim,
-        grid=grid,
-        memoriser=memoriser,
-        coding=options.coding or SUITED_CODING[memoriser],
-        bits=bits,
-        sharpness=SHARPNESS if options.sharpness is None else options.sharpness,
+        **{name: getattr(options, name) for name in CHOSEN},
     )
     return asked_target(options.target, tokens=spec.tokens, dim=spec.dim), spec
 

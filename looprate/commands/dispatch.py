@@ -1,7 +1,7 @@
 """What each command of ``looprate`` does, given its parsed options.
 
-Commands compute with the theory package and draw through ``python -m figures`` in a process of its
-own, which reads nothing but stored rows.
+Commands compute with the theory package and draw through ``python -m looprate.figures`` in a
+process of its own, which reads nothing but stored rows.
 """
 
 from __future__ import annotations

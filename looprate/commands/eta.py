@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from looprate.experiments.engine.progress import Progress
-from looprate.experiments.engine.run import Engine, Task
+from looprate.experiments.engine.task import Engine, Task
 from looprate.experiments.eta.config import PRESETS, EtaConfig
 from looprate.experiments.rows.question import folder_for
 from looprate.experiments.study.drawing import draw_folder

@@ -162,7 +162,7 @@ def _run(
     presets: dict[str, TaskPreset], options: Namespace, folder: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Train what is missing; return the report and the rows of the folder."""
-    from looprate.experiments.engine.run import Task
+    from looprate.experiments.engine.task import Task
     from looprate.experiments.reproduce.report import write_report
     from looprate.experiments.reproduce.study import ReproduceStudy
     from looprate.experiments.rows.records import exclusive

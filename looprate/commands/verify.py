@@ -14,7 +14,7 @@ from looprate.options import Commands, add_command, add_engine, add_json, add_st
 from looprate.printing import in_words, print_json, print_table
 
 if TYPE_CHECKING:
-    from looprate.experiments.engine.run import Engine
+    from looprate.experiments.engine.task import Engine
     from looprate.experiments.study.config import StudyConfig
 
 __all__ = ["add_verify", "run_verify"]
@@ -124,7 +124,7 @@ def _study_config(options: Namespace) -> StudyConfig:
 def _run_study(config: StudyConfig, folder: Path, engine: Engine, processes: int) -> dict[str, Any]:
     """Run what is missing of a study and write its report."""
     from looprate.asked import asked_target
-    from looprate.experiments.engine.run import Task, TaskFailed
+    from looprate.experiments.engine.task import Task, TaskFailed
     from looprate.experiments.rows.question import ask
     from looprate.experiments.rows.records import exclusive
     from looprate.experiments.study.report import write_report

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from cases import engine_tasks
-from looprate.experiments.engine.run import Engine, Task, TaskFailed, run_tasks
+from looprate.experiments.engine.run import run_tasks
+from looprate.experiments.engine.task import Engine, Task, TaskFailed
 from looprate.experiments.rows.records import RowStore, digest, exclusive
 
 __all__ = ["COUNT", "DEADLY", "point", "points", "value"]

@@ -1,1 +1,1 @@
-"""Bounds: the theorem, the explicit inequality, the trivial one, lower bounds; widths, loops, rates."""
+"""The theorem, the explicit inequality, the trivial bound, lower bounds; widths, loops, rates."""

@@ -1,7 +1,8 @@
 """Cell width δ of the construction for r loops, and the loops for a cell width.
 
-They invert the counts of :mod:`looprate.theory.bounds.loop_counts`, the printed one or the sum of the paper's own
-stages, with a real 1/δ in place of the grid m.  Widths are floats, loops are integers of any size.
+They invert the counts of :mod:`looprate.theory.bounds.loop_counts`, the printed one or the sum of
+the paper's own stages, with a real 1/δ in place of the grid m.  Widths are floats, loops are
+integers of any size.
 
 Source: Xu & Sato, On Expressive Power of Looped Transformers, ICML 2025, arXiv 2410.01405v7.
 """

@@ -18,10 +18,10 @@ y = 2m dist_∞ a box gives P(y > t) = (1-t)^{Nd} and E y^{sp} = I; there are N!
 
 Theorem
 -------
-Let Γ bound the number of sign patterns of networks of a size (:mod:`looprate.theory.bounds.pattern_count`) at
-C(U,N) inputs.  For every m with m^d >= N and α in (0, 1/2) with log2 Γ <= (1 - H(α)) K - 20, some
-f_σ has ‖T - f_σ‖_{L^p} >= (1 - 2^{-20}) α L m^{-s} (ρ I)^{1/p} for every such network T.  For
-p = inf it is (L/2) m^{-s} as soon as K > log2 Γ.
+Let Γ bound the number of sign patterns of networks of a size
+(:mod:`looprate.theory.bounds.pattern_count`) at C(U,N) inputs.  For every m with m^d >= N and α in
+(0, 1/2) with log2 Γ <= (1 - H(α)) K - 20, some f_σ has ‖T - f_σ‖_{L^p} >= (1 - 2^{-20}) α L m^{-s}
+(ρ I)^{1/p} for every such network T.  For p = inf it is (L/2) m^{-s} as soon as K > log2 Γ.
 
 Proof.  Suppose every σ has a network T_σ with error e_σ.  For real y, σ = ±1 and B >= 0,
 |y - σB| >= ∫_{-B}^{B} 1[sgn(y - τ) ≠ σ] dτ.  By Hölder's inequality

@@ -1,7 +1,8 @@
 """Rows of error bounds, term by term, with what each row is worth.
 
 Two bounds of the L^p error of a network with r loops on the cube [0,1]^{N x d} end in such rows:
-Theorem 3.6 (v7) in :mod:`looprate.theory.bounds.theorem`, the explicit inequality in :mod:`looprate.theory.bounds.explicit`.
+Theorem 3.6 (v7) in :mod:`looprate.theory.bounds.theorem`, the explicit inequality in
+:mod:`looprate.theory.bounds.explicit`.
 
 Terms of a row, each >= 0, absent ones 0.0, their sum is the total: ``token`` and ``context`` (the
 two moduli of the increments), ``sequence`` (w), ``memoriser`` (any other error of the memoriser),

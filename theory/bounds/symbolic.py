@@ -1,10 +1,10 @@
 """The statements as SymPy expressions: exponents, limits and LaTeX from one source.
 
-Everything here is the same mathematics as :mod:`looprate.theory.bounds.rates`, :mod:`looprate.theory.bounds.cell_width`,
-:mod:`looprate.theory.bounds.theorem` and :mod:`looprate.theory.bounds.explicit`, written independently of it, so that each checks
-the other.  Symbols are positive: r, N, d, p, δ, m = 1/δ,
-the quantiser slope M, the oscillation D, the Hölder exponent s; w_tok, w_cont and w are unknown
-functions of a Euclidean distance.
+Everything here is the same mathematics as :mod:`looprate.theory.bounds.rates`,
+:mod:`looprate.theory.bounds.cell_width`, :mod:`looprate.theory.bounds.theorem` and
+:mod:`looprate.theory.bounds.explicit`, written independently of it, so that each checks the other.
+Symbols are positive: r, N, d, p, δ, m = 1/δ, the quantiser slope M, the oscillation D, the Hölder
+exponent s; w_tok, w_cont and w are unknown functions of a Euclidean distance.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def theorem_3_6_terms(
     Parameters
     ----------
     placement : {"default", "all"}
-        Whether (Nd)^{1/p} multiplies w as well, see :func:`looprate.theory.bounds.theorem.theorem_3_6_bound`.
+        Whether (Nd)^{1/p} multiplies w as well, see
+        :func:`looprate.theory.bounds.theorem.theorem_3_6_bound`.
     constants : bool
         True for this project's constants in the collision and strip terms; False for the paper's
         O-terms with constant 1, which fix their order only.
@@ -117,7 +118,7 @@ def theorem_3_6_expr(
 
 
 def explicit_inequality_expr() -> Expr:
-    """Right-hand side of the explicit inequality of :mod:`looprate.theory.bounds.explicit`, in m = 1/δ.
+    """Right-hand side of the explicit inequality (``explicit.py``), in m = 1/δ.
 
     w(√(Nd)/(2m)) + (Nd)^{1/p} e_mem + (Nd)^{1/p} D min(1, C(N,2) m^{-d} + dN(m-1)/M)^{1/p}
     """

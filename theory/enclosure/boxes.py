@@ -1,11 +1,11 @@
 r"""Two-sided enclosures of L^p errors against a function that is constant on boxes.
 
 Let e = y - f on a box, one entry, with f(X) = f(c) + g·(X - c) + ρ(X)
-(:class:`~looprate.theory.enclosure.forms.LocalForm`), and X uniform on the box with sides h around its
-centre.  Then e = A - ρ with A = α - Σ u_k, α = y - f(c), and u_k independent, uniform on
-[-a_k, a_k], a_k = |g_k| h_k / 2, and |ρ| <= Σ r_k |X - c|_k with radii r_k of slopes.  Put
-s = Σ a_k, R = Σ r_k h_k / 2 and m = E|A|^p, bounded in :mod:`looprate.theory.enclosure.moments`.  The mean
-of |e|^p over the box lies between::
+(:class:`~looprate.theory.enclosure.forms.LocalForm`), and X uniform on the box with sides h around
+its centre.  Then e = A - ρ with A = α - Σ u_k, α = y - f(c), and u_k independent, uniform on [-a_k,
+a_k], a_k = |g_k| h_k / 2, and |ρ| <= Σ r_k |X - c|_k with radii r_k of slopes.  Put s = Σ a_k, R =
+Σ r_k h_k / 2 and m = E|A|^p, bounded in :mod:`looprate.theory.enclosure.moments`. The mean of |e|^p
+over the box lies between::
 
     by its mean      (|α| - R/2)_+^p, because E|e|^p >= |E e|^p (Jensen) and E|ρ| <= R/2
     by its norm      (m^{1/p} - r)_+^p and (m^{1/p} + r)^p with r = R/(p+1)^{1/p} (Minkowski),

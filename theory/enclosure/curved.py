@@ -1,7 +1,8 @@
 """Enclosures of values, first and second derivatives over a box, carried forward.
 
-A curved array of u over a convex box has a value U, slopes G as :mod:`looprate.theory.enclosure.jets` has
-them, and a curvature H that contains the second derivatives of u on the box:
+A curved array of u over a convex box has a value U, slopes G as
+:mod:`looprate.theory.enclosure.jets` has them, and a curvature H that contains the second
+derivatives of u on the box:
 
 * products: H_uv = U H_v + V H_u + G_u G_v^T + G_v G_u^T;
 * quotients q = u/v: H_q = [H_u - q H_v - G_q G_v^T - G_v G_q^T] / V;

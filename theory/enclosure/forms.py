@@ -108,7 +108,8 @@ def local_form(target: Function, low: Any, high: Any) -> LocalForm:
     """Return the affine form of a target on boxes, see :class:`LocalForm`.
 
     The slopes G over the box have f(X) - f(c) = g' · (X - c) for some g' in G (property (P) of
-    :mod:`looprate.theory.enclosure.jets`); g is the middle of G, and the remainder Σ_k rad(G_k) |X - c|_k.
+    :mod:`looprate.theory.enclosure.jets`); g is the middle of G, and the remainder Σ_k rad(G_k) |X
+    - c|_k.
 
     Parameters and errors are those of :func:`enclose`.
     """

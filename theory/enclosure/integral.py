@@ -1,7 +1,7 @@
 """The L^p error against a function that is constant on boxes, enclosed by cutting boxes.
 
-The bounds of one box, and their proofs, are in :mod:`looprate.theory.enclosure.boxes`.  Sums over boxes are
-rounded once, outwards; whatever the budget, the result contains the true error.
+The bounds of one box, and their proofs, are in :mod:`looprate.theory.enclosure.boxes`.  Sums over
+boxes are rounded once, outwards; whatever the budget, the result contains the true error.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def error_integral(
         f, see :func:`looprate.theory.enclosure.enclose`.
     low, high : array_like of shape (B, N, d)
         Corners of boxes that do not overlap; cells come from
-        :func:`looprate.theory.enclosure.boxes.cell_boxes`, which says how their rounding is handled.
+        :func:`looprate.theory.enclosure.boxes.cell_boxes`, which says how their rounding is
+        handled.
     outputs : Interval or array_like of shape (B, N, d)
         y on each box; numbers are taken as exact.
     p : float

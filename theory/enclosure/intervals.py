@@ -1,8 +1,8 @@
 """Arrays of intervals with outward rounding: every operation contains the exact result.
 
 What is assumed: float64 is IEEE 754 rounded to nearest, and exp, log, sin, cos, tanh and pow are
-within :data:`looprate.theory.enclosure.rounding.LIBM_ULPS`.  Ends may be infinite: an operation that is not
-bounded on its interval gives the whole line rather than an error.
+within :data:`looprate.theory.enclosure.rounding.LIBM_ULPS`.  Ends may be infinite: an operation
+that is not bounded on its interval gives the whole line rather than an error.
 """
 
 from __future__ import annotations

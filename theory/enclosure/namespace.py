@@ -82,20 +82,6 @@ class ArrayNamespace:
     max, min = amax, amin
 
     @staticmethod
-    def softmax_mean(logits: Any, values: Any) -> Any:
-        """Return Σ_m softmax_m(logits) values_m for logits (..., N, M), values (..., M, D)."""
-        from looprate.theory.enclosure.attention import softmax_mean
-
-        return softmax_mean(logits, values)
-
-    @staticmethod
-    def pair_cosines(x: Any, own: Any, other: Any, phase: Any, weight: Any) -> Any:
-        """Return means over partners of cosine features of token pairs, x of shape (B, N, d)."""
-        from looprate.theory.enclosure.cosines import pair_cosines
-
-        return pair_cosines(x, own, other, phase, weight)
-
-    @staticmethod
     def constant_near_max(x: Any, axis: int) -> Any:
         """Return numbers, no enclosures, near the maxima over an axis, which is kept."""
         return x.middle().max(axis, keepdims=True)

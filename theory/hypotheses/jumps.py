@@ -6,7 +6,8 @@ once, a slope or a curve hardly.  The search can refute continuity, never prove 
 jump of less than ``LEAST`` of the largest |f| (or 1000 roundings of it), one on a set that neither
 lines through the cube nor the special points meet, one beside bends that are sharper, and f that
 oscillates ever faster towards a point.  An exponent below 0.04 looks like a jump.  Steps of a
-coarser type inside, float32 say, are rounding where :mod:`looprate.theory.hypotheses.narrow` has seen it.
+coarser type inside, float32 say, are rounding where :mod:`looprate.theory.hypotheses.narrow` has
+seen it.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ Two models of an error against the loop count, both fitted to the logarithm of t
 * offset, error = E + A x^b with E >= 0, see :mod:`looprate.theory.statistics.offset_model`.
 
 x is r - N ("excess", the variable of Theorem 3.6 (v7)) or r ("loops").  A slope means something
-only where the points lie on a line.  How far they do not, :mod:`looprate.theory.statistics.drift` says.
+only where the points lie on a line.  How far they do not, :mod:`looprate.theory.statistics.drift`
+says.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
+from looprate.theory.enclosure.attention import softmax_mean
+from looprate.theory.enclosure.namespace import ArrayNamespace
 from looprate.theory.notation import Kind
 from looprate.theory.targets.base import ClosedForm, Smoothness, Target, entry_count
 from looprate.theory.targets.mixes import mix_closed_form
@@ -161,8 +163,8 @@ class SoftmaxAttention(Target):
 
     def _evaluate(self, x: Any, xp: Any) -> Any:
         logits = self.beta * xp.matmul(x, xp.swapaxes(x, 1, 2))  # (B, N, N)
-        if hasattr(xp, "softmax_mean"):  # enclosures: one step loses less than a quotient of sums
-            return self.scale * xp.softmax_mean(logits, x)
+        if isinstance(xp, ArrayNamespace):  # one step loses less than a quotient
+            return self.scale * softmax_mean(logits, x)
         weights = xp.exp(logits - xp.amax(logits, 2, keepdims=True))
         return self.scale * xp.matmul(weights, x) / weights.sum(2, keepdims=True)
 

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
+from looprate.theory.enclosure.cosines import pair_cosines
+from looprate.theory.enclosure.namespace import ArrayNamespace
 from looprate.theory.notation import Kind
 from looprate.theory.targets.base import ClosedForm, Smoothness, Target, entry_count
 from looprate.theory.targets.context import lipschitz_bound
@@ -72,8 +74,8 @@ class SmoothField(Target):
         return _draw(self.nu, self.length, self.features, self.seed, dim)
 
     def _evaluate(self, x: Any, xp: Any) -> Any:
-        if hasattr(xp, "pair_cosines"):  # enclosures: one step keeps what cancels
-            return self.scale * xp.pair_cosines(x, *self._features(x.shape[2]))
+        if isinstance(xp, ArrayNamespace):  # enclosures: one step keeps what cancels
+            return self.scale * pair_cosines(x, *self._features(x.shape[2]))
         # cos(a + b) = cos a cos b - sin a sin b, so the mean over m is taken once: O(N), not O(N²)
         own, other, phase, weight = (self._like(x, xp, part) for part in self._features(x.shape[2]))
         a, b = x @ own + phase, x @ other  # (B, N, K)

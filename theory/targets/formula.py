@@ -21,7 +21,7 @@ from looprate.theory.targets.base import namespace
 
 __all__ = ["FORMULA", "Formula"]
 
-FORMULA = "formula:"  # what a text for :func:`~looprate.theory.targets.resolve.resolve_target` starts with
+FORMULA = "formula:"  # what the text of such a target starts with
 LARGEST_NUMBER = 1e6
 LONGEST, LARGEST = 300, 64.0  # characters; exponents
 NAMES = {

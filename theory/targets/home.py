@@ -30,7 +30,7 @@ from looprate.theory.processes import interrupts_blocked
 __all__ = ["Home", "the_module"]
 
 SEED = 0
-OURS = ("theory", "approx", "experiments", "figures", "numpy", "scipy", "torch", "__main__")
+OURS = ("looprate", "numpy", "scipy", "torch", "__main__")
 SHARED = {*OURS, *sys.stdlib_module_names}  # never a module of one file alone
 _LOCK = threading.RLock()
 

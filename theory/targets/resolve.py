@@ -175,8 +175,8 @@ def resolve_target(text: str, *, tokens: int | None = None, dim: int | None = No
     Parameters
     ----------
     text : str
-        See :func:`looprate.theory.targets.registry.parse_target` and :func:`load_function`; what starts with
-        ``formula:``, or is a formula and no other target, is a
+        See :func:`looprate.theory.targets.registry.parse_target` and :func:`load_function`; what
+        starts with ``formula:``, or is a formula and no other target, is a
         :class:`~looprate.theory.targets.formula.Formula`
     tokens, dim : int, optional
         N and d at which it will be evaluated.  Given, an own function is checked there before
@@ -217,7 +217,7 @@ def _formula_without_prefix(text: str) -> OwnFunction | None:
 
 
 def formula_target(text: str) -> OwnFunction:
-    """Return the target that a formula spells; see :class:`~looprate.theory.targets.formula.Formula`.
+    """Return the target that a formula spells; see ``Formula``.
 
     Raises
     ------

@@ -90,7 +90,7 @@ def fused_adam(
     rate: Tensor,
     correction: Tensor,
 ) -> tuple[()]:
-    """Update flat, mean and square (M, P) in place: see :func:`looprate.approx.banks.adam.adam_function`."""
+    """Update flat, mean and square (M, P) in place, as `adam_function` of the bank does."""
     tensors = flat, mean, square, grad.contiguous(), share.contiguous(), rate.contiguous()
     if any(t.dtype != torch.float32 or not t.is_contiguous() for t in tensors):
         raise ValueError("`flat`, `mean` and `square` must be contiguous and all float32")

@@ -2,7 +2,8 @@
 
 By equivariance one order of the tokens stands for all: cells are listed descending, with the number
 of orders each stands for.  Off the strips the construction's output depends on the cells alone
-(:mod:`looprate.theory.construction.build.quantise`), so its centre and two opposite corners are run.
+(:mod:`looprate.theory.construction.build.quantise`), so its centre and two opposite corners are
+run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The certificate of a constructed network: what it does on the whole cube, against the inequality.
 
 The network is run on every cell and its weights are compared with a fresh compilation
-(:mod:`looprate.theory.construction.certify.checks`); its error is enclosed (:mod:`looprate.theory.construction.certify.error`).  Each
-term of the explicit inequality is measured on its own, next to its bound:
+(:mod:`looprate.theory.construction.certify.checks`); its error is enclosed
+(:mod:`looprate.theory.construction.certify.error`).  Each term of the explicit inequality is
+measured on its own, next to its bound:
 
 discretisation  ‖f̂ - f‖ over collision-free cells                <= w(δ√(Nd)/2)
 memoriser       (Nd)^{1/p} max |output - f̂| over labels in use    <= (Nd)^{1/p} e_mem

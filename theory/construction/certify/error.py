@@ -4,11 +4,12 @@ Off the transition strips the network is constant on a cell, so
 
     ‖net - f‖^p  =  Σ_cells ∫_{cell, strips cut off} |output - f|^p  +  ∫_strips |net - f|^p.
 
-The first integrals are enclosed by :mod:`looprate.theory.enclosure`, as p-th roots, which floats hold at any
-p.  In strips every output lies between the smallest and the largest label, exact numbers, and f in
-an enclosure of its range or, where that is less, within a proven oscillation (labels being values
-of f, rounded by less than a unit of the table); so the second lies between 0 and Σ_{n,i} reach_i^p
-times the measure of the strips, 1 - (1 - (m-1)/M)^{dN}.  Every step rounds outwards.
+The first integrals are enclosed by :mod:`looprate.theory.enclosure`, as p-th roots, which floats
+hold at any p.  In strips every output lies between the smallest and the largest label, exact
+numbers, and f in an enclosure of its range or, where that is less, within a proven oscillation
+(labels being values of f, rounded by less than a unit of the table); so the second lies between 0
+and Σ_{n,i} reach_i^p times the measure of the strips, 1 - (1 - (m-1)/M)^{dN}.  Every step rounds
+outwards.
 
 By equivariance the cells in descending order stand for all orders of the tokens.  The network is
 equivariant by its architecture; of an own function nothing is proven, so all orders are integrated.

@@ -1,4 +1,4 @@
-"""One batch of inputs on its way through the loops; see :mod:`looprate.theory.construction.run.exact`."""
+"""One batch of inputs on its way through the loops; see ``exact.py``."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Batch:
         if form.terms and (query.terms or nonzero(head.value) != nonzero(head.key)):
             raise ValueError(
                 f"head {place} must have a query that reads clock rows only and a value form equal "
-                f"to its key form, got {head}; use looprate.theory.construction.run.reference for others"
+                f"to its key form, got {head}; use the slow evaluator (reference.py) for others"
             )
         return _DataHead(place, query_clock, form, clock, output)
 

@@ -2,10 +2,10 @@
 
 With x = numerators / denominator every row is a multiple of 1 / resolution (weights are integers,
 relu and hardmax positively homogeneous), so that resolution * row is computed in integers.  Clock
-rows run once as Python integers (:mod:`looprate.theory.construction.run.clock`); data rows are int64 arrays of
-the batch, with proven bounds, touched only where a unit is neither dead nor linear on the whole
-batch (:mod:`looprate.theory.construction.run.lazy`).  What the bounds cannot prove is refused: float64 would be
-right only below 2^53 and never say so.
+rows run once as Python integers (:mod:`looprate.theory.construction.run.clock`); data rows are
+int64 arrays of the batch, with proven bounds, touched only where a unit is neither dead nor linear
+on the whole batch (:mod:`looprate.theory.construction.run.lazy`).  What the bounds cannot prove is
+refused: float64 would be right only below 2^53 and never say so.
 
 Heads: those with a value form of clock rows only, and those that attend by a positive clock row and
 return their own key, i.e. its maximum (how ties share the weight does not matter then).

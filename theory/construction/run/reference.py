@@ -1,7 +1,7 @@
 """The slow evaluator: any block, every number an exact fraction, written as the definition reads.
 
-It exists to be obviously right; :mod:`looprate.theory.construction.run.exact` is fast and must agree with it bit
-for bit.
+It exists to be obviously right; :mod:`looprate.theory.construction.run.exact` is fast and must
+agree with it bit for bit.
 """
 
 from __future__ import annotations

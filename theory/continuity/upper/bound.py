@@ -1,7 +1,8 @@
 """Certified upper bounds of moduli of continuity, by branch and bound with rigorous enclosures.
 
 What is certified is the modulus of the function that the formula spells when its float64 constants
-are taken at their exact values and every operation is exact (:mod:`looprate.theory.enclosure.forms`).
+are taken at their exact values and every operation is exact
+(:mod:`looprate.theory.enclosure.forms`).
 """
 
 from __future__ import annotations

@@ -72,7 +72,8 @@ def branch_and_bound(
     root : Cells, optional
         What to start from; default: the cell of all pairs.
     bounds : callable, optional
-        What bounds cells; default: :func:`looprate.theory.continuity.upper.cell_bounds.cell_bounds`.
+        What bounds cells; default:
+        :func:`looprate.theory.continuity.upper.cell_bounds.cell_bounds`.
     finest : float
         Cells no side of which is larger are left as they are.
     report : callable, optional

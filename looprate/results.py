@@ -1,0 +1,376 @@
+"""What the questions about a target answer: rows that print, as text and HTML, and draw themselves.
+
+Nothing is computed here.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+    from looprate.approx.constructed.network import ConstructedTransformer
+    from looprate.approx.fit.fitted import FitResult
+    from looprate.approx.models.looped import LoopedTransformer
+    from looprate.theory.construction.build.compile import Construction
+    from looprate.theory.construction.certify.certificate import Certificate
+    from looprate.theory.facts import Facts
+
+__all__ = [
+    "Answer",
+    "BoundAnswer",
+    "CheckAnswer",
+    "ConstructAnswer",
+    "FitAnswer",
+    "ModuliAnswer",
+    "error_figure",
+]
+
+Row = dict[str, Any]
+SHOWN = 40  # rows printed of a long table
+WIDEST = 60  # characters of a cell
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Answer(ABC):
+    """Rows about one target in one setting.
+
+    Attributes
+    ----------
+    facts : Facts
+        What is known of the target.
+    rows : tuple of dict
+        JSON-ready.
+    """
+
+    facts: Facts
+    rows: tuple[Row, ...]
+    columns: ClassVar[tuple[str, ...]]
+
+    @property
+    def title(self) -> str:
+        """What the rows are about, in one line."""
+        known = self.facts
+        return f"{known.target}: N = {known.tokens}, d = {known.dim}, p = {known.p:g}"
+
+    def to_rows(self) -> list[Row]:
+        """Return one flat dictionary a row, as pandas.DataFrame and pyarrow take them."""
+        return [flat(row) for row in self.rows]
+
+    @abstractmethod
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw into given axes, or into a figure of their own; return them."""
+
+    def _table(self) -> list[list[str]]:
+        """The head and the first rows, as text."""
+        cells = [[_cell(row.get(name)) for name in self.columns] for row in self.to_rows()[:SHOWN]]
+        return [list(self.columns), *cells]
+
+    def __repr__(self) -> str:
+        table = self._table()
+        widths = [max(len(line[k]) for line in table) for k in range(len(self.columns))]
+        lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in table]
+        more = [f"... {len(self.rows) - SHOWN} more rows"] if len(self.rows) > SHOWN else []
+        return "\n".join([self.title, *lines, *more, *self._words()])
+
+    def _repr_html_(self) -> str:
+        head, *body = self._table()
+        lines = [_html_row(head, "th"), *(_html_row(line, "td") for line in body)]
+        words = "".join(f"<p>{html.escape(line)}</p>" for line in self._words())
+        table = f"<table>{''.join(lines)}</table>"
+        return f"<p><b>{html.escape(self.title)}</b></p>{table}{words}"
+
+    def _words(self) -> list[str]:
+        """Sentences below the table."""
+        return []
+
+
+def flat(row: Row) -> Row:
+    """Return a row without nested dictionaries: their keys, joined by a dot."""
+    found: Row = {}
+    for key, value in row.items():
+        if isinstance(value, dict):
+            found |= {f"{key}.{inner}": part for inner, part in flat(value).items()}
+        else:
+            found[key] = value
+    return found
+
+
+def _cell(value: Any) -> str:
+    """Return a value as a short text."""
+    text = f"{value:.5g}" if isinstance(value, float) else "-" if value is None else str(value)
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..."
+
+
+def _html_row(cells: Sequence[str], tag: str) -> str:
+    """Return one row of a table."""
+    return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class CheckAnswer(Answer):
+    """The hypotheses of the theorem on a target: what was checked, and what was found."""
+
+    columns = ("verdict", "claim", "reason")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Write one line a hypothesis."""
+        ax = _axes(ax)
+        ax.set_axis_off()
+        ax.set_title(self.title)
+        for k, row in enumerate(self.rows):
+            y = 1 - (k + 0.5) / len(self.rows)
+            ax.text(0.0, y, row["verdict"], weight="bold", va="center", transform=ax.transAxes)
+            ax.text(0.25, y, row["claim"], va="center", transform=ax.transAxes)
+        return ax
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ModuliAnswer(Answer):
+    """Moduli of continuity: ``lower`` is attained by a pair, ``exact`` and ``upper`` are proven.
+
+    ``certified`` is a proven upper bound of a search, where it was asked for.
+
+    Attributes
+    ----------
+    refused : tuple of str
+        Why nothing was certified, where nothing was.
+    """
+
+    refused: tuple[str, ...] = ()
+    columns = ("kind", "delta", "lower", "exact", "upper", "certified", "side")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw every modulus against the radius."""
+        from looprate.figures.moduli import draw
+
+        ax = _axes(ax)
+        rows = [
+            row | {"upper": _smaller(row.get("upper"), row.get("certified"))} for row in self.rows
+        ]
+        draw(ax, [row | self.facts.setting_columns for row in rows])
+        return ax
+
+    def _words(self) -> list[str]:
+        return [f"no certified upper bounds: {reason}" for reason in self.refused]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class BoundAnswer(Answer):
+    """A proven bound of the error at some loop counts, term by term, and what it is worth."""
+
+    columns = ("loops", "delta", "total", "trivial", "verdict")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the terms, stacked, against the loop count."""
+        from looprate.figures.bound_terms import draw
+
+        ax = _axes(ax)
+        terms = [
+            {"version": row["version"], "loops": row["loops"], "term": term, "value": value}
+            | {"trivial": row["trivial"], "total": row["total"], "status": row["verdict"]}
+            for row in self.rows
+            for term, value in row["terms"].items()
+        ]
+        draw(ax, [row | self.facts.setting_columns for row in terms])
+        return ax
+
+    def curve_rows(self) -> list[Row]:
+        """Return the rows of the main figure."""
+        return [
+            {"curve": "bound", "family": "lt", "label": row["version"], "loops": row["loops"]}
+            | {"value": row["total"], "status": row["verdict"]}
+            for row in self.rows
+        ]
+
+    def _words(self) -> list[str]:
+        return [f"r = {self.rows[-1]['loops']}: {self.rows[-1]['reason']}"]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ConstructAnswer(Answer):
+    """The proof as weights, and what is certified of them.
+
+    Attributes
+    ----------
+    construction : Construction
+        Specification, label table and network, in exact numbers.
+    certificate : Certificate
+    """
+
+    construction: Construction
+    certificate: Certificate
+    columns = ("memoriser", "coding", "grid", "loops", "error_lower", "error_upper", "bound")
+
+    @property
+    def error(self) -> tuple[float | None, float | None]:
+        """A rigorous enclosure of the L^p error, None where there is none."""
+        return self.certificate.error_lower, self.certificate.error_upper
+
+    @property
+    def verdict(self) -> str:
+        """The certificate's, one of the four words."""
+        return str(self.rows[0]["verdict"])
+
+    def model(self, **options: Any) -> ConstructedTransformer:
+        """Return the network as a torch module.
+
+        Parameters
+        ----------
+        **options
+            Of :func:`looprate.constructed_transformer`.
+        """
+        from looprate.approx.constructed.network import constructed_transformer
+
+        return constructed_transformer(self.construction.network, **options)
+
+    def save(self, path: str | Path) -> None:
+        """Write the network as JSON, for ``looprate construct --load``."""
+        from looprate.theory.construction.files import save_network
+
+        origin = {"target": str(self.facts.target), **self.construction.spec.as_dict()}
+        save_network(path, self.construction.network, construction=origin)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the certified error beside the best constant's."""
+        return error_figure(self, ax=ax)
+
+    def curve_rows(self) -> list[Row]:
+        """Return the rows of the main figure."""
+        row = self.rows[0]
+        family = "tmlt" if row["memoriser"] == "timestep" else "lt"
+        label = f"{row['memoriser']}, {row['coding']} code"
+        return [
+            {"curve": "constructed", "family": family, "label": label, "loops": row["loops"]}
+            | {"value": row["error_upper"], "lower": row["error_lower"], "status": row["verdict"]}
+        ]
+
+    def _words(self) -> list[str]:
+        return [f"{self.verdict}: {self.rows[0]['reason']}"]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class FitAnswer(Answer):
+    """Trained looped Transformers and their held-out errors, a row a network.
+
+    Attributes
+    ----------
+    banks : tuple of FitResult
+        One a loop count, in the order of the rows.
+    """
+
+    banks: tuple[FitResult, ...]
+    columns = ("family", "loops", "seed", "learning_rate", "error", "error_stderr", "parameters")
+
+    def model(self, index: int) -> LoopedTransformer:
+        """Return the network of a row as a torch module that maps (B, N, d) to (B, N, d)."""
+        from looprate.approx.banks.bank import model_of
+
+        if not -len(self.rows) <= index < len(self.rows):
+            raise IndexError(
+                f"`index` must be a row's, below {len(self.rows)}, got {index}; see to_rows()"
+            )
+        index %= len(self.rows)
+        loops = self.rows[index]["loops"]
+        for bank in self.banks:
+            if index < len(bank.members):
+                return model_of(bank.bank, bank.config, index, loops=loops)
+            index -= len(bank.members)
+        raise AssertionError  # rows and members go together
+
+    def best(self) -> LoopedTransformer:
+        """Return the network with the smallest validation error, which held-out points had no part
+        in."""
+        errors = [row["validation_error"] for row in self.rows]
+        if all(error is None for error in errors):
+            raise ValueError("every network diverged; take smaller `learning_rates`")
+        found = [math.inf if error is None else error for error in errors]
+        return self.model(found.index(min(found)))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw errors against loops beside the best constant's."""
+        return error_figure(self, ax=ax)
+
+    def curve_rows(self) -> list[Row]:
+        """Return the rows of the main figure: of every seed the rate that validates best."""
+        best: dict[tuple[Any, ...], Row] = {}
+        for row in self.rows:
+            place = (row["family"], row["loops"], row["seed"])
+            known = best.get(place)
+            if known is None or _error(row) < _error(known):
+                best[place] = row
+        return [
+            {"curve": "trained", "family": row["family"], "loops": row["loops"]}
+            | {"label": f"{row['config']['recipe']['steps']:,} steps", "seed": row["seed"]}
+            | {"value": row["error"], "stderr": row["error_stderr"]}
+            for row in best.values()
+        ]
+
+    def _words(self) -> list[str]:
+        return ["A trained error is approximation plus optimisation: it says nothing of a bound."]
+
+
+def _error(row: Row) -> float:
+    """The validation error of a row, infinite where it diverged."""
+    return math.inf if row["validation_error"] is None else float(row["validation_error"])
+
+
+def _smaller(one: float | None, other: float | None) -> float | None:
+    """The smaller of two numbers, where there are any."""
+    return min((value for value in (one, other) if value is not None), default=None)
+
+
+def _axes(ax: Axes | None) -> Axes:
+    """The axes given, or those of a new figure."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(layout="constrained")[1]
+
+
+def error_figure(
+    *answers: BoundAnswer | ConstructAnswer | FitAnswer, ax: Axes | None = None
+) -> Axes:
+    """Draw bounds, constructed and trained networks of one target into one figure.
+
+    Parameters
+    ----------
+    *answers : of ``bound``, ``construct`` and ``fit``
+        All about one target at one N, d and p.
+    ax : Axes, optional
+        Empty; by default of a figure of its own, with this project's style.
+
+    Returns
+    -------
+    Axes
+        Error against loops, both logarithmic, beside the error of the best constant.
+
+    Raises
+    ------
+    ValueError
+        If there is no answer, or they are about several settings.
+    """
+    from looprate.figures.error_against_loops import COLUMNS, OPTIONAL, draw
+
+    settings = {answer.title for answer in answers}
+    if len(settings) != 1:
+        raise ValueError(
+            f"`answers` must be about one target and setting, got {len(settings)}: "
+            f"{'; '.join(sorted(settings)) or 'none'}"
+        )
+    facts = answers[0].facts
+    trivial = {"curve": "trivial", "value": facts.trivial, "stderr": facts.trivial_stderr}
+    rows = [trivial, *(row for answer in answers for row in answer.curve_rows())]
+    empty = dict.fromkeys((*COLUMNS, *OPTIONAL))
+    ax = _axes(ax)
+    draw(ax, [empty | row | facts.setting_columns for row in rows])
+    return ax
