@@ -55,14 +55,14 @@ SCOPE = (
     "theory/bounds/explicit.py",
     "theory/facts.py",
     "theory/gate.py",
-    "theory/continuity/*.py",
+    "theory/continuity/**/*.py",
     "theory/enclosure/*.py",
     "theory/versions.py",
     "approx/error.py",
 )
 ABOUT = (  # what a file of tests must name
-    r"theory\.(bounds|explicit|facts|gate|norms|continuity|enclosure|construction\.certificate)"
-    r"|approx\.(error|enclosed|looped)\b"
+    r"theory\.(bounds|explicit|facts|gate|norms|continuity|enclosure"
+    r"|construction\.certify\.certificate)|approx\.(error|enclosed|models\.looped)\b"
 )
 NOT = (  # what takes long and is about other things
     *(
