@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.mathtext import MathTextParser
 from matplotlib.patches import Patch
 from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
 from looprate.figures.rows import Row, column, distinct, where
@@ -26,7 +25,6 @@ __all__ = [
     "blank",
     "fit_width",
     "informative_from",
-    "plain_log_ticks",
     "plain_text",
     "setting_title",
     "shade_vacuous",
@@ -151,18 +149,6 @@ def shade_vacuous(ax: Axes, rows: Sequence[Row], *, left: float, right: float) -
     if not rows or end <= left:
         return None
     return ax.axvspan(left, end, zorder=0, **SHADE)
-
-
-def plain_log_ticks(ax: Axes) -> None:
-    """Label a logarithmic y axis of few decades with plain numbers at 1, 2 and 5."""
-    low, high = ax.get_ylim()
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    if len(decades) > 5:
-        return
-    ticks = [k * 10.0**e for e in decades for k in (1, 2, 5) if low <= k * 10.0**e <= high]
-    ax.yaxis.set_major_locator(FixedLocator(ticks))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def blank() -> Artist:

@@ -18,14 +18,13 @@ from looprate.figures.common import (
     band_over_seeds,
     blank,
     fit_width,
-    plain_log_ticks,
     plain_text,
     setting_title,
     shade_vacuous,
 )
 from looprate.figures.constructed_curves import draw_constructed
 from looprate.figures.rows import Row, column, distinct, where
-from looprate.figures.style import FAMILY_STYLE, GREY, points
+from looprate.figures.style import FAMILY_STYLE, GREY, plain_log_ticks, points
 from looprate.theory.verdict import Verdict
 
 __all__ = ["CHOICES", "COLUMNS", "OPTIONAL", "SIZE", "draw"]

@@ -15,11 +15,10 @@ from looprate.figures.common import (
     SETTING_COLUMNS,
     blank,
     fit_width,
-    plain_log_ticks,
     setting_title,
 )
 from looprate.figures.rows import Row, column, where
-from looprate.figures.style import KIND_STYLE, LineStyle, points
+from looprate.figures.style import KIND_STYLE, LineStyle, plain_log_ticks, points
 from looprate.theory.notation import KINDS
 
 __all__ = ["CHOICES", "COLUMNS", "SIZE", "draw"]

@@ -6,11 +6,14 @@ Colours are from the palette of Okabe and Ito; within a table they also differ i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 __all__ = [
     "FAMILY_STYLE",
@@ -25,6 +28,7 @@ __all__ = [
     "RcParams",
     "TermStyle",
     "paper",
+    "plain_log_ticks",
     "points",
     "poster",
     "slides",
@@ -110,6 +114,18 @@ STYLES: dict[str, tuple[Callable[[], RcParams], float]] = {
 def points(factor: float) -> float:
     """Return a line width in points: ``factor`` times that of the style in force."""
     return factor * float(matplotlib.rcParams["lines.linewidth"])
+
+
+def plain_log_ticks(ax: Axes) -> None:
+    """Label a logarithmic y axis of few decades with plain numbers at 1, 2 and 5."""
+    low, high = ax.get_ylim()
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    if len(decades) > 5:
+        return
+    ticks = [k * 10.0**e for e in decades for k in (1, 2, 5) if low <= k * 10.0**e <= high]
+    ax.yaxis.set_major_locator(FixedLocator(ticks))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _frame(factor: float) -> RcParams:

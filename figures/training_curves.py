@@ -13,11 +13,10 @@ from looprate.figures.common import (
     SETTING_COLUMNS,
     band_over_seeds,
     fit_width,
-    plain_log_ticks,
     setting_title,
 )
 from looprate.figures.rows import Cell, Row, distinct, where
-from looprate.figures.style import FAMILY_STYLE, points
+from looprate.figures.style import FAMILY_STYLE, plain_log_ticks, points
 
 __all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]
 

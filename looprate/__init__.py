@@ -30,18 +30,23 @@ if (_HERE.parent / "theory" / "sources.py").is_file():  # a checkout: the folder
     __path__ = [str(_HERE), str(_HERE.parent)]
 
 if TYPE_CHECKING:  # for editors and type checkers
+    from looprate import proof
     from looprate.approx.constructed.network import constructed_transformer
     from looprate.approx.error import error
     from looprate.approx.fit.fitted import Recipe
     from looprate.approx.fit.fitting import fit
     from looprate.approx.models.looped import LoopedTransformer, ModelConfig
     from looprate.asked import AskedTarget, target
-    from looprate.experiments.rows.records import read_rows
+    from looprate.experiments.claims import CLAIMS
+    from looprate.experiments.reproduce.paper import PAPER
+    from looprate.figures import style
     from looprate.figures.drawing import make_figure
-    from looprate.results import error_figure
+    from looprate.figures.rows import column, distinct, where
+    from looprate.results import error_figure, read_rows
     from looprate.theory.bounds.cell_width import delta_of_loops, loops_of_delta
     from looprate.theory.bounds.explicit import explicit_bound
     from looprate.theory.bounds.lower import worst_case_error_lower_bound
+    from looprate.theory.bounds.rows import first_informative_loops
     from looprate.theory.bounds.theorem import theorem_3_6_bound
     from looprate.theory.bounds.trivial import best_constant_error
     from looprate.theory.construction.build.compile import compile_construction
@@ -51,10 +56,11 @@ if TYPE_CHECKING:  # for editors and type checkers
     from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
     from looprate.theory.facts import facts_of
     from looprate.theory.hypotheses import check_hypotheses
+    from looprate.theory.statistics.slopes import fit_slope, slope_finding
     from looprate.theory.targets import Target, resolve_target
     from looprate.theory.verdict import Finding, Verdict
 
-_PLACES = {  # name -> the module it is in
+_PLACES = {  # name -> the module it is in, or the module that it is
     "target": "asked",
     "AskedTarget": "asked",
     "error_figure": "results",
@@ -70,6 +76,7 @@ _PLACES = {  # name -> the module it is in
     "explicit_bound": "theory.bounds.explicit",
     "worst_case_error_lower_bound": "theory.bounds.lower",
     "best_constant_error": "theory.bounds.trivial",
+    "first_informative_loops": "theory.bounds.rows",
     "delta_of_loops": "theory.bounds.cell_width",
     "loops_of_delta": "theory.bounds.cell_width",
     "ConstructionSpec": "theory.construction.build.spec",
@@ -77,14 +84,23 @@ _PLACES = {  # name -> the module it is in
     "certify": "theory.construction.certify.certificate",
     "save_network": "theory.construction.files",
     "load_network": "theory.construction.files",
+    "proof": "proof",
+    "fit_slope": "theory.statistics.slopes",
+    "slope_finding": "theory.statistics.slopes",
     "constructed_transformer": "approx.constructed.network",
     "LoopedTransformer": "approx.models.looped",
     "ModelConfig": "approx.models.looped",
     "Recipe": "approx.fit.fitted",
     "fit": "approx.fit.fitting",
     "error": "approx.error",
-    "read_rows": "experiments.rows.records",
+    "CLAIMS": "experiments.claims",
+    "PAPER": "experiments.reproduce.paper",
+    "read_rows": "results",
+    "where": "figures.rows",
+    "distinct": "figures.rows",
+    "column": "figures.rows",
     "make_figure": "figures.drawing",
+    "style": "figures.style",
 }
 
 __all__ = sorted(_PLACES)
@@ -102,7 +118,8 @@ def __getattr__(name: str) -> Any:
         near = get_close_matches(name, __all__, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise AttributeError(f"module 'looprate' has no attribute {name!r}{hint}")
-    found = getattr(import_module(f"looprate.{_PLACES[name]}"), name)
+    module = import_module(f"looprate.{_PLACES[name]}")
+    found = getattr(module, name, module)
     globals()[name] = found
     return found
 

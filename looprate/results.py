@@ -8,7 +8,8 @@ from __future__ import annotations
 import html
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from looprate.approx.constructed.network import ConstructedTransformer
     from looprate.approx.fit.fitted import FitResult
@@ -32,6 +34,7 @@ __all__ = [
     "FitAnswer",
     "ModuliAnswer",
     "error_figure",
+    "read_rows",
 ]
 
 Row = dict[str, Any]
@@ -123,13 +126,13 @@ class CheckAnswer(Answer):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Write one line a hypothesis."""
-        ax = _axes(ax)
-        ax.set_axis_off()
-        ax.set_title(self.title)
-        for k, row in enumerate(self.rows):
-            y = 1 - (k + 0.5) / len(self.rows)
-            ax.text(0.0, y, row["verdict"], weight="bold", va="center", transform=ax.transAxes)
-            ax.text(0.25, y, row["claim"], va="center", transform=ax.transAxes)
+        with _axes(ax) as ax:
+            ax.set_axis_off()
+            ax.set_title(self.title)
+            for k, row in enumerate(self.rows):
+                y = 1 - (k + 0.5) / len(self.rows)
+                ax.text(0.0, y, row["verdict"], weight="bold", va="center", transform=ax.transAxes)
+                ax.text(0.25, y, row["claim"], va="center", transform=ax.transAxes)
         return ax
 
 
@@ -150,13 +153,13 @@ class ModuliAnswer(Answer):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw every modulus against the radius."""
-        from looprate.figures.moduli import draw
+        from looprate.figures.moduli import SIZE, draw
 
-        ax = _axes(ax)
         rows = [
             row | {"upper": _smaller(row.get("upper"), row.get("certified"))} for row in self.rows
         ]
-        draw(ax, [row | self.facts.setting_columns for row in rows])
+        with _axes(ax, SIZE) as ax:
+            draw(ax, [row | self.facts.setting_columns for row in rows])
         return ax
 
     def _words(self) -> list[str]:
@@ -171,22 +174,23 @@ class BoundAnswer(Answer):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the terms, stacked, against the loop count."""
-        from looprate.figures.bound_terms import draw
+        from looprate.figures.bound_terms import SIZE, draw
 
-        ax = _axes(ax)
         terms = [
             {"version": row["version"], "loops": row["loops"], "term": term, "value": value}
             | {"trivial": row["trivial"], "total": row["total"], "status": row["verdict"]}
             for row in self.rows
             for term, value in row["terms"].items()
         ]
-        draw(ax, [row | self.facts.setting_columns for row in terms])
+        with _axes(ax, SIZE) as ax:
+            draw(ax, [row | self.facts.setting_columns for row in terms])
         return ax
 
     def curve_rows(self) -> list[Row]:
         """Return the rows of the main figure."""
         return [
-            {"curve": "bound", "family": "lt", "label": row["version"], "loops": row["loops"]}
+            {"curve": "bound", "family": "tmlt" if "timestep" in row["version"] else "lt"}
+            | {"label": ", ".join(row["version"].split(", ")[:2]), "loops": row["loops"]}
             | {"value": row["total"], "status": row["verdict"]}
             for row in self.rows
         ]
@@ -238,6 +242,14 @@ class ConstructAnswer(Answer):
 
         origin = {"target": str(self.facts.target), **self.construction.spec.as_dict()}
         save_network(path, self.construction.network, construction=origin)
+
+    def stages(self) -> Figure:
+        """Draw the three stages of the network, for N = 2 and d = 1."""
+        from looprate.experiments.study.construction_rows import stage_rows
+        from looprate.figures.drawing import make_figure
+
+        rows = stage_rows(self.construction)
+        return make_figure("stages", [row | self.facts.setting_columns for row in rows])
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the certified error beside the best constant's."""
@@ -328,17 +340,24 @@ def _smaller(one: float | None, other: float | None) -> float | None:
     return min((value for value in (one, other) if value is not None), default=None)
 
 
-def _axes(ax: Axes | None) -> Axes:
-    """The axes given, or those of a new figure."""
+@contextmanager
+def _axes(ax: Axes | None, size: tuple[float, float] | None = None) -> Iterator[Axes]:
+    """Give the axes given, or those of a new figure in this project's style while it is drawn."""
     if ax is not None:
-        return ax
+        yield ax
+        return
     import matplotlib.pyplot as plt
 
-    return plt.subplots(layout="constrained")[1]
+    from looprate.figures.style import paper
+
+    with plt.rc_context(paper()):
+        yield plt.subplots(figsize=size, layout="constrained")[1]
 
 
 def error_figure(
-    *answers: BoundAnswer | ConstructAnswer | FitAnswer, ax: Axes | None = None
+    *answers: BoundAnswer | ConstructAnswer | FitAnswer,
+    rows: Sequence[Row] = (),
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw bounds, constructed and trained networks of one target into one figure.
 
@@ -346,6 +365,8 @@ def error_figure(
     ----------
     *answers : of ``bound``, ``construct`` and ``fit``
         All about one target at one N, d and p.
+    rows : sequence of dict
+        Further rows of the figure ``error-against-loops``, such as stored ones.
     ax : Axes, optional
         Empty; by default of a figure of its own, with this project's style.
 
@@ -359,7 +380,7 @@ def error_figure(
     ValueError
         If there is no answer, or they are about several settings.
     """
-    from looprate.figures.error_against_loops import COLUMNS, OPTIONAL, draw
+    from looprate.figures.error_against_loops import COLUMNS, OPTIONAL, SIZE, draw
 
     settings = {answer.title for answer in answers}
     if len(settings) != 1:
@@ -369,8 +390,27 @@ def error_figure(
         )
     facts = answers[0].facts
     trivial = {"curve": "trivial", "value": facts.trivial, "stderr": facts.trivial_stderr}
-    rows = [trivial, *(row for answer in answers for row in answer.curve_rows())]
+    drawn = [trivial, *(row for answer in answers for row in answer.curve_rows()), *rows]
     empty = dict.fromkeys((*COLUMNS, *OPTIONAL))
-    ax = _axes(ax)
-    draw(ax, [empty | row | facts.setting_columns for row in rows])
+    with _axes(ax, SIZE) as ax:
+        draw(ax, [empty | row | facts.setting_columns for row in drawn])
     return ax
+
+
+def read_rows(path: str | Path) -> list[Row]:
+    """Read stored rows: the CSV file of a figure, or the ``rows.jsonl`` of a study.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the file cannot be read; the message says what to do.
+    """
+    from pathlib import Path
+
+    from looprate.experiments.rows import records
+    from looprate.figures import rows as tables
+
+    if (place := Path(path)).suffix != ".jsonl":
+        return tables.read_rows(place)
+    place.stat()  # a store that is not there has no rows; here it is an error
+    return records.read_rows(place)[0]
