@@ -7,3 +7,6 @@
 ``training``  the state of one fit and its step; ``fit`` runs it, with checkpoints;
 ``error``   L^p errors on the cube.
 """
+
+if __name__ != "looprate.approx":  # a second copy of every class
+    raise ImportError(f"import looprate.approx instead of {__name__}")

@@ -12,3 +12,6 @@
 ``report``        report.md and report.json
 ``cli``           the command line
 """
+
+if __name__ != "looprate.experiments":  # a second copy of every class
+    raise ImportError(f"import looprate.experiments instead of {__name__}")

@@ -4,6 +4,9 @@
 the same from a shell.
 """
 
+if __name__ != "looprate.figures":  # a second copy of every class
+    raise ImportError(f"import looprate.figures instead of {__name__}")
+
 from looprate.figures.drawing import redraw
 
 __all__ = ["redraw"]

@@ -109,9 +109,12 @@ __all__ = sorted(_PLACES)
 def __getattr__(name: str) -> Any:
     """Import a name of the facade where it is first used."""
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib import metadata
 
-        return version("looprate")
+        try:
+            return metadata.version("looprate")
+        except metadata.PackageNotFoundError:  # a checkout that is not installed
+            return "unknown"
     if name not in _PLACES:
         from difflib import get_close_matches
 

@@ -15,7 +15,7 @@ def test_an_installed_package_hides_nothing_of_the_standard_library(  # C5
     installed, tmp_path, monkeypatch
 ):
     (tmp_path / f"{HIDDEN}.py").write_text("raise SystemExit('hidden')\n")
-    monkeypatch.setattr(child, "ROOT", tmp_path)
+    monkeypatch.setattr(child, "IMPORTED_FROM", tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
     if installed:
         monkeypatch.setattr(child.site, "getsitepackages", lambda: [str(tmp_path)])
