@@ -14,8 +14,6 @@ from looprate.figures.drawing import FORMATS, redraw_each
 from looprate.figures.style import STYLES
 from looprate.theory.processes import become_child, finish, open_streams
 
-__all__ = ["main"]
-
 BAD_INPUT = 2
 
 

@@ -19,8 +19,6 @@ from looprate.figures.common import SETTING_COLUMNS, fit_width, setting_title
 from looprate.figures.rows import Row, column, where
 from looprate.figures.style import MEMORISER_STYLE, points
 
-__all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]
-
 SIZE = (2.0, 2.9)  # inches a panel, at the size of a page
 MARGIN = 1.35  # inches to the right of the panels, for the legend
 COLUMNS = {

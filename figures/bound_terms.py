@@ -22,7 +22,7 @@ from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import TERM_STYLE, points
 from looprate.theory.verdict import Verdict
 
-__all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]
+__all__ = ["draw"]
 
 SIZE = (3.3, 3.3)  # inches a panel, at the size of a page
 MARGIN = 1.4  # inches to the right of the panels, for the legend

@@ -18,17 +18,7 @@ from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import SHADE
 from looprate.theory.verdict import Verdict
 
-__all__ = [
-    "SETTING_COLUMNS",
-    "Band",
-    "band_over_seeds",
-    "blank",
-    "fit_width",
-    "informative_from",
-    "plain_text",
-    "setting_title",
-    "shade_vacuous",
-]
+__all__ = ["SETTING_COLUMNS", "band_over_seeds", "fit_width", "plain_text", "setting_title"]
 
 #: Columns every figure has: one value a file, or empty cells.
 SETTING_COLUMNS = {

@@ -12,8 +12,6 @@ from looprate.figures.common import plain_text
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import FAMILY_STYLE, points
 
-__all__ = ["draw_constructed"]
-
 MARKS = ("o", "^", "s", "D")  # tell several constructions of one family apart
 SMALLEST_BAR = 1.03  # upper over lower end, below which a marker hides the bar between them
 

@@ -18,15 +18,7 @@ from looprate.figures.rows import Row, check_columns, read_rows
 from looprate.figures.style import STYLES
 from looprate.theory.outputs import checked_folder, remove_dead_drafts, replacing
 
-__all__ = [
-    "FORMATS",
-    "KINDS",
-    "FigureKind",
-    "make_figure",
-    "make_handout",
-    "redraw",
-    "redraw_each",
-]
+__all__ = ["KINDS", "make_figure", "redraw"]
 
 #: Format -> metadata that would otherwise change from one drawing to the next.
 FORMATS: dict[str, dict[str, Any]] = {

@@ -27,7 +27,7 @@ from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import FAMILY_STYLE, GREY, plain_log_ticks, points
 from looprate.theory.verdict import Verdict
 
-__all__ = ["CHOICES", "COLUMNS", "OPTIONAL", "SIZE", "draw"]
+__all__ = ["COLUMNS", "OPTIONAL", "draw"]
 
 SIZE = (6.75, 4.5)  # inches, at the size of a page
 COLUMNS = {

@@ -17,8 +17,6 @@ from looprate.figures.common import SETTING_COLUMNS, plain_text
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import GREY, points
 
-__all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]
-
 SIZE = (2.6, 3.7)  # inches a panel, at the size of a page
 MARGIN = 0.3
 PANELS = {

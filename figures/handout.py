@@ -11,8 +11,6 @@ from looprate.figures import error_against_loops
 from looprate.figures.common import fit_width, setting_title
 from looprate.figures.rows import Row, distinct
 
-__all__ = ["KIND", "SIZE", "draw_all", "stem"]
-
 KIND = "error-against-loops"  # whose rows a handout is drawn from
 SIZE = (8.27, 11.69)  # inches: A4, portrait
 PARTS = (0.325, 0.425, 0.25)  # of the height: statement, figure, reading

@@ -25,8 +25,6 @@ import looprate.figures.tasks.training as task_training
 import looprate.figures.training_curves as training_curves
 from looprate.figures.rows import Row
 
-__all__ = ["KINDS", "FigureKind"]
-
 
 @dataclass(frozen=True)
 class FigureKind:
@@ -90,7 +88,12 @@ KINDS: dict[str, FigureKind] = {
         scaling.COLUMNS, scaling.CHOICES, lambda rows: scaling.SIZE, scaling.draw_all
     ),
     "task-accuracy": _sized(task_accuracy),
-    "task-test-loops": _sized(task_test_loops),
+    "task-test-loops": FigureKind(
+        task_test_loops.COLUMNS,
+        task_test_loops.CHOICES,
+        task_accuracy.size,
+        task_test_loops.draw_all,
+    ),
     "task-training": _panelled(task_training),
     "task-boards": _sized(task_boards),
     "task-attention": _sized(task_attention),

@@ -21,8 +21,6 @@ from looprate.figures.common import (
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import FAMILY_STYLE, GREY, KIND_STYLE, plain_log_ticks, points
 
-__all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]
-
 SIZE = (2.1, 2.5)  # inches a panel, at the size of a page
 MARGIN = 1.35  # inches to the right of the panels, for the legend
 COLUMNS = {

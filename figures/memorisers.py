@@ -16,8 +16,6 @@ from looprate.figures.common import SETTING_COLUMNS, fit_width, setting_title
 from looprate.figures.rows import Cell, Row, column, distinct, where
 from looprate.figures.style import MEMORISER_STYLE, points
 
-__all__ = ["CHOICES", "COLUMNS", "SIZE", "draw"]
-
 SIZE = (5.9, 3.4)  # inches, at the size of a page
 COLUMNS = {
     "memoriser": "increments, timestep or digits",

@@ -21,7 +21,7 @@ from looprate.figures.rows import Row, column, where
 from looprate.figures.style import KIND_STYLE, LineStyle, plain_log_ticks, points
 from looprate.theory.notation import KINDS
 
-__all__ = ["CHOICES", "COLUMNS", "SIZE", "draw"]
+__all__ = ["draw"]
 
 SIZE = (3.6, 4.1)  # inches, at the size of a page
 WIDEST_OF_TWO = 45  # characters of a label beside which there is room for another

@@ -16,18 +16,7 @@ from numpy.typing import NDArray
 
 from looprate.theory.outputs import checked_input, replacing
 
-__all__ = [
-    "FLAGS",
-    "NUMBERS",
-    "Cell",
-    "Row",
-    "check_columns",
-    "column",
-    "distinct",
-    "read_rows",
-    "where",
-    "write_rows",
-]
+__all__ = ["FLAGS", "Cell", "Row", "column", "distinct", "read_rows", "where", "write_rows"]
 
 Cell = float | str | bool | None
 Row = Mapping[str, Cell]

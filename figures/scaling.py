@@ -10,8 +10,6 @@ from matplotlib.figure import Figure
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import GREY, points
 
-__all__ = ["BUDGET", "CHOICES", "COLUMNS", "SIZE", "draw", "draw_all", "panels"]
-
 SIZE = (6.6, 5.0)  # inches of the four panels, at the size of a page
 ROOM = 8.0  # factor above the lines, for the legend
 BUDGET = 5.0  # milliseconds a point that scheduling and storage may take

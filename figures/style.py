@@ -25,13 +25,8 @@ __all__ = [
     "TERM_STYLE",
     "TOKEN_STYLE",
     "LineStyle",
-    "RcParams",
-    "TermStyle",
     "paper",
-    "plain_log_ticks",
     "points",
-    "poster",
-    "slides",
 ]
 
 RcParams = dict[Any, Any]  # str -> value; the stubs of matplotlib want literal keys

@@ -18,8 +18,6 @@ from looprate.figures.common import (
 from looprate.figures.rows import Cell, Row, distinct, where
 from looprate.figures.style import FAMILY_STYLE, plain_log_ticks, points
 
-__all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]
-
 SIZE = (2.5, 2.6)  # inches a panel, at the size of a page
 MARGIN = 1.0  # inches to the right of the panels, for the legend
 COLUMNS = {

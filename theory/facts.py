@@ -31,9 +31,7 @@ from looprate.theory.verdict import Finding, Verdict
 from looprate.theory.versions import bound_function
 
 __all__ = [
-    "DELTAS",
     "Facts",
-    "bound_under",
     "facts_of",
     "has_closed_forms",
     "lower_curves",

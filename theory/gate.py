@@ -14,7 +14,6 @@ from typing import Literal
 from looprate.theory.verdict import Finding, Verdict
 
 __all__ = [
-    "STDERR_MARGIN",
     "Contradiction",
     "Onset",
     "Total",

@@ -24,7 +24,6 @@ from typing import Literal, TypeVar, get_args
 
 __all__ = [
     "KINDS",
-    "MOST_ENTRIES",
     "Kind",
     "check_choice",
     "check_delta",

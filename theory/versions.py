@@ -11,7 +11,7 @@ from looprate.theory.bounds.rows import BoundRow, Moduli
 from looprate.theory.bounds.theorem import Placement, theorem_3_6_bound
 from looprate.theory.notation import check_loops
 
-__all__ = ["VERSIONS", "bound_function"]
+__all__ = ["bound_function"]
 
 VERSIONS = ("theorem-3.6", "theorem-3.6-stages", "increments", "digits", "timestep")
 

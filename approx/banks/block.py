@@ -24,15 +24,6 @@ from torch import Tensor
 
 from looprate.approx.models.looped import EPS, ModelConfig
 
-__all__ = [
-    "BLOCK_WEIGHTS",
-    "Block",
-    "BlockShape",
-    "block_functions",
-    "compile_for",
-    "looped_block",
-]
-
 BLOCK_WEIGHTS = ("qkv", "out", "up", "up_bias", "down", "down_bias")
 
 

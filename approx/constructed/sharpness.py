@@ -12,13 +12,7 @@ from looprate.approx.constructed.network import constructed_transformer
 from looprate.theory.construction.build.network import Network
 from looprate.theory.notation import check_tokens
 
-__all__ = [
-    "BETA_PRECISION",
-    "SMALLEST_BETA",
-    "BetaSearch",
-    "off_maximum_weight_upper_bound",
-    "softmax_beta_for",
-]
+__all__ = ["softmax_beta_for"]
 
 BETA_PRECISION = 0.01  # relative width at which the search for beta stops
 SMALLEST_BETA = 2.0**-20  # ... and the beta below which it does not look

@@ -4,7 +4,7 @@
 takes a target: lower bounds of moduli, enclosures on boxes, certified upper bounds.
 """
 
-from looprate.approx.enclosed.module import EnclosedModule, enclosed
+from looprate.approx.enclosed.module import enclosed
 from looprate.approx.enclosed.targets import with_enclosures
 
-__all__ = ["EnclosedModule", "enclosed", "with_enclosures"]
+__all__ = ["enclosed", "with_enclosures"]

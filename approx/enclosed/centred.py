@@ -18,8 +18,6 @@ from looprate.theory.enclosure.intervals import Interval, intersection
 from looprate.theory.enclosure.jets import Jet, variables
 from looprate.theory.enclosure.rounding import up_sum
 
-__all__ = ["Centred", "tightened"]
-
 LEAST_SIDE = 2.0**-400  # stands for sides of length 0, which no slope could be divided by
 
 

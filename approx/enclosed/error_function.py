@@ -17,8 +17,6 @@ from looprate.theory.enclosure.chained import Chained
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.rounding import function_down, function_up
 
-__all__ = ["erf", "gelu"]
-
 
 def _around(value: float) -> Interval:
     """Return the floats next to a correctly rounded constant, which lies between them."""

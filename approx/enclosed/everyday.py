@@ -17,8 +17,6 @@ from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE
 
-__all__ = ["EVERYDAY"]
-
 
 def _axis(x: Any, dim: int) -> int:
     """Return an axis as a number >= 0."""

@@ -15,8 +15,6 @@ from looprate.approx.models.looped import LoopedTransformer
 from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.notation import check_dim, check_loops, check_tokens
 
-__all__ = ["EnclosedModule", "enclosed"]
-
 PROBE_BATCH = 5
 PROBE_SEED = 0
 SAME = 1e-9  # of the largest value: outputs of one input, alone and in a batch, in float64

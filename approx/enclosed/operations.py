@@ -26,8 +26,6 @@ from looprate.theory.enclosure.intervals import Interval, intersection
 from looprate.theory.enclosure.jets import Jet
 from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE
 
-__all__ = ["MOVES", "OPERATIONS", "mean_square"]
-
 LARGEST_PAIRWISE = 8  # entries of a softmax that are compared pair by pair, which is sharper
 
 

@@ -11,8 +11,6 @@ from looprate.theory.targets import OwnFunction, Target
 from looprate.theory.targets.base import Scaled, Sum
 from looprate.theory.targets.resolve import settled
 
-__all__ = ["with_enclosures"]
-
 
 class _AsModule(nn.Module):
     """A torch function as a module."""

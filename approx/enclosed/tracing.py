@@ -23,8 +23,6 @@ from looprate.approx.enclosed.operations import MOVES, OPERATIONS, mean_square
 from looprate.theory.enclosure.affine import Affine
 from looprate.theory.enclosure.arrays import EnclosureArray
 
-__all__ = ["Program", "traced"]
-
 BATCHES = (11, 13)  # primes: a number that is 11 k in one trace and 13 k in the other is k B
 MOST_SYMBOLS = 96  # of affine forms of a state, beside those of the inputs
 CURE = "only lower bounds of its moduli are available"

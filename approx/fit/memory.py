@@ -16,15 +16,7 @@ import torch
 
 from looprate.approx.models.looped import ModelConfig, parameter_count
 
-__all__ = [
-    "CHUNK",
-    "ensemble_size",
-    "free_memory",
-    "in_halves",
-    "kept_bytes",
-    "model_bytes",
-    "slices",
-]
+__all__ = ["CHUNK", "ensemble_size", "free_memory", "kept_bytes"]
 
 CHUNK = 100  # steps whose points are drawn at once
 SHARE = 0.8  # of the free memory that is planned with; the rest is for libraries and fragments

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
-__all__ = ["Function", "SobolSource", "TrainingPoints"]
+__all__ = ["TrainingPoints"]
 
 Function = Callable[[Any], Any]
 

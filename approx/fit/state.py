@@ -23,15 +23,7 @@ from looprate.approx.models.looped import LoopedTransformer, ModelConfig
 from looprate.theory.outputs import replacing
 from looprate.theory.stored_arrays import read_arrays
 
-__all__ = [
-    "FitState",
-    "bank_at",
-    "flatten",
-    "fresh_state",
-    "load_state",
-    "save_state",
-    "write_bank",
-]
+__all__ = ["fresh_state"]
 
 
 @dataclass

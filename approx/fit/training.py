@@ -25,7 +25,7 @@ from looprate.approx.fit.sampling import Function, TrainingPoints
 from looprate.approx.fit.state import FitState, bank_at, flatten, write_bank
 from looprate.approx.models.looped import ModelConfig
 
-__all__ = ["FitResult", "Member", "Recipe", "TrainingRun", "member_errors", "predictions"]
+__all__ = ["Member", "Recipe", "TrainingRun", "member_errors", "predictions"]
 
 VALIDATION = HELD_OUT - 1_000  # seed of the validation scramble: neither training nor test
 WARM_UP = 3  # steps before a capture, which then finds everything compiled

@@ -14,20 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = [
-    "ACTIVATIONS",
-    "EPS",
-    "FAMILIES",
-    "Activation",
-    "BlockConfig",
-    "Draw",
-    "Family",
-    "add_block",
-    "add_clock",
-    "check_block",
-    "modulation",
-    "sinusoids",
-]
+__all__ = ["Family"]
 
 Family = Literal["lt", "tmlt", "untied"]
 FAMILIES: tuple[Family, ...] = get_args(Family)

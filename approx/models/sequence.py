@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from looprate.approx.models.parts import Draw, Family, add_block, add_clock, modulation, sinusoids
-from looprate.approx.models.sequence_config import POSITIONS, Positions, SequenceConfig
+from looprate.approx.models.sequence_config import SequenceConfig
 from looprate.approx.models.unrolled import (
     Weights,
     compiled_body,
@@ -35,14 +35,7 @@ from looprate.approx.models.unrolled import (
 )
 from looprate.theory.notation import check_loops
 
-__all__ = [
-    "POSITIONS",
-    "Positions",
-    "SequenceConfig",
-    "SequenceModel",
-    "matched_config",
-    "parameter_count",
-]
+__all__ = ["SequenceConfig", "SequenceModel", "matched_config", "parameter_count"]
 
 Criterion = Callable[[Tensor], Tensor]
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from looprate.approx.models.parts import Family, check_block
 from looprate.theory.notation import check_loops
 
-__all__ = ["POSITIONS", "Positions", "SequenceConfig"]
+__all__ = ["SequenceConfig"]
 
 Positions = Literal["learned", "sinusoidal", "none"]
 POSITIONS: tuple[Positions, ...] = ("learned", "sinusoidal", "none")

@@ -21,17 +21,6 @@ from torch.utils.checkpoint import checkpoint as run_again
 
 from looprate.approx.models.parts import ACTIVATIONS, EPS, BlockConfig
 
-__all__ = [
-    "Body",
-    "Weights",
-    "compiled_body",
-    "compiler_works",
-    "explicit_attention",
-    "rms_norm",
-    "segment_length",
-    "unrolled",
-]
-
 Weights = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]  # qkv, out, up, bias, down, bias
 Body = Callable[..., Tensor]
 INNER = 16  # states that one loop's inner values take, about

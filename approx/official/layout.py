@@ -15,8 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["CLASSES", "CLOCK", "MODULATED", "Entry", "OfficialConfig", "entries", "ignored"]
-
 CLASSES = ("model.LoopedGPT", "model.TMLT", "LoopedGPT", "TimeDependentLoopedGPT", "GPT")
 MODULATED = ("model.TMLT", "TimeDependentLoopedGPT")
 CLOCK = 256  # sinusoids of t

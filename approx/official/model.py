@@ -30,7 +30,7 @@ from looprate.approx.models.looped import sinusoids
 from looprate.approx.official.layout import CLOCK, MODULATED, OfficialConfig, entries, ignored
 from looprate.theory.notation import check_loops
 
-__all__ = ["OfficialModel", "from_official", "official_model", "official_parameter_count"]
+__all__ = ["from_official"]
 
 TANH_GELU: Callable[[Tensor], Tensor] = partial(F.gelu, approximate="tanh")
 ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {

@@ -1,6 +1,7 @@
 """Pages of the API reference: one a package, written from the packages as they are.
 
-A page shows the names in the ``__all__`` of its modules, which is what this project calls public.
+A page shows the names in the ``__all__`` of its modules, which is what this project calls public:
+what other rooms use.  A module without that list is for its own room.
 Nothing is imported to write the pages: names and first lines are read from the sources.
 """
 
@@ -19,8 +20,8 @@ PACKAGES = ("theory", "approx", "experiments", "figures", "looprate")
 TITLE = """# API reference
 
 Imports point left only: `theory` ← `approx` ← `experiments` ← `figures`. `theory` needs no torch,
-`figures` draws from stored rows alone. A page shows the public names of its module, those in
-`__all__`; shapes, norms, errors and sources are in the docstrings.
+`figures` draws from stored rows alone. A page shows the public names of its modules, those that
+other rooms use; shapes, norms, errors and sources are in the docstrings.
 """
 
 

@@ -5,14 +5,14 @@ Modules named ``check_...`` hold the checks, the others the statements.
 
 from looprate.experiments.claims.bounds import BOUNDS_CLAIMS
 from looprate.experiments.claims.certificates import CERTIFICATE_CLAIMS
-from looprate.experiments.claims.claim import REJECTED, Claim, Control, Drawn
+from looprate.experiments.claims.claim import REJECTED, Claim
 from looprate.experiments.claims.construction import CONSTRUCTION_CLAIMS
 from looprate.experiments.claims.eta import ETA_CLAIMS
 from looprate.experiments.claims.moduli import MODULI_CLAIMS
 from looprate.experiments.claims.reported import REPORTED_CLAIMS
 from looprate.experiments.claims.trained import TRAINED_CLAIMS
 
-__all__ = ["CLAIMS", "REJECTED", "THEMES", "Claim", "Control", "Drawn"]
+__all__ = ["CLAIMS", "REJECTED", "Claim"]
 
 THEMES: dict[str, tuple[Claim, ...]] = {
     "Moduli of continuity": MODULI_CLAIMS,

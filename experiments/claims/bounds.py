@@ -10,8 +10,6 @@ from looprate.theory.bounds import rates
 from looprate.theory.bounds.cell_width import delta_of_stages
 from looprate.theory.bounds.loop_counts import printed_loops
 
-__all__ = ["BOUNDS_CLAIMS"]
-
 TERMS = Drawn("bound-terms", "looprate verify --preset smoke --out runs/smoke")
 LOOPS = Drawn("error-against-loops", "looprate verify --preset smoke --out runs/smoke")
 THEOREM = f"Theorem 3.6 (v7), {PAPER}"

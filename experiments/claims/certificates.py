@@ -14,8 +14,6 @@ from looprate.experiments.claims.check_bounds import (
 from looprate.experiments.claims.claim import PAPER, THIS, Claim, Control, Drawn
 from looprate.theory.construction.certify.certificate import Certificate
 
-__all__ = ["CERTIFICATE_CLAIMS"]
-
 TERMS = Drawn("bound-terms", "looprate verify --preset smoke --out runs/smoke")
 CURVES = Drawn("error-against-loops", "looprate verify --preset quick --out runs/verify-quick")
 INEQUALITY = f"{THIS}: the explicit inequality, proof in theory/bounds/explicit.py"

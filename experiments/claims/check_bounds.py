@@ -20,22 +20,6 @@ from looprate.theory.hypotheses import check_hypotheses as hypotheses
 from looprate.theory.targets import TARGETS, OwnFunction, Target, resolve_target
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = [
-    "BOUNDED",
-    "STEP_FUNCTION",
-    "UNEQUAL",
-    "check_constructions_fit",
-    "check_delta_inverts",
-    "check_exponent",
-    "check_hypotheses",
-    "check_placement",
-    "check_printed_exponent",
-    "check_vacuous_near_n",
-    "check_whole_limit",
-    "only_token_term",
-    "theorem_at",
-]
-
 SHAPES = ((1, 1), (2, 1), (3, 1), (2, 2), (8, 4))  # (N, d)
 GRIDS = (2, 3, 4, 8, 16)
 BOUNDED = ("mean-field", "token-sine", "others-mean", "dial", "context-max", "token-times-mean")

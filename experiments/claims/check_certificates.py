@@ -30,24 +30,6 @@ from looprate.theory.notation import Kind
 from looprate.theory.targets import Target, resolve_target
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = [
-    "CASES",
-    "INFORMATIVE",
-    "Case",
-    "biased",
-    "check_density",
-    "check_inequality",
-    "check_no_extra_terms",
-    "check_slope",
-    "check_term",
-    "check_theorem_above_error",
-    "judged",
-    "no_oscillation",
-    "on_target",
-    "shrunk",
-    "without",
-]
-
 TOLERANCE = 2e-2  # relative width asked of the enclosures
 IDENTITY = "token-power:alpha=1,center=0"  # f(X) = X
 DIAL = "dial:token=0.5,context=0.5,periods=1"

@@ -38,25 +38,6 @@ from looprate.theory.construction.run.exact import exact_output, exact_rows
 from looprate.theory.targets import parse_target
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = [
-    "changed_eta",
-    "check_contextual",
-    "check_extra_loops",
-    "check_fewer_loops",
-    "check_memoriser_error",
-    "check_memoriser_size",
-    "check_quantise",
-    "check_range",
-    "check_sizes",
-    "check_value_loops",
-    "drifting",
-    "flipped_bit",
-    "leaning",
-    "padded",
-    "same",
-    "unclipped",
-]
-
 Change = Callable[[Network], Network]
 TARGET = parse_target("dial:token=0.6,context=0.4,periods=1 + 0.5*context-max")
 SHAPES = ((1, 1, 6), (2, 1, 5), (3, 1, 4), (2, 2, 2))  # (N, d, m)

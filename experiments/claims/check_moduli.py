@@ -23,29 +23,6 @@ from looprate.theory.notation import KINDS, Kind
 from looprate.theory.targets import OwnFunction, resolve_target
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = [
-    "SETTINGS",
-    "Setting",
-    "attained",
-    "by_place",
-    "check_below_sequence",
-    "check_brackets",
-    "check_comes_close",
-    "check_monotone",
-    "check_multiples",
-    "check_never_exceeds",
-    "check_one_token",
-    "check_subadditive",
-    "check_vanishing",
-    "check_watched_row",
-    "check_zero",
-    "doubled",
-    "halved",
-    "lifted",
-    "mirrored",
-    "squared",
-]
-
 Bracket = Callable[["Setting", Kind, int], tuple[float, float]]
 STEP = 0.05  # radii are whole multiples of it, so that they add up exactly
 MULTIPLES = (1, 2, 3, 4, 6, 8, 9, 12)

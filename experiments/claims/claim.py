@@ -17,8 +17,6 @@ import numpy as np
 
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["PAPER", "REJECTED", "THIS", "Check", "Claim", "Control", "Drawn", "compared", "found"]
-
 Check = Callable[[], Finding]
 Row = tuple[str, float | Fraction, float | Fraction]
 PAPER = "Xu & Sato, ICML 2025, arXiv 2410.01405v7"

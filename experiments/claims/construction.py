@@ -8,8 +8,6 @@ from functools import partial
 from looprate.experiments.claims import check_construction as of
 from looprate.experiments.claims.claim import PAPER, THIS, Claim, Control, Drawn
 
-__all__ = ["CONSTRUCTION_CLAIMS"]
-
 STAGES = Drawn(
     "stages", "looprate construct mean-field --grid 4 --memoriser increments --out runs/stages"
 )

@@ -10,8 +10,6 @@ from looprate.experiments.claims.claim import THIS, Claim, Control, Drawn, Row, 
 from looprate.theory.bounds.loop_counts import SUITED_CODING, Memoriser, largest_grid
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["ETA_CLAIMS", "check_gain"]
-
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the own token; the others have the rest
 TARGET = "dial:token={:g},context={:g},periods=1"
 GRID = 8  # of the plain network

@@ -20,7 +20,7 @@ from looprate.experiments.rows.records import digest, write_atomically
 from looprate.theory.outputs import checked_input
 from looprate.theory.sources import HERE
 
-__all__ = ["chosen_claims", "claim_key", "evidence_file", "results", "stored_result"]
+__all__ = ["chosen_claims", "results", "stored_result"]
 
 Result = dict[str, Any]
 Report = Callable[[float, str], None]

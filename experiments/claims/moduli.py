@@ -8,8 +8,6 @@ from looprate.experiments.claims import check_moduli as of
 from looprate.experiments.claims.check_moduli import Setting
 from looprate.experiments.claims.claim import PAPER, THIS, Claim, Control, Drawn
 
-__all__ = ["MODULI_CLAIMS"]
-
 DRAWN = Drawn("moduli", "looprate verify --preset smoke --out runs/smoke")
 FUNCTIONS = "f: [0,1]^(N×d) → R^(N×d) continuous and permutation-equivariant"
 KINDS = "w, w_tok, w_cont as defined there: entrywise p-norm of outputs, Frobenius norm of inputs"

@@ -17,8 +17,6 @@ from looprate.theory.bounds.theorem import theorem_3_6_bound
 from looprate.theory.notation import Kind
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["EXPERIMENTS", "REPORTED_CLAIMS", "TABLES", "Experiment", "Table"]
-
 SUMMARIES = f"reported by secondary summaries of v7 of {PAPER}"
 NO_WORD = (
     "reported only: neither the runs nor the data are part of this ledger, and a trained result "

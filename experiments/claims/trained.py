@@ -12,7 +12,7 @@ from looprate.theory.bounds.loop_counts import MEMORISERS
 from looprate.theory.gate import under_hypotheses
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["TRAINED", "TRAINED_CLAIMS", "check_trained"]
+__all__ = ["TRAINED", "check_trained"]
 
 Row = dict[str, Any]
 TRAINED = "trained-beside-constructed"

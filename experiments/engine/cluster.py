@@ -19,7 +19,7 @@ from typing import Any
 
 from looprate.experiments.engine.task import EMBEDDED, Engine
 
-__all__ = ["SLURM", "check_cluster_extra", "embedded_cluster", "open_client", "slurm_cluster"]
+__all__ = ["check_cluster_extra"]
 
 SLURM = "slurm:"
 LOOPBACK = "127.0.0.1"

@@ -30,8 +30,6 @@ from looprate.experiments.engine.task import (
 )
 from looprate.experiments.rows.provenance import provenance, versions
 
-__all__ = ["run_on_dask"]
-
 TICK = 1.0  # seconds between looks at workers and progress
 QUIET = 0.5  # seconds between two reports of one task
 GRACE = 10.0  # seconds without a worker until it is said

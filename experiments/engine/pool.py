@@ -18,8 +18,6 @@ from typing import Any
 from looprate.experiments.engine.task import Failures, Report, Results, Task, in_words
 from looprate.theory.processes import become_child, interrupts_blocked
 
-__all__ = ["Pool"]
-
 PATIENCE = 5.0  # seconds an idle worker gets to end by itself
 
 

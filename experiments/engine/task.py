@@ -13,16 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-__all__ = [
-    "ATTEMPTS",
-    "Engine",
-    "Failures",
-    "Task",
-    "TaskFailed",
-    "chosen_device",
-    "default_processes",
-    "visible_devices",
-]
+__all__ = ["Engine", "Task", "TaskFailed", "chosen_device", "default_processes", "visible_devices"]
 
 ATTEMPTS = 3  # a task that fails this often is given up
 DEVICES = ("auto", "cpu", "cuda")

@@ -26,8 +26,6 @@ from looprate.experiments.eta.statistics import (
 from looprate.theory.statistics.seed_intervals import expanded_percentiles
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["certified_part", "hypotheses", "map_in_words", "trained_part"]
-
 Array = NDArray[np.float64]
 Row = dict[str, Any]
 DRAWS = 2000

@@ -19,8 +19,6 @@ from looprate.experiments.eta.config import DialPoint, EtaConfig
 from looprate.experiments.eta.sweep import planned_specs
 from looprate.experiments.study.summary import cells
 
-__all__ = ["Certified", "Match", "Trained", "certified_gains", "trained_gains"]
-
 Array = NDArray[np.float64]
 Row = dict[str, Any]
 Match = Literal["loops", "grid"]

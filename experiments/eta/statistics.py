@@ -25,17 +25,7 @@ from looprate.theory.statistics.seed_intervals import (
 )
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = [
-    "CONFIDENCE",
-    "LEAST_SEEDS",
-    "Growth",
-    "certified_gain_finding",
-    "growth",
-    "growth_finding",
-    "mean_gain_finding",
-    "seed_draws",
-    "within_level_rank",
-]
+__all__ = ["CONFIDENCE", "LEAST_SEEDS", "within_level_rank"]
 
 Array = NDArray[np.float64]
 RESAMPLES = 2000

@@ -17,7 +17,7 @@ from looprate.theory.bounds.loop_counts import largest_grid
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.targets import resolve_target
 
-__all__ = ["EtaStudy", "certificate_rows", "planned_specs"]
+__all__ = ["EtaStudy"]
 
 ENCLOSURE = 2.0  # seconds of a certificate beside the estimate of the network's run
 Row = dict[str, Any]

@@ -25,7 +25,7 @@ from looprate.theory.hypotheses import check_hypotheses
 from looprate.theory.notation import KINDS, check_delta
 from looprate.theory.targets import resolve_target
 
-__all__ = ["DELTAS", "LearnedPlan", "learned_rows", "run_learned", "target_rows"]
+__all__ = ["DELTAS", "LearnedPlan", "run_learned"]
 
 Row = dict[str, Any]
 Report = Callable[[float], None]

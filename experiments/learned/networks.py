@@ -16,8 +16,6 @@ from looprate.theory.stored_arrays import read_arrays
 if TYPE_CHECKING:
     from looprate.approx.models.looped import LoopedTransformer
 
-__all__ = ["chosen_fits", "network_digest", "network_of", "recomputed_error"]
-
 Row = dict[str, Any]
 #: Two ways through one network in single precision, of a mean over held-out points.
 SAME_ERROR = 1e-3

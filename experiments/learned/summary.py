@@ -17,7 +17,7 @@ from looprate.theory.gate import under_hypotheses
 from looprate.theory.notation import KINDS
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["WITHIN", "figure_rows", "learned_cells", "learned_findings"]
+__all__ = ["figure_rows", "learned_cells", "learned_findings"]
 
 Row = dict[str, Any]
 WITHIN = 0.1  # a modulus is reproduced if its ratio to the target's is this near 1

@@ -14,8 +14,6 @@ from looprate.experiments.tasks.language import Language
 from looprate.experiments.tasks.lcs import LongestCommonSubsequence
 from looprate.experiments.tasks.sudoku import Sudoku
 
-__all__ = ["MODELS", "TASKS", "task_of"]
-
 TASKS: dict[str, type[Task]] = {
     cls.key: cls
     for cls in (Sudoku, Countdown, LongestCommonSubsequence, EditDistance, DecisionTree, Language)

@@ -17,8 +17,6 @@ from looprate.experiments.study.figure_rows import write_rows
 from looprate.experiments.tasks.sudoku import Sudoku
 from looprate.theory.stored_arrays import read_arrays
 
-__all__ = ["shown_loops", "size_in_words", "write_figure_tables"]
-
 Row = dict[str, Any]
 MOST_PANELS = 6  # loops of a board or an attention map that are drawn
 PAD = 0

@@ -18,8 +18,6 @@ from looprate.experiments.rows.provenance import stamped
 from looprate.experiments.rows.records import write_npz
 from looprate.experiments.tasks.base import Task
 
-__all__ = ["checkpoint_of", "fit_row", "picture_of"]
-
 DRAWN = 4  # rows of a picture
 Row = dict[str, Any]
 

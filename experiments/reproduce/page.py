@@ -11,8 +11,6 @@ from looprate.experiments.reproduce.summary import RULES
 from looprate.theory.gate import state_of
 from looprate.theory.verdict import Finding
 
-__all__ = ["in_unit", "markdown"]
-
 Row = dict[str, Any]
 
 

@@ -20,8 +20,6 @@ from looprate.experiments.tasks.language import Language
 from looprate.experiments.tasks.lcs import LongestCommonSubsequence
 from looprate.experiments.tasks.sudoku import Sudoku
 
-__all__ = ["PAPER"]
-
 SIZES = {"width": 256, "heads": 4, "hidden": 1024, "frequencies": 256, "clock": 256}
 TRAINING = {
     "learning_rate": 1e-4,

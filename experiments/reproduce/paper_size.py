@@ -8,8 +8,6 @@ from typing import Any
 
 from looprate.experiments.reproduce.presets import PRESETS
 
-__all__ = ["at_paper_size"]
-
 NOT_SIZES = {"bases", "path", "cache", "download", "held_out"}  # where rows come from
 
 

@@ -12,7 +12,7 @@ from looprate.experiments.tasks.base import Task
 from looprate.experiments.tasks.checks import check_integer
 from looprate.theory.notation import check_loops
 
-__all__ = ["TaskPreset", "model_of"]
+__all__ = ["TaskPreset"]
 
 
 @dataclass(frozen=True)

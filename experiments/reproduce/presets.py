@@ -21,7 +21,7 @@ from looprate.experiments.tasks.language import Language
 from looprate.experiments.tasks.lcs import LongestCommonSubsequence
 from looprate.experiments.tasks.sudoku import Sudoku
 
-__all__ = ["PRESETS", "TaskPreset"]
+__all__ = ["PRESETS"]
 
 
 def _by_key(*presets: TaskPreset) -> dict[str, TaskPreset]:

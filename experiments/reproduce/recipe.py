@@ -8,8 +8,6 @@ from typing import Any, Literal, get_args
 
 from looprate.experiments.tasks.checks import check_integer
 
-__all__ = ["SequenceRecipe"]
-
 Schedule = Literal["cosine", "linear"]
 Loops = Literal["last", "every"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["REPORTED", "SOURCE", "Reported", "reported_cell", "reported_of"]
+__all__ = ["reported_of"]
 
 SOURCE = "reported in arXiv 2410.01405v7 (secondary summary)"
 

@@ -11,8 +11,6 @@ from looprate.experiments.reproduce.recipe import SequenceRecipe
 from looprate.experiments.tasks.base import Batch, Task
 from looprate.experiments.tasks.decision_tree import DecisionTree
 
-__all__ = ["TrainingRows", "task_at"]
-
 CHUNK = 4096  # rows drawn together, about
 
 

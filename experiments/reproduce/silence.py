@@ -26,8 +26,6 @@ from looprate.theory.bounds.theorem import theorem_3_6_bound
 from looprate.theory.notation import Kind, check_loops
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["Setting", "hypotheses", "silence"]
-
 Row = dict[str, Any]
 
 

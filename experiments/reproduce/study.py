@@ -15,7 +15,7 @@ from looprate.experiments.rows.question import ask, stored_config
 from looprate.experiments.rows.records import RowStore, digest
 from looprate.experiments.tasks.base import data_facts
 
-__all__ = ["ReproduceStudy", "step_cost"]
+__all__ = ["ReproduceStudy"]
 
 SCHEMA = 1  # raise it when code changes what a row's numbers mean
 OVERHEAD = 5e6  # products that one loop of a step costs beside its own: calls of many small kernels

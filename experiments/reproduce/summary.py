@@ -22,8 +22,6 @@ from looprate.experiments.eta.statistics import (
 from looprate.experiments.reproduce.catalogue import MODELS
 from looprate.theory.statistics.seed_intervals import linear_interval
 
-__all__ = ["RULES", "beats", "cells", "diverged", "rises", "spread", "test_loop_cells"]
-
 Row = dict[str, Any]
 HIGHER_IS_BETTER = {"accuracy": True, "squared error": False, "perplexity": False}
 LEAST_COUNTS = 3  # loop counts for a trend

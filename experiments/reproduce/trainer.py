@@ -33,8 +33,6 @@ from looprate.experiments.rows.records import digest, write_npz
 from looprate.experiments.tasks.base import Task, data_facts
 from looprate.theory.stored_arrays import read_arrays
 
-__all__ = ["Curve", "Trainer", "parameter_groups"]
-
 MATRICES = ("embed", "position", "qkv", "out", "up", "down", "read", "clock_in", "clock_out")
 WINDOW = 50  # steps between two looks at the losses
 ABOVE = 1.2  # times the first loss: a model whose windows are there for long is given up

@@ -20,8 +20,6 @@ from looprate.experiments.tasks.language import Language
 from looprate.experiments.tasks.strings import BAR, StringTask
 from looprate.experiments.tasks.sudoku import Sudoku
 
-__all__ = ["Checked", "continuous", "equivariant", "is_function", "on_the_cube"]
-
 Checked = tuple[bool, str, dict[str, Any]]
 ROWS = 8  # looked at
 SWAPS = 8  # of two letters, tried on every row

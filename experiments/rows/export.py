@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from looprate.experiments.rows.query import Cell, Row, flat
 from looprate.theory.outputs import replacing
 
-__all__ = ["column_sort", "write_csv", "write_json", "write_parquet"]
+__all__ = ["write_csv", "write_json", "write_parquet"]
 
 GROUP = 8192  # rows of a Parquet row group
 

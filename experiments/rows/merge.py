@@ -21,7 +21,7 @@ from looprate.experiments.rows.provenance import TRACES
 from looprate.experiments.rows.query import Row, RowFile, flat, open_folders
 from looprate.theory.outputs import replacing_folder
 
-__all__ = ["Merged", "merge_folders"]
+__all__ = ["merge_folders"]
 
 DRAWN = "figures"  # made from rows, again where they are merged
 NAMED = 5  # columns that differ, named in a message

@@ -9,8 +9,6 @@ from typing import Any
 
 from looprate.theory.outputs import checked_input
 
-__all__ = ["merged_config"]
-
 #: Entries that may differ between machines that share the work, and how they are joined.
 UNITED = frozenset(
     [

@@ -22,7 +22,6 @@ __all__ = [
     "RowFile",
     "Survey",
     "check_known",
-    "flat",
     "matching",
     "open_folders",
     "parse_condition",

@@ -11,7 +11,7 @@ from looprate.experiments.rows.merge_config import FIRST, LARGEST, UNITED
 from looprate.experiments.rows.records import digest, write_atomically
 from looprate.theory.outputs import checked_input
 
-__all__ = ["ask", "check_question", "folder_for", "stored_config"]
+__all__ = ["ask", "folder_for", "stored_config"]
 
 CONFIG = "config.json"
 ANSWERS = ("report.json", "eta.json", "rows.jsonl", "theory.jsonl", "constructions.jsonl")

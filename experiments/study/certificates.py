@@ -35,7 +35,6 @@ from looprate.theory.facts import facts_of
 from looprate.theory.targets import Target
 
 __all__ = [
-    "Cost",
     "affordable",
     "asked_spec",
     "certificate_of",

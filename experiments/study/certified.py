@@ -22,7 +22,7 @@ from looprate.theory.notation import Kind
 from looprate.theory.targets import Target
 from looprate.theory.targets.own import own_functions
 
-__all__ = ["attaining_pair", "certified_columns", "followed"]
+__all__ = ["certified_columns"]
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]

@@ -12,7 +12,7 @@ from looprate.theory.bounds.rates import holder_exponent
 from looprate.theory.statistics.slopes import SlopeFit, fit_slope
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["constructed_curve", "constructed_findings", "constructed_slope", "expected_slope"]
+__all__ = ["constructed_slope", "expected_slope"]
 
 Row = dict[str, Any]
 TAIL = 4  # the slope is read off grids from the largest over this on

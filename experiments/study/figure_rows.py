@@ -20,7 +20,7 @@ from looprate.theory.bounds.loop_counts import SUITED_CODING
 from looprate.theory.bounds.rows import TERM_NAMES, BoundRow
 from looprate.theory.gate import Onset
 
-__all__ = ["BOUND_LABELS", "slug", "write_figure_rows", "write_rows"]
+__all__ = ["BOUND_LABELS", "slug", "write_rows"]
 
 Row = dict[str, Any]
 COLUMNS = {

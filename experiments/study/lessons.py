@@ -21,15 +21,7 @@ from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.certify.certificate import TargetFacts
 from looprate.theory.targets import resolve_target
 
-__all__ = [
-    "BOXES",
-    "START",
-    "TOLERANCE",
-    "certificate_rows",
-    "lesson_arguments",
-    "lesson_rows",
-    "planned_specs",
-]
+__all__ = ["BOXES", "TOLERANCE"]
 
 Row = dict[str, Any]
 LESSON_TARGET = "dial:token=0.7,context=0.3,periods=1"

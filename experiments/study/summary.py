@@ -20,7 +20,7 @@ from looprate.theory.bounds.rows import BoundRow, first_informative_loops
 from looprate.theory.statistics.slopes import SlopeFit, fit_slope
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["cells", "findings", "paired_gain", "recipe_of", "slope_of"]
+__all__ = ["cells", "recipe_of"]
 
 Row = dict[str, Any]
 NAMES = {"lt": "LT", "tmlt": "TMLT", "untied": "untied Transformer"}

@@ -26,7 +26,7 @@ from looprate.theory.targets.resolve import settled
 if TYPE_CHECKING:
     from looprate.approx.fit.fitted import FitResult
 
-__all__ = ["fit_rows", "located", "planned_target", "source_digest", "theory_rows", "trained"]
+__all__ = ["located", "planned_target", "source_digest", "trained"]
 
 Report = Callable[[float], None]
 OWN_TERM = re.compile(r"[^\s*+]+:[^\W\d]\w*(?=\s*(\+|$))")  # of a sum: FILE.py:NAME, MODULE:NAME

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Batch", "Split", "Task", "check_split", "data_facts", "exact_match", "generator"]
+__all__ = ["Batch", "Task", "data_facts"]
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")

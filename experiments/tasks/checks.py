@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["check_file", "check_integer"]
+__all__ = ["check_integer"]
 
 
 def check_integer(name: str, value: object, *, least: int, most: int | None = None) -> None:

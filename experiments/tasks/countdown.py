@@ -20,7 +20,7 @@ from looprate.experiments.tasks.base import Batch, Task, check_split, generator
 from looprate.experiments.tasks.checks import check_integer
 from looprate.experiments.tasks.redraw import accepted_rows
 
-__all__ = ["Countdown", "first_solution"]
+__all__ = ["Countdown"]
 
 Array = NDArray[Any]
 Step = tuple[int, str, int, int]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from looprate.experiments.tasks.strings import Pairs, StringTask, draw_alphabets, random_strings
 from looprate.experiments.tasks.tables import last_cells
 
-__all__ = ["LongestCommonSubsequence", "length", "lengths_of"]
+__all__ = ["LongestCommonSubsequence"]
 
 Array = NDArray[Any]
 PUBLISHED_NUMBERS = 174  # 4 specials, 26 letters and these: the 204 entries at size 100

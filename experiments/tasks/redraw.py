@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["accepted_rows"]
-
 Array = NDArray[Any]
 Attempt = Callable[[Array], tuple[Array, tuple[Array, ...]]]
 COPIES = 64  # tries of one row in one round, at most

@@ -23,7 +23,7 @@ from looprate.experiments.tasks.base import Batch, Task, check_split, generator
 from looprate.experiments.tasks.checks import check_integer
 from looprate.experiments.tasks.redraw import accepted_rows
 
-__all__ = ["Pairs", "StringTask", "draw_alphabets", "in_test_split", "random_strings"]
+__all__ = ["StringTask"]
 
 Array = NDArray[Any]
 PAD, SEP, EOS, BAR = range(4)

@@ -37,7 +37,7 @@ from looprate.experiments.tasks.sudoku_solver import (
     to_bits,
 )
 
-__all__ = ["Sudoku", "is_test", "symmetric"]
+__all__ = ["Sudoku"]
 
 SALT, POOL_SALT = 70_001, 70_002
 TEST_SHARE = 8  # one solution in so many is of the split "test"

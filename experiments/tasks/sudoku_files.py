@@ -17,8 +17,6 @@ from looprate.experiments.engine.progress import Progress
 from looprate.experiments.tasks.checks import check_file
 from looprate.experiments.tasks.sudoku_solver import Box, conflicts
 
-__all__ = ["box_of", "read_csv"]
-
 PATH = str | os.PathLike[str]
 COLUMNS = (("puzzle", "solution"), ("quizzes", "solutions"), ("question", "answer"))
 BOXES = {16: (2, 2), 36: (2, 3), 64: (2, 4), 81: (3, 3)}  # cells -> box where none is given

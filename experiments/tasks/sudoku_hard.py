@@ -16,8 +16,6 @@ from looprate.experiments.engine.progress import Progress
 # sudoku_solver imports this file inside a function: both share its steps
 from looprate.experiments.tasks.sudoku_solver import Bits, Box, conclusions
 
-__all__ = ["MOST_BRANCHES", "search_hard"]
-
 BREADTH = 4096  # branches taken together
 MOST_BRANCHES = 2**21  # about 20 s on one core of an AMD EPYC, 2.6 GHz
 NEVER = 99  # more choices than any cell or unit has

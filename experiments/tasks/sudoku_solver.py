@@ -18,17 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "Box",
-    "conclusions",
-    "conflicts",
-    "count_solutions",
-    "random_grids",
-    "search",
-    "solve",
-    "solve_all",
-]
-
 Bits = NDArray[np.uint16]
 Boards = NDArray[np.int64]
 CHUNK = 2048  # boards searched together: keeps the stack in tens of megabytes

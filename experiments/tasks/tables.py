@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["Combine", "last_cells"]
-
 Array = NDArray[Any]
 Combine = Callable[[Array, Array, Array, Array, Array], None]
 BLOCK = 2048  # rows: a few diagonals stay in the cache

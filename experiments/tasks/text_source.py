@@ -23,8 +23,6 @@ from looprate.experiments.engine.progress import Progress
 from looprate.experiments.rows.records import write_atomically
 from looprate.experiments.tasks.tiny_text import tiny_lines
 
-__all__ = ["END_OF_TEXT", "Corpus", "byte_pieces", "load_corpus", "text_files"]
-
 Lines = Sequence[str]
 Tokens = NDArray[np.unsignedinteger[Any]]
 END_OF_TEXT = b"<|endoftext|>"

@@ -12,8 +12,6 @@ import random
 from collections.abc import Sequence
 from functools import lru_cache
 
-__all__ = ["LINES", "tiny_lines"]
-
 LINES = 260  # stories, about 95 kB
 SEED = 2026
 

@@ -14,7 +14,7 @@ from looprate.figures.explorer import views
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.words import in_words
 
-__all__ = ["CERTIFY", "Certifier", "tell"]
+__all__ = ["CERTIFY"]
 
 CERTIFY, CERTIFYING = "Certify this network", "certifying ..."
 

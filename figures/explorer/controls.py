@@ -33,8 +33,6 @@ from looprate.figures.explorer.setting import (
 from looprate.figures.explorer.smoothness import knob_of
 from looprate.figures.explorer.words import EXAMPLES
 
-__all__ = ["READ", "Controls"]
-
 STEP = 0.05  # of the sliders of δ and r, in powers of ten
 THREE_DIGITS = "return Number((10 ** tick).toPrecision(3)).toString()"
 WHOLE = "return Math.round(10 ** tick).toLocaleString('en')"

@@ -17,8 +17,6 @@ from looprate.figures.rows import FLAGS, Row, write_rows
 from looprate.theory.bounds.rows import TERM_NAMES
 from looprate.theory.construction.build.compile import compile_construction
 
-__all__ = ["EXPORTS", "MEDIA", "exported", "figure_rows", "file_name"]
-
 EXPORTS = ("error-against-loops", "moduli", "bound-terms", "stages")
 MEDIA = {
     "png": "image/png",

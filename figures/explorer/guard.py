@@ -14,8 +14,6 @@ from tornado.routing import Matcher, Rule
 from tornado.web import ErrorHandler
 from tornado.websocket import WebSocketClosedError
 
-__all__ = ["guard"]
-
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 FORBIDDEN = 403
 

@@ -6,8 +6,6 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Entry", "key"]
-
 DASHES = {"solid": "", "dashed": "6 4", "dotted": "2 3"}
 SHAPES = {
     "": "",

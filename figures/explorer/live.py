@@ -21,7 +21,7 @@ from looprate.figures.explorer.certifier import tell
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.words import in_words
 
-__all__ = ["LOOPS", "TRAIN", "LiveFit", "Progress", "Stopped", "Trainer"]
+__all__ = ["TRAIN"]
 
 LOOPS = (1, 2, 4, 8)
 SEEDS = (0, 1, 2)

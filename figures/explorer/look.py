@@ -8,10 +8,7 @@ from bokeh.core.templates import get_env
 from bokeh.models import CustomJS, InlineStyleSheet, Slider
 from jinja2 import Template
 
-__all__ = [
-    "ADDRESS", "BOUND_COLOUR", "BUILT_COLOUR", "HATCHES", "OTHER_COLOUR", "SAVE", "THEME",
-    "coloured", "ink", "keys_and_names", "sheet", "template",
-]  # fmt: skip
+__all__ = ["BOUND_COLOUR", "OTHER_COLOUR"]
 
 BOUND_COLOUR, OTHER_COLOUR = "#D55E00", "#56B4E9"
 BUILT_COLOUR = "#009E73"

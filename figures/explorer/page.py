@@ -29,8 +29,6 @@ from looprate.figures.explorer.words import (
     verdict_words,
 )
 
-__all__ = ["Page"]
-
 UNASKED = 4  # N * d up to which a network is certified without being asked to
 SOON = 20  # milliseconds after which what takes longer is computed
 

@@ -38,8 +38,6 @@ from looprate.theory.bounds.rows import TERM_NAMES, BoundRow
 from looprate.theory.notation import KINDS
 from looprate.theory.verdict import Verdict
 
-__all__ = ["ErrorPanel", "ModuliPanel", "StatePanel", "TermPanel"]
-
 HEIGHT = 330  # pixels
 TOOLS = "pan,wheel_zoom,box_zoom,reset"
 MARKS = {"o": "circle", "s": "square", "^": "triangle"}

@@ -15,8 +15,6 @@ from looprate.figures.explorer.setting import LARGEST_LOOPS, MEMORISERS, Setting
 from looprate.figures.explorer.states import loop_states
 from looprate.figures.explorer.words import moduli_table, state_words, verdict_words
 
-__all__ = ["COUNTS", "DELTAS", "GRIDS", "Panels", "precomputed"]
-
 COUNTS = [round(r) for r in np.geomspace(10, LARGEST_LOOPS, 56)]  # five a decade
 DELTAS = [float(delta) for delta in np.geomspace(1e-2, 1.0, 25)]
 GRIDS = range(2, 9)

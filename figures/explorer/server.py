@@ -17,8 +17,6 @@ from looprate.figures.explorer.guard import guard
 from looprate.figures.explorer.page import Page
 from looprate.figures.explorer.setting import Setting, check_typed, setting_of
 
-__all__ = ["HOST", "asked_for", "explore_server", "serve"]
-
 HOST = "127.0.0.1"
 UNUSED = {  # milliseconds after which a page that was closed ends, with the fit beside it
     "unused_session_lifetime_milliseconds": 10_000,

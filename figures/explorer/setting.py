@@ -15,8 +15,6 @@ from looprate.theory.notation import check_choice, check_dim, check_loops, check
 from looprate.theory.targets import parse_target
 from looprate.theory.targets.formula import FORMULA
 
-__all__ = ["MEMORISERS", "Setting", "check_typed", "exponent", "setting_of", "whole"]
-
 MEMORISERS: tuple[Memoriser, ...] = get_args(Memoriser)
 LARGEST_SHAPE = 6  # N * d for which the searches answer while one waits
 LARGEST_GRID = 16

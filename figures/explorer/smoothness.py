@@ -9,8 +9,6 @@ from looprate.theory.targets.formula import FORMULA
 from looprate.theory.targets.parameters import format_number
 from looprate.theory.targets.registry import TARGETS
 
-__all__ = ["Knob", "knob_of", "turned"]
-
 
 @dataclass(frozen=True)
 class Knob:

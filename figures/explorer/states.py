@@ -14,8 +14,6 @@ from looprate.theory.construction.build.compile import Construction, compile_con
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.run.reference import reference_states
 
-__all__ = ["Loops", "loop_states", "short"]
-
 MOST_LOOPS = 600  # beyond, states cannot be looked at one by one
 
 

@@ -27,22 +27,6 @@ from looprate.theory.facts import Facts
 from looprate.theory.notation import KINDS
 from looprate.theory.targets import Target, resolve_target
 
-__all__ = [
-    "VERSION",
-    "Subject",
-    "bound_at",
-    "bound_rows",
-    "closed_rows",
-    "constructed_row",
-    "lower_at",
-    "moduli_rows",
-    "narrowest",
-    "network_of",
-    "subject_of",
-    "target_of",
-    "trained_rows",
-]
-
 SECONDS = 0.05  # for the search of one modulus: all three in less than a second
 RADII = tuple(float(d) for d in np.geomspace(1e-2, 1.0, 9))
 CURVE = tuple(float(d) for d in np.geomspace(1e-3, 1.0, 49))  # of closed forms

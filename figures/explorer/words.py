@@ -11,17 +11,6 @@ from looprate.theory.bounds.rows import BoundRow
 from looprate.theory.notation import KINDS
 from looprate.theory.targets import Target
 
-__all__ = [
-    "EXAMPLES",
-    "STATEMENT",
-    "in_words",
-    "moduli_table",
-    "refusal",
-    "state_table",
-    "state_words",
-    "verdict_words",
-]
-
 EXAMPLES = {
     "waves, half token and half context": "dial:token=0.5,context=0.5,periods=2",
     "a sine of every token": "token-sine:periods=2",

@@ -46,7 +46,7 @@ from looprate.figures.stages.panels import (
 from looprate.figures.stages.state import STAGES, draw_state
 from looprate.figures.style import TOKEN_STYLE
 
-__all__ = ["CHOICES", "COLUMNS", "PANELS", "SIZE", "draw_all"]
+__all__ = ["CHOICES", "COLUMNS", "SIZE", "draw_all"]
 
 SIZE = (6.75, 7.5)  # inches, at the size of a page
 COLUMNS = {

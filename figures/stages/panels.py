@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from looprate.figures.rows import Row, column, where
 from looprate.figures.style import GREY, TOKEN_STYLE, points
 
-__all__ = ["STEP_STYLE", "draw_cells", "draw_order", "draw_staircase", "draw_step"]
-
 CHOSEN = "#F0E442"  # the cell of the chosen input
 NETWORK = "#0072B2"
 #: Name in the panel step -> line style, width as a factor, colour and name.

@@ -15,8 +15,6 @@ from looprate.figures.common import plain_text
 from looprate.figures.rows import Cell, Row, column, distinct, where
 from looprate.figures.style import TOKEN_STYLE, points
 
-__all__ = ["STAGES", "draw_state"]
-
 STAGES = {"quantise": "1 quantise", "context": "2 context", "values": "3 values"}
 COLOUR_MAP, PALEST = "Blues", -0.08  # monotone in greyscale; the least is still seen on white
 SHIFT = 2.0  # of the loop under the logarithm: the larger, the narrower the first loops

@@ -28,8 +28,6 @@ from looprate.figures.tasks.common import (
     title_of,
 )
 
-__all__ = ["CHOICES", "COLUMNS", "draw", "draw_all", "panels", "size"]
-
 PANEL = (2.4, 2.1)  # inches, at the size of a page
 LEGEND = 0.6
 COLUMNS = {

@@ -17,8 +17,6 @@ from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import points
 from looprate.figures.tasks.common import MODEL_STYLE
 
-__all__ = ["CHOICES", "COLUMNS", "draw", "draw_all", "panels", "size"]
-
 PANEL = 2.1  # inches
 MOST_COLUMNS, MOST_WORDS = 3, 40
 COLUMNS = {

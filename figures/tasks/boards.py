@@ -14,8 +14,6 @@ from looprate.figures.rows import Row, distinct, where
 from looprate.figures.style import points
 from looprate.figures.tasks.common import MODEL_STYLE
 
-__all__ = ["CHOICES", "COLUMNS", "draw", "draw_all", "panels", "size"]
-
 CELL = 0.17  # inches
 SMALL = 4  # cells a side of a board of which six fit in one line
 COLUMNS = {

@@ -21,21 +21,6 @@ from looprate.figures.common import plain_text
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import FAMILY_STYLE, GREY, LineStyle, points
 
-__all__ = [
-    "METRICS",
-    "MODEL_STYLE",
-    "NUDGE",
-    "diverged_handle",
-    "draw_diverged",
-    "grid_of_panels",
-    "loop_axis",
-    "loop_counts",
-    "metric_axis",
-    "model_handle",
-    "sound",
-    "title_of",
-]
-
 MODEL_STYLE: dict[str, tuple[LineStyle, str]] = {
     "looped": (FAMILY_STYLE["lt"], "Looped"),
     "tmlt": (FAMILY_STYLE["tmlt"], "TMLT"),

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from looprate.figures.common import band_over_seeds
 from looprate.figures.rows import Row, column, where
 from looprate.figures.style import GREY, points
-from looprate.figures.tasks.accuracy import panels, size
+from looprate.figures.tasks.accuracy import panels
 from looprate.figures.tasks.common import (
     METRICS,
     MODEL_STYLE,
@@ -29,8 +29,6 @@ from looprate.figures.tasks.common import (
     sound,
     title_of,
 )
-
-__all__ = ["CHOICES", "COLUMNS", "draw", "draw_all", "panels", "shown_count", "size"]
 
 COLUMNS = {
     "detail": "size of the task, for its title",

@@ -21,8 +21,6 @@ from looprate.figures.tasks.common import (
     title_of,
 )
 
-__all__ = ["CHOICES", "COLUMNS", "MARGIN", "SIZE", "draw", "draw_all", "panels"]
-
 SIZE = (2.1, 2.3)  # inches a panel, at the size of a page
 MARGIN = 1.2  # for the legend on the right
 COLUMNS = {

@@ -10,7 +10,7 @@ from looprate.experiments.engine.progress import Progress
 from looprate.options import Commands, add_command, add_json, add_shape, checked_shape
 from looprate.printing import in_words, print_json, print_table
 
-__all__ = ["add_bound", "run_bound"]
+__all__ = ["add_bound"]
 
 
 def add_bound(commands: Commands) -> None:

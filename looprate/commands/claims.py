@@ -19,8 +19,6 @@ from looprate.experiments.rows.records import digest, exclusive
 from looprate.printing import print_json, print_table
 from looprate.theory.verdict import Verdict
 
-__all__ = ["run_claims", "run_explain"]
-
 FOLDER = Path("runs") / "claims"
 NONE_STORED = "not run yet: looprate claims {}"
 

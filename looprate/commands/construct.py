@@ -30,8 +30,6 @@ from looprate.theory.notation import check_p
 from looprate.theory.outputs import checked_folder, checked_output
 from looprate.theory.targets import Target
 
-__all__ = ["run_construct"]
-
 TOKENS, DIM = 2, 1
 START = 4.0  # seconds before and after: imports, the hypotheses' checks
 CHOSEN = ("grid", "memoriser", "bits", "coding", "sharpness")

@@ -12,22 +12,6 @@ from typing import Any
 from looprate.experiments.study.drawing import draw_folder
 from looprate.printing import print_json, print_table
 
-__all__ = [
-    "bound",
-    "claims",
-    "construct",
-    "eta",
-    "explain",
-    "explore",
-    "figures",
-    "learned",
-    "moduli",
-    "reproduce",
-    "rows",
-    "targets",
-    "verify",
-]
-
 
 def targets(options: Namespace) -> int:
     """List the built-in targets."""

@@ -16,8 +16,6 @@ from looprate.experiments.study.drawing import draw_folder
 from looprate.options import chosen_engine
 from looprate.printing import print_json, print_table
 
-__all__ = ["run_eta_command"]
-
 
 def run_eta_command(options: Namespace) -> int:
     """Run or resume the sweep, write its report and figure, and print the verdicts."""

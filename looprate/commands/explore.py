@@ -13,7 +13,7 @@ from looprate.experiments.engine.child import child_environment, children, lines
 from looprate.options import Commands, add_command, add_json
 from looprate.theory.outputs import checked_folder
 
-__all__ = ["add_explore", "run_explore"]
+__all__ = ["add_explore"]
 
 ROWS = (Path("runs/verify-quick"), Path("docs"))  # where trained networks are looked for
 LARGEST_PORT = 65_535

@@ -19,8 +19,6 @@ from looprate.experiments.study.figure_rows import slug, write_rows
 from looprate.options import chosen_engine
 from looprate.printing import print_json, print_table
 
-__all__ = ["run_command_learned"]
-
 Row = dict[str, Any]
 BUDGET = 20.0  # seconds of each certified bound, unless --budget says otherwise
 

@@ -12,7 +12,7 @@ from looprate.experiments.engine.progress import Progress
 from looprate.options import Commands, add_command, add_json, add_shape, checked_shape
 from looprate.printing import in_words, print_json, print_table
 
-__all__ = ["add_moduli", "run_moduli"]
+__all__ = ["add_moduli"]
 
 Row = dict[str, Any]
 TOLERANCE, SECONDS = 0.02, 60.0  # of --certify

@@ -17,7 +17,7 @@ from looprate.printing import print_json, print_table
 if TYPE_CHECKING:
     from looprate.experiments.reproduce.preset import TaskPreset
 
-__all__ = ["add_reproduce", "run_reproduce"]
+__all__ = ["add_reproduce"]
 
 TASKS = ("sudoku", "countdown", "lcs", "edit-distance", "decision-tree", "language")
 MODELS = ("looped", "tmlt", "untied")

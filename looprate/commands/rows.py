@@ -16,7 +16,7 @@ from looprate.theory.outputs import checked_output
 if TYPE_CHECKING:
     from looprate.experiments.rows.query import Condition, RowFile, Survey
 
-__all__ = ["add_rows", "run_rows"]
+__all__ = ["add_rows"]
 
 HIDDEN = ("folder", "file", "task", "index", "of")  # known from the table above the first rows
 SHOWN = 7  # columns of the first rows

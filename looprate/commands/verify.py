@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from looprate.experiments.engine.task import Engine
     from looprate.experiments.study.config import StudyConfig
 
-__all__ = ["add_verify", "run_verify"]
+__all__ = ["add_verify"]
 
 
 def add_verify(commands: Commands) -> None:

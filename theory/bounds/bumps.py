@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from looprate.theory.bounds.rates import check_holder
 from looprate.theory.notation import check_dim, check_p, check_tokens, positive_int
 
-__all__ = ["Bumps", "box_count"]
-
 Array = NDArray[np.float64]
 MOST_SIGNS = 10**7  # kept in memory
 

@@ -30,7 +30,6 @@ __all__ = [
     "last_label",
     "paper_stage_loops",
     "printed_loops",
-    "printed_power",
     "smallest_grid",
 ]
 

@@ -55,7 +55,7 @@ from looprate.theory.bounds.pattern_count import (
 from looprate.theory.bounds.rates import check_holder
 from looprate.theory.notation import check_dim, check_loops, check_p, check_tokens
 
-__all__ = ["WorstCase", "bump_norm", "worst_case_error_lower_bound"]
+__all__ = ["worst_case_error_lower_bound"]
 
 SPARE_BITS = 20  # of the theorem: at most a share 2^-20 of all sign vectors is lost
 STEPS_A_DOUBLING = 16  # grids tried

@@ -56,16 +56,6 @@ from looprate.theory.notation import (
     positive_int,
 )
 
-__all__ = [
-    "FAMILIES",
-    "EtaNetwork",
-    "Family",
-    "NetworkSize",
-    "log2_patterns",
-    "parameter_count",
-    "stream_growth",
-]
-
 Family = Literal["lt", "tmlt", "untied"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 Interval = Any  # of MPIntervalContext

@@ -15,9 +15,6 @@ from looprate.theory.bounds.loop_counts import CODINGS, Coding, printed_power
 from looprate.theory.notation import check_choice, check_dim, check_loops, check_p, check_tokens
 
 __all__ = [
-    "DELTA_RULES",
-    "DeltaRule",
-    "check_holder",
     "construction_exponent",
     "holder_exponent",
     "stage_exponent",

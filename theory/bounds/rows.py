@@ -26,11 +26,9 @@ __all__ = [
     "BoundProblem",
     "BoundRow",
     "Moduli",
-    "ModuliRecorder",
     "Side",
     "all_terms",
     "first_informative_loops",
-    "judged_row",
 ]
 
 SIDES: tuple[Side, ...] = get_args(Side)

@@ -14,24 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 import sympy as sp
 
-__all__ = [
-    "SYMBOLS",
-    "delta_of_loops_expr",
-    "dominant_term",
-    "explicit_inequality_expr",
-    "holder_moduli",
-    "latex_statements",
-    "limit_at_infinity",
-    "loops_of_delta_expr",
-    "stage_loops_expr",
-    "substitute_moduli",
-    "term_exponents",
-    "theorem_3_6_expr",
-    "theorem_3_6_terms",
-    "w",
-    "w_cont",
-    "w_tok",
-]
+__all__ = ["limit_at_infinity"]
 
 Expr: TypeAlias = Any  # SymPy ships no types
 Moduli: TypeAlias = Mapping[Any, Any]

@@ -25,7 +25,7 @@ from looprate.theory.bounds.rows import (
 from looprate.theory.notation import check_choice, check_loops, check_tokens
 from looprate.theory.verdict import Verdict
 
-__all__ = ["Placement", "theorem_3_6_bound", "theorem_constants_are_proved"]
+__all__ = ["Placement", "theorem_3_6_bound"]
 
 Placement = Literal["default", "all"]
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)

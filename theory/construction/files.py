@@ -23,15 +23,7 @@ from typing import Any, TypeVar
 from looprate.theory.construction.build.network import Affine, Block, Head, Network, Unit
 from looprate.theory.outputs import write_atomically
 
-__all__ = [
-    "FORMAT",
-    "MAX_BYTES",
-    "MAX_FRACTION_DIGITS",
-    "VERSION",
-    "LoadedNetwork",
-    "load_network",
-    "save_network",
-]
+__all__ = ["load_network", "save_network"]
 
 FORMAT = "looprate-network"
 VERSION = 1

@@ -7,7 +7,6 @@ from looprate.theory.continuity.lower.bound import (
 )
 from looprate.theory.continuity.transfer import strengthened_lower_bounds
 from looprate.theory.continuity.upper.bound import (
-    ModulusUpperBound,
     ModulusUpperCurve,
     modulus_upper_bound,
 )
@@ -15,7 +14,6 @@ from looprate.theory.continuity.upper.bound import (
 __all__ = [
     "ModulusLowerBound",
     "ModulusLowerCurve",
-    "ModulusUpperBound",
     "ModulusUpperCurve",
     "modulus_lower_bound",
     "modulus_upper_bound",

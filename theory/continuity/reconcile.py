@@ -24,13 +24,7 @@ from looprate.theory.norms import p_norm
 from looprate.theory.targets import Target
 from looprate.theory.targets.base import ClosedForm
 
-__all__ = [
-    "beside_closed_form",
-    "exact_difference_lower_bound",
-    "exceeds",
-    "reconciled",
-    "reconciled_at",
-]
+__all__ = ["beside_closed_form", "reconciled_at"]
 
 Array = NDArray[np.float64]
 ROUNDING, FLOOR = 1e-9, 1e-12  # of the lower bound, and of f's values: no more than rounding

@@ -7,7 +7,6 @@ constant on boxes; intervals and jets take any function written with NumPy's ope
 from looprate.theory.enclosure.boxes import box_errors, cell_boxes
 from looprate.theory.enclosure.forms import LocalForm, enclose, local_form
 from looprate.theory.enclosure.integral import (
-    ErrorIntegral,
     error_integral,
     error_norm,
     norm_from_integral,
@@ -16,7 +15,6 @@ from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.jets import Jet, variables
 
 __all__ = [
-    "ErrorIntegral",
     "Interval",
     "Jet",
     "LocalForm",

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["einsum", "know_einops", "transposed"]
-
 #: Reductions of einops and the methods that enclose them.
 REDUCTIONS = {"sum": "sum", "mean": "mean", "max": "amax", "min": "amin"}
 

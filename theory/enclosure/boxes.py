@@ -40,7 +40,7 @@ from looprate.theory.enclosure.moments import absolute_moments
 from looprate.theory.enclosure.rounding import EPS, TINY
 from looprate.theory.notation import check_p
 
-__all__ = ["BoxErrors", "box_errors", "cell_boxes", "measured_errors"]
+__all__ = ["cell_boxes"]
 
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]

@@ -24,7 +24,7 @@ from looprate.theory.enclosure.chained import Chained
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.jets import Jet, variables
 
-__all__ = ["Curved", "curved_variables", "slope_products"]
+__all__ = ["Curved", "curved_variables"]
 
 
 @final

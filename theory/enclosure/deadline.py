@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["OutOfTimeError", "check_time", "time_limit", "until"]
+__all__ = ["OutOfTimeError", "time_limit", "until"]
 
 _NOW = threading.local()
 

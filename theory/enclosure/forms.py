@@ -20,7 +20,7 @@ from looprate.theory.enclosure.deadline import OutOfTimeError
 from looprate.theory.enclosure.intervals import Interval, intersection
 from looprate.theory.enclosure.jets import Jet, variables
 
-__all__ = ["LocalForm", "check_boxes", "directions", "enclose", "evaluated", "local_form"]
+__all__ = ["enclose", "evaluated", "local_form"]
 
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]

@@ -12,8 +12,6 @@ from abc import ABC
 from collections.abc import Callable
 from typing import Any, Self
 
-__all__ = ["InPlace"]
-
 VIEWS = ("__getitem__", "reshape", "swapaxes")  # methods that NumPy answers with views
 PRUNED = 64  # views made between two looks for those that are gone
 

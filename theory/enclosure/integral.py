@@ -24,7 +24,7 @@ from looprate.theory.enclosure.rounding import down, up
 from looprate.theory.enclosure.soundness import check_arithmetic
 from looprate.theory.notation import check_p
 
-__all__ = ["ErrorIntegral", "error_integral", "error_norm", "norm_from_integral"]
+__all__ = ["error_norm"]
 
 Array = NDArray[np.float64]
 LARGEST = 1e290  # stands for infinity where boxes are ordered

@@ -19,7 +19,7 @@ from looprate.theory.enclosure import rounding
 from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.enclosure.deadline import check_time
 
-__all__ = ["Interval", "hull", "intersection", "rational_power"]
+__all__ = ["Interval", "intersection", "rational_power"]
 
 Array = NDArray[np.float64]
 SHORT_CONTRACTION = 8  # products of matrices with fewer terms are summed term by term

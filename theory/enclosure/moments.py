@@ -30,8 +30,6 @@ from numpy.typing import NDArray
 
 from looprate.theory.enclosure.intervals import Interval, intersection, rational_power
 
-__all__ = ["absolute_moments"]
-
 Array = NDArray[np.float64]
 MOST_PARTS = 4  # parts integrated in closed form, 2^4 corners
 SMALLEST_PART = 1e-2  # of the sum of all; smaller ones cancel too many digits

@@ -6,7 +6,7 @@ from typing import Any, final
 
 from looprate.theory.enclosure.axes import einsum, transposed
 
-__all__ = ["ARRAY_NAMESPACE", "ArrayNamespace", "Axis"]
+__all__ = ["ARRAY_NAMESPACE", "ArrayNamespace"]
 
 Axis = int | tuple[int, ...] | None
 

@@ -19,21 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "EPS",
-    "LIBM_ULPS",
-    "TINY",
-    "down",
-    "down_sum",
-    "exact_floats",
-    "extremes",
-    "function_down",
-    "function_up",
-    "long_product",
-    "sinusoid",
-    "up",
-    "up_sum",
-]
+__all__ = ["EPS", "TINY", "function_down", "function_up", "up_sum"]
 
 Array = NDArray[np.float64]
 

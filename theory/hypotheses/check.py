@@ -13,8 +13,6 @@ from looprate.theory.hypotheses.witness import plain, with_witness
 from looprate.theory.notation import check_dim, check_loops, check_tokens
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["check_hypotheses", "testable"]
-
 DETERMINISTIC = "the target is deterministic"
 ALONE = "the target treats each input of a batch on its own"
 CHECKS: tuple[tuple[str, Callable[[Probes], Checked]], ...] = (

@@ -11,8 +11,6 @@ import numpy as np
 
 from looprate.theory.hypotheses.subject import Array, Subject
 
-__all__ = ["steps_finely"]
-
 STEPS = 2.0 ** -np.arange(35, 26, -2.0)  # of a line; its length is SAMPLES of them
 SAMPLES, LINES = 128, 4
 MOST_ENTRIES = 2**22  # of one batch; lines of larger inputs are left out

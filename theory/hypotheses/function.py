@@ -14,8 +14,6 @@ from looprate.theory.hypotheses.subject import Array, EvaluationFailed, subject_
 from looprate.theory.hypotheses.witness import plain, with_witness
 from looprate.theory.targets import OwnFunction
 
-__all__ = ["check_function"]
-
 BUDGET, SEED = 0.1, 0
 APART = 16.0  # times what rounding may do: sums of NumPy and torch are rounded differently
 CURES = {

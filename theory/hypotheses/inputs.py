@@ -11,7 +11,7 @@ import numpy as np
 
 from looprate.theory.hypotheses.subject import Array
 
-__all__ = ["lines", "orders", "special_points", "spread_points"]
+__all__ = ["special_points"]
 
 PARTS = 60  # constants k/60: halves, thirds, tenths and twentieths among them
 TWENTIETHS = 20

@@ -21,7 +21,7 @@ from looprate.theory.hypotheses.precision import Precision
 from looprate.theory.hypotheses.subject import Array, Subject
 from looprate.theory.norms import p_norm
 
-__all__ = ["BEFORE", "TINY", "JumpSearch", "search_jumps"]
+__all__ = ["TINY"]
 
 BEFORE, TINY = 1e-10, 1e-13  # lengths between which a continuous f's change shrinks
 CLOSE = 1e-6  # from where on a segment with a change below LEAST is given up

@@ -17,8 +17,6 @@ import numpy as np
 from looprate.theory.hypotheses.fine_steps import steps_finely
 from looprate.theory.hypotheses.subject import Array, Subject
 
-__all__ = ["Narrow", "narrowest_inside"]
-
 BYTES = 8  # of float64
 NEAR, FAR_MORE = 2.0**-44, 100.0  # a step's width, far below float32's; times the move elsewhere
 

@@ -9,8 +9,6 @@ import numpy as np
 from looprate.theory.hypotheses.narrow import narrowest_inside
 from looprate.theory.hypotheses.subject import Array, Subject
 
-__all__ = ["Precision", "allowance", "measured_precision"]
-
 DOUBLE, SINGLE = 2.0**-52, 2.0**-23
 STEPS = 2.0 ** -np.arange(10, 52, 3)
 HIDDEN = 7  # of STEPS, 2^-31: below single precision's spacing, far above double's

@@ -12,8 +12,6 @@ from looprate.theory.hypotheses.inputs import special_points, spread_points
 from looprate.theory.hypotheses.precision import Precision, measured_precision
 from looprate.theory.hypotheses.subject import Array, Subject
 
-__all__ = ["Checked", "Probes"]
-
 Checked = tuple[bool, str, dict[str, Any]]  # holds, reason, evidence
 POINTS, LEAST_POINTS, MOST_POINTS = 64, 8, 256  # of a kind: at budget 1, at least, at most
 FEW = 48  # special points, and as many spread ones, where each costs many evaluations

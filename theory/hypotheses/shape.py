@@ -10,8 +10,6 @@ from looprate.theory.hypotheses.precision import allowance
 from looprate.theory.hypotheses.probes import Checked, Probes
 from looprate.theory.hypotheses.witness import plain
 
-__all__ = ["continuous", "equivariant"]
-
 ENTRIES = 1 << 20  # of all permuted inputs together
 SHOWN = (0, 3, 6, 9)  # decades of the radius whose changes a reason names
 PROVEN = " (and true by construction)"

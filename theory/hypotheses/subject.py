@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from looprate.theory.targets import OwnFunction, Target, own_functions
 from looprate.theory.targets.resolve import settled
 
-__all__ = ["Array", "EvaluationFailed", "Output", "Subject", "subject_of"]
-
 Array = NDArray[Any]
 CHUNK = 256  # inputs of a call: larger batches leave the cache and are slower
 ENTRIES = 1 << 20  # ... or as many as N times their entries, which attention holds, allow

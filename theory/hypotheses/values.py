@@ -14,17 +14,6 @@ from looprate.theory.hypotheses.probes import Checked, Probes
 from looprate.theory.hypotheses.subject import Array, EvaluationFailed
 from looprate.theory.hypotheses.witness import plain
 
-__all__ = [
-    "alone",
-    "coarseness",
-    "defined",
-    "deterministic",
-    "finite",
-    "floating",
-    "largest_gap",
-    "raised",
-]
-
 COMPARED = 12  # inputs evaluated one by one
 PARTS = (1, 2, 7)  # sizes of batches, as many of each as hold all inputs once
 MANY, MOST_ENTRIES = 300, 1 << 20  # inputs of a large batch

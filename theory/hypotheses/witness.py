@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["plain", "with_witness"]
-
 KEYS = ("x", "y", "order", "first", "second")  # of evidence that is a witness
 LONGEST = 200  # characters of it in a reason; the evidence holds all of it
 

@@ -15,8 +15,6 @@ from scipy.stats import t
 
 from looprate.theory.statistics.seed_intervals import Array, Interval, linear_interval
 
-__all__ = ["Status", "is_drifting", "slope_drift", "tail_status"]
-
 Status = Literal["asymptotic", "not in the asymptotic range", "undecided"]
 
 DRIFT_TOLERANCE = 0.2  # change of the local slope along the tail, as a share of the slope

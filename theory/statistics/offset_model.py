@@ -15,8 +15,6 @@ from scipy.optimize import least_squares
 
 from looprate.theory.statistics.seed_intervals import Array, Interval, expanded_percentiles
 
-__all__ = ["OFFSET_POINTS", "fit_offset", "offset_slope_interval", "offset_starts"]
-
 OFFSET_POINTS = 4  # three parameters and one degree of freedom
 SEARCHES = 4  # of the starts, those nearest to the data are followed to the end
 TINY = 1e-300  # keeps the logarithm of E = 0 finite

@@ -4,37 +4,26 @@
 takes a function of your own.  Importing this package does not import torch.
 """
 
-from looprate.theory.targets.base import ClosedForm, Scaled, Smoothness, Sum, Target
-from looprate.theory.targets.context import ContextMax, SoftmaxAttention, TokenTimesMean
-from looprate.theory.targets.equivariance import equivariance_gap, equivariance_witness
+from looprate.theory.targets.base import ClosedForm, Scaled, Sum, Target
+from looprate.theory.targets.equivariance import equivariance_gap
 from looprate.theory.targets.field import SmoothField
-from looprate.theory.targets.formula import Formula
-from looprate.theory.targets.mixes import Dial, MeanField, OthersMean, TokenPower, TokenSine
+from looprate.theory.targets.mixes import MeanField, TokenPower, TokenSine
 from looprate.theory.targets.own import OwnFunction, notes_of, own_functions
 from looprate.theory.targets.registry import TARGETS, parse_target, target_parameters
-from looprate.theory.targets.resolve import formula_target, load_function, resolve_target
+from looprate.theory.targets.resolve import load_function, resolve_target
 
 __all__ = [
     "TARGETS",
     "ClosedForm",
-    "ContextMax",
-    "Dial",
-    "Formula",
     "MeanField",
-    "OthersMean",
     "OwnFunction",
     "Scaled",
     "SmoothField",
-    "Smoothness",
-    "SoftmaxAttention",
     "Sum",
     "Target",
     "TokenPower",
     "TokenSine",
-    "TokenTimesMean",
     "equivariance_gap",
-    "equivariance_witness",
-    "formula_target",
     "load_function",
     "notes_of",
     "own_functions",

@@ -23,16 +23,7 @@ from looprate.theory.targets.parameters import (
     target_fields,
 )
 
-__all__ = [
-    "ClosedForm",
-    "Scaled",
-    "Side",
-    "Smoothness",
-    "Sum",
-    "Target",
-    "entry_count",
-    "namespace",
-]
+__all__ = ["ClosedForm", "Scaled", "Sum", "Target", "namespace"]
 
 Side = Literal["exact", "upper"]
 

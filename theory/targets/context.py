@@ -20,8 +20,6 @@ from looprate.theory.targets.scalar import (
     separable_supremum,
 )
 
-__all__ = ["ContextMax", "SoftmaxAttention", "TokenTimesMean", "attention_constants"]
-
 IDENTITY_MODULUS = PowerModulus(1.0)
 LIPSCHITZ = Smoothness(1.0, "Lipschitz", "bounded slope")
 

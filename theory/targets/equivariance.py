@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from looprate.theory.notation import check_dim, check_tokens
 
-__all__ = ["equivariance_gap", "equivariance_witness"]
-
 Array = NDArray[Any]
 
 

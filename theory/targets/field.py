@@ -17,8 +17,6 @@ from looprate.theory.targets.base import ClosedForm, Smoothness, Target, entry_c
 from looprate.theory.targets.context import lipschitz_bound
 from looprate.theory.targets.parameters import latex_factor, parameter
 
-__all__ = ["SmoothField"]
-
 ROUNDING = 1e-12  # rounding of norms and sums, added to the upper side
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from looprate.theory.targets.base import namespace
 
-__all__ = ["FORMULA", "Formula"]
+__all__ = ["FORMULA"]
 
 FORMULA = "formula:"  # what the text of such a target starts with
 LARGEST_NUMBER = 1e6

@@ -27,8 +27,6 @@ import numpy as np
 
 from looprate.theory.processes import interrupts_blocked
 
-__all__ = ["Home", "the_module"]
-
 SEED = 0
 OURS = ("looprate", "numpy", "scipy", "torch", "__main__")
 SHARED = {*OURS, *sys.stdlib_module_names}  # never a module of one file alone

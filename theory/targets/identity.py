@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["code_digest", "fingerprint", "fixed_inputs"]
+__all__ = ["code_digest", "fingerprint"]
 
 MOST_POINTS, LEAST_POINTS = 256, 16  # inputs drawn, within ENTRIES numbers where these are many
 ENTRIES = 2**16

@@ -24,8 +24,6 @@ from looprate.theory.targets.scalar import (
     separable_supremum,
 )
 
-__all__ = ["Dial", "MeanField", "Mix", "OthersMean", "TokenPower", "TokenSine", "mix_closed_form"]
-
 IDENTITY = PowerMap(1.0, 0.0)
 
 

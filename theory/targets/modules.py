@@ -13,8 +13,6 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["Holdings", "held_by", "made"]
-
 LIBRARIES = {"torch", "numpy", "scipy", "sympy", "builtins", "looprate"}
 MOST = 20_000  # objects looked at
 PLAIN = (str, bytes, int, float, complex, bool, type(None), range)

@@ -17,7 +17,7 @@ from looprate.theory.targets.base import ClosedForm, Scaled, Smoothness, Sum, Ta
 from looprate.theory.targets.formula import Formula
 from looprate.theory.targets.home import Home
 
-__all__ = ["OwnFunction", "accepted", "in_words", "notes_of", "own_functions"]
+__all__ = ["OwnFunction", "own_functions"]
 
 LONGEST = 200  # characters of somebody else's message
 OURS = str(Path(__file__).resolve().parent.parent)

@@ -7,7 +7,7 @@ from dataclasses import field, fields
 from numbers import Real
 from typing import Any
 
-__all__ = ["checked_parameter", "format_number", "latex_factor", "parameter", "target_fields"]
+__all__ = ["format_number"]
 
 
 def format_number(value: float) -> str:

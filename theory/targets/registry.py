@@ -12,7 +12,7 @@ from looprate.theory.targets.field import SmoothField
 from looprate.theory.targets.mixes import Dial, MeanField, OthersMean, TokenPower, TokenSine
 from looprate.theory.targets.parameters import target_fields
 
-__all__ = ["TARGETS", "parse_target", "parse_terms", "target_parameters"]
+__all__ = ["TARGETS"]
 
 _CLASSES: tuple[type[Target], ...] = (
     TokenPower,

@@ -18,7 +18,7 @@ from looprate.theory.targets.modules import Holdings, held_by, made
 from looprate.theory.targets.own import OwnFunction, accepted, in_words
 from looprate.theory.targets.registry import TARGETS, parse_target, parse_terms
 
-__all__ = ["formula_target", "load_function", "resolve_target", "settled"]
+__all__ = ["settled"]
 
 BATCH, SEED = 5, 0  # of the inputs on which it is found out how a function is called
 WAYS = {"numpy": "NumPy", "torch": "torch"}

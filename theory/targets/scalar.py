@@ -17,18 +17,6 @@ from looprate.theory.norms import p_norm
 from looprate.theory.targets.base import ClosedForm, Smoothness
 from looprate.theory.targets.parameters import format_number
 
-__all__ = [
-    "ConcaveModulus",
-    "PowerMap",
-    "PowerModulus",
-    "ScalarMap",
-    "ScalarModulus",
-    "SineMap",
-    "arc_supremum",
-    "interpolated",
-    "separable_supremum",
-]
-
 GOLDEN = (math.sqrt(5) - 1) / 2
 GRID = 256  # brackets the maximiser on the arc before the golden section
 GOLDEN_STEPS = 80  # 0.618^80 < 1e-16

@@ -24,8 +24,6 @@ import time
 import warnings
 from pathlib import Path
 
-__all__ = ["library"]
-
 HERE = Path(__file__).parent
 # Nothing here assumes finite numbers: a diverged model must be seen.
 FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math"]

@@ -18,8 +18,6 @@ from torch.autograd.function import once_differentiable
 from looprate.approx.banks.fused.build import library
 from looprate.approx.models.looped import ModelConfig
 
-__all__ = ["covers", "fused_adam", "fused_forward", "fused_losses"]
-
 # As in looped.cpp: after x, y, result, loss and scratch come eta and these.
 PARAMETERS = (
     *("embed", "embed_bias", "read", "read_bias", "position"),

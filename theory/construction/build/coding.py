@@ -21,7 +21,7 @@ from looprate.theory.construction.build.contextual import code_offset, largest_c
 from looprate.theory.construction.build.network import Form
 from looprate.theory.construction.build.spec import ConstructionSpec
 
-__all__ = ["label", "label_form", "largest_label"]
+__all__ = ["label_form"]
 
 
 def label(

@@ -7,8 +7,6 @@ from typing import Any
 
 from looprate.theory.construction.build.network import Affine, Network, Unit
 
-__all__ = ["differences"]
-
 LONG = 10**12  # weights beyond are described, not printed
 
 

@@ -37,8 +37,6 @@ from looprate.theory.construction.build.network import Affine, Form, Head, Unit
 from looprate.theory.construction.build.parts import Part
 from looprate.theory.construction.build.spec import ConstructionSpec
 
-__all__ = ["code_offset", "contextual_code", "contextual_part", "largest_code"]
-
 
 def contextual_code(
     cells: Sequence[Fraction | int], spec: ConstructionSpec

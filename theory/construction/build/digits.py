@@ -33,8 +33,6 @@ from looprate.theory.construction.build.network import Affine, Decoder, Unit
 from looprate.theory.construction.build.parts import Part
 from looprate.theory.construction.build.spec import ConstructionSpec
 
-__all__ = ["digit_lattice", "digits_part", "digits_value"]
-
 
 def digit_lattice(table: LabelTable, coordinate: int, bits: int) -> Lattice:
     """Return the lattice of one coordinate: 2^q points over the labels' range."""

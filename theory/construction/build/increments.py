@@ -37,8 +37,6 @@ from looprate.theory.construction.build.network import Affine, Decoder, Unit
 from looprate.theory.construction.build.parts import Part
 from looprate.theory.construction.build.spec import ConstructionSpec
 
-__all__ = ["Lattice", "increment_lattice", "increments_part", "increments_value"]
-
 
 @dataclass(frozen=True)
 class Lattice:

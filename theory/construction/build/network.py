@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from looprate.theory.notation import check_loops
 
-__all__ = ["Affine", "Block", "Decoder", "Form", "Head", "Network", "Unit"]
+__all__ = ["Form", "Network", "Unit"]
 
 Form = Mapping[str, int]
 """A linear form in the rows: row -> weight; rows left out have weight 0."""

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from looprate.theory.construction.build.network import Affine, Block, Form, Head, Unit
 
-__all__ = ["Part", "join"]
-
 
 @dataclass(frozen=True)
 class Part:

@@ -25,8 +25,6 @@ from looprate.theory.construction.build.network import Affine, Unit
 from looprate.theory.construction.build.parts import Part
 from looprate.theory.construction.build.spec import ConstructionSpec
 
-__all__ = ["cell_coordinates", "cell_number", "quantise_part"]
-
 ZERO, ONE = Fraction(0), Fraction(1)
 
 

@@ -24,8 +24,6 @@ from looprate.theory.construction.build.network import Affine, Decoder, Unit
 from looprate.theory.construction.build.parts import Part
 from looprate.theory.construction.build.spec import ConstructionSpec
 
-__all__ = ["timestep_part", "timestep_value"]
-
 
 def timestep_value(k: Fraction | int, table: LabelTable, coordinate: int) -> Fraction:
     """Return what the memoriser answers at label k, any real number."""

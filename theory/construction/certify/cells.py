@@ -26,7 +26,7 @@ from looprate.theory.construction.run.exact import exact_output
 from looprate.theory.construction.run.lazy import LIMIT
 from looprate.theory.construction.run.oracle import oracle_labels
 
-__all__ = ["CellRun", "cell_count", "expected_outputs", "run_cells", "strip_points"]
+__all__ = ["cell_count", "expected_outputs", "run_cells"]
 
 STRIP_PARTS = 16  # positions within a strip that strip inputs are drawn from
 Integers = NDArray[np.int64]

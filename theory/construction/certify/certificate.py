@@ -35,7 +35,7 @@ from looprate.theory.notation import check_p
 from looprate.theory.targets import Target
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["BOXES", "TOLERANCE", "Certificate", "TargetFacts", "Term", "certify"]
+__all__ = ["BOXES", "TOLERANCE", "Certificate", "TargetFacts", "certify"]
 
 TOLERANCE = 5e-3  # relative width of the error's enclosure
 BOXES = 1_000_000  # evaluated for it at most

@@ -16,7 +16,7 @@ from looprate.theory.construction.certify.error import Enclosed, MeasuredError
 from looprate.theory.hypotheses import failures, testable
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["judge", "outputs_finding", "range_finding", "weights_finding"]
+__all__ = ["range_finding"]
 
 LISTED = 3  # differing weights that a reason names
 KEPT = 50  # ... and that the evidence holds

@@ -43,16 +43,6 @@ from looprate.theory.enclosure.norms import interval_norm
 from looprate.theory.enclosure.soundness import check_enclosures
 from looprate.theory.targets import Target, own_functions
 
-__all__ = [
-    "Enclosed",
-    "ErrorProblem",
-    "MeasuredError",
-    "enclosed_error",
-    "memoriser_error",
-    "memoriser_norm",
-    "strip_measure",
-]
-
 Enclosed = tuple[float, float]
 Fractions = NDArray[np.object_]
 Integers = NDArray[np.int64]

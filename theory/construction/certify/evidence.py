@@ -27,7 +27,7 @@ from looprate.theory.construction.certify.sampled import sampled_error
 from looprate.theory.targets import Target
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["STRIP_SAMPLES", "Evidence", "gathered"]
+__all__ = ["STRIP_SAMPLES"]
 
 STRIP_SAMPLES = 128  # random inputs in strips on which the range claim is checked
 RUNNING = 0.4  # of the progress; the rest is the error's

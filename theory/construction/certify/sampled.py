@@ -11,8 +11,6 @@ from looprate.theory.construction.build.labels import powers_of
 from looprate.theory.construction.certify.error import ErrorProblem
 from looprate.theory.norms import p_norm, root_mean_power
 
-__all__ = ["sampled_error"]
-
 MONTE_CARLO = 2**14
 
 

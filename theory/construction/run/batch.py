@@ -24,8 +24,6 @@ from looprate.theory.construction.run.lazy import (
     interval,
 )
 
-__all__ = ["Batch"]
-
 
 class Batch:
     """One batch on its way through the loops; arrays are (N, B), so that a head reduces axis 0."""

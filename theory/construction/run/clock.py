@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from looprate.theory.construction.build.network import Form, Network
 
-__all__ = ["Clock", "Terms", "clock_rows", "dot", "nonzero"]
+__all__ = ["Clock"]
 
 Terms: TypeAlias = "tuple[tuple[str, int], ...]"
 """A form without its zero weights, in a fixed order: equal forms are equal terms."""

@@ -27,7 +27,7 @@ from looprate.theory.construction.run.batch import Batch
 from looprate.theory.construction.run.lazy import LIMIT
 from looprate.theory.notation import check_loops
 
-__all__ = ["Outputs", "Rows", "exact_output", "exact_rows", "exact_states"]
+__all__ = ["exact_output", "exact_rows", "exact_states"]
 
 REPORTS = 50
 """Most calls of ``report``."""

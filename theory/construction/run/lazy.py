@@ -18,17 +18,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "LIMIT",
-    "Combination",
-    "LazyForm",
-    "LazyRow",
-    "Node",
-    "add_combination",
-    "combine",
-    "interval",
-]
-
 LIMIT = 2**62
 """Largest absolute value an array may hold."""
 DIRECT_KINKS = 12

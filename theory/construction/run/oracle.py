@@ -12,7 +12,7 @@ from fractions import Fraction
 from looprate.theory.construction.build.labels import LabelTable
 from looprate.theory.construction.build.spec import ConstructionSpec
 
-__all__ = ["oracle_cells", "oracle_labels", "oracle_output"]
+__all__ = ["oracle_cells", "oracle_labels"]
 
 Point = Sequence[Sequence[Fraction | int]]
 

@@ -39,12 +39,6 @@ from looprate.theory.notation import Kind, check_delta, check_kind, check_p, che
 from looprate.theory.targets.base import Target
 from looprate.theory.targets.own import OwnFunction, own_functions
 
-__all__ = [
-    "ModulusLowerBound",
-    "ModulusLowerCurve",
-    "modulus_lower_bound",
-]
-
 Trace = Callable[[float], None]
 FEASIBLE_RTOL = 1e-12
 LARGEST = 1024  # entries of an input: the search's work grows like their square

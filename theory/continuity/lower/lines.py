@@ -16,8 +16,6 @@ from scipy.ndimage import maximum_filter1d
 
 from looprate.theory.continuity.lower.problem import Array, Problem
 
-__all__ = ["line_starts"]
-
 LARGEST = 8  # entries of an input that is scanned
 FINE, CELLS = 2, (2**13, 2**11)  # cells of a line, for inputs of up to 2 entries and of more
 STILL = (0.0, 0.5, 1.0)  # where the entries sit that do not move

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from looprate.theory.continuity.lower.problem import Array, Ascent, Values
 from looprate.theory.norms import p_norm, tensor_p_norm
 
-__all__ = ["checked_output", "gradient_ascent", "gradient_leaps", "objective", "watched_outputs"]
-
 CHUNK = 1 << 20  # input entries per call of f
 ADAM = (0.8, 0.95)  # decay of the two averages; short memories for a few hundred steps
 CENTRE_STEP = 0.1  # first step of a centre over that of a difference at radius 1, at least

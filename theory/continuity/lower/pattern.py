@@ -18,8 +18,6 @@ from looprate.theory.continuity.lower.problem import (
     score,
 )
 
-__all__ = ["polished"]
-
 SHRINK, GROW = 0.2, 2.0  # pattern steps after failure and success
 CHUNK = 1 << 24  # numbers of the moves held at once, several times over
 PROBE = 0.01  # relative shortening of D_i that tells which end sits on a kink

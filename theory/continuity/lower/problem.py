@@ -11,23 +11,7 @@ from numpy.typing import NDArray
 
 from looprate.theory.notation import Kind
 
-__all__ = [
-    "PATIENCE",
-    "STALLED",
-    "Array",
-    "Ascent",
-    "Effort",
-    "Problem",
-    "Values",
-    "best_candidates",
-    "capped",
-    "direction",
-    "ends",
-    "fitted",
-    "moving_tokens",
-    "score",
-    "take",
-]
+__all__ = ["PATIENCE", "STALLED"]
 
 Array = NDArray[np.float64]
 Values = Callable[[Array, Array], Array]

@@ -16,8 +16,6 @@ from looprate.theory.continuity.lower.problem import (
     score,
 )
 
-__all__ = ["recombined", "shared"]
-
 ELITE = 8  # candidates kept per radius for recombination
 CHUNK = 1 << 24  # numbers held at once, several times over
 

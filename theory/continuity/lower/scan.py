@@ -11,8 +11,6 @@ import numpy as np
 
 from looprate.theory.continuity.lower.problem import Array, Problem, score, take
 
-__all__ = ["scanned"]
-
 GRID = 17  # centres of an entry, 1/16 apart
 ROUNDS = 3  # over the grid, while they help
 ZOOMS, ZOOM = 28, 0.45  # then of steps around the centre; the last is below 1e-11

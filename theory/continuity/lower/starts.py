@@ -18,8 +18,6 @@ from looprate.theory.continuity.lower.problem import (
     score,
 )
 
-__all__ = ["starts"]
-
 GRID = 17  # shared centres; 1/16 apart, so quarters and halves are hit
 STRETCH = 4.0  # of random centres about the middle, at most
 POOL = 32  # random candidates that leap for every one that is kept, shared by the radii

@@ -34,8 +34,6 @@ from looprate.theory.continuity.upper.operator_norm import (
 from looprate.theory.enclosure.additive import AdditiveForm, Atom
 from looprate.theory.enclosure.intervals import Interval
 
-__all__ = ["additive_upper_bound"]
-
 Array = NDArray[np.float64]
 
 STEPS, ROUNDS = 32, 60  # first steps of the staircases, and how often they are refined

@@ -28,8 +28,6 @@ from looprate.theory.continuity.transfer import upper_from
 from looprate.theory.continuity.upper.stages import Search, relative_gap
 from looprate.theory.notation import Kind, check_dim, check_kind, check_p, check_tokens
 
-__all__ = ["ModulusUpperBound", "ModulusUpperCurve", "modulus_upper_bound"]
-
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
 

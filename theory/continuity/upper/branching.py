@@ -15,8 +15,6 @@ from looprate.theory.continuity.upper.cell_bounds import cell_bounds
 from looprate.theory.continuity.upper.cells import CellProblem, Cells
 from looprate.theory.enclosure.deadline import OutOfTimeError, time_limit, until
 
-__all__ = ["Outcome", "branch_and_bound"]
-
 Array = NDArray[np.float64]
 Bounds = Callable[[CellProblem, Cells, float], tuple[Array, NDArray[np.intp], Cells]]
 

@@ -33,8 +33,6 @@ from looprate.theory.continuity.upper.operator_norm import (
 )
 from looprate.theory.enclosure.intervals import Interval
 
-__all__ = ["cell_bounds"]
-
 Array = NDArray[np.float64]
 
 

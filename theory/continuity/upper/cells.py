@@ -17,8 +17,6 @@ from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.jets import Jet, variables
 from looprate.theory.enclosure.rounding import EPS
 
-__all__ = ["CellProblem", "Cells", "Derivatives", "Ends", "in_cube", "lengths"]
-
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
 

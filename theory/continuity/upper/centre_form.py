@@ -30,8 +30,6 @@ from looprate.theory.continuity.upper.operator_norm import (
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.rounding import EPS
 
-__all__ = ["CentreForm", "cap_box", "steepness"]
-
 Array = NDArray[np.float64]
 
 SHELLS = 4  # of a pair, where finer ones can settle a cell

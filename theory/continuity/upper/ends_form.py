@@ -20,8 +20,6 @@ from looprate.theory.continuity.upper.operator_norm import SLACK, entries_norm_u
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.rounding import EPS
 
-__all__ = ["EndsForm"]
-
 Array = NDArray[np.float64]
 
 FAINT = 1e-300  # of slopes: weights below may have underflowed

@@ -11,13 +11,6 @@ from numpy.typing import NDArray
 from looprate.theory.enclosure.rounding import TINY
 from looprate.theory.norms import p_norm
 
-__all__ = [
-    "SLACK",
-    "entries_norm_upper_bound",
-    "operator_norm_upper_bound",
-    "positive_norm_upper_bound",
-]
-
 Array = NDArray[np.float64]
 
 SLACK = 2.0**-40  # of the sizes of all terms: covers the rounding of 2^12 operations and more

@@ -8,8 +8,6 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Places"]
-
 Array = NDArray[np.float64]
 Whole = NDArray[np.int32]
 

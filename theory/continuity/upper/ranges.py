@@ -29,8 +29,6 @@ from looprate.theory.enclosure.deadline import OutOfTimeError
 from looprate.theory.enclosure.forms import evaluated, local_form
 from looprate.theory.enclosure.intervals import Interval
 
-__all__ = ["ranges_upper_bound"]
-
 Array = NDArray[np.float64]
 Whole = NDArray[np.intp]
 Function = Callable[[Any], Any]

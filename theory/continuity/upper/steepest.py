@@ -30,8 +30,6 @@ from looprate.theory.continuity.upper.operator_norm import (
 from looprate.theory.continuity.upper.places import Places
 from looprate.theory.enclosure.intervals import Interval
 
-__all__ = ["steepest_upper_bound"]
-
 Array = NDArray[np.float64]
 
 GRID, FINEST = 24, 7  # binary digits of the cells of the grid of places, in all and a side
