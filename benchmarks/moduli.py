@@ -90,7 +90,7 @@ GROUPS = {"kinked": KINKED, "maximum": MAXIMUM, "smooth": SMOOTH}
 # -- the race ------------------------------------------------------------------------------------
 
 
-def ours(case: Case, seed: int, budget: float = 1.0) -> tuple[Trace, float, float]:
+def ours(case: Case, seed: int, effort: float = 1.0) -> tuple[Trace, float, float]:
     """Run this project's search; return its trace, its value and the seconds it took in all."""
     trace = Trace()
     bound = modulus_lower_bound(
@@ -101,7 +101,7 @@ def ours(case: Case, seed: int, budget: float = 1.0) -> tuple[Trace, float, floa
         dim=case.dim,
         p=P,
         rng=np.random.default_rng(seed),
-        budget=budget,
+        effort=effort,
         equivariant=True,
         trace=trace,
     )
@@ -212,7 +212,7 @@ def brackets(quick: bool) -> dict[str, float]:
     with Progress(len(lines), "brackets") as bar:
         for done, ((tokens, dim), name, kind) in enumerate(lines):
             where = {"kind": kind, "tokens": tokens, "dim": dim, "p": P}
-            found = modulus_upper_bound(parse_target(name), DELTA, budget=BUDGET[quick], **where)
+            found = modulus_upper_bound(parse_target(name), DELTA, seconds=BUDGET[quick], **where)
             form = parse_target(name).closed_form(DELTA, **where)
             low, high = found.lower.value, found.value
             gap = 0.0 if high <= 1e-12 else found.gap

@@ -172,7 +172,7 @@ class AskedTarget:
 
         radii = [delta] if isinstance(delta, int | float) else delta
         radii = search_radii(self.target, **self._shape) if radii is None else radii
-        how: dict[str, Any] = {"budget": effort, "seed": seed, "kinds": kinds}
+        how: dict[str, Any] = {"effort": effort, "seed": seed, "kinds": kinds}
         curves = lower_curves(self.target, radii, **self._shape, **how)
         rows, refused = moduli_rows(self.target, curves, **self._shape), list[str]()
         if certify:

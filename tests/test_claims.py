@@ -159,7 +159,7 @@ def test_brackets_reject_a_bound_below_an_attained_value(monkeypatch):
     for scale, verdict in ((1.0, Verdict.HOLDS), (0.9, Verdict.VIOLATED)):
         monkeypatch.setattr(
             "looprate.theory.continuity.modulus_upper_bound",
-            lambda f, t, *, kind, budget, scale=scale, **shape: Bound(
+            lambda f, t, *, kind, effort, scale=scale, **shape: Bound(
                 scale * f.closed_form(t, kind=kind, **shape).value
             ),
             raising=False,

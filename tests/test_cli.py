@@ -227,7 +227,7 @@ def test_words_carry_the_same_numbers(said, printed):
         ("moduli mean-field --tokens 0", "`tokens` (sequence length N) must be an integer >= 1"),
         ("moduli mean-field --dim 0", "`dim`"),
         ("moduli mean-field --kind nonsense", "`kind` must be one of sequence"),
-        ("moduli mean-field --budget 0", "`budget`"),
+        ("moduli mean-field --budget 0", "`effort`"),
         ("moduli mean-field --seed -1", "`seed` must be an integer >= 0, got -1"),
         ("bound mean-field --loops 2", "`loops` must exceed tokens=2 for Theorem 3.6"),
         ("bound mean-field --tokens 3 --loops 9 1", "`loops` must exceed tokens=3"),

@@ -30,11 +30,11 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def compare(name, kind, shapes, p_values, budget=1.0):
+def compare(name, kind, shapes, p_values, effort=1.0):
     target = parse_target(name)
     for (tokens, dim), p in product(shapes, p_values):
         curve = modulus_lower_bound(
-            target, DELTAS, kind=kind, tokens=tokens, dim=dim, p=p, budget=budget
+            target, DELTAS, kind=kind, tokens=tokens, dim=dim, p=p, effort=effort
         )
         for delta, lower in zip(DELTAS, curve.lower, strict=True):
             form = target.closed_form(delta, kind=kind, tokens=tokens, dim=dim, p=p)
@@ -49,7 +49,7 @@ def test_lower_bounds_never_exceed_closed_forms_and_come_close(name, kind):
     """The three p in turn, so that the everyday suite sees each branch."""
     costly = name.startswith("smooth-field")
     for shape, p in zip(SMALL, (1.0, math.inf, 2.0), strict=True):
-        compare(name, kind, (shape,), (p,), budget=0.2 if costly else 0.5)
+        compare(name, kind, (shape,), (p,), effort=0.2 if costly else 0.5)
 
 
 @pytest.mark.slow
@@ -100,7 +100,7 @@ def test_leaps_are_the_power_method_for_a_linear_function():
 
 def test_a_trace_sees_lower_bounds_up_to_the_one_returned():
     seen = []
-    common = {"kind": "sequence", "tokens": 2, "dim": 2, "budget": 0.2}
+    common = {"kind": "sequence", "tokens": 2, "dim": 2, "effort": 0.2}
     target = parse_target("softmax-attention")
     bound = modulus_lower_bound(target, 0.1, trace=seen.append, **common)
     assert max(seen) == pytest.approx(bound.value, rel=1e-9)
@@ -113,7 +113,7 @@ def test_a_trace_sees_lower_bounds_up_to_the_one_returned():
 def test_a_closed_form_wrong_by_two_is_caught_both_ways():
     sine = TokenSine(2)
     right = sine.closed_form(0.1, kind="token", tokens=2, dim=1, p=2.0).value
-    found = modulus_lower_bound(sine, 0.1, kind="token", tokens=2, dim=1, budget=0.3).value
+    found = modulus_lower_bound(sine, 0.1, kind="token", tokens=2, dim=1, effort=0.3).value
     assert found > 1.5 * (right / 2)
     assert found < 0.6 * (2 * right)
 
@@ -121,7 +121,7 @@ def test_a_closed_form_wrong_by_two_is_caught_both_ways():
 @pytest.mark.parametrize("kind", KINDS)
 def test_pairs_are_feasible_and_reproduce_the_value(kind):
     target = parse_target("softmax-attention")
-    curve = modulus_lower_bound(target, DELTAS, kind=kind, tokens=3, dim=2, p=3, budget=0.3)
+    curve = modulus_lower_bound(target, DELTAS, kind=kind, tokens=3, dim=2, p=3, effort=0.3)
     for bound, direct in zip(curve.pairs, curve.direct, strict=True):
         pair = np.stack([bound.x, bound.y])
         assert pair.min() >= 0
@@ -139,7 +139,7 @@ def test_pairs_are_feasible_and_reproduce_the_value(kind):
 def test_tiny_radii_stay_feasible():
     for delta in (1e-9, 1e-6):
         bound = modulus_lower_bound(
-            TokenPower(1.0, 0.0), delta, kind="sequence", tokens=2, dim=2, budget=0.1
+            TokenPower(1.0, 0.0), delta, kind="sequence", tokens=2, dim=2, effort=0.1
         )
         assert np.linalg.norm(bound.x - bound.y) <= delta * (1 + 1e-12)
         assert 0.99 * delta <= bound.value <= delta * (1 + ROUNDING)
@@ -153,7 +153,7 @@ def test_curves_are_moduli_and_name_their_rules():
         kind="sequence",
         tokens=2,
         dim=1,
-        budget=0.1,
+        effort=0.1,
     )
     order = np.argsort(deltas)
     assert (np.diff(curve.lower[order]) >= 0).all()
@@ -187,7 +187,7 @@ def test_results_repeat_for_a_seed(kind):
             tokens=2,
             dim=2,
             rng=np.random.default_rng(seed),
-            budget=0.2,
+            effort=0.2,
         )
 
     assert (run(3).direct == run(3).direct).all()
@@ -201,7 +201,7 @@ def test_radius_zero_and_no_context_give_zero():
 
 def test_structural_zeros_are_found():
     for name, kind in (("token-sine", "contextual"), ("others-mean", "token")):
-        bound = modulus_lower_bound(parse_target(name), 0.5, kind=kind, tokens=3, dim=1, budget=0.1)
+        bound = modulus_lower_bound(parse_target(name), 0.5, kind=kind, tokens=3, dim=1, effort=0.1)
         assert bound.value <= NOISE
 
 
@@ -226,7 +226,7 @@ def test_torch_modules_are_searched_in_float64_and_left_alone():
     layer = torch.nn.Linear(2, 2, bias=False)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[3.0, 0.0], [0.0, 1.0]]))
-    bound = modulus_lower_bound(layer, 0.2, kind="token", tokens=2, dim=2, budget=0.3)
+    bound = modulus_lower_bound(layer, 0.2, kind="token", tokens=2, dim=2, effort=0.3)
     assert bound.value == pytest.approx(0.6, rel=1e-6)
     assert layer.weight.dtype == torch.float32
     assert layer.weight.requires_grad
@@ -262,7 +262,7 @@ def doubled_in_place(x):
 )
 def test_tensors_that_are_written_over_need_no_gradient(f, exact):
     own = OwnFunction("own", f, accepts=frozenset({"torch"}))
-    bound = modulus_lower_bound(own, 0.1, kind="token", tokens=2, dim=1, budget=0.2)
+    bound = modulus_lower_bound(own, 0.1, kind="token", tokens=2, dim=1, effort=0.2)
     assert CLOSE * exact <= bound.value <= exact * (1 + ROUNDING)
 
 
@@ -275,7 +275,7 @@ def test_far_radii_lend_no_bound_whose_pair_is_never_found():
 def test_the_worst_output_token_is_watched_unless_f_is_called_equivariant():
     weights = np.array([1.0, 3.0])[:, None]
     own = OwnFunction("weighted", lambda x: x * weights)
-    common = {"kind": "token", "tokens": 2, "dim": 1, "budget": 0.2}
+    common = {"kind": "token", "tokens": 2, "dim": 1, "effort": 0.2}
     found = modulus_lower_bound(own, 0.1, **common)
     assert found.value == pytest.approx(0.3, rel=1e-6)
     assert found.row == 1
@@ -287,13 +287,13 @@ def test_own_functions_from_a_file_are_searched(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text("def double(x):\n    return 2 * x\n")
     own = load_function(f"{path}:double")
-    bound = modulus_lower_bound(own, 0.1, kind="sequence", tokens=2, dim=1, budget=0.2)
+    bound = modulus_lower_bound(own, 0.1, kind="sequence", tokens=2, dim=1, effort=0.2)
     assert bound.value == pytest.approx(0.2, rel=1e-6)
 
 
 def test_the_thread_setting_survives():
     torch.set_num_threads(2)
-    modulus_lower_bound(parse_target("mean-field"), 0.1, kind="token", tokens=2, dim=1, budget=0.01)
+    modulus_lower_bound(parse_target("mean-field"), 0.1, kind="token", tokens=2, dim=1, effort=0.01)
     assert torch.get_num_threads() == 2
 
 
@@ -303,7 +303,7 @@ def test_the_thread_setting_survives():
         (lambda x: x[:, :1], {}, r"`f` returned shape \(2, 1, 1\), expected \(2, 2, 1\)"),
         (lambda x: x * math.nan, {}, "`f` returned NaN or inf inside the cube"),
         (abs, {"kind": "local"}, "`kind` must be one of"),
-        (abs, {"budget": 0.0}, "`budget` .* must be finite and > 0, got 0"),
+        (abs, {"effort": 0.0}, "`effort` .* must be finite and > 0, got 0"),
         (abs, {"delta": -1.0}, "`delta` .* must be finite and >= 0"),
         (abs, {"delta": [[0.1]]}, r"`delta` must be a number or have shape \(L,\)"),
         (abs, {"p": 0.5}, "`p` .* must be >= 1"),

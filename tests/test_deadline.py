@@ -88,9 +88,9 @@ def test_time_is_over_after_its_end_not_at_it(monkeypatch):
 @pytest.mark.parametrize("seconds", [0.3, 1.0])  # A8
 def test_a_bound_comes_in_time_and_holds(seconds):
     shape = {"tokens": 2, "dim": 2, "kind": "sequence"}
-    lower = modulus_lower_bound(slow, 0.1, **shape, budget=0.01)
+    lower = modulus_lower_bound(slow, 0.1, **shape, effort=0.01)
     started = time.monotonic()
-    found = modulus_upper_bound(slow, 0.1, **shape, lower=lower, budget=seconds)
+    found = modulus_upper_bound(slow, 0.1, **shape, lower=lower, seconds=seconds)
     assert time.monotonic() - started < seconds + GRACE
     assert lower.value <= found.value < math.inf
     assert "stopped after" in found.note or found.reached
@@ -108,7 +108,7 @@ def test_a_search_out_of_time_ends_with_what_it_knew():
 def curves(f, tokens, dim):
     kinds = ("sequence", "token", "contextual")
     return {
-        kind: modulus_lower_bound(f, [0.1], kind=kind, tokens=tokens, dim=dim, budget=0.05)
+        kind: modulus_lower_bound(f, [0.1], kind=kind, tokens=tokens, dim=dim, effort=0.05)
         for kind in kinds
     }
 
@@ -128,7 +128,7 @@ def test_every_kind_has_its_share_of_the_time_tracing_included(own):  # A8, R25
 
 def test_a_function_for_both_kinds_is_traced_where_numpy_fails(own):  # R22
     f = followed(own("either"), 2, 1)
-    found = modulus_upper_bound(f, 0.1, kind="sequence", tokens=2, dim=1, budget=1.0)
+    found = modulus_upper_bound(f, 0.1, kind="sequence", tokens=2, dim=1, seconds=1.0)
     assert found.value == pytest.approx(0.3, rel=0.02)
     with pytest.raises(ValueError, match="has no rigorous enclosure"):
         followed(own("neither"), 2, 1)
@@ -138,7 +138,7 @@ def test_a_function_for_both_kinds_is_traced_where_numpy_fails(own):  # R22
 def test_errors_of_torch_modules_are_enclosed_by_construct(own):  # B4b
     f, spec = own("encoder"), ConstructionSpec(2, 2, 2, "timestep", "sum")
     facts = target_facts(f, tokens=2, dim=2, p=2.0)
-    _, certificate = certificate_of(f, spec, facts, budget=2_000, tolerance=0.5)
+    _, certificate = certificate_of(f, spec, facts, boxes=2_000, tolerance=0.5)
     assert certificate.error_upper is not None
     assert 0 <= certificate.error_lower <= certificate.error_upper < 20
 
@@ -151,7 +151,7 @@ def certificate_in(f, seconds, **limits):
 
 def test_a_certificate_ends_at_its_time_with_what_it_knows():  # B4
     started = time.monotonic()
-    found = certificate_in(resolve_target("token-sine"), 1.0, tolerance=1e-12, budget=10**9)
+    found = certificate_in(resolve_target("token-sine"), 1.0, tolerance=1e-12, boxes=10**9)
     assert time.monotonic() - started < 1.0 + GRACE
     lower, upper, sampled = found.error_lower, found.error_upper, found.sampled["value"]
     assert lower <= sampled + 5 * found.sampled["stderr"]

@@ -276,7 +276,7 @@ def test_enclosures_and_lower_bounds_take_it():
     form = local_form(f, low, low + 1e-3)
     assert enclose(f, low, low + 1e-3).contains(f(low)).all()
     assert np.isfinite(form.remainder).all()
-    found = modulus_lower_bound(f, 0.1, kind="token", tokens=2, dim=1, budget=0.02)
+    found = modulus_lower_bound(f, 0.1, kind="token", tokens=2, dim=1, effort=0.02)
     assert found.value > 0
     assert found.value == pytest.approx(
         np.linalg.norm((f(found.x[None]) - f(found.y[None]))[0, found.row])

@@ -151,7 +151,7 @@ def test_linear_targets_have_their_exact_integrals(p):
     identity = MeanField(1.0, 0.0)
     low, high = all_cells(grid, 2, 1)
     y = table[np.floor(low * grid + 0.5).astype(int)]
-    found = error_integral(identity, low, high, y, p=p, tolerance=1e-6, budget=20_000)
+    found = error_integral(identity, low, high, y, p=p, tolerance=1e-6, boxes=20_000)
     truth = 2 * linear_moment(table, grid, p)  # two entries, each integrated over the square
     assert found.converged
     assert Fraction(found.lower) <= truth <= Fraction(found.upper)
@@ -179,11 +179,11 @@ def test_every_budget_contains_a_sobol_estimate(name, p):
     sampled = error.max() if math.isinf(p) else (error**p).sum((1, 2)).mean()
     noise = (0.2 if math.isinf(p) else 0.01) * sampled + 1e-9  # samples miss the supremum
     last = math.inf
-    for budget in (1, 200, 1_000):
-        found = error_integral(target, low, high, y, p=p, tolerance=1e-3, budget=budget)
+    for most in (1, 200, 1_000):
+        found = error_integral(target, low, high, y, p=p, tolerance=1e-3, boxes=most)
         assert found.lower <= sampled + noise
         assert sampled - noise <= found.upper
-        assert found.boxes <= max(budget, len(low))
+        assert found.boxes <= max(most, len(low))
         assert found.upper - found.lower <= last * (1 + 1e-9)
         last = found.upper - found.lower
     assert found.upper <= 4 * found.lower + 1e-9
@@ -239,13 +239,13 @@ def test_weights_are_copies(p):
     target = parse_target("token-times-mean")
     low, high, count = sorted_cells(4, 3)
     y = target(low)
-    weighted = error_integral(target, low, high, y, p=p, weights=count, budget=1)
+    weighted = error_integral(target, low, high, y, p=p, weights=count, boxes=1)
     copies = [np.repeat(a, count, axis=0) for a in (low, high, y)]
-    full = error_integral(target, *copies, p=p, budget=1)
+    full = error_integral(target, *copies, p=p, boxes=1)
     assert weighted.lower == pytest.approx(full.lower, rel=1e-12)
     assert weighted.upper == pytest.approx(full.upper, rel=1e-12)
     low, high = all_cells(4, 3, 1)
-    cells = error_integral(target, low, high, target(low), p=p, budget=1)
+    cells = error_integral(target, low, high, target(low), p=p, boxes=1)
     assert weighted.upper == pytest.approx(cells.upper, rel=1e-9)  # by equivariance
     none = np.zeros(len(low), dtype=int)
     without = error_integral(target, low, high, target(low), p=p, weights=none)
@@ -316,7 +316,7 @@ def test_progress_runs_to_the_end_and_the_budget_is_kept():
     target, seen = parse_target("token-times-mean"), []
     low, high = all_cells(3, 2, 1)
     found = error_integral(
-        target, low, high, target(low), p=1, tolerance=1e-9, budget=500, report=seen.append
+        target, low, high, target(low), p=1, tolerance=1e-9, boxes=500, report=seen.append
     )
     assert found.boxes <= 500
     assert not found.converged
@@ -327,7 +327,7 @@ def test_progress_runs_to_the_end_and_the_budget_is_kept():
 @pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
 def test_a_pole_is_never_called_converged(p):
     low, high = all_cells(3, 1, 1)
-    found = error_integral(lambda x: 1 / (x - 0.3), low, high, 0 * low, p=p, budget=300)
+    found = error_integral(lambda x: 1 / (x - 0.3), low, high, 0 * low, p=p, boxes=300)
     assert not found.converged
     assert found.upper == math.inf
     assert found.lower > 1

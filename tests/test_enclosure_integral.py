@@ -1,4 +1,4 @@
-"""Which boxes are cut, what their halves and their sums are, and how the budget is spent."""
+"""Which boxes are cut, what their halves and their sums are, and how many there may be."""
 
 from __future__ import annotations
 
@@ -162,12 +162,12 @@ def bent(x):
 
 
 def test_the_budget_is_kept_to_the_box_and_rounds_are_reported():
-    for budget, boxes in ((0, 1), (1, 1), (2, 1), (3, 3), (4, 3), (5, 5), (8, 7)):
-        found = error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-12, budget=budget)
+    for most, boxes in ((0, 1), (1, 1), (2, 1), (3, 3), (4, 3), (5, 5), (8, 7)):
+        found = error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-12, boxes=most)
         assert (found.boxes, found.converged) == (boxes, False)
         assert found.lower <= 1 / 6 <= found.upper
     shares = []
-    found = error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-12, budget=50, report=shares.append)
+    found = error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-12, boxes=50, report=shares.append)
     assert found.boxes == 49
     assert shares == sorted(shares)
     assert shares[0] == pytest.approx(3 / 50)
@@ -189,7 +189,7 @@ def test_progress_is_told_of_the_bounds_that_were_reached():
 
     with pytest.raises(KeyboardInterrupt):
         error_integral(bent, *ONE, ZERO, p=1, tolerance=0.03, report=stop)
-    first = error_integral(bent, *ONE, ZERO, p=1, tolerance=0.03, budget=3)
+    first = error_integral(bent, *ONE, ZERO, p=1, tolerance=0.03, boxes=3)
     assert shares == [pytest.approx(0.03 * first.upper / (first.upper - first.lower))]
 
 
@@ -201,7 +201,7 @@ def test_progress_is_the_tolerated_share_of_the_gap():
 
 @pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
 def test_a_closed_gap_is_not_cut(p):
-    found = error_integral(lambda x: 0 * x, *ONE, ZERO + 2.0, p=p, budget=100)
+    found = error_integral(lambda x: 0 * x, *ONE, ZERO + 2.0, p=p, boxes=100)
     assert found.boxes == 1
     assert found.converged
     assert found.lower == pytest.approx(4.0 if p == 2 else 2.0)
@@ -269,14 +269,14 @@ def test_a_search_out_of_time_has_what_it_knew(monkeypatch):
     assert found.lower <= 1 / 6 <= found.upper
     left[0] = 99
     monkeypatch.setattr(integral._Clock, "room", lambda self: 2)  # the halves of one
-    found = error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-9, budget=9)
+    found = error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-9, boxes=9)
     assert found.boxes == 9
     monkeypatch.setattr(integral._Clock, "room", lambda self: 1)
-    assert error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-9, budget=9).boxes == 1
+    assert error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-9, boxes=9).boxes == 1
     monkeypatch.undo()
     shares = []
     monkeypatch.setattr(integral._Clock, "spent", lambda self: 0.75)
-    error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-12, budget=20, report=shares.append)
+    error_integral(bent, *ONE, ZERO, p=1, tolerance=1e-12, boxes=20, report=shares.append)
     assert shares[0] == 0.75
     assert shares[-1] == 19 / 20
 
@@ -285,7 +285,7 @@ def test_searches_stop_at_a_thousandth_or_two_million_boxes_unless_told():
     for work in (error_integral, error_norm):
         given = inspect.signature(work).parameters
         assert given["tolerance"].default == 1e-3
-        assert given["budget"].default == 2_000_000
+        assert given["boxes"].default == 2_000_000
 
 
 # -- norms -----------------------------------------------------------------------------------------
@@ -306,15 +306,15 @@ def asked(monkeypatch, answers, p, **given):
 
 def test_a_norm_is_that_of_the_error_over_its_supremum(monkeypatch):
     top, power = ErrorIntegral(1.0, 2.0, 10, False), ErrorIntegral(0.125, 1.0, 7, True)
-    given = {"weights": [3], "report": print, "budget": 1000, "tolerance": 0.01, "end": 140.0}
+    given = {"weights": [3], "report": print, "boxes": 1000, "tolerance": 0.01, "end": 140.0}
     monkeypatch.setattr(integral, "time", SimpleNamespace(monotonic=lambda: 100.0))
     calls, found = asked(monkeypatch, [top, power], 3.0, **given)
     half = {"end": 120.0, "weights": [3]}  # of the time
-    assert calls[0] == {"p": math.inf, "tolerance": 20.0, "budget": 0, **half}
+    assert calls[0] == {"p": math.inf, "tolerance": 20.0, "boxes": 0, **half}
     assert calls[1] == {
         "p": 3.0,
         "tolerance": pytest.approx(1 - math.exp(-0.03), rel=1e-12),
-        "budget": 990,
+        "boxes": 990,
         "report": print,
         "scale": 2.0,
         "end": 140.0,
@@ -329,12 +329,12 @@ def test_a_norm_is_that_of_the_error_over_its_supremum(monkeypatch):
 @pytest.mark.parametrize(("p", "cuts"), [(20.0, 0), (20.5, 250), (400.0, 250)])
 def test_large_exponents_spend_a_quarter_on_the_supremum(monkeypatch, p, cuts):
     top, power = ErrorIntegral(1.0, 1.0, 1001, True), ErrorIntegral(0.5, 0.5, 1, False)
-    calls, found = asked(monkeypatch, [top, power], p, budget=1002)
-    assert (calls[0]["budget"], calls[1]["budget"]) == (cuts, 1)
+    calls, found = asked(monkeypatch, [top, power], p, boxes=1002)
+    assert (calls[0]["boxes"], calls[1]["boxes"]) == (cuts, 1)
     assert calls[0]["tolerance"] == pytest.approx(60 / p)
     assert found.converged
-    calls, _ = asked(monkeypatch, [top, power], p, budget=10)
-    assert calls[1]["budget"] == 1
+    calls, _ = asked(monkeypatch, [top, power], p, boxes=10)
+    assert calls[1]["boxes"] == 1
 
 
 @pytest.mark.parametrize("upper", [0.0, math.inf])
@@ -349,7 +349,7 @@ def test_a_supremum_that_is_no_scale_is_none(monkeypatch, upper):
 @pytest.mark.parametrize("p", [1.0, math.inf])
 def test_norms_that_are_integrals_ask_once(monkeypatch, p):
     answer = ErrorIntegral(0.5, 0.75, 3, False)
-    given = {"weights": [3], "report": print, "budget": 1000, "tolerance": 0.01, "end": 140.0}
+    given = {"weights": [3], "report": print, "boxes": 1000, "tolerance": 0.01, "end": 140.0}
     calls, found = asked(monkeypatch, [answer], p, **given)
     assert calls == [{"p": p, **given}]
     assert found is answer

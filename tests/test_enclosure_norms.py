@@ -24,7 +24,7 @@ def by_hand(answer, p, scale):
 
 def of_line(answer, p, scale):
     return error_norm(
-        lambda x: scale * x, *BOX, np.full(BOX[0].shape, answer * scale), p=p, budget=20_000
+        lambda x: scale * x, *BOX, np.full(BOX[0].shape, answer * scale), p=p, boxes=20_000
     )
 
 
@@ -40,7 +40,7 @@ def test_the_error_of_a_line_is_enclosed_closely(p, scale, answer):  # R1
 
 
 def test_unscaled_powers_would_say_nothing():  # R1: the scale is what makes it close
-    plain = error_integral(lambda x: x, *BOX, np.full(BOX[0].shape, 0.5), p=5000.0, budget=2000)
+    plain = error_integral(lambda x: x, *BOX, np.full(BOX[0].shape, 0.5), p=5000.0, boxes=2000)
     assert plain.lower == 0
 
 

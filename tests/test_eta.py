@@ -64,7 +64,7 @@ def test_moduli_of_a_dial_are_found_and_never_exceeded(roughness, share, delta):
     for kind in ("sequence", "token", "contextual"):
         exact = point.modulus(delta, kind=kind, **SHAPE)
         rng = np.random.default_rng(0)
-        lower = modulus_lower_bound(f, delta, kind=kind, **SHAPE, budget=0.3, rng=rng).value
+        lower = modulus_lower_bound(f, delta, kind=kind, **SHAPE, effort=0.3, rng=rng).value
         assert REACHED * exact <= lower <= exact * (1 + 1e-9) + 1e-12
 
 

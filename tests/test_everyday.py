@@ -161,5 +161,5 @@ def test_normalised_entries_stay_below_the_root_of_their_number(width):
     assert found.lo.min() >= -most * (1 + 1e-12)
     corner = np.eye(width)[:1, None]
     assert f(corner).max() == pytest.approx(most, rel=1e-3)  # and come close
-    bound = modulus_upper_bound(f, 0.1, kind="token", tokens=1, dim=width, budget=1.0)
+    bound = modulus_upper_bound(f, 0.1, kind="token", tokens=1, dim=width, seconds=1.0)
     assert bound.value <= 2 * most * np.sqrt(width) * (1 + 1e-9)

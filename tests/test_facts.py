@@ -120,12 +120,12 @@ def test_searches_share_radii_effort_and_seed_and_report_what_is_done(asked):
     assert done == [1 / 3, 2 / 3, 1.0]
     first = np.random.default_rng(0).random()
     for call, kind in zip(asked, KINDS, strict=True):
-        wanted = {"target": target, "radii": [0.1, 0.3], "draw": first, "kind": kind, "budget": 1.0}
+        wanted = {"target": target, "radii": [0.1, 0.3], "draw": first, "kind": kind, "effort": 1.0}
         assert call == wanted | SHAPE
     asked.clear()
-    lower_curves(target, [0.2], **SHAPE, kinds=("token",), budget=0.5, seed=7)
+    lower_curves(target, [0.2], **SHAPE, kinds=("token",), effort=0.5, seed=7)
     (call,) = asked
-    assert (call["kind"], call["budget"]) == ("token", 0.5)
+    assert (call["kind"], call["effort"]) == ("token", 0.5)
     assert call["draw"] == np.random.default_rng(7).random()
     with pytest.raises(ValueError, match="`delta`"):
         lower_curves(target, [-0.1], **SHAPE)
@@ -145,7 +145,7 @@ def test_a_target_with_closed_forms_is_searched_on_demand_and_at_full_effort(ask
     steep = parse_target("10*mean-field")  # the search that answers 2 delta is below it
     searched = facts_of(steep, **SHAPE, searched=True, report=done.append)
     assert len(done) == len(asked) == 3
-    assert {call["budget"] for call in asked} == {1.0}
+    assert {call["effort"] for call in asked} == {1.0}
     assert {tuple(call["radii"]) for call in asked} == {facts.DELTAS}
     assert [(row["kind"], row["delta"]) for row in searched.rows] == [
         (kind, delta) for kind in KINDS for delta in facts.DELTAS
@@ -154,7 +154,7 @@ def test_a_target_with_closed_forms_is_searched_on_demand_and_at_full_effort(ask
 
 def test_an_own_function_is_searched_at_small_radii_too_with_less_effort(asked):
     known = facts_of(own(), **SHAPE)
-    assert {call["budget"] for call in asked} == {0.3}
+    assert {call["effort"] for call in asked} == {0.3}
     assert {tuple(call["radii"]) for call in asked} == {(1e-4, 1e-3, *facts.DELTAS)}
     assert len(known.rows) == 3 * 9
     assert {row["side"] for row in known.rows} == {"lower"}

@@ -111,7 +111,7 @@ def test_what_is_not_finite_is_refused_where_it_is(text):
     ("text", "claim"), [("floor(3*x)", "continuous"), ("n*x", "permutation-equivariant")]
 )
 def test_hypotheses_that_fail_are_found(text, claim):
-    findings = check_hypotheses(resolve_target(FORMULA + text), tokens=2, dim=1, p=2, budget=1.0)
+    findings = check_hypotheses(resolve_target(FORMULA + text), tokens=2, dim=1, p=2, effort=1.0)
     broken = [f.claim for f in findings if f.verdict is Verdict.NOT_TESTABLE]
     assert len(broken) == 1
     assert claim in broken[0]

@@ -100,8 +100,8 @@ def test_modules_work_from_loading_to_moduli(name):
     out = f(t)
     assert (out.dtype, out.requires_grad) == (torch.float32, True)
     np.testing.assert_allclose(out.detach().numpy(), values, atol=1e-5)
-    assert failures(check_hypotheses(f, **SHAPE, p=2, budget=0.02)) == []
-    found = modulus_lower_bound(f, 0.1, kind="sequence", **SHAPE, budget=0.01)
+    assert failures(check_hypotheses(f, **SHAPE, p=2, effort=0.02)) == []
+    found = modulus_lower_bound(f, 0.1, kind="sequence", **SHAPE, effort=0.01)
     at = [np.asarray(f(z[None]))[0] for z in (found.x, found.y)]
     assert found.value == pytest.approx(np.linalg.norm(at[0] - at[1]), rel=1e-4, abs=1e-6)
     told = " ".join(notes_of(f))
@@ -193,7 +193,7 @@ def test_in_place_functions_get_copies(own, name):
     for x in (np.full((2, 3, 2), 0.25), torch.full((2, 3, 2), 0.25, requires_grad=True)):
         assert bool((f(x) == 0.5).all())
         assert bool((x == 0.25).all())
-    assert failures(check_hypotheses(f, tokens=3, dim=2, p=2, budget=0.05)) == []
+    assert failures(check_hypotheses(f, tokens=3, dim=2, p=2, effort=0.05)) == []
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_module_without_dropout_is_not_said_to_have_been_trained(own):
 def test_coarse_arithmetic_inside_is_no_jump(own, name):
     """R23: the steps of float32 are its rounding, and are named as such."""
     f = resolve_target(f"{own}:{name}", tokens=3, dim=2)
-    found = check_hypotheses(f, tokens=3, dim=2, p=2, budget=0.3)
+    found = check_hypotheses(f, tokens=3, dim=2, p=2, effort=0.3)
     assert failures(found) == []
     assert any("single precision" in finding.reason for finding in found)
 

@@ -90,9 +90,9 @@ def check_modulus(function, program, shape, number, seconds=0.05):
     delta, kind = 10.0 ** rng.uniform(-4, 0), ("sequence", "token")[number % 2]
     p = (1.0, 2.0, np.inf)[number % 3]
     asked = {"kind": kind, "tokens": shape[0], "dim": shape[1], "p": p}
-    lower = modulus_lower_bound(program, delta, **asked, budget=0.01, equivariant=False)
+    lower = modulus_lower_bound(program, delta, **asked, effort=0.01, equivariant=False)
     found = modulus_upper_bound(
-        function, delta, **asked, budget=seconds, lower=lower, equivariant=False
+        function, delta, **asked, seconds=seconds, lower=lower, equivariant=False
     )
     counts["bounded"] += bool(np.isfinite(found.value))
     x = rng.random((6, *shape))

@@ -291,10 +291,10 @@ def test_a_hypothesis_has_one_word():  # M7
 
 def test_reached_means_within_the_tolerance_not_twice_it():  # C4
     f = parse_target("mean-field:a=1,b=0")
-    low = modulus_lower_bound(f, 0.1, budget=0.1, **CASE)
+    low = modulus_lower_bound(f, 0.1, effort=0.1, **CASE)
     short = replace(low, value=low.value / 1.05)
     for tolerance, reached in ((0.04, False), (0.06, True)):
-        found = modulus_upper_bound(f, 0.1, lower=short, tolerance=tolerance, budget=0.2, **CASE)
+        found = modulus_upper_bound(f, 0.1, lower=short, tolerance=tolerance, seconds=0.2, **CASE)
         assert found.reached is reached
         assert found.gap == pytest.approx(0.05, abs=1e-6)
 

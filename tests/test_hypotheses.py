@@ -34,13 +34,13 @@ CLAIMS = {
     "exponent": "the exponent p is at least 1",
     "loops": "the loop count exceeds the number of tokens",
 }
-SMALL_BUDGET = 0.3  # that of the commands
+SMALL_EFFORT = 0.3  # that of the commands
 ENDS = 1e-9  # relative; of a jump measured at ends TINY apart against its true height
 
 
-def checked(f, *, tokens=3, dim=1, p=1.0, budget=SMALL_BUDGET, **more):
+def checked(f, *, tokens=3, dim=1, p=1.0, effort=SMALL_EFFORT, **more):
     """Findings by short name."""
-    found = check_hypotheses(f, tokens=tokens, dim=dim, p=p, budget=budget, **more)
+    found = check_hypotheses(f, tokens=tokens, dim=dim, p=p, effort=effort, **more)
     assert [finding.claim for finding in found] == list(CLAIMS.values())[: len(found)]
     json.dumps([finding.as_dict() for finding in found], allow_nan=False)
     return dict(zip(CLAIMS, found, strict=False))
@@ -66,7 +66,7 @@ def test_importing_the_checker_and_checking_a_target_loads_no_torch():
     text = (
         "import sys; from looprate.theory.hypotheses import check_hypotheses;"
         "from looprate.theory.targets import parse_target;"
-        "check_hypotheses(parse_target('dial'), tokens=2, dim=1, p=1, budget=0.1);"
+        "check_hypotheses(parse_target('dial'), tokens=2, dim=1, p=1, effort=0.1);"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", text], check=True, cwd=ROOT)
@@ -76,7 +76,7 @@ def test_importing_the_checker_and_checking_a_target_loads_no_torch():
 @pytest.mark.parametrize(("tokens", "dim", "p"), [(2, 1, 1.0), (3, 2, 2.0)])
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_built_in_targets_pass(name, tokens, dim, p):
-    found = checked(parse_target(name), tokens=tokens, dim=dim, p=p, loops=tokens + 1, budget=0.1)
+    found = checked(parse_target(name), tokens=tokens, dim=dim, p=p, loops=tokens + 1, effort=0.1)
     assert failing(found) == []
     assert all("by construction" in found[key].reason for key in ("equivariant", "continuous"))
 
@@ -86,14 +86,14 @@ def test_built_in_targets_pass(name, tokens, dim, p):
 @pytest.mark.parametrize("p", [1.0, 2.0, np.inf])
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_built_in_targets_pass_at_the_full_budget(name, tokens, dim, p):
-    assert failing(checked(parse_target(name), tokens=tokens, dim=dim, p=p, budget=1.0)) == []
+    assert failing(checked(parse_target(name), tokens=tokens, dim=dim, p=p, effort=1.0)) == []
 
 
 @pytest.mark.parametrize("center", [0.0, 0.5, 0.37])
 @pytest.mark.parametrize(("alpha", "tokens", "dim"), [(0.1, 3, 2), (0.05, 2, 1)])
 def test_small_hölder_exponents_are_no_jumps(alpha, center, tokens, dim):
     target = parse_target(f"token-power:alpha={alpha},center={center}")
-    found = checked(target, tokens=tokens, dim=dim, budget=1.0)
+    found = checked(target, tokens=tokens, dim=dim, effort=1.0)
     assert failing(found) == []
     changes = dict(found["continuous"].evidence["changes"])
     assert changes[1e-12] > 0.5 * 1e-12**alpha  # the cusp was found, and is no jump
@@ -126,7 +126,7 @@ def test_a_sum_is_proven_only_where_no_term_is_the_users():
         (resolve_target("mean-field + context-max"), True),
         (Sum((Scaled(2.0, own), resolve_target("mean-field"))), False),
     ]:
-        found = checked(target, budget=0.1)
+        found = checked(target, effort=0.1)
         assert failing(found) == []
         assert ("by construction" in found["continuous"].reason) is proven
 
@@ -226,7 +226,7 @@ def test_suspects_are_held_against_their_surroundings(monkeypatch):
 
     def found():
         rng = np.random.default_rng(0)
-        return search_jumps(subject, precision, p=1.0, budget=1.0, rng=rng)
+        return search_jumps(subject, precision, p=1.0, effort=1.0, rng=rng)
 
     assert found().x is None
     monkeypatch.setattr(jumps, "_around", lambda *a: np.zeros(a[1].shape[1]))
@@ -430,7 +430,7 @@ def test_too_few_loops_are_named_with_the_tokens():
 
 @pytest.mark.parametrize("p", [0.5, float("nan")])
 def test_a_small_exponent_is_a_finding(p):
-    found = check_hypotheses(np.sqrt, tokens=2, dim=1, p=p, budget=0.1)
+    found = check_hypotheses(np.sqrt, tokens=2, dim=1, p=p, effort=0.1)
     assert failing(dict(zip(CLAIMS, found, strict=False))) == ["exponent"]
 
 
@@ -439,12 +439,12 @@ def test_a_small_exponent_is_a_finding(p):
     [
         ({"tokens": 0}, ValueError, "`tokens`"),
         ({"dim": 1.5}, TypeError, "`dim`"),
-        ({"budget": 0.0}, ValueError, "`budget`"),
+        ({"effort": 0.0}, ValueError, "`effort`"),
         ({"f": 3}, TypeError, "`f` must be callable"),
     ],
 )
 def test_bad_arguments_are_refused(changes, error, match):
-    arguments = {"f": np.sqrt, "tokens": 2, "dim": 1, "p": 1.0, "budget": 0.1, **changes}
+    arguments = {"f": np.sqrt, "tokens": 2, "dim": 1, "p": 1.0, "effort": 0.1, **changes}
     with pytest.raises(error, match=match):
         check_hypotheses(arguments.pop("f"), **arguments)
 

@@ -360,7 +360,7 @@ def test_moduli_come_from_closed_forms_else_from_the_rows_of_their_kind():
 
 def test_rows_of_moduli_refuse_a_closed_form_below_a_pair():
     target = parse_target("mean-field")
-    curves = facts.lower_curves(target, (0.1, 0.2), kinds=("token",), budget=0.1, **SHAPE)
+    curves = facts.lower_curves(target, (0.1, 0.2), kinds=("token",), effort=0.1, **SHAPE)
     rows = moduli_rows(target, curves, **SHAPE)
     assert [row["delta"] for row in rows] == [0.1, 0.2]
     for row in rows:

@@ -137,7 +137,7 @@ def test_rows_are_the_networks_own_lower_bounds(measured):
     for kind in ("token", "contextual"):
         (row,) = [r for r in rows if r.get("seed") == 1 and r["kind"] == kind]
         own = modulus_lower_bound(
-            f, np.array([0.1]), kind=kind, tokens=2, dim=1, p=1.0, budget=EFFORT, equivariant=True
+            f, np.array([0.1]), kind=kind, tokens=2, dim=1, p=1.0, effort=EFFORT, equivariant=True
         )
         assert row["lower"] == own.lower[0] > 0
         assert {check["verdict"] for check in row["hypotheses"]} == {"holds"}
@@ -173,8 +173,8 @@ def test_a_torn_file_ends_with_the_same_rows(folder):
 def test_certified_bounds_are_asked_for_with_the_pair(folder, monkeypatch):
     asked = []
 
-    def stub(f, delta, *, kind, tokens, dim, p, budget, equivariant, lower):
-        asked.append((kind, delta, budget, equivariant, lower.value))
+    def stub(f, delta, *, kind, tokens, dim, p, seconds, equivariant, lower):
+        asked.append((kind, delta, seconds, equivariant, lower.value))
         if kind == "token":
             raise ValueError("`target` has no rigorous enclosure")
         value = float("inf") if kind == "contextual" else 1.5 * lower.value

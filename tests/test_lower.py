@@ -240,7 +240,7 @@ def test_the_search_gets_positive_radii_the_effort_and_a_seeded_generator(search
     assert (curve.kind, curve.p, curve.rules) == ("sequence", 1.0, ("pair",) * 3)
     searches.clear()
     rng = np.random.default_rng(5)
-    modulus_lower_bound(weighted, 0.1, kind="sequence", budget=0.25, rng=rng, **CASE)
+    modulus_lower_bound(weighted, 0.1, kind="sequence", effort=0.25, rng=rng, **CASE)
     assert searches[0][1:3] == (Effort().scaled(0.25), np.random.default_rng(5).random())
     assert modulus_lower_bound(weighted, 0.1, kind="sequence", **CASE).p == 2.0
 
@@ -301,10 +301,10 @@ def test_what_cannot_move_is_not_searched(searches):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"budget": 0.0}, "`budget` .* must be finite and > 0, got 0"),
-        ({"budget": -1.0}, "`budget`"),
-        ({"budget": math.inf}, "`budget` .* got inf"),
-        ({"budget": math.nan}, "`budget` .* got nan"),
+        ({"effort": 0.0}, "`effort` .* must be finite and > 0, got 0"),
+        ({"effort": -1.0}, "`effort`"),
+        ({"effort": math.inf}, "`effort` .* got inf"),
+        ({"effort": math.nan}, "`effort` .* got nan"),
         (
             {"delta": [0.1], "trace": print},
             r"`trace` needs `delta` as one number, got shape \(1,\)",
@@ -324,7 +324,7 @@ def test_arguments_out_of_range_are_refused_before_the_search(searches, wrong, s
 
 
 def test_small_budgets_and_lists_of_one_radius_are_taken(searches):
-    assert modulus_lower_bound(weighted, [0.125], kind="token", budget=1e-3, **CASE).delta == [
+    assert modulus_lower_bound(weighted, [0.125], kind="token", effort=1e-3, **CASE).delta == [
         0.125
     ]
     assert modulus_lower_bound(

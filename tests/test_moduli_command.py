@@ -185,7 +185,7 @@ def test_an_open_bracket_is_valid_and_says_not_reached(said, certified, own):
     ((row,), _) = certified(*arguments)
     assert not row["reached"]
     assert row["gap"] > 0.02
-    best = modulus_lower_bound(waves, 0.2, kind="sequence", tokens=2, dim=1, budget=0.5)
+    best = modulus_lower_bound(waves, 0.2, kind="sequence", tokens=2, dim=1, effort=0.5)
     assert best.value <= row["certified"]  # a search that works harder stays below
     _, out, _ = said("moduli", *arguments, *QUICK)
     assert "not reached: sequence, delta 0.2: " in out
@@ -215,8 +215,8 @@ def test_a_looser_tolerance_and_more_time_do_what_they_say(certified, own):
 def test_what_one_modulus_leaves_of_the_time_the_next_ones_have(monkeypatch):
     given = []
 
-    def refuse(*_, budget, **__):
-        given.append(budget)
+    def refuse(*_, seconds, **__):
+        given.append(seconds)
         raise ValueError("no\nenclosure")
 
     monkeypatch.setattr("looprate.experiments.study.certified.modulus_upper_bound", refuse)
@@ -236,8 +236,8 @@ def test_every_modulus_has_time_left_however_slow_the_tracing_and_the_others(mon
         time.sleep(0.2)
         return f
 
-    def overdrawn(*_, budget, **__):
-        given.append(budget)
+    def overdrawn(*_, seconds, **__):
+        given.append(seconds)
         time.sleep(0.15)
         raise ValueError("no enclosure")
 
@@ -254,7 +254,7 @@ def test_progress_never_falls_and_ends_at_one():
     f = parse_target("softmax-attention")
     setting = {"tokens": 2, "dim": 1, "p": 2.0}
     kinds = ("sequence", "token")
-    curves = {k: modulus_lower_bound(f, [0.1, 0.3], kind=k, budget=0.1, **setting) for k in kinds}
+    curves = {k: modulus_lower_bound(f, [0.1, 0.3], kind=k, effort=0.1, **setting) for k in kinds}
     heard = []
     certified_columns(f, curves, **setting, tolerance=0.02, seconds=1.0, report=heard.append)
     assert heard == sorted(heard)

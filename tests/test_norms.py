@@ -170,7 +170,7 @@ def test_no_closed_form_lies_below_an_attained_value(target, p, delta):  # R1
     f, shape = parse_target(target), {"tokens": 2, "dim": 1, "p": p}
     for kind in ("sequence", "token", "contextual"):
         form = f.closed_form(delta, kind=kind, **shape)
-        found = modulus_lower_bound(f, delta, kind=kind, budget=0.3, **shape)
+        found = modulus_lower_bound(f, delta, kind=kind, effort=0.3, **shape)
         assert found.value <= form.value * (1 + 1e-9) + 1e-15
         assert found.value >= 0.99 * form.value
 

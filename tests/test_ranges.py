@@ -60,7 +60,7 @@ def test_comes_close_to_the_closed_form(name, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_comes_close_to_a_lower_bound_where_no_closed_form_is_exact(kind):
     target = parse_target("softmax-attention")
-    low = modulus_lower_bound(target, DELTA, kind=kind, tokens=2, dim=1, p=2, budget=0.1).value
+    low = modulus_lower_bound(target, DELTA, kind=kind, tokens=2, dim=1, p=2, effort=0.1).value
     found = upper(target, kind, threshold=low * (1 + CLOSE / 2), seconds=5.0)[0]
     assert low <= found <= low * (1 + CLOSE)
 

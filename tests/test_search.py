@@ -146,14 +146,14 @@ def test_the_search_refuses_what_its_memory_cannot_hold(capsys):  # R9, B9
 @pytest.mark.parametrize("tokens", [7, 130])
 def test_blocks_of_memory_change_no_value(tokens, monkeypatch):  # R9: every split, one number each
     f, shape = parse_target("mean-field"), {"tokens": tokens, "dim": 1, "p": 2.0}
-    how = {"kind": "sequence", "budget": 0.05, **shape}
+    how = {"kind": "sequence", "effort": 0.05, **shape}
     if tokens == 7:
         whole = modulus_lower_bound(f, [0.1, 0.2], **how).direct
         for module in (scan, recombine):
             monkeypatch.setattr(module, "CHUNK", 1)
         assert np.array_equal(modulus_lower_bound(f, [0.1, 0.2], **how).direct, whole)
     monkeypatch.setattr(pattern, "CHUNK", 1)
-    exact = f.closed_form(0.1, **{k: v for k, v in how.items() if k != "budget"}).value
+    exact = f.closed_form(0.1, **{k: v for k, v in how.items() if k != "effort"}).value
     assert 0.999 * exact <= modulus_lower_bound(f, 0.1, **how).value <= exact * (1 + SLACK)
 
 
@@ -161,7 +161,7 @@ def test_blocks_of_memory_change_no_value(tokens, monkeypatch):  # R9: every spl
 def test_the_largest_size_works():  # R9: IndexError at 1,030
     f = parse_target("mean-field")
     shape = {"tokens": LARGEST, "dim": 1, "p": 2.0, "kind": "sequence"}
-    found = modulus_lower_bound(f, 0.1, budget=0.05, **shape)
+    found = modulus_lower_bound(f, 0.1, effort=0.05, **shape)
     assert 0.99 * f.closed_form(0.1, **shape).value <= found.value
 
 

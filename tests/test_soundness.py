@@ -234,12 +234,12 @@ FOOLED.append(kept_from_before)
 @pytest.mark.parametrize("f", FOOLED)  # A3, R5
 def test_functions_that_do_something_else_on_enclosures_are_not_certified(f):
     with pytest.raises(NotCertifiedError, match="not certified"):
-        modulus_upper_bound(f, 0.1, kind="sequence", tokens=2, dim=1, budget=1.0)
+        modulus_upper_bound(f, 0.1, kind="sequence", tokens=2, dim=1, seconds=1.0)
 
 
 @pytest.mark.parametrize(("f", "most"), [(stairs, 1.5), (least, 2e-323)])  # A3
 def test_where_rounding_moves_values_the_range_alone_is_certified(f, most):
-    shape = {"kind": "token", "tokens": 2, "dim": 1, "budget": 1.0}
+    shape = {"kind": "token", "tokens": 2, "dim": 1, "seconds": 1.0}
     found = modulus_upper_bound(f, 0.1, **shape)
     x = np.linspace(0, 1, 101)[:, None, None]
     values = f(np.concatenate([x, x], 1))
@@ -263,7 +263,7 @@ def bent(x):
 @pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
 @pytest.mark.parametrize("exponent", [-1000, 1010])  # A2
 def test_bounds_do_not_depend_on_the_scale(kind, p, exponent):
-    shape = {"kind": kind, "tokens": 2, "dim": 1, "p": p, "budget": 0.3, "tolerance": 0.2}
+    shape = {"kind": kind, "tokens": 2, "dim": 1, "p": p, "seconds": 0.3, "tolerance": 0.2}
     plain = modulus_upper_bound(bent, 0.1, **shape)
     scale = 2.0**exponent
     found = modulus_upper_bound(lambda x: bent(x) * scale, 0.1, **shape)
@@ -284,7 +284,7 @@ def edge(x):
 def test_overflow_gives_infinity_or_a_bound_never_a_smaller_number(f, p):
     shape = {"kind": "sequence", "tokens": 2, "dim": 1, "p": p}
     small = modulus_lower_bound(lambda x: f(x) * 2.0**-40, 0.1, **shape).value * 2.0**40
-    found = modulus_upper_bound(f, [0.1, 1.0], **shape, budget=0.5)
+    found = modulus_upper_bound(f, [0.1, 1.0], **shape, seconds=0.5)
     assert np.isfinite(found.lower[0])  # an overflow at one radius is none at another
     assert found.upper[0] >= small
     assert found.upper[1] >= found.upper[0]
@@ -294,7 +294,7 @@ def test_overflow_gives_infinity_or_a_bound_never_a_smaller_number(f, p):
 @pytest.mark.parametrize("delta", [5e-324, 1e-300, 1e-170, 1e-100])  # B10
 def test_tiny_radii_have_bounds_in_proportion(delta):
     found = modulus_upper_bound(
-        lambda x: np.sin(6 * x), delta, kind="sequence", tokens=2, dim=1, budget=1.0
+        lambda x: np.sin(6 * x), delta, kind="sequence", tokens=2, dim=1, seconds=1.0
     )
     assert 6 * delta * (1 - 1e-9) <= found.value <= 8.5 * delta + 1e-322
 
@@ -303,9 +303,9 @@ def test_powers_of_tiny_slopes_are_not_lost():
     f = lambda x: x * np.array([1.0, 1e-200])[:, None]  # noqa: E731
     shape = {"kind": "token", "tokens": 2, "dim": 1, "equivariant": False}
     for p in (1.0, 2.0, math.inf):
-        found = modulus_upper_bound(lambda x: f(x) * 1e-5, 0.1, **shape, p=p, budget=0.5)
+        found = modulus_upper_bound(lambda x: f(x) * 1e-5, 0.1, **shape, p=p, seconds=0.5)
         assert 1e-6 <= found.value <= 1.1e-6
-        few = modulus_upper_bound(lambda x: 1e-200 * x, 0.1, **shape, p=p, budget=0.5)
+        few = modulus_upper_bound(lambda x: 1e-200 * x, 0.1, **shape, p=p, seconds=0.5)
         assert 1e-201 <= few.value <= 1.1e-201
 
 
@@ -313,7 +313,7 @@ def test_powers_of_tiny_slopes_are_not_lost():
 def test_the_error_state_of_the_user_does_not_matter(state, recwarn):
     pole = lambda x: 1 / (x - 0.3) + 1e-300 * (1e-10 * x)  # noqa: E731
     steep = lambda x: np.exp(700 * x) + 1e-300 * (1e-10 * x)  # noqa: E731
-    shape = {"kind": "sequence", "tokens": 1, "dim": 1, "budget": 0.5}
+    shape = {"kind": "sequence", "tokens": 1, "dim": 1, "seconds": 0.5}
     with np.errstate(all=state):
         with pytest.raises(ValueError, match="NaN or inf"):
             modulus_upper_bound(pole, 0.1, **shape)
@@ -327,7 +327,7 @@ def test_flushed_subnormals_are_seen():  # R7
         pytest.skip("this processor keeps subnormal numbers")
     try:
         with pytest.raises(NotCertifiedError, match="flushes subnormal numbers to zero"):
-            modulus_upper_bound(bent, 0.1, kind="token", tokens=2, dim=1, budget=0.5)
+            modulus_upper_bound(bent, 0.1, kind="token", tokens=2, dim=1, seconds=0.5)
         with pytest.raises(NotCertifiedError, match="flushes"):
             check_arithmetic()
     finally:

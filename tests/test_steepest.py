@@ -93,7 +93,7 @@ def test_the_steepest_point_is_found():
 @pytest.mark.parametrize("kind", ["sequence", "contextual"])
 def test_pairs_are_sought_where_it_is_steep_and_nothing_is_lost(kind):
     f, (tokens, dim) = parse_target("softmax-attention"), (2, 1)
-    lower = modulus_lower_bound(f, DELTA, kind=kind, tokens=tokens, dim=dim, budget=0.1).value
+    lower = modulus_lower_bound(f, DELTA, kind=kind, tokens=tokens, dim=dim, effort=0.1).value
     problem = problem_of(f, tokens, dim, kind)
     for threshold in (0.97 * lower, 1.001 * lower):
         value, _, narrowed = steepest_upper_bound(problem, threshold, 60.0, np.inf)
@@ -118,7 +118,7 @@ def test_every_steep_point_is_among_the_places():
 def test_wrong_places_would_be_noticed():
     """Without the places, the search over pairs calls everything settled: the control."""
     f = parse_target("softmax-attention")
-    lower = modulus_lower_bound(f, DELTA, kind="sequence", tokens=2, dim=1, budget=0.1).value
+    lower = modulus_lower_bound(f, DELTA, kind="sequence", tokens=2, dim=1, effort=0.1).value
     problem = problem_of(f, 2, 1)
     nowhere = Places.of(np.zeros((0, 2)), np.zeros((0, 2)), 8)
     lost = CellProblem(**{**vars(problem), "steep": nowhere})
@@ -138,7 +138,7 @@ def test_segments_of_sorted_centres_need_every_order():
 @pytest.mark.parametrize("kind", ["sequence", "token"])
 def test_attention_of_four_inputs_is_bracketed(kind):
     f = parse_target("softmax-attention")
-    found = modulus_upper_bound(f, DELTA, kind=kind, tokens=2, dim=2, tolerance=0.05, budget=120)
+    found = modulus_upper_bound(f, DELTA, kind=kind, tokens=2, dim=2, tolerance=0.05, seconds=120)
     assert found.reached
     assert 0 <= found.gap <= 0.05
 

@@ -25,11 +25,11 @@ DELTAS = (0.02, 0.1, 0.5)
 CLOSE = ("token-power", "token-sine", "mean-field", "dial", "context-max", "token-times-mean")
 
 
-def denied(name, *, kind, tokens, dim, delta, p, budget, pairs=2000, tolerance=0.02):
+def denied(name, *, kind, tokens, dim, delta, p, seconds, pairs=2000, tolerance=0.02):
     """Tell whether a bound is below a closed form, a random pair or an optimised one."""
     f, case = parse_target(name), {"kind": kind, "tokens": tokens, "dim": dim}
     lower = lower_of_pairs(f, delta, p=p, **case)
-    more = {"budget": budget, "tolerance": tolerance, "lower": lower}
+    more = {"seconds": seconds, "tolerance": tolerance, "lower": lower}
     found = modulus_upper_bound(f, delta, p=p, **more, **case)
     x, y = random_pairs(np.random.default_rng(1), pairs, delta, **case)
     least = max(lower.value, pair_values(f, x, y, row=row_of(kind), p=p).max())
@@ -45,7 +45,7 @@ def test_bounds_hold_however_early_the_search_ends(name):
     for k in range(2):
         kind, (tokens, dim), delta, p = every[(31 * EXAMPLES.index(name) + 67 * k) % len(every)]
         case = {"kind": kind, "tokens": tokens, "dim": dim, "delta": delta, "p": p}
-        assert not denied(name, budget=0.01, tolerance=0.3, **case), case
+        assert not denied(name, seconds=0.01, tolerance=0.3, **case), case
 
 
 @pytest.mark.slow
@@ -54,7 +54,7 @@ def test_bounds_hold_however_early_the_search_ends(name):
 def test_bounds_hold_for_every_kind_shape_and_radius(name, p):
     for kind, (tokens, dim), delta in product(KINDS, SHAPES, DELTAS):
         case = {"kind": kind, "tokens": tokens, "dim": dim, "delta": delta, "p": p}
-        assert not denied(name, budget=0.2, pairs=10_000, **case), case
+        assert not denied(name, seconds=0.2, pairs=10_000, **case), case
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_bounds_hold_for_every_kind_shape_and_radius(name, p):
 )
 def test_a_hundred_thousand_pairs_and_optimised_ones_stay_below(name):
     f, case = parse_target(name), {"kind": "sequence", "tokens": 2, "dim": 1}
-    lower = modulus_lower_bound(f, 0.2, budget=0.2, **case)
-    found = modulus_upper_bound(f, 0.2, budget=0.2, lower=lower, **case)
+    lower = modulus_lower_bound(f, 0.2, effort=0.2, **case)
+    found = modulus_upper_bound(f, 0.2, seconds=0.2, lower=lower, **case)
     x, y = random_pairs(np.random.default_rng(2), 100_000, 0.2, **case)
     assert pair_values(f, x, y, row=None, p=2.0).max() <= found.value
     assert found.lower.value <= found.value
@@ -80,7 +80,7 @@ def test_a_hundred_thousand_pairs_and_optimised_ones_stay_below(name):
 )
 def test_bounds_are_close(name, shape, gap, kind):
     case = {"kind": kind, "tokens": shape[0], "dim": shape[1]}
-    found = modulus_upper_bound(parse_target(name), 0.1, budget=20, tolerance=gap, **case)
+    found = modulus_upper_bound(parse_target(name), 0.1, seconds=20, tolerance=gap, **case)
     assert found.gap <= gap * (1 + ROUNDING), found
     assert found.reached
 
@@ -88,7 +88,7 @@ def test_bounds_are_close(name, shape, gap, kind):
 def test_curves_keep_their_order_and_use_each_other():
     f, radii = parse_target("token-times-mean"), np.array([0.4, 0.0, 0.02, 0.2])
     case = {"kind": "token", "tokens": 2, "dim": 1}
-    curve = modulus_upper_bound(f, radii, budget=8, **case)
+    curve = modulus_upper_bound(f, radii, seconds=8, **case)
     assert curve.delta.tolist() == radii.tolist()
     assert [bound.delta for bound in curve.bounds] == radii.tolist()
     assert (curve.upper >= curve.lower).all()
@@ -96,9 +96,9 @@ def test_curves_keep_their_order_and_use_each_other():
     assert (np.diff(curve.upper[np.argsort(radii)]) >= 0).all()
     assert set(curve.rules) <= {"direct", "monotone", "subadditive"}
     lower = modulus_lower_bound(f, radii, **case)
-    again = modulus_upper_bound(f, radii, budget=8, lower=lower, **case)
+    again = modulus_upper_bound(f, radii, seconds=8, lower=lower, **case)
     assert again.upper == pytest.approx(curve.upper, rel=0.02)
-    one = modulus_upper_bound(f, 0.2, budget=8, **case)
+    one = modulus_upper_bound(f, 0.2, seconds=8, **case)
     assert one.value == pytest.approx(curve.upper[3], rel=0.02)
 
 
@@ -112,11 +112,11 @@ def test_transfers_name_their_rules():
 
 
 def test_what_cannot_move_has_the_bound_0():
-    alone = {"tokens": 1, "dim": 2, "budget": 0.1}
+    alone = {"tokens": 1, "dim": 2, "seconds": 0.1}
     f = parse_target("softmax-attention")
     assert modulus_upper_bound(f, 0.2, kind="contextual", **alone).value == 0
     others = parse_target("others-mean")
-    found = modulus_upper_bound(others, 0.2, kind="token", tokens=3, dim=1, budget=0.1)
+    found = modulus_upper_bound(others, 0.2, kind="token", tokens=3, dim=1, seconds=0.1)
     assert 0 <= found.value <= NOISE
 
 
@@ -127,7 +127,7 @@ def uneven(x):
 
 
 def test_every_token_is_watched_unless_equivariance_is_promised():
-    case = {"kind": "token", "tokens": 3, "dim": 1, "budget": 1.0}
+    case = {"kind": "token", "tokens": 3, "dim": 1, "seconds": 1.0}
     every = modulus_upper_bound(uneven, 0.1, equivariant=False, **case)
     promised = modulus_upper_bound(uneven, 0.1, equivariant=True, **case)
     assert 0.5 <= every.value <= 0.5 * 1.03  # 3 + 1 + 1 times 0.1
@@ -137,14 +137,14 @@ def test_every_token_is_watched_unless_equivariance_is_promised():
 def test_a_power_of_small_slopes_is_no_bound_of_0():
     f = parse_target("softmax-attention:scale=0.00001")
     case = {"kind": "token", "tokens": 2, "dim": 2, "p": 100.0}
-    found = modulus_upper_bound(f, 0.1, budget=0.1, **case)
+    found = modulus_upper_bound(f, 0.1, seconds=0.1, **case)
     assert found.value >= found.lower.value > 0
 
 
 @pytest.mark.parametrize("tolerance", [0.02, 0.1])
 def test_reached_is_a_gap_within_the_tolerance_itself(tolerance):
     """Of 2x, whose modulus 2 delta no bound is below, against lower bounds that leave a gap."""
-    case = {"kind": "sequence", "tokens": 1, "dim": 1, "budget": 0.05, "tolerance": tolerance}
+    case = {"kind": "sequence", "tokens": 1, "dim": 1, "seconds": 0.05, "tolerance": tolerance}
     x, y = np.zeros((1, 1)), np.full((1, 1), 0.1)
     for share in (0.5, 0.98, 1.05, 1.5, 1.98, 2.5):
         value = 0.2 / (1 + share * tolerance)
@@ -166,7 +166,7 @@ def test_what_has_no_enclosure_is_refused():
     ("wrong", "said"),
     [
         ({"tolerance": 0.0}, "`tolerance` must be finite and > 0, got 0"),
-        ({"budget": math.inf}, "`budget` must be finite and > 0, got inf"),
+        ({"seconds": math.inf}, "`seconds` must be finite and > 0, got inf"),
         ({"p": 0.5}, "`p`"),
         ({"kind": "both"}, "`kind`"),
         ({"tokens": 0}, "`tokens`"),
@@ -181,7 +181,7 @@ def test_bad_arguments_are_refused(wrong, said):
 
 
 def test_cells_bounded_a_tenth_too_low_are_caught(monkeypatch):
-    case = {"kind": "sequence", "tokens": 2, "dim": 1, "delta": 0.1, "p": 2.0, "budget": 0.5}
+    case = {"kind": "sequence", "tokens": 2, "dim": 1, "delta": 0.1, "p": 2.0, "seconds": 0.5}
     assert not denied("token-times-mean", **case)
     right = branching.cell_bounds
 

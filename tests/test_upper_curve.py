@@ -79,7 +79,7 @@ def test_radii_share_the_budget_and_go_from_small_to_large(asked, clock):
     radii, told = [0.4, 0.1, 0.2], []
     lower = lower_of(radii)
     curve = modulus_upper_bound(
-        linear, radii, lower=lower, budget=12.0, tolerance=0.3, p=3.0, report=told.append, **CASE
+        linear, radii, lower=lower, seconds=12.0, tolerance=0.3, p=3.0, report=told.append, **CASE
     )
     end = NOW + 12.0
     assert asked.made == [(linear, "sequence", 1, 1, 3.0, 0.3, False, end)]
@@ -110,7 +110,7 @@ def test_radii_share_the_budget_and_go_from_small_to_large(asked, clock):
 
 def test_time_that_is_over_is_none_and_not_less(asked, clock):
     modulus_upper_bound(
-        linear, [0.1, 0.2, 0.4], lower=lower_of([0.1, 0.2, 0.4]), budget=4.5, **CASE
+        linear, [0.1, 0.2, 0.4], lower=lower_of([0.1, 0.2, 0.4]), seconds=4.5, **CASE
     )
     assert [call[2] for call in asked.bound] == [0.5, 0.0, 0.0]
     assert asked.made[0][-1] == NOW + 4.5
@@ -119,7 +119,7 @@ def test_time_that_is_over_is_none_and_not_less(asked, clock):
 def test_one_radius_has_all_of_the_budget(asked):
     told = []
     found = modulus_upper_bound(
-        linear, 0.2, lower=lower_of(0.2), budget=7.0, report=told.append, **CASE
+        linear, 0.2, lower=lower_of(0.2), seconds=7.0, report=told.append, **CASE
     )
     assert asked.bound == [(0.2, pytest.approx(0.4), 4.0, [])]
     assert asked.made[0][4:6] == (2.0, 0.02)
@@ -146,7 +146,7 @@ def test_a_lower_bound_that_is_not_given_is_sought(monkeypatch, asked, clock, eq
         return lower_of(radii)
 
     monkeypatch.setattr(upper, "modulus_lower_bound", sought)
-    found = modulus_upper_bound(linear, 0.2, budget=10.0, equivariant=equivariant, **CASE)
+    found = modulus_upper_bound(linear, 0.2, seconds=10.0, equivariant=equivariant, **CASE)
     known = bool(equivariant)
     assert calls == [(linear, [0.2], CASE | {"p": 2.0, "equivariant": known})]
     assert asked.made[0][6] == known
@@ -155,7 +155,7 @@ def test_a_lower_bound_that_is_not_given_is_sought(monkeypatch, asked, clock, eq
     assert found.seconds == 2.0 + 7.0
 
 
-@pytest.mark.parametrize("name", ["tolerance", "budget"])
+@pytest.mark.parametrize("name", ["tolerance", "seconds"])
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
 def test_numbers_that_cannot_be_are_refused(name, value):
     with pytest.raises(ValueError, match=f"`{name}` must be finite and > 0"):

@@ -183,7 +183,7 @@ def facts_of(
             target,
             search_radii(target, **shape),
             **shape,
-            budget=1.0 if known else EFFORT,
+            effort=1.0 if known else EFFORT,
             report=report,
         )
         rows = moduli_rows(target, curves, **shape)
@@ -275,7 +275,7 @@ def lower_curves(
     tokens: int,
     dim: int,
     p: float,
-    budget: float = 1.0,
+    effort: float = 1.0,
     seed: int = 0,
     kinds: Sequence[Kind] = KINDS,
     report: Callable[[float], None] | None = None,
@@ -291,7 +291,7 @@ def lower_curves(
             tokens=tokens,
             dim=dim,
             p=p,
-            budget=budget,
+            effort=effort,
             rng=np.random.default_rng(seed),
         )
         if report is not None:

@@ -38,7 +38,7 @@ FUNCTIONS = {
 }
 SETTING = {"kind": "sequence", "tokens": 2, "dim": 1, "p": 2}
 RADIUS = 0.1
-EFFORT = {"tolerance": 0.05, "budget": 0.5}  # seconds
+EFFORT = {"tolerance": 0.05, "seconds": 0.5}
 
 # %%
 # First the pair, then the proof.  A jump has no operation with enclosures, so
@@ -47,7 +47,7 @@ EFFORT = {"tolerance": 0.05, "budget": 0.5}  # seconds
 found = {}
 for name, text in FUNCTIONS.items():
     f = resolve_target(text)
-    pair = modulus_lower_bound(f, RADIUS, budget=0.3, **SETTING)
+    pair = modulus_lower_bound(f, RADIUS, effort=0.3, **SETTING)
     try:
         proof = modulus_upper_bound(f, RADIUS, lower=pair, **EFFORT, **SETTING)
     except ValueError:
@@ -95,9 +95,9 @@ plt.show()
 
 jump = resolve_target(FUNCTIONS["a jump"])
 for radius in (1e-1, 1e-3, 1e-6):
-    pair = modulus_lower_bound(jump, radius, budget=0.1, **SETTING)
+    pair = modulus_lower_bound(jump, radius, effort=0.1, **SETTING)
     print(f"radius {radius:g}: at least {pair.value:.4f}")
-for sentence in failures(check_hypotheses(jump, tokens=2, dim=1, p=2, budget=0.3)):
+for sentence in failures(check_hypotheses(jump, tokens=2, dim=1, p=2, effort=0.3)):
     print(fill(sentence, 78))
 
 # %%

@@ -37,7 +37,7 @@ closed, lower = {}, {}
 for kind in KINDS:
     closed[kind] = [f.closed_form(RADIUS, kind=kind, **SETTING).value for f in DIALS]
     found = [
-        modulus_lower_bound(f, RADIUS, kind=kind, budget=0.1, **SETTING) for f in DIALS
+        modulus_lower_bound(f, RADIUS, kind=kind, effort=0.1, **SETTING) for f in DIALS
     ]
     lower[kind] = [bound.value for bound in found]
     pairs = zip(lower[kind], closed[kind], strict=True)

@@ -40,7 +40,7 @@ f = OwnFunction("soft median", soft_median)
 # %%
 # **Hypotheses.**  Each check can find a witness against one, and never prove it.
 
-hypotheses = check_hypotheses(f, **SHAPE, p=1, budget=0.3)
+hypotheses = check_hypotheses(f, **SHAPE, p=1, effort=0.3)
 for finding in hypotheses[:2]:
     print(fill(f"{finding.verdict}: {finding.claim} ({finding.reason})", 78))
 
@@ -53,7 +53,7 @@ for finding in hypotheses[:2]:
 @cache
 def modulus(kind, delta):
     found = modulus_upper_bound(
-        f, delta, kind=kind, **SHAPE, p=1, tolerance=0.1, budget=2.0
+        f, delta, kind=kind, **SHAPE, p=1, tolerance=0.1, seconds=2.0
     )
     print(
         f"{kind} modulus at {delta:.3f}: "
@@ -124,7 +124,7 @@ x = np.random.default_rng(0).random((5, 2, 1))
 print("largest difference to the Python function:", np.abs(formula(x) - f(x)).max())
 
 numbered = resolve_target("formula: n*x")  # depends on the token's place
-for sentence in failures(check_hypotheses(numbered, **SHAPE, p=1, budget=0.3)):
+for sentence in failures(check_hypotheses(numbered, **SHAPE, p=1, effort=0.3)):
     print(fill(sentence, 78))
 try:
     resolve_target("formula: sin(x) + relu(x)")

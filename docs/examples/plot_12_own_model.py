@@ -71,8 +71,8 @@ for step in range(STEPS + 1):
 network = enclosed(model, **SHAPE)
 for kind in ("token", "contextual"):
     setting = {"kind": kind, **SHAPE, "p": 1}
-    pair = modulus_lower_bound(network, 0.05, budget=0.3, **setting)
-    proof = modulus_upper_bound(network, 0.05, lower=pair, budget=1.0, **setting)
+    pair = modulus_lower_bound(network, 0.05, effort=0.3, **setting)
+    proof = modulus_upper_bound(network, 0.05, lower=pair, seconds=1.0, **setting)
     known = target.closed_form(0.05, **setting).value
     print(
         f"{kind} modulus: model in [{pair.value:.3f}, {proof.value:.3f}], "

@@ -136,7 +136,7 @@ assert max(shares.values()) <= 1 + 1e-9  # a lower bound, up to rounding
 # need not believe the search. Check its pair by hand:
 
 # %%
-found = modulus_lower_bound(f, 0.05, budget=0.2, **SEQUENCE)
+found = modulus_lower_bound(f, 0.05, effort=0.2, **SEQUENCE)
 print(f"value {found.value:.9f}")
 print("x =", found.x.ravel(), " y =", found.y.ravel())
 by_hand = np.linalg.norm(f(found.x[None]) - f(found.y[None]))
@@ -195,7 +195,7 @@ for kind in KINDS:
 # proof: on which subset of $[0,1]$ does $f(x) = x$ violate $w(2t) ≤ 2w(t)$?
 
 # %%
-wide = modulus_lower_bound(f, 0.2, budget=0.2, **SEQUENCE)
+wide = modulus_lower_bound(f, 0.2, effort=0.2, **SEQUENCE)
 follows_for_005 = None  # your answer
 subset = None  # your answer: a list of intervals
 
@@ -254,7 +254,7 @@ fig, ax = plt.subplots(figsize=(5.4, 2.9), layout="constrained")
 for kind in KINDS:
     style, setting = KIND_STYLE[kind], {"kind": kind, **SMALL}
     proven = [g.closed_form(0.05, **setting).value for g in dials]
-    pairs = [modulus_lower_bound(g, 0.05, budget=0.1, **setting).value for g in dials]
+    pairs = [modulus_lower_bound(g, 0.05, effort=0.1, **setting).value for g in dials]
     ax.plot(contexts, proven, color=style.colour, label=kind)
     ax.plot(contexts, pairs, style.marker, color=style.colour, mfc="none")
     print(f"{kind:10s}", " ".join(f"{value:.4f}" for value in proven))
@@ -304,7 +304,7 @@ right_side = None  # your answer: a lower or an upper bound?
 # %% tags=["solution"]
 left_side = modulus_upper_bound(product, 0.1, kind="sequence", tolerance=0.05, **THREE)
 pairs = [
-    modulus_lower_bound(product, 0.1, kind=kind, budget=0.2, **THREE)
+    modulus_lower_bound(product, 0.1, kind=kind, effort=0.2, **THREE)
     for kind in ("token", "contextual")
 ]
 right_side = 3**0.5 * sum(pair.value for pair in pairs)
@@ -422,7 +422,7 @@ assert abs(factor - predicted_factor) < 1e-3  # a sine is not quite a line
 # %%
 jump = resolve_target("formula: sign(x - 0.5)")
 for radius in (1e-1, 1e-3, 1e-6):
-    pair = modulus_lower_bound(jump, radius, kind="token", budget=0.1, **SMALL)
+    pair = modulus_lower_bound(jump, radius, kind="token", effort=0.1, **SMALL)
     print(f"radius {radius:g}: token modulus at least {pair.value:.3f}")
 
 # %% [markdown]
@@ -438,7 +438,7 @@ from looprate.theory.hypotheses import check_hypotheses, failures
 
 numbered = resolve_target("formula: n*x")  # n is the place of the token: forbidden
 for name, g in (("jump", jump), ("numbered", numbered), ("dial", f)):
-    lines = failures(check_hypotheses(g, tokens=2, dim=1, p=2, budget=0.3))
+    lines = failures(check_hypotheses(g, tokens=2, dim=1, p=2, effort=0.3))
     print(fill(f"{name}: {'; '.join(lines) or 'nothing was found'}", 78))
 
 # %% [markdown]

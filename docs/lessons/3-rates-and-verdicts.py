@@ -388,12 +388,12 @@ a = bounds["theorem-3.6"](10**9)
 own = resolve_target("formula: sin(4*pi*x)/2 + (sum(sin(4*pi*x)) - sin(4*pi*x))/2")
 points = np.random.default_rng(0).random((9, 2, 1))
 assert np.allclose(own(points), f(points))  # the same, but nothing is known of it
-curves = lower_curves(own, [0.01, 0.05, 0.2], **SHAPE, p=1, budget=0.2)
+curves = lower_curves(own, [0.01, 0.05, 0.2], **SHAPE, p=1, effort=0.2)
 searched = moduli_of(own, moduli_rows(own, curves, **SHAPE, p=1), **SHAPE, p=1)
 b = theorem_3_6_bound(searched, 10**9, **SHAPE, p=1, oscillation=2.0, trivial=best)
 
 jump = resolve_target("formula: sign(x - 0.5)")
-hypotheses = check_hypotheses(jump, **SHAPE, p=1, budget=0.3)
+hypotheses = check_hypotheses(jump, **SHAPE, p=1, effort=0.3)
 height = TargetFacts(1, lambda kind, delta: (2.0, "lower"), 2.0, 1.0, 0.0, hypotheses)
 c = certify(compile_construction(jump, spec), jump, height, tolerance=0.05)
 

@@ -193,7 +193,7 @@ def check_placement(weaker: Placement = "all", stronger: Placement = "default") 
 @lru_cache(maxsize=64)
 def _hypotheses(target: Target, tokens: int, dim: int) -> tuple[Finding, ...]:
     """Both hypotheses of a target, looked at once."""
-    return tuple(hypotheses(target, tokens=tokens, dim=dim, p=2.0, budget=0.1))
+    return tuple(hypotheses(target, tokens=tokens, dim=dim, p=2.0, effort=0.1))
 
 
 def check_hypotheses(place: int, targets: Sequence[Target | str] | None = None) -> Finding:

@@ -26,7 +26,7 @@ from looprate.theory.verdict import Finding, Verdict
 Bracket = Callable[["Setting", Kind, int], tuple[float, float]]
 STEP = 0.05  # radii are whole multiples of it, so that they add up exactly
 MULTIPLES = (1, 2, 3, 4, 6, 8, 9, 12)
-BUDGET = 0.3  # of the search for pairs
+EFFORT = 0.3  # of the search for pairs
 REACH = 0.99  # of an exact modulus that the search must reach
 SAME = 1e-12  # of a value, for two evaluations of the same pair
 CERTIFIED_AT = 0.1  # radius of the certified brackets
@@ -69,7 +69,7 @@ def attained(setting: Setting, kind: Kind) -> ModulusLowerCurve:
     """Lower bounds at every radius, with the pairs that attain them."""
     radii = STEP * np.array(MULTIPLES)
     target = resolve_target(setting.target)
-    return modulus_lower_bound(target, radii, kind=kind, budget=BUDGET, **setting.shape())
+    return modulus_lower_bound(target, radii, kind=kind, effort=EFFORT, **setting.shape())
 
 
 def proven(setting: Setting, kind: Kind, steps: float) -> tuple[float, str]:
@@ -219,7 +219,7 @@ def check_watched_row(f: Callable[[Any], Any] | None = None) -> Finding:
     known = [
         one
         for tokens, dim in shapes
-        for one in check_hypotheses(own, tokens=tokens, dim=dim, p=2.0, budget=0.1)
+        for one in check_hypotheses(own, tokens=tokens, dim=dim, p=2.0, effort=0.1)
     ]
     return under_hypotheses(finding, known)
 
@@ -269,9 +269,9 @@ def check_brackets(share: float = 1.0) -> Finding:
         target = resolve_target(s.target)
         for kind in KINDS:
             top = modulus_upper_bound(
-                target, share * CERTIFIED_AT, kind=kind, budget=CERTIFIED_SECONDS, **s.shape()
+                target, share * CERTIFIED_AT, kind=kind, seconds=CERTIFIED_SECONDS, **s.shape()
             )
-            pair = modulus_lower_bound(target, CERTIFIED_AT, kind=kind, budget=BUDGET, **s.shape())
+            pair = modulus_lower_bound(target, CERTIFIED_AT, kind=kind, effort=EFFORT, **s.shape())
             rows.append((f"{kind}, {s}", pair.value, top.value))
             gaps.append(top.value / pair.value - 1 if pair.value else 0.0)
     finding = compared(rows, f"attained value against certified upper bound, t={CERTIFIED_AT:g}")

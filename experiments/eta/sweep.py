@@ -52,7 +52,7 @@ def certificate_rows(
     facts = target_facts(f, tokens=wanted[0].tokens, dim=wanted[0].dim, p=p)
     rows = []
     for place, spec in enumerate(wanted, start=1):
-        _, found = certificate_of(f, spec, facts, tolerance=tolerance, budget=boxes)
+        _, found = certificate_of(f, spec, facts, tolerance=tolerance, boxes=boxes)
         report(place / len(wanted))
         row = found.as_dict() | {"target": target, "p": p}
         row.pop("checks")

@@ -130,7 +130,7 @@ def target_rows(
     f = planned_target(target, source, tokens=tokens, dim=dim, directory=directory)
     shape: Row = {"tokens": tokens, "dim": dim, "p": p}
     latex = f.latex.replace(f"{directory}/".replace("_", r"\_"), "")  # its name, not its place
-    checks = check_hypotheses(f, **shape, budget=min(effort, HYPOTHESES))
+    checks = check_hypotheses(f, **shape, effort=min(effort, HYPOTHESES))
     shared = {"what": "target", "target": target, "latex": latex, **shape}
     shared["hypotheses"] = [check.as_dict() for check in checks]
     rows = []
@@ -166,7 +166,7 @@ def learned_rows(
     model = network_of(Path(folder), row)
     f = enclosed(model, tokens=row["tokens"], dim=row["dim"], loops=row["loops"])
     equivariant = model.config.positions == 0  # by construction: tokens meet in attention only
-    checks = check_hypotheses(f, **shape, budget=min(effort, HYPOTHESES))
+    checks = check_hypotheses(f, **shape, effort=min(effort, HYPOTHESES))
     shared = {
         "what": "network",
         **{name: row[name] for name in ("target", *SHAPE, "family", "loops", "seed")},
@@ -196,7 +196,7 @@ def _bounds(
             np.array(deltas),
             kind=kind,
             **shape,
-            budget=effort,
+            effort=effort,
             equivariant=equivariant,
             rng=np.random.default_rng(0),
         )
@@ -223,7 +223,7 @@ def _upper(
             pair.delta,
             kind=pair.kind,
             **shape,
-            budget=budget,
+            seconds=budget,
             equivariant=equivariant,
             lower=pair,
         )

@@ -127,21 +127,21 @@ def cost_of(spec: ConstructionSpec) -> Cost:
     return Cost(labels, loops, inputs, loops * a_loop + tables)
 
 
-def affordable(spec: ConstructionSpec, budget: float) -> Cost:
-    """Return the cost of a construction within a budget.
+def affordable(spec: ConstructionSpec, seconds: float) -> Cost:
+    """Return the cost of a construction within some seconds.
 
     Raises
     ------
     ValueError
-        If it exceeds ``budget`` seconds or the labels that a table holds; the message says which
+        If it exceeds ``seconds`` or the labels that a table holds; the message says which
         grid would fit.
     """
     cost = cost_of(spec)
-    if math.isfinite(cost.seconds) and cost.seconds <= budget:
+    if math.isfinite(cost.seconds) and cost.seconds <= seconds:
         return cost
-    fits = _largest_affordable(spec, budget)
+    fits = _largest_affordable(spec, seconds)
     cure = f"grid <= {fits} fits" if fits else "no grid fits: fewer tokens or coordinates"
-    limit = f"over the budget of {budget:g} s (about {cost.seconds:,.0f} s)"
+    limit = f"over the budget of {seconds:g} s (about {cost.seconds:,.0f} s)"
     if math.isinf(cost.seconds):
         limit = f"over the {MOST_LABELS:,} labels that a table holds"
     power = label_power(tokens=spec.tokens, dim=spec.dim, coding=spec.coding)
@@ -156,12 +156,12 @@ def _count(number: int) -> str:
     return f"{number:,}" if number < LONG else f"about 10^{math.log10(number):.0f}"
 
 
-def _largest_affordable(spec: ConstructionSpec, budget: float) -> int | None:
-    """Largest grid below the given one within the budget."""
+def _largest_affordable(spec: ConstructionSpec, seconds: float) -> int | None:
+    """Largest grid below the given one within the time."""
     best = None
     for grid in range(smallest_grid(tokens=spec.tokens, dim=spec.dim), spec.grid):
         cost = cost_of(replace(spec, grid=grid))
-        if math.isinf(cost.seconds) or cost.seconds > budget:
+        if math.isinf(cost.seconds) or cost.seconds > seconds:
             break
         best = grid
     return best
@@ -179,7 +179,7 @@ def certificate_of(
     *,
     network: Network | None = None,
     tolerance: float = TOLERANCE,
-    budget: int = BOXES,
+    boxes: int = BOXES,
     seconds: float = math.inf,
     seed: int = 0,
     report: Callable[[float], None] | None = None,
@@ -194,7 +194,7 @@ def certificate_of(
         Of the same target, N and d.
     network : Network, optional
         From a file; a fresh compilation if left out.
-    tolerance, budget, seconds, seed, report
+    tolerance, boxes, seconds, seed, report
         As in :func:`looprate.theory.construction.certify.certificate.certify`.
 
     Raises
@@ -213,7 +213,7 @@ def certificate_of(
             target,
             facts,
             tolerance=tolerance,
-            budget=budget,
+            boxes=boxes,
             seconds=seconds,
             seed=seed,
             report=report,

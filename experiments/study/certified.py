@@ -92,7 +92,7 @@ def certified_columns(
                     dim=dim,
                     p=p,
                     tolerance=tolerance,
-                    budget=max(share, least),
+                    seconds=max(share, least),
                     lower=curve,
                     report=_part(report, done, len(curves)),
                 )

@@ -77,7 +77,7 @@ def certificate_rows(
     costs = [cost_of(spec).seconds + START for spec in plan]
     rows = []
     for place, spec in enumerate(plan):
-        _, found = certificate_of(f, spec, facts, tolerance=tolerance, budget=boxes)
+        _, found = certificate_of(f, spec, facts, tolerance=tolerance, boxes=boxes)
         report(sum(costs[: place + 1]) / sum(costs))
         row = found.as_dict() | {"target": target, "p": p}
         row.pop("checks")

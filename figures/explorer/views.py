@@ -113,7 +113,7 @@ def _searched(subject: Subject) -> tuple[Known, ...]:
     if not facts.has_closed_forms(f, **subject.shape):
         return _facts(subject).rows
     radii = RADII[FEWER] if _seconds(f, subject) > SLOW else RADII
-    curves = facts.lower_curves(f, radii, **subject.shape, budget=SECONDS)
+    curves = facts.lower_curves(f, radii, **subject.shape, effort=SECONDS)
     return tuple(facts.moduli_rows(f, curves, **subject.shape))
 
 
@@ -212,7 +212,7 @@ def _constructed(subject: Subject, memoriser: str, grid: int, boxes: int) -> Kno
         setting.spec,
         _facts(subject).setting,
         tolerance=TOLERANCE,
-        budget=boxes,
+        boxes=boxes,
     )
     return {
         "memoriser": memoriser,

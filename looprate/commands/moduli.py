@@ -91,7 +91,7 @@ def run_moduli(options: Namespace) -> int:
             f,
             deltas,
             **shape,
-            budget=options.budget,
+            effort=options.budget,
             seed=options.seed,
             kinds=kinds,
             report=bar.to,

@@ -1,7 +1,7 @@
 """The L^p error against a function that is constant on boxes, enclosed by cutting boxes.
 
 The bounds of one box, and their proofs, are in :mod:`looprate.theory.enclosure.boxes`.  Sums over
-boxes are rounded once, outwards; whatever the budget, the result contains the true error.
+boxes are rounded once, outwards; however many there are, the result contains the true error.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CUT = 0.5  # what one cut is expected to leave of the gap of a box
 MOST_CUT = 2**17  # boxes cut in one round: bounds the memory
 UNCUT_EXPONENT = 20.0  # up to which the range on the given boxes is scale enough
 SPREAD = 60.0  # e^-60 of the largest power is far from underflow
-SUPREMUM_SHARE = 4  # of the budget, a quarter for the supremum
+SUPREMUM_SHARE = 4  # of the boxes, a quarter for the supremum
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ErrorIntegral:
     Attributes
     ----------
     lower, upper : float
-        The true value lies between them, whatever the budget.
+        The true value lies between them, however many boxes there are.
     boxes : int
         Boxes evaluated.
     converged : bool
@@ -89,7 +89,7 @@ def error_integral(
     p: float,
     weights: Any = None,
     tolerance: float = 1e-3,
-    budget: int = 2_000_000,
+    boxes: int = 2_000_000,
     report: Callable[[float], None] | None = None,
     scale: float = 1.0,
     end: float = math.inf,
@@ -113,7 +113,7 @@ def error_integral(
         matters for p = inf.
     tolerance : float
         Stop at upper - lower <= tolerance * upper.
-    budget : int
+    boxes : int
         Stop before more boxes than this are evaluated; the given boxes are evaluated in any case.
     report : callable, optional
         Called after each round with the share of the way to the end, from 0 to 1.
@@ -144,10 +144,10 @@ def error_integral(
     clock = _Clock(end)
     leaves = clock.evaluated(target, *given, exponent, scale)
     _check_tolerance(tolerance)
-    boxes = len(leaves.low)
+    count = len(leaves.low)
     lower, upper = _totals(leaves, exponent)
     while not (closed := _closed(lower, upper, tolerance)):
-        room = min((budget - boxes) // 2, MOST_CUT, clock.room() // 2)
+        room = min((boxes - count) // 2, MOST_CUT, clock.room() // 2)
         chosen = _to_cut(leaves, exponent, lower, tolerance * min(upper, LARGEST), room)
         if not chosen.any():
             break
@@ -156,11 +156,11 @@ def error_integral(
         except OutOfTimeError:
             break
         leaves = leaves.picked(~chosen).joined(halves)
-        boxes += len(halves.low)
+        count += len(halves.low)
         lower, upper = _totals(leaves, exponent)
         if report is not None:
-            report(_share(upper - lower, tolerance * upper, max(boxes / budget, clock.spent())))
-    return ErrorIntegral(lower, upper, boxes, closed)
+            report(_share(upper - lower, tolerance * upper, max(count / boxes, clock.spent())))
+    return ErrorIntegral(lower, upper, count, closed)
 
 
 @np.errstate(all="ignore")
@@ -172,7 +172,7 @@ def error_norm(
     *,
     p: float,
     tolerance: float = 1e-3,
-    budget: int = 2_000_000,
+    boxes: int = 2_000_000,
     weights: Any = None,
     report: Callable[[float], None] | None = None,
     end: float = math.inf,
@@ -181,7 +181,7 @@ def error_norm(
 
     Parameters
     ----------
-    target, low, high, outputs, p, budget, weights, report, end
+    target, low, high, outputs, p, boxes, weights, report, end
         As in :func:`error_integral`.
     tolerance : float
         Stop at upper - lower <= tolerance * upper, of the root.
@@ -200,13 +200,13 @@ def error_norm(
             outputs,
             p=p,
             tolerance=tolerance,
-            budget=budget,
+            boxes=boxes,
             report=report,
             end=end,
             **given,
         )
     _check_tolerance(tolerance)
-    cuts = 0 if exponent <= UNCUT_EXPONENT else budget // SUPREMUM_SHARE
+    cuts = 0 if exponent <= UNCUT_EXPONENT else boxes // SUPREMUM_SHARE
     top = error_integral(
         target,
         low,
@@ -214,7 +214,7 @@ def error_norm(
         outputs,
         p=math.inf,
         tolerance=SPREAD / exponent,
-        budget=cuts,
+        boxes=cuts,
         end=time.monotonic() + (end - time.monotonic()) / 2,
         **given,
     )
@@ -227,7 +227,7 @@ def error_norm(
         outputs,
         p=p,
         tolerance=power,
-        budget=max(budget - top.boxes, 1),
+        boxes=max(boxes - top.boxes, 1),
         report=report,
         scale=scale,
         end=end,
@@ -388,6 +388,6 @@ def _closed(lower: float, upper: float, tolerance: float) -> bool:
 
 
 def _share(gap: float, tolerated: float, spent: float) -> float:
-    """Return how far the work is, by the gap still to close or the budget spent."""
+    """Return how far the work is, by the gap still to close or the boxes spent."""
     done = 0.0 if math.isinf(gap) else tolerated / gap if gap > tolerated else 1.0
     return min(max(done, spent), 1.0)

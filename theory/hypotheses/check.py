@@ -36,7 +36,7 @@ def check_hypotheses(
     dim: int,
     p: float,
     loops: int | None = None,
-    budget: float = 1.0,
+    effort: float = 1.0,
     seed: int = 0,
 ) -> list[Finding]:
     """Check the hypotheses of Theorem 3.6 (v7), and those that this project's checks rest on.
@@ -59,7 +59,7 @@ def check_hypotheses(
         Exponent of the entrywise output norm; below 1 or NaN is a finding, not an error.
     loops : int, optional
         r; left out, the hypothesis r > N is left out too.
-    budget : float
+    effort : float
         Scales the number of inputs, not seconds; > 0.
     seed : int
         Of the inputs: results are reproducible.
@@ -75,7 +75,7 @@ def check_hypotheses(
     Raises
     ------
     TypeError, ValueError
-        If f is not callable, or ``tokens``, ``dim`` or ``budget`` is out of range.
+        If f is not callable, or ``tokens``, ``dim`` or ``effort`` is out of range.
 
     Examples
     --------
@@ -87,11 +87,11 @@ def check_hypotheses(
     the loop count exceeds the number of tokens
     """
     tokens, dim = check_tokens(tokens), check_dim(dim)
-    if not math.isfinite(budget) or budget <= 0:
-        raise ValueError(f"`budget` (amount of work) must be finite and > 0, got {budget:g}")
+    if not math.isfinite(effort) or effort <= 0:
+        raise ValueError(f"`effort` (amount of work) must be finite and > 0, got {effort:g}")
     subject = subject_of(f, tokens=tokens, dim=dim)
     norm = p if p >= 1 else 1.0
-    found = _of_function(Probes(subject, norm, budget, seed))
+    found = _of_function(Probes(subject, norm, effort, seed))
     found.append(_finding(EXPONENT, (p >= 1, f"p = {p:g}", {"p": plain(float(p))})))
     if loops is not None:
         enough = check_loops(loops) > tokens

@@ -28,7 +28,7 @@ CLOSE = 1e-6  # from where on a segment with a change below LEAST is given up
 KEPT = 0.8  # ... to less than this share: exponents above 0.04 pass
 LEAST = 1e-9  # of the largest |f|: lower jumps may be rounding
 ROUNDINGS = 1000.0
-SEGMENTS = 96  # of each of three kinds, at budget 1
+SEGMENTS = 96  # of each of three kinds, at effort 1
 LINE, FROM_A_LINE = 257, 2  # points of a line at which f is looked at, bends that are followed
 AROUND = 65  # points around a suspected jump
 RADII = 10.0 ** -np.arange(0.0, 14.0)
@@ -64,10 +64,10 @@ class JumpSearch:
 
 
 def search_jumps(
-    subject: Subject, precision: Precision, *, p: float, budget: float, rng: np.random.Generator
+    subject: Subject, precision: Precision, *, p: float, effort: float, rng: np.random.Generator
 ) -> JumpSearch:
     """Halve segments towards bends of f; say whether a change survives below ``TINY``."""
-    x = _segments(subject, budget, rng)
+    x = _segments(subject, effort, rng)
     values, length = _stacked(subject, x), _length(x)
     spread = _spread(values, p)
     changes, before = np.zeros(len(RADII)), np.full(x.shape[1], np.inf)
@@ -90,10 +90,10 @@ def search_jumps(
     return JumpSearch(curve, least, x.shape[1], float(height.max()), *pair)
 
 
-def _segments(subject: Subject, budget: float, rng: np.random.Generator) -> Array:
+def _segments(subject: Subject, effort: float, rng: np.random.Generator) -> Array:
     """Return segments as five evenly spaced points, shape (5, S, N, d)."""
     tokens, dim = subject.tokens, subject.dim
-    count = max(16, int(min(SEGMENTS * budget, ENTRIES / (tokens * dim))))
+    count = max(16, int(min(SEGMENTS * effort, ENTRIES / (tokens * dim))))
     special = special_points(tokens, dim, count=16, rng=rng)
     chosen = special[rng.permutation(len(special))[:count]]
     starts = np.concatenate([rng.random((count, tokens, dim)), chosen])

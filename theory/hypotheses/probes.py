@@ -13,7 +13,7 @@ from looprate.theory.hypotheses.precision import Precision, measured_precision
 from looprate.theory.hypotheses.subject import Array, Subject
 
 Checked = tuple[bool, str, dict[str, Any]]  # holds, reason, evidence
-POINTS, LEAST_POINTS, MOST_POINTS = 64, 8, 256  # of a kind: at budget 1, at least, at most
+POINTS, LEAST_POINTS, MOST_POINTS = 64, 8, 256  # of a kind: at effort 1, at least, at most
 FEW = 48  # special points, and as many spread ones, where each costs many evaluations
 
 
@@ -26,14 +26,14 @@ class Probes:
     subject : Subject
     p : float
         Exponent of the output norm, 1 <= p <= inf.
-    budget : float
+    effort : float
         Scales the number of inputs.
     seed : int
     """
 
     subject: Subject
     p: float
-    budget: float
+    effort: float
     seed: int
 
     def rng(self) -> np.random.Generator:
@@ -43,7 +43,7 @@ class Probes:
     @property
     def count(self) -> int:
         """Points of a kind."""
-        return max(LEAST_POINTS, min(MOST_POINTS, round(POINTS * self.budget)))
+        return max(LEAST_POINTS, min(MOST_POINTS, round(POINTS * self.effort)))
 
     @cached_property
     def special(self) -> Array:

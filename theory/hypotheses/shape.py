@@ -45,7 +45,7 @@ def equivariant(probes: Probes) -> Checked:
 def continuous(probes: Probes) -> Checked:
     """No change of f survives as two inputs approach each other."""
     found = search_jumps(
-        probes.subject, probes.precision, p=probes.p, budget=probes.budget, rng=probes.rng()
+        probes.subject, probes.precision, p=probes.p, effort=probes.effort, rng=probes.rng()
     )
     evidence = {
         "changes": plain([list(pair) for pair in found.changes]),

@@ -150,7 +150,7 @@ def certify(
     facts: TargetFacts,
     *,
     tolerance: float = TOLERANCE,
-    budget: int = BOXES,
+    boxes: int = BOXES,
     seconds: float = math.inf,
     seed: int = 0,
     report: Callable[[float], None] | None = None,
@@ -165,7 +165,7 @@ def certify(
     target : Target
     facts : TargetFacts
         Of this target, N and d.
-    tolerance, budget, seconds
+    tolerance, boxes, seconds
         As in :func:`looprate.theory.construction.certify.error.enclosed_error`.
     seed : int
         Of the inputs in strips and of the Monte Carlo cross-check.
@@ -201,7 +201,7 @@ def certify(
         target,
         p=problem.p,
         tolerance=tolerance,
-        budget=budget,
+        boxes=boxes,
         seconds=seconds,
         seed=seed,
         tell=tell,

@@ -113,7 +113,7 @@ def enclosed_error(
     problem: ErrorProblem,
     *,
     tolerance: float,
-    budget: int,
+    boxes: int,
     seconds: float = math.inf,
     report: Report = lambda part: None,
 ) -> MeasuredError:
@@ -125,7 +125,7 @@ def enclosed_error(
         Its outputs must be those of the compiled network.
     tolerance : float
         Relative width that is aimed at.
-    budget : int
+    boxes : int
         Boxes evaluated at most for each part.
     seconds : float
         Wall time after which the enclosures stay as they are.
@@ -141,7 +141,7 @@ def enclosed_error(
     """
     if not (tolerance > 0 and math.isfinite(tolerance)):
         raise ValueError(f"`tolerance` must be a finite number > 0, got {tolerance}")
-    aim = _Aim(problem, tolerance, budget, seconds, report)
+    aim = _Aim(problem, tolerance, boxes, seconds, report)
     outputs, shared = problem.run.centres, problem.colliding
     try:
         check_enclosures(problem.target, tokens=problem.spec.tokens, dim=problem.spec.dim)
@@ -198,7 +198,7 @@ class _Aim:
 
     problem: ErrorProblem
     tolerance: float
-    budget: int
+    most: int
     seconds: float
     report: Report
     start: float = field(default_factory=time.monotonic, init=False)
@@ -224,7 +224,7 @@ class _Aim:
             p=self.problem.p,
             weights=weights,
             tolerance=self.tolerance,
-            budget=self.budget,
+            boxes=self.most,
             report=lambda part: self.report(share[0] + (share[1] - share[0]) * part),
             end=self.start + share[1] * self.seconds,
         )

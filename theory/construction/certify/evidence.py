@@ -52,7 +52,7 @@ def gathered(
     *,
     p: float,
     tolerance: float,
-    budget: int,
+    boxes: int,
     seconds: float,
     seed: int,
     tell: Callable[[float], None],
@@ -69,7 +69,7 @@ def gathered(
         error = enclosed_error(
             found,
             tolerance=tolerance,
-            budget=budget,
+            boxes=boxes,
             seconds=seconds,
             report=lambda part: tell(RUNNING + (1 - RUNNING) * part),
         )

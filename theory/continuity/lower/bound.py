@@ -243,7 +243,7 @@ def modulus_lower_bound(
     dim: int,
     p: float = ...,
     rng: np.random.Generator | None = ...,
-    budget: float = ...,
+    effort: float = ...,
     equivariant: bool | None = ...,
     trace: Trace | None = ...,
 ) -> ModulusLowerBound: ...
@@ -259,7 +259,7 @@ def modulus_lower_bound(
     dim: int,
     p: float = ...,
     rng: np.random.Generator | None = ...,
-    budget: float = ...,
+    effort: float = ...,
     equivariant: bool | None = ...,
 ) -> ModulusLowerCurve: ...
 
@@ -274,7 +274,7 @@ def modulus_lower_bound(
     dim: int,
     p: float = 2.0,
     rng: np.random.Generator | None = None,
-    budget: float = 1.0,
+    effort: float = 1.0,
     equivariant: bool | None = None,
     trace: Trace | None = None,
 ) -> ModulusLowerBound | ModulusLowerCurve:
@@ -295,7 +295,7 @@ def modulus_lower_bound(
         Exponent of the entrywise output norm, 1 <= p <= inf.
     rng : numpy.random.Generator, optional
         Default ``np.random.default_rng(0)``: results are reproducible.
-    budget : float
+    effort : float
         Scales the amount of work (starts and iterations), not seconds; > 0.
     equivariant : bool, optional
         True watches output token 0 only, enough for equivariant f; False watches each in turn.
@@ -320,8 +320,8 @@ def modulus_lower_bound(
     kind, p = check_kind(kind), check_p(p)
     tokens, dim = check_size(tokens, dim, most=LARGEST)
     radii, single = radii_of(delta)
-    if not math.isfinite(budget) or budget <= 0:
-        raise ValueError(f"`budget` (amount of work) must be finite and > 0, got {budget:g}")
+    if not math.isfinite(effort) or effort <= 0:
+        raise ValueError(f"`effort` (amount of work) must be finite and > 0, got {effort:g}")
     if trace is not None and not single:
         raise ValueError(f"`trace` needs `delta` as one number, got shape {radii.shape}")
     rng = np.random.default_rng(0) if rng is None else rng
@@ -349,12 +349,12 @@ def modulus_lower_bound(
         plain = call if gradient is None else _tensor_call(gradient, like)
         outputs = watched_outputs(plain, row)
         problem = Problem(quick, ascend, leap, moving, dim, radii[positive], outputs)
-        effort = Effort().scaled(budget)
+        work = Effort().scaled(effort)
         if ascend is None:
-            x, y = search_pairs(problem, effort, rng)
+            x, y = search_pairs(problem, work, rng)
         else:
             with _one_thread():
-                x, y = search_pairs(problem, effort, rng)
+                x, y = search_pairs(problem, work, rng)
         y = np.stack([_nearer(a, b, radii[k]) for a, b, k in zip(x, y, positive, strict=True)])
         for k, value, left, right in zip(positive, values(x, y).tolist(), x, y, strict=True):
             if value > best[k].value:

@@ -24,7 +24,7 @@ ROUNDING = 4 * float(np.finfo(float).eps)  # of a difference of two points of th
 
 @dataclass(frozen=True)
 class Effort:
-    """The deterministic amount of work; ``budget`` scales all of it."""
+    """The deterministic amount of work; a factor scales all of it."""
 
     randoms: int = 12  # random starts per radius
     ascent: int = 240  # gradient steps
@@ -33,11 +33,11 @@ class Effort:
     polished: int = 2  # candidates per radius that are polished
     pattern_starts: int = 8  # candidates per radius without a gradient
 
-    def scaled(self, budget: float) -> Effort:
-        """Return the effort times ``budget``, each part at least 1."""
+    def scaled(self, factor: float) -> Effort:
+        """Return the effort times ``factor``, each part at least 1."""
 
         def at_least_one(number: int) -> int:
-            return max(1, round(number * budget))
+            return max(1, round(number * factor))
 
         return Effort(
             randoms=at_least_one(self.randoms),
@@ -45,7 +45,7 @@ class Effort:
             recombinations=at_least_one(self.recombinations),
             sweeps=at_least_one(self.sweeps),
             polished=self.polished,
-            pattern_starts=max(self.polished, round(self.pattern_starts * min(budget, 4.0))),
+            pattern_starts=max(self.polished, round(self.pattern_starts * min(factor, 4.0))),
         )
 
 

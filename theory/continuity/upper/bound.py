@@ -112,7 +112,7 @@ def modulus_upper_bound(
     dim: int,
     p: float = ...,
     tolerance: float = ...,
-    budget: float = ...,
+    seconds: float = ...,
     equivariant: bool | None = ...,
     lower: Any = ...,
     report: Callable[[float], None] | None = ...,
@@ -129,7 +129,7 @@ def modulus_upper_bound(
     dim: int,
     p: float = ...,
     tolerance: float = ...,
-    budget: float = ...,
+    seconds: float = ...,
     equivariant: bool | None = ...,
     lower: Any = ...,
     report: Callable[[float], None] | None = ...,
@@ -146,14 +146,14 @@ def modulus_upper_bound(
     dim: int,
     p: float = 2.0,
     tolerance: float = 0.02,
-    budget: float = 60.0,
+    seconds: float = 60.0,
     equivariant: bool | None = None,
     lower: Any = None,
     report: Callable[[float], None] | None = None,
 ) -> ModulusUpperBound | ModulusUpperCurve:
     """Return a certified upper bound of a modulus of continuity.
 
-    Anytime: where ``budget`` ends the search, the bound returned is valid and ``note`` says how far
+    Anytime: where ``seconds`` end the search, the bound returned is valid and ``note`` says how far
     it got.  Additive functions (each term a function of one entry) need no search over pairs.
 
     Parameters
@@ -162,7 +162,7 @@ def modulus_upper_bound(
         A target, or a function (B, N, d) to (B, N, d) of array operations that has enclosures
         (:func:`looprate.theory.enclosure.enclose`).
     delta : float or array of shape (L,)
-        Radii, Frobenius norm on [0,1]^{N x d}, >= 0.  The radii of an array share the budget, and
+        Radii, Frobenius norm on [0,1]^{N x d}, >= 0.  The radii of an array share the time, and
         each other's bounds: w is monotone and w(k t) <= k w(t).
     kind : {"sequence", "token", "contextual"}
     tokens, dim : int
@@ -171,7 +171,7 @@ def modulus_upper_bound(
         Exponent of the entrywise output norm, 1 <= p <= inf.
     tolerance : float
         Relative gap to the lower bound at which the search ends, > 0.
-    budget : float
+    seconds : float
         Seconds, > 0, by the clock on the wall; the lower bound comes on top.
     equivariant : bool, optional
         True uses that f is permutation-equivariant: one output token is watched, and tokens are
@@ -179,7 +179,7 @@ def modulus_upper_bound(
     lower : ModulusLowerBound or ModulusLowerCurve, optional
         What :func:`modulus_lower_bound` returned for the same arguments; found if left out.
     report : callable, optional
-        Called with the finished fraction; within one radius, that of its share of the budget.
+        Called with the finished fraction; within one radius, that of its share of the time.
 
     Returns
     -------
@@ -198,7 +198,7 @@ def modulus_upper_bound(
     kind, p = check_kind(kind), check_p(p)
     tokens, dim = check_tokens(tokens), check_dim(dim)
     radii, single = radii_of(delta)
-    for name, value in (("tolerance", tolerance), ("budget", budget)):
+    for name, value in (("tolerance", tolerance), ("seconds", seconds)):
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"`{name}` must be finite and > 0, got {value:g}")
     known = is_equivariant(f) if equivariant is None else equivariant
@@ -210,7 +210,7 @@ def modulus_upper_bound(
     pairs = (lower,) if isinstance(lower, ModulusLowerBound) else lower.pairs
     if [pair.delta for pair in pairs] != radii.tolist():
         raise ValueError("`lower` must be of the radii `delta`, from modulus_lower_bound")
-    end = time.monotonic() + budget
+    end = time.monotonic() + seconds
     search = Search(f, kind, tokens, dim, p, tolerance, known, end)
     spent = (time.monotonic() - started) / len(radii)
     bounds: dict[int, ModulusUpperBound] = {}
