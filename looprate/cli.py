@@ -10,13 +10,19 @@ from contextlib import suppress
 from typing import NoReturn
 
 from looprate.commands.bound import add_bound
+from looprate.commands.claims import add_claims
+from looprate.commands.construct import add_construct
+from looprate.commands.eta import add_eta
+from looprate.commands.explain import add_explain
 from looprate.commands.explore import add_explore
+from looprate.commands.figures import add_figures
+from looprate.commands.learned import add_learned
 from looprate.commands.moduli import add_moduli
-from looprate.commands.parsers import add_claims, add_construct, add_eta, add_figures, add_learned
 from looprate.commands.reproduce import add_reproduce
 from looprate.commands.rows import add_rows
+from looprate.commands.targets import add_targets
 from looprate.commands.verify import add_verify
-from looprate.options import Parser, add_command, add_json, add_version
+from looprate.options import Parser, add_command, add_version
 from looprate.theory.outputs import one_line
 from looprate.theory.processes import Stopped, finish, open_streams, stop_on_signals
 from looprate.theory.sources import FOLDERS, HERE
@@ -34,6 +40,21 @@ same shape; it may be written for NumPy, for torch, or for both.
 
 Theorem numbers are those of Xu & Sato, arXiv 2410.01405v7."""
 
+COMMANDS = (
+    add_targets,
+    add_moduli,
+    add_bound,
+    add_construct,
+    add_verify,
+    add_learned,
+    add_eta,
+    add_reproduce,
+    add_explore,
+    add_claims,
+    add_explain,
+    add_rows,
+    add_figures,
+)
 INTERRUPTED = "interrupted", 130
 USER_ERRORS = (ValueError, TypeError, OSError)
 CONTRADICTION = "Contradiction: "  # in what a failed task says
@@ -45,27 +66,8 @@ def _parser() -> Parser:
     add_version(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    targets = add_command(
-        commands,
-        "targets",
-        "List the built-in targets with their parameters.\n\n"
-        "JSON: a list of {name, summary, parameters: [{name, default, doc}]}.",
-        "looprate targets --json",
-    )
-    add_json(targets)
-
-    add_moduli(commands)
-    add_bound(commands)
-    add_construct(commands)
-    add_verify(commands)
-    add_learned(commands)
-    add_eta(commands)
-    add_reproduce(commands)
-    add_explore(commands)
-    add_claims(commands)
-    add_rows(commands)
-
-    add_figures(commands)
+    for add in COMMANDS:
+        add(commands)
     return parser
 
 
@@ -77,7 +79,6 @@ def main(arguments: list[str] | None = None) -> int:
 
     Set LOOPRATE_DEBUG=1 to see the traceback instead.
     """
-    from looprate.commands import dispatch as commands
     from looprate.experiments.engine.task import TaskFailed
     from looprate.theory.gate import Contradiction
 
@@ -87,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
         except SystemExit:  # --help; errors raise
             code = 0
         else:
-            code = int(getattr(commands, options.command)(options))
+            code = int(options.run(options))
         sys.stdout.flush()  # while it can still be said that this fails
         return code
     except KeyboardInterrupt as stop:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from looprate.cli import main
-from looprate.commands import dispatch as commands
+from looprate.commands import targets as command_targets
 from looprate.theory.bounds.rows import TERM_NAMES
 from looprate.theory.targets import TARGETS
 
@@ -341,13 +341,13 @@ def test_an_interruption_says_how_to_go_on(said, monkeypatch):
     def interrupted(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "targets", interrupted)
+    monkeypatch.setattr(command_targets, "run_targets", interrupted)
     code, _, err = said("targets")
     assert (code, err) == (130, "looprate: interrupted; run the same command again to resume\n")
 
 
 def test_a_bug_of_ours_is_not_dressed_up_as_bad_input(monkeypatch):
-    monkeypatch.setattr(commands, "targets", operator.attrgetter("nothing"))
+    monkeypatch.setattr(command_targets, "run_targets", operator.attrgetter("nothing"))
     with pytest.raises(AttributeError, match="nothing"):
         main(["targets"])
 

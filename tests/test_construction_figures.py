@@ -17,7 +17,6 @@ from cases.construction_rows import (
 )
 from cases.drawn import change, legend, line, texts
 from looprate.figures import arithmetic, error_against_loops
-from looprate.figures.__main__ import main
 from looprate.figures.drawing import make_figure
 from looprate.figures.rows import read_rows, write_rows
 from looprate.figures.style import FAMILY_STYLE, MEMORISER_STYLE
@@ -122,7 +121,7 @@ def test_files_of_before_without_the_column_lower_are_still_drawn(tmp_path):
     path = tmp_path / "figures" / "error-against-loops__a.csv"
     write_rows(path, main_rows(constructed=False, optional=False))
     assert "lower" not in path.read_text(encoding="utf-8")
-    assert main([str(tmp_path), "--format", "svg", "--quiet"]) == 0
+    assert figures.redraw(tmp_path, formats=["svg"])
     write_rows(path, main_rows(optional=False))
     (ax,) = make_figure("error-against-loops", read_rows(path)).axes
     bars = [one for one in ax.collections if one.get_label() == "_certified"]
@@ -319,7 +318,7 @@ def test_a_bad_file_is_named_with_the_cell(name, study):
 def test_the_command_draws_every_kind_and_the_same_bytes_again(study):
     found = []
     for _ in range(2):
-        assert main([str(study), "--format", "svg", "--quiet"]) == 0
+        assert figures.redraw(study, formats=["svg"])
         found.append({path.name: path.read_bytes() for path in study.glob("figures/*.svg")})
     assert set(found[0]) == {f"{kind}__a.svg" for kind in KINDS}
     assert found[0] == found[1]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looprate import cli
-from looprate.commands import dispatch as commands
+from looprate.commands import targets as command_targets
 from looprate.experiments.engine.run import run_tasks
 from looprate.experiments.engine.task import Task
 from looprate.experiments.study.certificates import default_bits
@@ -237,7 +237,7 @@ def test_an_internal_error_of_a_worker_ends_with_exit_code_3(monkeypatch, capsys
     def command(options):
         return len(list(run_tasks([Task("k", "a", broken, {})], processes=1, report=print)))
 
-    monkeypatch.setattr(commands, "targets", command)
+    monkeypatch.setattr(command_targets, "run_targets", command)
     assert cli.main(["targets"]) == 3
     assert "certified 1 below 2" in capsys.readouterr().err
 

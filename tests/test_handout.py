@@ -207,16 +207,16 @@ def test_figures_are_chosen_by_kind_or_name_and_written_elsewhere(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--only", "modulo"], "`only` must name a KIND or KIND__SLUG of bound-terms__dial,"),
-        (["--handout", "--style", "slides"], "`style` of a handout must be paper"),
-        (["--handout", "--only", "moduli"], "`only` must name a KIND or KIND__SLUG of error"),
-        (["--to", "FILE"], "must be readable and its folder writable"),
+        ({"only": ["modulo"]}, "`only` must name a KIND or KIND__SLUG of bound-terms__dial,"),
+        ({"handouts": True, "style": "slides"}, "`style` of a handout must be paper"),
+        ({"handouts": True, "only": ["moduli"]}, "`only` must name a KIND or KIND__SLUG of error"),
+        ({"to": "FILE"}, "must be readable and its folder writable"),
     ],
 )
 def test_a_choice_that_cannot_be_is_one_line(arguments, message, tmp_path, capsys):
     (tmp_path / "file").touch()
-    given = [str(tmp_path / "file") if one == "FILE" else one for one in arguments]
-    assert main([str(DOCS), "--format", "svg", *given]) == 2
+    asked = json.dumps({"directory": str(DOCS), "formats": ["svg"], **arguments})
+    assert main([asked.replace("FILE", str(tmp_path / "file"))]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert all(line.startswith("error: ") for line in error.splitlines())
@@ -224,7 +224,7 @@ def test_a_choice_that_cannot_be_is_one_line(arguments, message, tmp_path, capsy
 
 def test_a_folder_without_the_main_figure_has_no_handout(tmp_path, capsys):
     redraw(DOCS, formats=[], only=["moduli"], to=tmp_path)
-    assert main([str(tmp_path), "--handout"]) == 2
+    assert main([json.dumps({"directory": str(tmp_path), "handouts": True})]) == 2
     assert (
         "must hold figures/KIND__SLUG.csv with KIND error-against-loops" in capsys.readouterr().err
     )

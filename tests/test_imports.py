@@ -303,7 +303,7 @@ def test_importing_theory_and_the_command_line_loads_no_torch():
         "import sys, looprate.theory.bounds.theorem, looprate.theory.bounds.explicit\n"
         "import looprate.theory.continuity\n"
         "import looprate.theory.targets, looprate.theory.bounds.symbolic\n"
-        "import looprate.cli, looprate.commands.dispatch, looprate.theory.facts\n"
+        "import looprate.cli, looprate.theory.facts\n"
         "import looprate.figures.drawing\n"
         "assert 'torch' not in sys.modules"
     )

@@ -49,6 +49,7 @@ def add_bound(commands: Commands) -> None:
         "--slope", type=float, default=math.inf, help="M, the quantiser's slope (default: inf)"
     )
     add_json(bound)
+    bound.set_defaults(run=run_bound)
 
 
 def run_bound(options: Namespace) -> int:

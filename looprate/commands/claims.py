@@ -1,4 +1,4 @@
-"""``looprate claims`` and ``looprate explain``: the ledger, run and explained."""
+"""``looprate claims``: the ledger of claims, run."""
 
 from __future__ import annotations
 
@@ -8,23 +8,60 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from looprate.experiments.claims import CLAIMS, Claim
-from looprate.experiments.claims.ledger import chosen_claims, results, stored_result
-from looprate.experiments.claims.page import markdown, told
-from looprate.experiments.claims.trained import TRAINED, check_trained
 from looprate.experiments.engine.progress import Progress
-from looprate.experiments.rows.records import digest, exclusive
+from looprate.options import Commands, add_command, add_json
 from looprate.printing import print_json, print_table
 from looprate.theory.verdict import Verdict
 
+if TYPE_CHECKING:
+    from looprate.experiments.claims import Claim
+
+__all__ = ["FOLDER", "add_claims"]
+
 FOLDER = Path("runs") / "claims"
-NONE_STORED = "not run yet: looprate claims {}"
+
+
+def add_claims(commands: Commands) -> None:
+    """Add the ledger."""
+    claims = add_command(
+        commands,
+        "claims",
+        "The ledger: claims of the paper and of this project, checked on finitely many cases.\n\n"
+        "holds: no case contradicts the claim. violated: one does. vacuous: true, but it says\n"
+        "nothing. not testable: a hypothesis fails or the number is only reported. No verdict\n"
+        "means proved. Results are kept, one JSON file a claim, and reused while claims, sources\n"
+        "and versions stay the same: killed at any moment and run again, it resumes.\n"
+        "--controls hands each check a broken ingredient instead, which it must reject.\n"
+        "Exit code 1: a claim is violated or a control passes.\n\n"
+        "JSON: a list of {id, title, verdict, reason, figure, evidence, seconds, file, ...}; with\n"
+        "--controls also control and rejected.",
+        "looprate claims lemma-4-1-error theorem-4-2-exact",
+    )
+    claims.add_argument("ids", metavar="ID", nargs="*", help="claims (default: all quick ones)")
+    claims.add_argument("--controls", action="store_true", help="run the wrong variants instead")
+    claims.add_argument("--out", type=Path, metavar="DIR", help="folder (default: runs/claims)")
+    claims.add_argument("--again", action="store_true", help="run what is stored, too")
+    claims.add_argument("--list", action="store_true", help="list the claims and run nothing")
+    claims.add_argument("--markdown", action="store_true", help="print docs/claims.md")
+    claims.add_argument(
+        "--study",
+        type=Path,
+        metavar="DIR",
+        help="folder of looprate verify that trained-beside-constructed reads instead of training",
+    )
+    add_json(claims)
+    claims.set_defaults(run=run_claims)
 
 
 def run_claims(options: Namespace) -> int:
     """Run the ledger and print its table; 1 where a claim is violated or a control passes."""
+    from looprate.experiments.claims import CLAIMS
+    from looprate.experiments.claims.ledger import chosen_claims, results
+    from looprate.experiments.claims.page import markdown
+    from looprate.experiments.rows.records import exclusive
+
     if options.markdown:
         print(markdown(), end="")
         return 0
@@ -53,34 +90,11 @@ def run_claims(options: Namespace) -> int:
     return int(any(_failed(row) for row in rows))
 
 
-def run_explain(options: Namespace) -> int:
-    """Say what one claim states, how to read it, what was found and which figure shows it."""
-    (claim,) = chosen_claims([options.id])
-    stored = stored_result(options.out or FOLDER, claim, controls=False)
-    row = stored["rows"][0] if stored else None
-    if options.json:
-        drawn = claim.drawn
-        facts = dict(told(claim)) | {
-            "id": claim.id,
-            "title": claim.title,
-            "hypotheses": list(claim.hypotheses),
-            "controls": [control.name for control in claim.controls],
-            "figure": drawn and {"name": drawn.name, "command": drawn.command},
-            "last": row,
-        }
-        return print_json(facts)
-    print(f"{claim.id}: {claim.title}\n")
-    for name, text in told(claim):
-        print(f"{name:>10}  {text}")
-    last = f"{row['verdict']}: {row['reason']}" if row else NONE_STORED.format(claim.id)
-    print(f"{'verdict':>10}  {last}")
-    if row:
-        print(f"{'evidence':>10}  {row['file']}")
-    return 0
-
-
 def _with_study(claims: list[Claim], study: Path | None) -> tuple[list[Claim], dict[str, str]]:
     """The claims, the trained one reading a study's rows, and the digest of these rows."""
+    from looprate.experiments.claims.trained import TRAINED, check_trained
+    from looprate.experiments.rows.records import digest
+
     if study is None:
         return claims, {}
     names = ("rows.jsonl", "constructions.jsonl", "theory.jsonl")

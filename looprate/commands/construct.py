@@ -7,28 +7,22 @@ import sys
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from looprate.asked import asked_target
 from looprate.experiments.engine.progress import Progress
-from looprate.experiments.study.certificates import (
-    affordable,
-    asked_spec,
-    certificate_of,
-    softmax_of,
-    target_facts,
-)
-from looprate.experiments.study.construction_rows import check_drawable, write_stage_rows
 from looprate.experiments.study.drawing import draw_folder
+from looprate.options import Commands, add_command, add_json, add_shape, add_style
 from looprate.printing import in_words, print_json, print_table
-from looprate.theory.construction.build.compile import Construction, compile_construction
-from looprate.theory.construction.build.network import Network
-from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.construction.certify.certificate import Certificate
-from looprate.theory.construction.files import load_network, save_network
-from looprate.theory.notation import check_p
 from looprate.theory.outputs import checked_folder, checked_output
-from looprate.theory.targets import Target
+
+if TYPE_CHECKING:
+    from looprate.theory.construction.build.compile import Construction
+    from looprate.theory.construction.build.network import Network
+    from looprate.theory.construction.build.spec import ConstructionSpec
+    from looprate.theory.construction.certify.certificate import Certificate
+    from looprate.theory.targets import Target
+
+__all__ = ["add_construct"]
 
 TOKENS, DIM = 2, 1
 START = 4.0  # seconds before and after: imports, the hypotheses' checks
@@ -36,11 +30,101 @@ CHOSEN = ("grid", "memoriser", "bits", "coding", "sharpness")
 FIXED_BY_FILE = ("tokens", "dim", *CHOSEN)
 
 
+def add_construct(commands: Commands) -> None:
+    """Add the compiler and its certificate."""
+    construct = add_command(
+        commands,
+        "construct",
+        "Compile the proof of Theorem 3.6 into the weights of a looped Transformer for TARGET,\n"
+        "run it in exact arithmetic on every cell, and certify its error.\n\n"
+        "The error is enclosed rigorously and set against an explicit inequality; each term is\n"
+        "shown next to its bound.\n"
+        "holds: checked, and the bound is below the best constant's error. vacuous: checked, but\n"
+        "the bound is not. violated: an output is not the construction's, or the error exceeds\n"
+        "the bound. not testable: a hypothesis fails, or a weight is not the construction's.\n\n"
+        "JSON: {rows, width, heads, loops, paper_loops, labels, memoriser_error, error_lower,\n"
+        "error_upper, error_sampled, bound, trivial, terms, weight_bits, verdict, reason, checks,\n"
+        "softmax, ...}; terms has {lower, upper, bound} for discretisation, memoriser,\n"
+        "collisions, strips; softmax is null or {beta, tolerance, inputs, curve}, curve a list of\n"
+        "[beta, error].",
+        "looprate construct mean-field --grid 16 --memoriser timestep --save net.json",
+    )
+    construct.add_argument(
+        "target", metavar="TARGET", nargs="?", help="may be left out with --load"
+    )
+    add_shape(construct, p=1.0)
+    construct.set_defaults(tokens=None, dim=None)  # told apart from 2 and 1 beside --load
+    construct.add_argument(
+        "-m", "--grid", type=int, help="m, cells a side; cells are 1/m wide (default: 8)"
+    )
+    construct.add_argument(
+        "--memoriser",
+        choices=["increments", "timestep", "digits"],
+        help="increments (Lemma 4.1), timestep (Theorem 4.2, the default) or digits (this "
+        "project's, no eta(t))",
+    )
+    construct.add_argument(
+        "--bits", type=int, help="q, digits per label, for digits (default: 3 beyond the grid's)"
+    )
+    construct.add_argument(
+        "--coding",
+        choices=["sum", "rank"],
+        help="label of a token (default: sum for increments, rank for the others)",
+    )
+    construct.add_argument(
+        "--sharpness",
+        type=int,
+        help="M delta, cell width over strip width of the quantiser (default: 2^30)",
+    )
+    construct.add_argument(
+        "--tolerance",
+        type=float,
+        default=5e-3,
+        help="relative width of the error's enclosure to aim at (default: 0.005)",
+    )
+    construct.add_argument(
+        "--budget",
+        type=float,
+        default=120.0,
+        help="refuse what is estimated to take more seconds (default: 120); the error's enclosure "
+        "(--seconds) and --softmax come on top",
+    )
+    construct.add_argument(
+        "--seconds",
+        type=float,
+        default=60.0,
+        help="for the error's enclosure, which then stays as wide as it is (default: 60)",
+    )
+    construct.add_argument("--seed", type=int, default=0, help="of the cross-checks (default: 0)")
+    construct.add_argument(
+        "--softmax",
+        type=float,
+        metavar="ERROR",
+        help="also find the inverse temperature at which softmax attention, in float64, is within "
+        "ERROR of hardmax in every output; measured on the cells' centres, so no bound elsewhere "
+        "(timestep; other memorisers leave float64's range beyond tiny grids)",
+    )
+    construct.add_argument("--save", type=Path, metavar="FILE", help="write the network as JSON")
+    construct.add_argument(
+        "--load", type=Path, metavar="FILE", help="certify a saved network instead of compiling"
+    )
+    construct.add_argument(
+        "--out", type=Path, metavar="DIR", help="draw the stages of the proof (N = 2, d = 1)"
+    )
+    add_style(construct)
+    add_json(construct)
+    construct.set_defaults(run=run_construct)
+
+
 def run_construct(options: Namespace) -> int:
     """Compile or load a network, certify it and print what was found."""
+    from looprate.experiments.study import certificates
+    from looprate.experiments.study.construction_rows import check_drawable
+    from looprate.theory.construction.files import save_network
+
     p = _checked(options)
     target, spec, network = _loaded(options) if options.load else (*_asked(options), None)
-    cost = affordable(spec, options.budget)
+    cost = certificates.affordable(spec, options.budget)
     if options.out:
         check_drawable(spec)
         checked_folder(options.out)
@@ -54,10 +138,10 @@ def run_construct(options: Namespace) -> int:
     )
     softmax = None
     if options.softmax is not None:
-        softmax = softmax_of(_construction(target, spec, network), options.softmax)
+        softmax = certificates.softmax_of(_construction(target, spec, network), options.softmax)
     with Progress(1.0, "construct") as bar:
-        facts = target_facts(target, tokens=spec.tokens, dim=spec.dim, p=p)
-        construction, certificate = certificate_of(
+        facts = certificates.target_facts(target, tokens=spec.tokens, dim=spec.dim, p=p)
+        construction, certificate = certificates.certificate_of(
             target,
             spec,
             facts,
@@ -79,6 +163,8 @@ def run_construct(options: Namespace) -> int:
 
 def _checked(options: Namespace) -> float:
     """Return p; raise for options that need no target to be refused."""
+    from looprate.theory.notation import check_p
+
     if options.seed < 0:
         raise ValueError(f"`seed` must be an integer >= 0, got {options.seed}")
     if not 0 < options.tolerance < 1:
@@ -96,12 +182,17 @@ def _checked(options: Namespace) -> float:
 
 def _construction(target: Target, spec: ConstructionSpec, network: Network | None) -> Construction:
     """The network of a file, or a fresh compilation."""
+    from looprate.theory.construction.build.compile import compile_construction
+
     found = compile_construction(target, spec)
     return found if network is None else replace(found, network=network)
 
 
 def _asked(options: Namespace) -> tuple[Target, ConstructionSpec]:
     """Return the target and the specification the options ask for."""
+    from looprate.asked import asked_target
+    from looprate.experiments.study.certificates import asked_spec
+
     if options.target is None:
         raise ValueError("`TARGET` must be given unless --load is, got none; see looprate targets")
     spec = asked_spec(
@@ -114,6 +205,10 @@ def _asked(options: Namespace) -> tuple[Target, ConstructionSpec]:
 
 def _loaded(options: Namespace) -> tuple[Target, ConstructionSpec, Network]:
     """Return the target, the specification and the network of a file."""
+    from looprate.asked import asked_target
+    from looprate.theory.construction.build.spec import ConstructionSpec
+    from looprate.theory.construction.files import load_network
+
     found = load_network(options.load)
     facts = dict(found.construction or {})
     try:
@@ -137,6 +232,8 @@ def _loaded(options: Namespace) -> tuple[Target, ConstructionSpec, Network]:
 
 def _draw(options: Namespace, construction: Construction, target: Target) -> int:
     """Draw the stages of the proof into a folder; return the exit code of the drawing."""
+    from looprate.experiments.study.construction_rows import write_stage_rows
+
     folder = Path(options.out)
     write_stage_rows(folder / "figures", construction, target, p=float(options.p))
     return draw_folder(folder, options.style, ["png", "pdf"])[0]

@@ -48,6 +48,7 @@ def add_explore(commands: Commands) -> None:
         "--static", type=Path, metavar="DIR", help="write one HTML file that needs no server"
     )
     add_json(explore)
+    explore.set_defaults(run=run_explore)
 
 
 def run_explore(options: Namespace) -> int:

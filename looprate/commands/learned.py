@@ -6,25 +6,67 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
 from looprate.experiments.engine.progress import Progress
-from looprate.experiments.learned.moduli import DELTAS, EFFORT, LearnedPlan, run_learned
-from looprate.experiments.learned.summary import figure_rows, learned_cells, learned_findings
-from looprate.experiments.rows.records import exclusive
 from looprate.experiments.study.drawing import draw_folder
-from looprate.experiments.study.figure_rows import slug, write_rows
-from looprate.options import chosen_engine
+from looprate.options import Commands, add_command, add_engine, add_json, add_style, chosen_engine
 from looprate.printing import print_json, print_table
+
+if TYPE_CHECKING:
+    from looprate.experiments.learned.moduli import LearnedPlan
+
+__all__ = ["add_learned"]
 
 Row = dict[str, Any]
 BUDGET = 20.0  # seconds of each certified bound, unless --budget says otherwise
 
 
-def run_command_learned(options: Namespace) -> int:
+def add_learned(commands: Commands) -> None:
+    """Add the moduli of trained networks."""
+    learned = add_command(
+        commands,
+        "learned",
+        "Does training reproduce the moduli of its target?\n\n"
+        "Sets the moduli of the trained networks in DIR, a folder of looprate verify, beside\n"
+        "those of the functions they were trained on. A network's lower bound is attained by a\n"
+        "pair of inputs, so it can prove that the network is rougher than its target, never that\n"
+        "it is as smooth; --certify adds upper bounds, of use for small N d and few loops.\n"
+        "holds: proven within 10 % for every network. violated: proven outside for some. not\n"
+        "testable: the bounds do not decide, the target's modulus is 0, or a hypothesis does not\n"
+        "hold. Figures of another --effort, --loops or --certify have names of their own.\n"
+        "Networks are those at the chosen learning rate, each held against its row's error.\n"
+        "Killed at any moment and run again it resumes and ends with the same lower bounds.\n\n"
+        "JSON: {cells, hypotheses, findings}; a cell is a target, modulus, radius, family and\n"
+        "loop count: {target_lower, target_upper, exact, seeds, errors, lower, upper, found,\n"
+        "at_least, at_most, word, ...}, lists over seeds, null where unknown.",
+        "looprate learned runs/verify-smoke --loops 1 4 --delta 0.05",
+    )
+    learned.add_argument("directory", metavar="DIR", type=Path)
+    learned.add_argument("--target", nargs="+", metavar="TARGET", help="some of the folder's")
+    learned.add_argument("--loops", type=int, nargs="+", help="some of the folder's loop counts")
+    learned.add_argument(
+        "--delta", type=float, nargs="+", help="radii, Frobenius norm (default: 0.05 0.2)"
+    )
+    learned.add_argument(
+        "--effort", type=float, help="scales the search for lower bounds (default: 0.2)"
+    )
+    learned.add_argument("--certify", action="store_true", help="add certified upper bounds")
+    learned.add_argument(
+        "--budget", type=float, help="seconds for each certified bound (default: 20)"
+    )
+    add_engine(learned)
+    add_style(learned)
+    add_json(learned)
+    learned.set_defaults(run=run_learned)
+
+
+def run_learned(options: Namespace) -> int:
     """Measure, write rows and figures, print what was found."""
+    from looprate.experiments.learned import moduli, summary
+    from looprate.experiments.rows.records import exclusive
+
     folder = Path(options.directory)
     if not (folder / "rows.jsonl").is_file():
         raise ValueError(
@@ -34,15 +76,15 @@ def run_command_learned(options: Namespace) -> int:
     engine, processes = chosen_engine(options)
     plan = _plan(options, folder)
     with exclusive(folder), Progress(1.0, "learned") as bar:
-        rows = run_learned(plan, processes=processes, report=bar.to, engine=engine)
-    cells = learned_cells(rows)
-    tables = figure_rows(cells)
+        rows = moduli.run_learned(plan, processes=processes, report=bar.to, engine=engine)
+    cells = summary.learned_cells(rows)
+    tables = summary.figure_rows(cells)
     apart = _apart(plan)
     paths = [_write(folder, place, own, apart) for place, own in tables.items()]
     code, _ = draw_folder(folder, options.style, ["png", "pdf"])
     if code:
         return code
-    findings = [finding.as_dict() for finding in learned_findings(cells)]
+    findings = [finding.as_dict() for finding in summary.learned_findings(cells)]
     if options.json:
         return print_json({"cells": cells, "hypotheses": _hypotheses(rows), "findings": findings})
     _print(cells, _hypotheses(rows), findings)
@@ -53,6 +95,8 @@ def run_command_learned(options: Namespace) -> int:
 
 def _plan(options: Namespace, folder: Path) -> LearnedPlan:
     """Return what the options ask for."""
+    from looprate.experiments.learned.moduli import DELTAS, EFFORT, LearnedPlan
+
     if options.budget is not None and not options.certify:
         raise ValueError(f"`budget` is for --certify, got {options.budget:g}; add --certify")
     return LearnedPlan(
@@ -67,6 +111,8 @@ def _plan(options: Namespace, folder: Path) -> LearnedPlan:
 
 def _apart(plan: LearnedPlan) -> str:
     """Return what tells a plan's figures from those of the usual one in the same folder."""
+    from looprate.experiments.learned.moduli import EFFORT
+
     effort = "" if plan.effort == EFFORT else f"-effort{plan.effort!r}"
     certified = "" if plan.budget is None else f"-certified{plan.budget!r}"
     loops = "" if plan.loops is None else f"-loops{'+'.join(map(str, sorted(set(plan.loops))))}"
@@ -75,6 +121,8 @@ def _apart(plan: LearnedPlan) -> str:
 
 def _write(folder: Path, place: tuple[Any, ...], rows: Sequence[Row], apart: str) -> Path:
     """Write the rows of one figure."""
+    from looprate.experiments.study.figure_rows import slug, write_rows
+
     target, tokens, dim, delta = place
     name = slug(target, tokens, dim, f"-delta{delta!r}{apart}")
     (folder / "figures").mkdir(exist_ok=True)
@@ -138,10 +186,10 @@ def _line(cell: Row) -> list[str]:
 
 def _bracket(cell: Row) -> str:
     """Return the median lower bound, and the median upper bound if every seed has one."""
-    lower = f"{np.median(cell['lower']):.4g}"
+    lower = f"{median(cell['lower']):.4g}"
     if None in cell["upper"]:
         return f">= {lower}"
-    return f"{lower} to {np.median(cell['upper']):.4g}"
+    return f"{lower} to {median(cell['upper']):.4g}"
 
 
 def _spread(values: Sequence[float | None]) -> str:
@@ -149,4 +197,4 @@ def _spread(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
     if not known:
         return "none"
-    return f"{np.median(known):.3g} [{min(known):.3g}, {max(known):.3g}]"
+    return f"{median(known):.3g} [{min(known):.3g}, {max(known):.3g}]"

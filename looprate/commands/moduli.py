@@ -70,6 +70,7 @@ def add_moduli(commands: Commands) -> None:
         help=f"for all upper bounds together, the lower ones come on top (default: {SECONDS:g})",
     )
     add_json(moduli)
+    moduli.set_defaults(run=run_moduli)
 
 
 def run_moduli(options: Namespace) -> int:

@@ -88,6 +88,7 @@ def add_reproduce(commands: Commands) -> None:
     reproduce.add_argument("--list", action="store_true", help="list all presets and train nothing")
     add_style(reproduce)
     add_json(reproduce)
+    reproduce.set_defaults(run=run_reproduce)
 
 
 def run_reproduce(options: Namespace) -> int:

@@ -60,6 +60,7 @@ def add_rows(commands: Commands) -> None:
     )
     rows.add_argument("--merge", type=Path, metavar="MERGED", help="new folder for the union")
     add_json(rows)
+    rows.set_defaults(run=run_rows)
 
 
 def run_rows(options: Namespace) -> int:

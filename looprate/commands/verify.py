@@ -57,6 +57,7 @@ def add_verify(commands: Commands) -> None:
     add_engine(verify)
     add_style(verify)
     add_json(verify)
+    verify.set_defaults(run=run_verify)
 
 
 def run_verify(options: Namespace) -> int:

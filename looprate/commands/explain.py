@@ -1,0 +1,62 @@
+"""``looprate explain``: one claim of the ledger, explained."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from looprate.commands.claims import FOLDER
+from looprate.options import Commands, add_command, add_json
+from looprate.printing import print_json
+
+__all__ = ["add_explain"]
+
+NONE_STORED = "not run yet: looprate claims {}"
+
+
+def add_explain(commands: Commands) -> None:
+    """Add what explains one claim of the ledger."""
+    explain = add_command(
+        commands,
+        "explain",
+        "Say what one claim states, where it is from, how to read it, on what it is checked, what\n"
+        "was found last and which figure shows it.\n\n"
+        "JSON: {id, title, statement, source, hypotheses, reading, checked on, controls, figure,\n"
+        "last}; last is the stored result, null where there is none.",
+        "looprate explain corollary-3-7",
+    )
+    explain.add_argument("id", metavar="ID", help="a claim, see looprate claims --list")
+    explain.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of stored results (default: runs/claims)"
+    )
+    add_json(explain)
+    explain.set_defaults(run=run_explain)
+
+
+def run_explain(options: Namespace) -> int:
+    """Say what one claim states, how to read it, what was found and which figure shows it."""
+    from looprate.experiments.claims.ledger import chosen_claims, stored_result
+    from looprate.experiments.claims.page import told
+
+    (claim,) = chosen_claims([options.id])
+    stored = stored_result(options.out or FOLDER, claim, controls=False)
+    row = stored["rows"][0] if stored else None
+    if options.json:
+        drawn = claim.drawn
+        facts = dict(told(claim)) | {
+            "id": claim.id,
+            "title": claim.title,
+            "hypotheses": list(claim.hypotheses),
+            "controls": [control.name for control in claim.controls],
+            "figure": drawn and {"name": drawn.name, "command": drawn.command},
+            "last": row,
+        }
+        return print_json(facts)
+    print(f"{claim.id}: {claim.title}\n")
+    for name, text in told(claim):
+        print(f"{name:>10}  {text}")
+    last = f"{row['verdict']}: {row['reason']}" if row else NONE_STORED.format(claim.id)
+    print(f"{'verdict':>10}  {last}")
+    if row:
+        print(f"{'evidence':>10}  {row['file']}")
+    return 0
