@@ -12,6 +12,7 @@ import time
 import types
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -293,6 +294,12 @@ def test_two_writers_of_one_file_share_no_temporary_one(tmp_path, monkeypatch, w
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def needs_jobqueue():
+    """Skip without it; importing it here would take Ctrl-C from all that follows."""
+    if find_spec("dask_jobqueue") is None:
+        pytest.skip('pip install "looprate[cluster]"')
+
+
 # -- schedulers and options ------------------------------------------------------------------------
 SLURM = {
     "jobs": 10,
@@ -307,7 +314,7 @@ SLURM = {
 
 
 def test_slurm_jobs_leave_ctrl_c_as_it_was(tmp_path, monkeypatch):
-    pytest.importorskip("dask_jobqueue")
+    needs_jobqueue()
     for name in [name for name in sys.modules if name.startswith("dask_jobqueue")]:
         monkeypatch.delitem(sys.modules, name)  # it takes Ctrl-C when it is first imported
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -319,7 +326,7 @@ def test_slurm_jobs_leave_ctrl_c_as_it_was(tmp_path, monkeypatch):
 
 
 def test_the_job_script_asks_slurm_for_the_job_and_runs_single_threaded_workers(tmp_path):
-    pytest.importorskip("dask_jobqueue")
+    needs_jobqueue()
     path = tmp_path / "slurm.json"
     path.write_text(json.dumps(SLURM))
     settings = engine_cluster._slurm_settings(path)
@@ -347,7 +354,7 @@ def test_the_job_script_asks_slurm_for_the_job_and_runs_single_threaded_workers(
 )
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_wrong_slurm_settings_are_refused(tmp_path, content, match):
-    pytest.importorskip("dask_jobqueue")
+    needs_jobqueue()
     path = tmp_path / "slurm.json"
     path.write_text(content)
     with pytest.raises(ValueError, match=match):

@@ -17,7 +17,7 @@ LONGEST_TITLE = 45  # characters, to fit below a thumbnail
 WIDEST = 80  # characters of a printed line, which a page shows without scrolling
 LIMIT = 120  # seconds a page, on a busy machine; alone it takes a few
 HEADINGS = ("**What to see.**", "**What this does not show.**")
-OURS = ("theory", "approx", "experiments", "figures")
+OURS = ("looprate",)
 NAMED_FILE = re.compile(r"[\w./-]+\.(?:csv|json|jsonl|npz|png)$")
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
@@ -120,7 +120,7 @@ def test_a_page_uses_public_names_only(page):
 
 def test_a_private_name_is_caught():
     assert private_names("from looprate.theory.bounds.rows import _judge") == ["_judge"]
-    assert private_names("from theory._hidden import name") == ["_hidden"]
+    assert private_names("from looprate.theory._hidden import name") == ["_hidden"]
     assert private_names("import looprate.theory.bounds.rows as b\nb._judge()") == ["_judge"]
     assert private_names("from looprate.theory.bounds.rows import judged_row") == []
 

@@ -263,7 +263,7 @@ def test_the_next_merge_removes_what_a_killed_one_left(study, tmp_path):
     other = tmp_path / "other"
     RowStore(other / "rows.jsonl").append("b", [{"value": 0.5}])
     killed = (
-        "import os, sys; from pathlib import Path; from experiments import merge;"
+        "import os, sys; from pathlib import Path; from looprate.experiments.rows import merge;"
         "merge._copy_files = lambda *_: os._exit(9);"
         "merge.merge_folders([Path(sys.argv[1]), Path(sys.argv[2])], Path('out'))"
     )

@@ -55,7 +55,7 @@ def data(one):
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda one: one.__name__)
 def test_files_have_the_columns_that_figures_read(module):
-    kind = module.__name__.rpartition(".")[2].replace("_", "-")
+    kind = f"task-{module.__name__.rpartition('.')[2].replace('_', '-')}"
     assert set(COLUMNS[kind].split()) == set(module.COLUMNS)
     assert KINDS[kind].columns is module.COLUMNS
 
