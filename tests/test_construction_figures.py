@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from matplotlib.colors import same_color, to_rgba
 
-import figures
 from cases.construction_rows import (
     SETTING,
     arithmetic_rows,
@@ -16,6 +15,7 @@ from cases.construction_rows import (
     stage_rows,
 )
 from cases.drawn import change, legend, line, texts
+from looprate import figures
 from looprate.figures import arithmetic, error_against_loops
 from looprate.figures.drawing import make_figure
 from looprate.figures.rows import read_rows, write_rows

@@ -17,12 +17,12 @@ import pytest
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_rgb
 
-import figures
 from cases.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
 from cases.eta_rows import figure_rows as eta_rows
 from cases.learned_rows import figure_rows as learned_rows
 from cases.reproduce_rows import figure_rows as task_rows
 from cases.scaling_rows import figure_rows as scaling_rows
+from looprate import figures
 from looprate.figures import bound_terms, error_against_loops, moduli, training_curves
 from looprate.figures.__main__ import main
 from looprate.figures.common import setting_title
@@ -572,8 +572,9 @@ def test_a_file_that_cannot_be_written_is_one_line(study, capsys):
 
 def test_importing_figures_imports_no_torch_and_no_experiments():
     code = (
-        "import sys, figures, looprate.figures.__main__;"
-        "bad = {'torch', 'experiments', 'approx', 'matplotlib.pyplot'} & set(sys.modules);"
+        "import sys, looprate.figures, looprate.figures.__main__;"
+        "bad = {'torch', 'looprate.experiments', 'looprate.approx', 'matplotlib.pyplot'};"
+        "bad &= set(sys.modules);"
         "sys.exit(', '.join(sorted(bad)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
