@@ -21,12 +21,17 @@ from textwrap import fill
 
 import matplotlib.pyplot as plt
 
-from looprate.figures.style import KIND_STYLE, paper
-from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
-from looprate.theory.hypotheses import check_hypotheses, failures
-from looprate.theory.targets import resolve_target
+import looprate
+from looprate import (
+    check_hypotheses,
+    modulus_lower_bound,
+    modulus_upper_bound,
+    resolve_target,
+)
 
-plt.rcParams.update(paper())
+# TODO failures
+
+plt.rcParams.update(looprate.style.paper())
 
 FUNCTIONS = {
     "a cusp": "token-power:alpha=0.5,center=0.5",
@@ -63,7 +68,7 @@ for name, text in FUNCTIONS.items():
 # %%
 # The interval in which each modulus lies.
 
-style = KIND_STYLE["sequence"]
+style = looprate.style.KIND_STYLE["sequence"]
 fig, ax = plt.subplots(figsize=(6.2, 2.9), layout="constrained")
 for place, (lower, value, end) in enumerate(found.values()):
     right = lower if value is None else value

@@ -16,18 +16,18 @@ others, watch it).  One target sets them apart: the ``dial`` with share :math:`s
 
 import matplotlib.pyplot as plt
 
-from looprate.figures.drawing import make_figure
-from looprate.figures.rows import read_rows, where
-from looprate.figures.style import KIND_STYLE, paper
-from looprate.theory.continuity import modulus_lower_bound
-from looprate.theory.notation import KINDS
-from looprate.theory.targets import parse_target
+import looprate
+from looprate import make_figure, modulus_lower_bound, read_rows, resolve_target, where
 
-plt.rcParams.update(paper())
+# TODO KINDS
+
+plt.rcParams.update(looprate.style.paper())
 SETTING = {"tokens": 2, "dim": 1, "p": 2}
 RADIUS = 0.05
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-DIALS = [parse_target(f"dial:token={s:g},context={1 - s:g},periods=2") for s in SHARES]
+DIALS = [
+    resolve_target(f"dial:token={s:g},context={1 - s:g},periods=2") for s in SHARES
+]
 
 # %%
 # For each share: the closed form, which is proven, and the best pair that a search
@@ -50,7 +50,7 @@ for kind in KINDS:
 
 fig, ax = plt.subplots(figsize=(5.2, 3.1), layout="constrained")
 for kind in KINDS:
-    style = KIND_STYLE[kind]
+    style = looprate.style.KIND_STYLE[kind]
     ax.plot(SHARES, closed[kind], color=style.colour, label=style.name)
     ax.plot(
         SHARES,

@@ -24,8 +24,7 @@ the last two terms open; here they are those of the explicit inequality of this
 project.
 """
 
-from looprate.figures.drawing import make_figure
-from looprate.figures.rows import distinct, read_rows, where
+from looprate import distinct, make_figure, read_rows, where
 
 rows = read_rows("../figures/bound-terms__dial.csv")
 best = rows[0]["trivial"]

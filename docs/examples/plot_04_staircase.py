@@ -15,16 +15,13 @@ run in exact arithmetic and its residual stream is read off.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from looprate.figures.style import TOKEN_STYLE, paper
-from looprate.theory.construction.build.coding import label_form
-from looprate.theory.construction.build.compile import compile_construction
-from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.construction.run.exact import exact_states
-from looprate.theory.targets import parse_target
+import looprate
+from looprate import ConstructionSpec, compile_construction, resolve_target
+from looprate.proof import exact_states, label_form
 
-plt.rcParams.update(paper())
+plt.rcParams.update(looprate.style.paper())
 spec = ConstructionSpec(tokens=2, dim=1, grid=4, memoriser="timestep", coding="rank")
-target = parse_target("dial:token=0.7,context=0.3,periods=1")
+target = resolve_target("dial:token=0.7,context=0.3,periods=1")
 network = compile_construction(target, spec).network
 print(f"rows of the residual stream: {', '.join(network.block.rows)}")
 print(
@@ -78,7 +75,7 @@ for loop in range(1, spec.grid):
         x,
         height,
         where="mid",
-        color=TOKEN_STYLE[1].colour,
+        color=looprate.style.TOKEN_STYLE[1].colour,
         alpha=shade,
         label=f"after loop {loop}",
     )

@@ -13,8 +13,8 @@ compiled here and run in exact arithmetic on targets that get rougher, beside a 
 way, ``digits``, which is this project's and needs no :math:`\eta(t)`.
 """
 
-from looprate.experiments.study.construction_rows import memoriser_rows
-from looprate.figures.drawing import make_figure
+from looprate import make_figure
+from looprate.proof import memoriser_rows
 
 
 def quiet(share):

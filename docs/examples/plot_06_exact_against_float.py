@@ -15,13 +15,14 @@ from textwrap import fill
 
 import torch
 
-from looprate.approx.constructed.network import constructed_transformer
-from looprate.experiments.study.construction_rows import arithmetic_rows
-from looprate.figures.drawing import make_figure
-from looprate.theory.construction.build.compile import compile_construction
-from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.construction.run.exact import exact_output
-from looprate.theory.targets import parse_target
+from looprate import (
+    ConstructionSpec,
+    compile_construction,
+    constructed_transformer,
+    make_figure,
+    resolve_target,
+)
+from looprate.proof import arithmetic_rows, exact_output
 
 
 def quiet(share):
@@ -52,7 +53,7 @@ figure = make_figure("arithmetic", rows)
 # done.  The exact evaluator takes it: inputs are fractions, outputs are fractions.
 
 spec = ConstructionSpec(tokens=2, dim=1, grid=6, memoriser="increments", coding="sum")
-network = compile_construction(parse_target(TARGET), spec).network
+network = compile_construction(resolve_target(TARGET), spec).network
 try:
     constructed_transformer(network, dtype=torch.float64)
 except ValueError as error:

@@ -29,8 +29,7 @@ finds them.
 
 from statistics import median
 
-from looprate.figures.drawing import make_figure
-from looprate.figures.rows import distinct, read_rows, where
+from looprate import distinct, make_figure, read_rows, where
 
 # %%
 # The rows are those of ``looprate verify`` (preset quick): 5 seeds.

@@ -18,11 +18,10 @@ from statistics import median
 
 import matplotlib.pyplot as plt
 
-from looprate.figures.drawing import make_figure
-from looprate.figures.rows import column, distinct, read_rows, where
-from looprate.figures.style import FAMILY_STYLE, GREY, MEMORISER_STYLE, paper
+import looprate
+from looprate import column, distinct, make_figure, read_rows, where
 
-plt.rcParams.update(paper())
+plt.rcParams.update(looprate.style.paper())
 curves = where(read_rows("../figures/training-curves__dial.csv"), chosen=True)
 errors = read_rows("../figures/error-against-loops__dial.csv")
 
@@ -37,18 +36,20 @@ for seed in distinct(curves, "seed"):
     ax.plot(
         column(own, "step"),
         column(own, "value"),
-        color=FAMILY_STYLE["tmlt"].colour,
+        color=looprate.style.FAMILY_STYLE["tmlt"].colour,
         label=label,
     )
 ax.axhline(
-    where(errors, curve="trivial")[0]["value"], color=GREY, label="best constant"
+    where(errors, curve="trivial")[0]["value"],
+    color=looprate.style.GREY,
+    label="best constant",
 )
 made = where(errors, curve="constructed", family="tmlt")
 made = sorted(made, key=lambda row: row["loops"])
 for row in (made[2], made[len(made) // 2], made[-1]):
     ax.axhline(
         row["value"],
-        color=MEMORISER_STYLE["digits"].colour,
+        color=looprate.style.MEMORISER_STYLE["digits"].colour,
         linestyle="dashed",
         linewidth=0.9,
     )

@@ -14,8 +14,7 @@ context are given to both, alike in everything but :math:`\eta(t)`.
 
 from statistics import median
 
-from looprate.figures.drawing import make_figure
-from looprate.figures.rows import distinct, read_rows, where
+from looprate import distinct, make_figure, read_rows, where
 
 # %%
 # The rows are those of ``looprate eta`` (preset quick): 15 dials with :math:`N =

@@ -14,11 +14,10 @@ from statistics import median
 import matplotlib
 import matplotlib.pyplot as plt
 
-from looprate.figures.drawing import make_figure
-from looprate.figures.rows import distinct, read_rows, where
-from looprate.figures.style import paper
+import looprate
+from looprate import distinct, make_figure, read_rows, where
 
-plt.rcParams.update(paper())
+plt.rcParams.update(looprate.style.paper())
 STORED = "../../results/reproduce-small/figures"
 rows = where(read_rows(f"{STORED}/task-test-loops__all.csv"), name="edit-distance")
 

@@ -15,17 +15,20 @@ from textwrap import fill
 import matplotlib.pyplot as plt
 import numpy as np
 
-from looprate.figures.common import plain_log_ticks
-from looprate.figures.style import GREY, MEMORISER_STYLE, paper
-from looprate.theory.bounds.trivial import best_constant_error
-from looprate.theory.construction.build.compile import compile_construction
-from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.construction.certify.certificate import TargetFacts, certify
-from looprate.theory.continuity import modulus_upper_bound
-from looprate.theory.hypotheses import check_hypotheses, failures
-from looprate.theory.targets import OwnFunction, resolve_target
+import looprate
+from looprate import (
+    ConstructionSpec,
+    best_constant_error,
+    certify,
+    check_hypotheses,
+    compile_construction,
+    modulus_upper_bound,
+    resolve_target,
+)
 
-plt.rcParams.update(paper())
+# TODO TargetFacts, failures, OwnFunction
+
+plt.rcParams.update(looprate.style.paper())
 SHAPE = {"tokens": 2, "dim": 1}
 
 
@@ -91,7 +94,7 @@ for grid in (4, 8, 16):
 # %%
 # The certified error beside the bound and the best constant.
 
-style = MEMORISER_STYLE["timestep"]
+style = looprate.style.MEMORISER_STYLE["timestep"]
 loops = [found.sizes["loops"] for found in certificates]
 fig, ax = plt.subplots(figsize=(5.6, 3.2), layout="constrained")
 bounds = [found.bound.total for found in certificates]
@@ -106,11 +109,11 @@ errors = [found.error_upper for found in certificates]
 ax.loglog(
     loops, errors, color=style.colour, marker=style.marker, label="certified error"
 )
-ax.axhline(best, color=GREY, label="best constant")
+ax.axhline(best, color=looprate.style.GREY, label="best constant")
 ax.set(xlabel="loops $r$", ylabel="$L^1$ error", title="soft median, timestep encoding")
 ax.set_xticks(loops, loops)
 ax.set_xticks([], minor=True)
-plain_log_ticks(ax)
+looprate.style.plain_log_ticks(ax)
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 

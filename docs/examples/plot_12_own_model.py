@@ -14,16 +14,21 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from looprate.approx.enclosed import enclosed
-from looprate.approx.error import error
-from looprate.figures.common import plain_log_ticks
-from looprate.figures.rows import column, read_rows, where
-from looprate.figures.style import GREY, MEMORISER_STYLE, paper
-from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
-from looprate.theory.targets import parse_target
+import looprate
+from looprate import (
+    column,
+    error,
+    modulus_lower_bound,
+    modulus_upper_bound,
+    read_rows,
+    resolve_target,
+    where,
+)
 
-plt.rcParams.update(paper())
-target = parse_target("dial:token=0.5,context=0.5,periods=2")
+# TODO enclosed
+
+plt.rcParams.update(looprate.style.paper())
+target = resolve_target("dial:token=0.5,context=0.5,periods=2")
 SHAPE = {"tokens": 2, "dim": 1}
 
 
@@ -84,7 +89,7 @@ for kind in ("token", "contextual"):
 
 rows = read_rows("../figures/error-against-loops__dial.csv")
 fig, ax = plt.subplots(figsize=(6.2, 3.3), layout="constrained")
-for name, style in MEMORISER_STYLE.items():
+for name, style in looprate.style.MEMORISER_STYLE.items():
     own = [
         r for r in where(rows, curve="constructed") if str(r["label"]).startswith(name)
     ]
@@ -104,10 +109,10 @@ for step, found in measured.items():
     )
 best = where(rows, curve="trivial")[0]["value"]
 smallest = min(where(rows, curve="constructed"), key=lambda row: row["value"])
-ax.axhline(best, color=GREY, label="best constant")
+ax.axhline(best, color=looprate.style.GREY, label="best constant")
 print(f"best constant {best:.3f}")
 print(f"smallest constructed: {smallest['value']:.4f} at r = {smallest['loops']:,.0f}")
-plain_log_ticks(ax)
+looprate.style.plain_log_ticks(ax)
 ax.set(xlabel="loops $r$ of the constructed networks", ylabel="$L^1$ error")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()

@@ -13,13 +13,11 @@ the paper's own stages :math:`1/((N+1)d)`, and :math:`1/(Nd)` for the rank code.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from looprate.figures.common import plain_log_ticks
-from looprate.figures.rows import column, read_rows, where
-from looprate.figures.style import GREY, MEMORISER_STYLE, paper
-from looprate.theory.bounds.rates import construction_exponent, theorem_exponent
-from looprate.theory.statistics.slopes import fit_slope
+import looprate
+from looprate import column, fit_slope, read_rows, where
+from looprate.proof import construction_exponent, theorem_exponent
 
-plt.rcParams.update(paper())
+plt.rcParams.update(looprate.style.paper())
 SHAPE = {"tokens": 2, "dim": 1}
 rows = where(read_rows("../figures/error-against-loops__dial.csv"), curve="constructed")
 curves = {
@@ -27,7 +25,7 @@ curves = {
         (row for row in rows if str(row["label"]).startswith(name)),
         key=lambda row: row["loops"],
     )
-    for name in MEMORISER_STYLE
+    for name in looprate.style.MEMORISER_STYLE
 }
 
 # %%
@@ -57,7 +55,7 @@ for name, coding in {"increments": "sum", "timestep": "rank"}.items():
 
 fig, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
 for name, fit in fits.items():
-    style, own = MEMORISER_STYLE[name], curves[name]
+    style, own = looprate.style.MEMORISER_STYLE[name], curves[name]
     ax.loglog(
         column(own, "loops"),
         column(own, "value"),
@@ -72,11 +70,11 @@ x = np.array([100.0, 3e4])
 ax.loglog(
     x,
     0.9 * (x / 100) ** -theorem_exponent(**SHAPE),
-    color=GREY,
+    color=looprate.style.GREY,
     linestyle="dashed",
     label=f"Theorem 3.6: slope {-theorem_exponent(**SHAPE):.2f}",
 )
-plain_log_ticks(ax)
+looprate.style.plain_log_ticks(ax)
 ax.set(xlabel="loops $r$", ylabel="$L^1$ error (certified)")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()

@@ -11,13 +11,16 @@ m^{(N+1)d+1}`: the number of tokens and the dimension are *exponents*.
 
 import matplotlib.pyplot as plt
 
-from looprate.experiments.reproduce.presets import PRESETS
-from looprate.figures.style import GREY, paper
-from looprate.theory.bounds.loop_counts import construction_loops, printed_loops
+import looprate
+from looprate.proof import construction_loops, printed_loops
 
-plt.rcParams.update(paper())
+# TODO PRESETS
+
+plt.rcParams.update(looprate.style.paper())
 GRID = 4  # cells of width 1/4
-REPORTED = PRESETS["paper"]  # the paper's experiments, at their published sizes
+REPORTED = PRESETS[
+    "paper"
+]  # the paper's experiments, at their published sizes
 
 # %%
 # The counts are exact integers, of any size.  Timestep encoding on the rank code
@@ -60,14 +63,14 @@ for dim, colour in {1: "#0072B2", 2: "#E69F00", 4: "#D55E00"}.items():
     ]
     ax.semilogy(tokens, printed, color=colour, label=f"$d = {dim}$")
     ax.semilogy(tokens, rank, color=colour, linestyle="dashed")
-ax.axhline(longest, color=GREY)
+ax.axhline(longest, color=looprate.style.GREY)
 ax.text(
     12,
     longest,
     f"the longest experiment: r = {longest}",
     ha="right",
     va="bottom",
-    color=GREY,
+    color=looprate.style.GREY,
 )
 ax.set(xlabel="tokens $N$", ylabel=r"loops $r$ for $\delta = 1/4$", xticks=range(1, 13))
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))

@@ -14,14 +14,12 @@ of the next.
 import matplotlib
 import matplotlib.pyplot as plt
 
-from looprate.experiments.study.certificates import softmax_of
-from looprate.figures.style import GREY, paper
-from looprate.theory.construction.build.compile import compile_construction
-from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.targets import parse_target
+import looprate
+from looprate import ConstructionSpec, compile_construction, resolve_target
+from looprate.proof import softmax_of
 
-plt.rcParams.update(paper())
-target = parse_target("dial:token=0.7,context=0.3,periods=1")
+plt.rcParams.update(looprate.style.paper())
+target = resolve_target("dial:token=0.7,context=0.3,periods=1")
 TOLERANCE = 0.01
 
 # %%
@@ -52,8 +50,8 @@ for place, (grid, search) in enumerate(found.items()):
         color=shades(0.42 * place),
         label=f"$m = {grid}$",
     )
-ax.axhline(TOLERANCE, color=GREY, linestyle="dashed")
-ax.text(30, TOLERANCE, "tolerance", ha="right", va="bottom", color=GREY)
+ax.axhline(TOLERANCE, color=looprate.style.GREY, linestyle="dashed")
+ax.text(30, TOLERANCE, "tolerance", ha="right", va="bottom", color=looprate.style.GREY)
 ax.set(xlabel=r"inverse temperature $\beta$", ylabel="largest difference to hardmax")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()

@@ -14,10 +14,12 @@ from textwrap import fill
 
 import matplotlib.pyplot as plt
 
-from looprate.experiments.claims import CLAIMS, REJECTED
-from looprate.figures.style import paper
+import looprate
+from looprate import CLAIMS
 
-plt.rcParams.update(paper())
+# TODO REJECTED
+
+plt.rcParams.update(looprate.style.paper())
 CHOSEN = (
     "quantise-exact",
     "contextual-mapping-distinct",

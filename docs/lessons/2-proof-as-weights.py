@@ -32,31 +32,22 @@ from textwrap import fill
 import matplotlib.pyplot as plt
 import numpy as np
 
-from looprate.figures.drawing import make_figure
-from looprate.figures.style import MEMORISER_STYLE, TOKEN_STYLE, paper
-from looprate.theory.bounds.loop_counts import (
-    construction_loops,
-    last_label,
-    printed_loops,
-)
-from looprate.theory.construction.build.compile import (
-    compile_construction,
+import looprate
+from looprate import ConstructionSpec, compile_construction, make_figure, resolve_target
+from looprate.proof import (
     compile_table,
-)
-from looprate.theory.construction.build.labels import (
+    construction_loops,
     every_cell,
+    exact_output,
     grid_coordinates,
     labels_in_use,
-)
-from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.construction.run.exact import exact_output
-from looprate.theory.construction.run.reference import (
+    last_label,
+    printed_loops,
     reference_output,
     reference_states,
 )
-from looprate.theory.targets import parse_target
 
-plt.rcParams.update(paper())
+plt.rcParams.update(looprate.style.paper())
 
 # %% [markdown]
 # ## What is claimed
@@ -86,7 +77,7 @@ plt.rcParams.update(paper())
 # We take $N = 2$, $d = 1$, $m = 4$, and a sine:
 
 # %%
-target = parse_target("dial:token=0.7,context=0.3,periods=1")
+target = resolve_target("dial:token=0.7,context=0.3,periods=1")
 print(target.latex)
 SHAPE = {"tokens": 2, "dim": 1}
 CHOICES = {  # memoriser -> how cells become labels, bits of a label
@@ -204,7 +195,7 @@ my_sum_labels = None  # your answer
 # $8 \cdot 13 + 3 = 107$.
 
 # %% tags=["solution"]
-from looprate.theory.construction.build.coding import label_form
+from looprate.proof import label_form
 
 mine = [[Fraction(30, 100)], [Fraction(95, 100)]]
 for name in ("timestep", "increments"):
@@ -234,7 +225,7 @@ fig, panels = plt.subplots(1, 3, figsize=(6.8, 2.4), sharey=True, layout="constr
 for ax, (name, found) in zip(panels, built.items(), strict=True):
     form, bias = found.network.decoder[0]
     run = list(reference_states(found.network, point))
-    for n, style in TOKEN_STYLE.items():
+    for n, style in looprate.style.TOKEN_STYLE.items():
         read = [bias + sum(w * s[n - 1][row] for row, w in form.items()) for s in run]
         ax.step(
             range(len(run)), read, where="post", color=style.colour, label=style.name
@@ -256,7 +247,7 @@ for name, found in built.items():
 # the long one the table of all labels with what the network answers:
 
 # %% alt="the three stages of the construction, and every row after each loop"
-from looprate.experiments.study.construction_rows import stage_rows
+# TODO stage_rows
 
 common = {"target": str(target), "latex": target.latex, "tokens": 2, "dim": 1, "p": 1}
 make_figure("stages", [{**row, **common} for row in stage_rows(built["increments"])])
@@ -501,8 +492,9 @@ print(f"printed: {printed_loops(2000, **SHAPE) / printed_loops(1000, **SHAPE):.3
 # in an interval, and holds that against the explicit inequality.
 
 # %%
-from looprate.theory.construction.certify.certificate import TargetFacts, certify
-from looprate.theory.facts import moduli_of, oscillation_of, trivial_error
+from looprate import certify
+
+# TODO TargetFacts, moduli_of, oscillation_of, trivial_error
 
 facts = TargetFacts(
     1,
@@ -561,7 +553,7 @@ assert set(verdicts.values()) == {"violated"}
 # differently.
 
 # %% tags=["solution"]
-from looprate.theory.construction.run.oracle import oracle_labels
+from looprate.proof import oracle_labels
 
 spec = built["timestep"].spec
 taken = {k for row in every_cell(spec)[0].tolist() for k in oracle_labels(row, spec)}
@@ -593,7 +585,7 @@ assert found.verdict == "not testable"
 # %%
 import torch
 
-from looprate.approx.constructed.network import constructed_transformer
+from looprate import constructed_transformer
 
 for name, found in built.items():
     bits = found.network.weight_bits()
@@ -630,7 +622,7 @@ for name, choice in CHOICES.items():
         )
         bits[name].append(compile_construction(target, one).network.weight_bits())
 fig, ax = plt.subplots(figsize=(5.4, 2.9), layout="constrained")
-for name, style in MEMORISER_STYLE.items():
+for name, style in looprate.style.MEMORISER_STYLE.items():
     ax.semilogy(grids, bits[name], color=style.colour, marker=style.marker, label=name)
     print(f"{name:10s}", bits[name])
 for limit, words in ((24, "float32"), (53, "float64")):

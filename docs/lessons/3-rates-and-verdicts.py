@@ -30,19 +30,22 @@ from textwrap import fill
 import matplotlib.pyplot as plt
 import numpy as np
 
-from looprate.figures.common import plain_log_ticks
-from looprate.figures.rows import distinct, read_rows, where
-from looprate.figures.style import FAMILY_STYLE, GREY, MEMORISER_STYLE, SHADE, paper
-from looprate.theory.bounds.cell_width import delta_of_loops
-from looprate.theory.bounds.loop_counts import printed_loops
-from looprate.theory.bounds.rates import construction_exponent, holder_exponent
-from looprate.theory.bounds.rows import first_informative_loops
-from looprate.theory.facts import moduli_of, oscillation_of, trivial_error
-from looprate.theory.statistics.slopes import fit_slope, slope_finding
-from looprate.theory.targets import parse_target
-from looprate.theory.versions import bound_function
+import looprate
+from looprate import (
+    delta_of_loops,
+    distinct,
+    first_informative_loops,
+    fit_slope,
+    read_rows,
+    resolve_target,
+    slope_finding,
+    where,
+)
+from looprate.proof import construction_exponent, printed_loops
 
-plt.rcParams.update(paper())
+# TODO holder_exponent, moduli_of, oscillation_of, trivial_error, bound_function
+
+plt.rcParams.update(looprate.style.paper())
 SHAPE = {"tokens": 2, "dim": 1}
 
 # %% [markdown]
@@ -122,7 +125,7 @@ except ValueError as error:
 # evaluated with those of the explicit inequality, for $M → ∞$.
 
 # %% alt="four bounds against loops, above and below the best constant"
-f = parse_target("dial:token=0.5,context=0.5,periods=2")
+f = resolve_target("dial:token=0.5,context=0.5,periods=2")
 
 
 def bounds_of(g):
@@ -141,15 +144,15 @@ print(f"best constant: {best:.4f} (sampled)")
 fig, ax = plt.subplots(figsize=(6.0, 3.2), layout="constrained")
 for version, at in bounds.items():
     loops = [2 + round(10 ** (k / 6)) for k in range(6, 56)]
-    style = MEMORISER_STYLE.get(version)
+    style = looprate.style.MEMORISER_STYLE.get(version)
     colour, words = (
         (style.colour, f"explicit, {version}") if style else ("black", "Theorem 3.6")
     )
     ax.loglog(loops, [at(r).total for r in loops], color=colour, label=words)
     print(f"{version:11s} says something from r = {first[version]:,} on")
-ax.axhline(best, color=GREY)
-ax.axhspan(best, 10, **SHADE, zorder=0)
-ax.text(12, best, "best constant", va="top", color=GREY)
+ax.axhline(best, color=looprate.style.GREY)
+ax.axhspan(best, 10, **looprate.style.SHADE, zorder=0)
+ax.text(12, best, "best constant", va="top", color=looprate.style.GREY)
 ax.set(xlabel="loops $r$", ylabel="bound of the $L^1$ error", ylim=(0.02, 10))
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
@@ -167,8 +170,8 @@ plt.show()
 # for the printed theorem. Predict, prove in two lines each, then compute.
 
 # %%
-larger = parse_target("dial:token=0.5,context=0.5,periods=2,sequence=10")
-rougher = parse_target("dial:token=0.5,context=0.5,periods=4")
+larger = resolve_target("dial:token=0.5,context=0.5,periods=2,sequence=10")
+rougher = resolve_target("dial:token=0.5,context=0.5,periods=4")
 my_first_of_larger = None  # your answer
 my_factor_of_rougher = None  # your answer
 
@@ -209,9 +212,9 @@ for name, g in (("10 f", larger), ("twice the periods", rougher)):
 # *enclosed*, for five functions and four grids:
 
 # %%
-from looprate.theory.construction.build.compile import compile_construction
-from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.construction.certify.certificate import TargetFacts, certify
+from looprate import ConstructionSpec, certify, compile_construction
+
+# TODO TargetFacts
 
 GRIDS = (8, 16, 32, 64)
 specs = [
@@ -221,7 +224,7 @@ specs = [
 loops = [spec.loops for spec in specs]
 errors = []  # functions x grids: upper ends of the enclosures
 for share in (0.2, 0.4, 0.6, 0.8, 1.0):
-    g = parse_target(f"dial:token={share:g},context={1 - share:g},periods=1")
+    g = resolve_target(f"dial:token={share:g},context={1 - share:g},periods=1")
     facts = TargetFacts(
         1,
         moduli_of(g, [], **SHAPE, p=1),
@@ -345,8 +348,7 @@ assert finding.verdict == "not testable"
 # %%
 from dataclasses import replace
 
-from looprate.theory.bounds.theorem import theorem_3_6_bound
-from looprate.theory.hypotheses import check_hypotheses
+from looprate import check_hypotheses, theorem_3_6_bound
 
 spec = specs[1]
 built = compile_construction(g, spec)
@@ -380,8 +382,7 @@ for what, outcome in outcomes.items():
 my_words = {"a": None, "b": None, "c": None, "d": None}
 
 # %% tags=["solution"]
-from looprate.theory.facts import lower_curves, moduli_rows
-from looprate.theory.targets import resolve_target
+# TODO lower_curves, moduli_rows
 
 a = bounds["theorem-3.6"](10**9)
 
@@ -427,7 +428,10 @@ rows = read_rows("../figures/error-against-loops__dial.csv")
 fig, ax = plt.subplots(figsize=(6.2, 3.3), layout="constrained")
 for family in ("lt", "tmlt"):
     own_rows = where(rows, curve="trained", family=family)
-    style, counts = FAMILY_STYLE[family], sorted(distinct(own_rows, "loops"))
+    style, counts = (
+        looprate.style.FAMILY_STYLE[family],
+        sorted(distinct(own_rows, "loops")),
+    )
     middle = [median(r["value"] for r in where(own_rows, loops=r)) for r in counts]
     ax.loglog(
         counts, middle, color=style.colour, label=f"{style.name}, trained (median)"
@@ -443,7 +447,7 @@ for family in ("lt", "tmlt"):
     print(
         f"{style.name:4s} trained: {middle[0]:.4f} at r = 1, {middle[-1]:.4f} at r = 32"
     )
-for name, style in MEMORISER_STYLE.items():
+for name, style in looprate.style.MEMORISER_STYLE.items():
     made = [
         r for r in where(rows, curve="constructed") if str(r["label"]).startswith(name)
     ]
@@ -458,8 +462,8 @@ for name, style in MEMORISER_STYLE.items():
         label=f"constructed, {name}",
     )
     print(f"constructed, {name}: certified {ys[-1]:.4f} at r = {xs[-1]:,.0f}")
-ax.axhline(best, color=GREY, label="best constant")
-plain_log_ticks(ax)
+ax.axhline(best, color=looprate.style.GREY, label="best constant")
+looprate.style.plain_log_ticks(ax)
 ax.set(xlabel="loops $r$", ylabel="$L^1$ error")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
@@ -518,7 +522,7 @@ print(f"{finding.verdict}: {finding.reason}")
 # digits has the number of loops for cells of width 1/2, with $d = 1$ to be kind?
 
 # %%
-from looprate.experiments.reproduce.presets import PRESETS
+# TODO PRESETS
 
 for preset in PRESETS["paper"].values():
     tokens, longest = preset.task.length, max(preset.loops)
