@@ -124,6 +124,13 @@ class CheckAnswer(Answer):
 
     columns = ("verdict", "claim", "reason")
 
+    @property
+    def failures(self) -> list[str]:
+        """One line for each hypothesis that fails, with its witness."""
+        from looprate.theory.gate import failures
+
+        return failures(self.facts.hypotheses)
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Write one line a hypothesis."""
         with _axes(ax) as ax:

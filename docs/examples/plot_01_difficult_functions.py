@@ -23,13 +23,10 @@ import matplotlib.pyplot as plt
 
 import looprate
 from looprate import (
-    check_hypotheses,
     modulus_lower_bound,
     modulus_upper_bound,
     resolve_target,
 )
-
-# TODO failures
 
 plt.rcParams.update(looprate.style.paper())
 
@@ -102,7 +99,7 @@ jump = resolve_target(FUNCTIONS["a jump"])
 for radius in (1e-1, 1e-3, 1e-6):
     pair = modulus_lower_bound(jump, radius, effort=0.1, **SETTING)
     print(f"radius {radius:g}: at least {pair.value:.4f}")
-for sentence in failures(check_hypotheses(jump, tokens=2, dim=1, p=2, effort=0.3)):
+for sentence in looprate.target(jump, tokens=2, dim=1, p=2).check().failures:
     print(fill(sentence, 78))
 
 # %%

@@ -19,11 +19,10 @@ import matplotlib.pyplot as plt
 import looprate
 from looprate import make_figure, modulus_lower_bound, read_rows, resolve_target, where
 
-# TODO KINDS
-
 plt.rcParams.update(looprate.style.paper())
 SETTING = {"tokens": 2, "dim": 1, "p": 2}
 RADIUS = 0.05
+KINDS = ("sequence", "token", "contextual")
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 DIALS = [
     resolve_target(f"dial:token={s:g},context={1 - s:g},periods=2") for s in SHARES

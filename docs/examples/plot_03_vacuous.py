@@ -33,7 +33,7 @@ for version in distinct(rows, "version"):
     holding = where(rows, version=version, status="holds")
     first = min((row["loops"] for row in holding), default=None)
     words = "at none" if first is None else f"first at r = {first:,.0f}"
-    print(f"{version:20s} says something, of the stored loop counts, {words}")
+    print(f"{version:18s} says something, of the stored counts, {words}")
 
 # %%
 # Both, term by term, for the dial with :math:`N = 2` and :math:`d = 1`.

@@ -62,9 +62,7 @@ for label in distinct(where(rows, curve="bound"), "label"):
     holding = [
         row["loops"] for row in where(rows, curve="bound", label=label, status="holds")
     ]
-    print(
-        f"bound, {label}: of the stored counts, first below at r = {min(holding):,.0f}"
-    )
+    print(f"bound, {label}: first below at stored r = {min(holding):,.0f}")
 
 # %%
 # **What to see.** Read it from left to right. Trained networks reach their error with a

@@ -9,6 +9,7 @@ tokens as rows.  Nothing is known about it at first.  This page takes one throug
 the whole chain: hypotheses, moduli, bound, construction, certificate.
 """
 
+from dataclasses import replace
 from functools import cache
 from textwrap import fill
 
@@ -18,15 +19,11 @@ import numpy as np
 import looprate
 from looprate import (
     ConstructionSpec,
-    best_constant_error,
     certify,
-    check_hypotheses,
     compile_construction,
     modulus_upper_bound,
     resolve_target,
 )
-
-# TODO TargetFacts, failures, OwnFunction
 
 plt.rcParams.update(looprate.style.paper())
 SHAPE = {"tokens": 2, "dim": 1}
@@ -38,14 +35,13 @@ def soft_median(x):
     return x - gap / (1 + 4 * gap**2)
 
 
-f = OwnFunction("soft median", soft_median)
+f = looprate.target(soft_median, **SHAPE, p=1, name="soft median")
 
 # %%
 # **Hypotheses.**  Each check can find a witness against one, and never prove it.
 
-hypotheses = check_hypotheses(f, **SHAPE, p=1, effort=0.3)
-for finding in hypotheses[:2]:
-    print(fill(f"{finding.verdict}: {finding.claim} ({finding.reason})", 78))
+for row in f.check().rows[:2]:
+    print(fill(f"{row['verdict']}: {row['claim']} ({row['reason']})", 78))
 
 # %%
 # **Moduli.**  The code has only operations with enclosures, so upper bounds can be
@@ -56,7 +52,7 @@ for finding in hypotheses[:2]:
 @cache
 def modulus(kind, delta):
     found = modulus_upper_bound(
-        f, delta, kind=kind, **SHAPE, p=1, tolerance=0.1, seconds=2.0
+        f.target, delta, kind=kind, **SHAPE, p=1, tolerance=0.1, seconds=2.0
     )
     print(
         f"{kind} modulus at {delta:.3f}: "
@@ -67,12 +63,10 @@ def modulus(kind, delta):
 
 everything = np.sqrt(SHAPE["tokens"] * SHAPE["dim"])
 whole = modulus_upper_bound(
-    f, everything, kind="sequence", **SHAPE, p=np.inf, tolerance=0.1
+    f.target, everything, kind="sequence", **SHAPE, p=np.inf, tolerance=0.1
 )
-best, stderr, _ = best_constant_error(
-    f, **SHAPE, p=1, points=2**10, rng=np.random.default_rng(0)
-)
-facts = TargetFacts(1, modulus, whole.value, best, stderr, hypotheses)
+facts = replace(f.facts.setting, moduli=modulus, oscillation=whole.value)
+best, stderr = facts.trivial, facts.trivial_stderr
 print(
     f"oscillation of an entry <= {whole.value:.4f}; "
     f"best constant {best:.4f} +- {stderr:.1g}"
@@ -84,7 +78,7 @@ print(
 certificates = []
 for grid in (4, 8, 16):
     spec = ConstructionSpec(**SHAPE, grid=grid, memoriser="timestep", coding="rank")
-    found = certify(compile_construction(f, spec), f, facts)
+    found = certify(compile_construction(f.target, spec), f.target, facts)
     certificates.append(found)
     print(
         f"m = {grid:2d}, r = {spec.loops:4d}: error in [{found.error_lower:.4f}, "
@@ -126,8 +120,8 @@ formula = resolve_target("formula: x - (x - mean(x)) / (1 + 4*(x - mean(x))^2)")
 x = np.random.default_rng(0).random((5, 2, 1))
 print("largest difference to the Python function:", np.abs(formula(x) - f(x)).max())
 
-numbered = resolve_target("formula: n*x")  # depends on the token's place
-for sentence in failures(check_hypotheses(numbered, **SHAPE, p=1, effort=0.3)):
+numbered = looprate.target("formula: n*x", **SHAPE)  # depends on the token's place
+for sentence in numbered.check().failures:
     print(fill(sentence, 78))
 try:
     resolve_target("formula: sin(x) + relu(x)")

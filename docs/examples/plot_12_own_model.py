@@ -18,14 +18,10 @@ import looprate
 from looprate import (
     column,
     error,
-    modulus_lower_bound,
-    modulus_upper_bound,
     read_rows,
     resolve_target,
     where,
 )
-
-# TODO enclosed
 
 plt.rcParams.update(looprate.style.paper())
 target = resolve_target("dial:token=0.5,context=0.5,periods=2")
@@ -70,19 +66,16 @@ for step in range(STEPS + 1):
     rate.step()
 
 # %%
-# Its moduli: ``enclosed`` follows the module operation by operation, so upper
-# bounds are certified.
+# Its moduli: the module is followed operation by operation, so upper bounds are
+# certified.
 
-network = enclosed(model, **SHAPE)
-for kind in ("token", "contextual"):
-    setting = {"kind": kind, **SHAPE, "p": 1}
-    pair = modulus_lower_bound(network, 0.05, effort=0.3, **setting)
-    proof = modulus_upper_bound(network, 0.05, lower=pair, seconds=1.0, **setting)
-    known = target.closed_form(0.05, **setting).value
-    print(
-        f"{kind} modulus: model in [{pair.value:.3f}, {proof.value:.3f}], "
-        f"target {known:.3f}"
-    )
+network = looprate.target(model, **SHAPE, p=1)
+kinds = ("token", "contextual")
+answer = network.moduli(0.05, kinds=kinds, certify=True, seconds=8.0, effort=0.3)
+for row in answer.rows:
+    known = target.closed_form(0.05, kind=row["kind"], **SHAPE, p=1).value
+    ends = f"[{row['lower']:.3f}, {row['certified']:.3f}]"
+    print(f"{row['kind']} modulus: model in {ends}, target {known:.3f}")
 
 # %%
 # Beside the constructed networks of the main figure, whose errors are certified.

@@ -14,13 +14,9 @@ import matplotlib.pyplot as plt
 import looprate
 from looprate.proof import construction_loops, printed_loops
 
-# TODO PRESETS
-
 plt.rcParams.update(looprate.style.paper())
 GRID = 4  # cells of width 1/4
-REPORTED = PRESETS[
-    "paper"
-]  # the paper's experiments, at their published sizes
+REPORTED = looprate.PAPER  # the paper's experiments, at their published sizes
 
 # %%
 # The counts are exact integers, of any size.  Timestep encoding on the rank code

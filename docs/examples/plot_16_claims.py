@@ -17,8 +17,6 @@ import matplotlib.pyplot as plt
 import looprate
 from looprate import CLAIMS
 
-# TODO REJECTED
-
 plt.rcParams.update(looprate.style.paper())
 CHOSEN = (
     "quantise-exact",
@@ -52,7 +50,7 @@ for name in CHOSEN:
     lines += [(c.name, f.verdict, False) for c, f in CLAIMS[name].run_controls()]
 fig, ax = plt.subplots(figsize=(6.6, 0.27 * len(lines) + 0.4), layout="constrained")
 for place, (words, verdict, is_claim) in enumerate(lines):
-    good = verdict == "holds" if is_claim else verdict in REJECTED
+    good = verdict == "holds" if is_claim else verdict != "holds"
     colour = "#0072B2" if verdict == "holds" else "#D55E00"
     ax.plot(
         0,

@@ -28,9 +28,8 @@ import numpy as np
 import looprate
 from looprate import modulus_lower_bound, modulus_upper_bound, resolve_target
 
-# TODO KINDS
-
 plt.rcParams.update(looprate.style.paper())
+KINDS = ("sequence", "token", "contextual")
 
 # %% [markdown]
 # ## One pair, one inequality
@@ -439,13 +438,9 @@ for radius in (1e-1, 1e-3, 1e-6):
 # %%
 from textwrap import fill
 
-from looprate import check_hypotheses
-
-# TODO failures
-
 numbered = resolve_target("formula: n*x")  # n is the place of the token: forbidden
 for name, g in (("jump", jump), ("numbered", numbered), ("dial", f)):
-    lines = failures(check_hypotheses(g, tokens=2, dim=1, p=2, effort=0.3))
+    lines = looprate.target(g, tokens=2, dim=1, p=2).check().failures
     print(fill(f"{name}: {'; '.join(lines) or 'nothing was found'}", 78))
 
 # %% [markdown]
@@ -457,7 +452,6 @@ for name, g in (("jump", jump), ("numbered", numbered), ("dial", f)):
 # the repaired function.
 
 # %%
-# TODO OwnFunction
 
 
 def causal(x):
@@ -465,7 +459,7 @@ def causal(x):
     return x
 
 
-mine = OwnFunction("mine", causal)
+mine = looprate.target(causal, **THREE)
 
 
 # %% tags=["solution"]
@@ -474,9 +468,9 @@ def causal(x):
     return np.cumsum(x, axis=1) / np.arange(1, x.shape[1] + 1)[:, None]
 
 
-finding = check_hypotheses(OwnFunction("causal", causal), tokens=3, dim=1, p=2)[0]
-print(finding.verdict, "-", finding.claim)
-witness, order = np.array(finding.evidence["x"]), finding.evidence["order"]
+finding = looprate.target(causal, **THREE).check().rows[0]
+print(finding["verdict"], "-", finding["claim"])
+witness, order = np.array(finding["evidence"]["x"]), finding["evidence"]["order"]
 apart = np.abs(causal(witness[None, order]) - causal(witness[None])[:, order]).max()
 print(f"witness {witness.ravel().tolist()}, order {order}: outputs {apart:.3f} apart")
 assert apart > 1e-6
@@ -493,10 +487,10 @@ def repaired(x):
     return (x + x.mean(1, keepdims=True)) / 2
 
 
-mine = OwnFunction("repaired", repaired)
-print(failures(check_hypotheses(mine, tokens=3, dim=1, p=2)) or "nothing was found")
+mine = looprate.target(repaired, **THREE)
+print(mine.check().failures or "nothing was found")
 for kind in KINDS:
-    bound = modulus_upper_bound(mine, 0.1, kind=kind, tolerance=0.02, **THREE)
+    bound = modulus_upper_bound(mine.target, 0.1, kind=kind, tolerance=0.02, **THREE)
     print(
         f"{kind:10s} in [{bound.lower.value:.5f}, {bound.value:.5f}] ({bound.method})"
     )

@@ -33,7 +33,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import looprate
-from looprate import ConstructionSpec, compile_construction, make_figure, resolve_target
+from looprate import ConstructionSpec, compile_construction
 from looprate.proof import (
     compile_table,
     construction_loops,
@@ -77,9 +77,10 @@ plt.rcParams.update(looprate.style.paper())
 # We take $N = 2$, $d = 1$, $m = 4$, and a sine:
 
 # %%
-target = resolve_target("dial:token=0.7,context=0.3,periods=1")
-print(target.latex)
 SHAPE = {"tokens": 2, "dim": 1}
+f = looprate.target("dial:token=0.7,context=0.3,periods=1", **SHAPE, p=1)
+target = f.target
+print(target.latex)
 CHOICES = {  # memoriser -> how cells become labels, bits of a label
     "increments": {"coding": "sum"},
     "timestep": {"coding": "rank"},
@@ -247,10 +248,8 @@ for name, found in built.items():
 # the long one the table of all labels with what the network answers:
 
 # %% alt="the three stages of the construction, and every row after each loop"
-# TODO stage_rows
 
-common = {"target": str(target), "latex": target.latex, "tokens": 2, "dim": 1, "p": 1}
-make_figure("stages", [{**row, **common} for row in stage_rows(built["increments"])])
+f.construct(4, memoriser="increments", sharpness=2**10).stages()
 
 # %% [markdown]
 # How far is the answer from the table? For **all** values $y_0, \ldots, y_{K-1}$, with
@@ -494,14 +493,7 @@ print(f"printed: {printed_loops(2000, **SHAPE) / printed_loops(1000, **SHAPE):.3
 # %%
 from looprate import certify
 
-# TODO TargetFacts, moduli_of, oscillation_of, trivial_error
-
-facts = TargetFacts(
-    1,
-    moduli_of(target, [], **SHAPE, p=1),
-    oscillation_of(target, **SHAPE),
-    *trivial_error(target, **SHAPE, p=1),
-)
+facts = f.facts.setting  # what certificates need to know of the target
 certificate = certify(built["timestep"], target, facts)
 print(fill(f"{certificate.verdict}: {certificate.reason}", 78))
 

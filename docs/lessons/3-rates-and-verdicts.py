@@ -34,6 +34,7 @@ import looprate
 from looprate import (
     delta_of_loops,
     distinct,
+    facts_of,
     first_informative_loops,
     fit_slope,
     read_rows,
@@ -41,9 +42,7 @@ from looprate import (
     slope_finding,
     where,
 )
-from looprate.proof import construction_exponent, printed_loops
-
-# TODO holder_exponent, moduli_of, oscillation_of, trivial_error, bound_function
+from looprate.proof import construction_exponent, printed_loops, theorem_exponent
 
 plt.rcParams.update(looprate.style.paper())
 SHAPE = {"tokens": 2, "dim": 1}
@@ -130,12 +129,9 @@ f = resolve_target("dial:token=0.5,context=0.5,periods=2")
 
 def bounds_of(g):
     """Bounds as functions of r, and the error of the best constant."""
-    best, stderr = trivial_error(g, **SHAPE, p=1)
-    known = {"oscillation": oscillation_of(g, **SHAPE), "trivial": best}
-    known |= {"trivial_stderr": stderr, "p": 1, **SHAPE}
-    moduli = moduli_of(g, [], **SHAPE, p=1)  # closed forms
+    facts = facts_of(g, **SHAPE, p=1)  # closed forms of its moduli, and more
     versions = ("theorem-3.6", "increments", "digits", "timestep")
-    return {v: bound_function(v, moduli, **known) for v in versions}, best
+    return {v: facts.bound(v) for v in versions}, facts.trivial
 
 
 bounds, best = bounds_of(f)
@@ -214,8 +210,6 @@ for name, g in (("10 f", larger), ("twice the periods", rougher)):
 # %%
 from looprate import ConstructionSpec, certify, compile_construction
 
-# TODO TargetFacts
-
 GRIDS = (8, 16, 32, 64)
 specs = [
     ConstructionSpec(**SHAPE, grid=m, memoriser="timestep", coding="rank")
@@ -225,12 +219,7 @@ loops = [spec.loops for spec in specs]
 errors = []  # functions x grids: upper ends of the enclosures
 for share in (0.2, 0.4, 0.6, 0.8, 1.0):
     g = resolve_target(f"dial:token={share:g},context={1 - share:g},periods=1")
-    facts = TargetFacts(
-        1,
-        moduli_of(g, [], **SHAPE, p=1),
-        oscillation_of(g, **SHAPE),
-        *trivial_error(g, **SHAPE, p=1),
-    )
+    facts = facts_of(g, **SHAPE, p=1).setting
     found = [
         certify(compile_construction(g, spec), g, facts, tolerance=0.05)
         for spec in specs
@@ -240,7 +229,7 @@ for share in (0.2, 0.4, 0.6, 0.8, 1.0):
     print(f"share {share:.1f}: {ends}")
 
 # %%
-theorem = -holder_exponent(**SHAPE, holder=1, p=1)
+theorem = -theorem_exponent(**SHAPE)
 construction = -construction_exponent(**SHAPE, coding="rank")
 fit = fit_slope(loops, errors, tokens=2, rng=np.random.default_rng(0))
 print(f"theorem {theorem:.3f}, construction {construction:.3f}")
@@ -348,7 +337,7 @@ assert finding.verdict == "not testable"
 # %%
 from dataclasses import replace
 
-from looprate import check_hypotheses, theorem_3_6_bound
+from looprate import theorem_3_6_bound
 
 spec = specs[1]
 built = compile_construction(g, spec)
@@ -361,7 +350,7 @@ outcomes = {
     "the same, one bias off by one": certify(broken, g, facts, tolerance=0.05),
     "the theorem at r = 1,000": bounds["theorem-3.6"](1000),
     "the theorem at r = 2 = N": theorem_3_6_bound(
-        moduli_of(f, [], **SHAPE, p=1), 2, **SHAPE, p=1, oscillation=2.0, trivial=best
+        facts_of(f, **SHAPE, p=1).moduli, 2, **SHAPE, p=1, oscillation=2.0, trivial=best
     ),
 }
 for what, outcome in outcomes.items():
@@ -382,20 +371,19 @@ for what, outcome in outcomes.items():
 my_words = {"a": None, "b": None, "c": None, "d": None}
 
 # %% tags=["solution"]
-# TODO lower_curves, moduli_rows
 
 a = bounds["theorem-3.6"](10**9)
 
 own = resolve_target("formula: sin(4*pi*x)/2 + (sum(sin(4*pi*x)) - sin(4*pi*x))/2")
 points = np.random.default_rng(0).random((9, 2, 1))
 assert np.allclose(own(points), f(points))  # the same, but nothing is known of it
-curves = lower_curves(own, [0.01, 0.05, 0.2], **SHAPE, p=1, effort=0.2)
-searched = moduli_of(own, moduli_rows(own, curves, **SHAPE, p=1), **SHAPE, p=1)
-b = theorem_3_6_bound(searched, 10**9, **SHAPE, p=1, oscillation=2.0, trivial=best)
+searched = facts_of(own, **SHAPE, p=1)
+b = theorem_3_6_bound(
+    searched.moduli, 10**9, **SHAPE, p=1, oscillation=2.0, trivial=best
+)
 
 jump = resolve_target("formula: sign(x - 0.5)")
-hypotheses = check_hypotheses(jump, **SHAPE, p=1, effort=0.3)
-height = TargetFacts(1, lambda kind, delta: (2.0, "lower"), 2.0, 1.0, 0.0, hypotheses)
+height = facts_of(jump, **SHAPE, p=1).setting
 c = certify(compile_construction(jump, spec), jump, height, tolerance=0.05)
 
 one = fit_slope(loops, errors[0], tokens=2, rng=np.random.default_rng(0))
@@ -522,9 +510,7 @@ print(f"{finding.verdict}: {finding.reason}")
 # digits has the number of loops for cells of width 1/2, with $d = 1$ to be kind?
 
 # %%
-# TODO PRESETS
-
-for preset in PRESETS["paper"].values():
+for preset in looprate.PAPER.values():
     tokens, longest = preset.task.length, max(preset.loops)
     digits = len(str(printed_loops(2, tokens=tokens, dim=1)))
     print(
