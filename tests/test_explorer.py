@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
+from test_gallery import other_doors
 
 from looprate.cli import main
 from looprate.figures.drawing import make_figure, redraw
@@ -295,13 +296,22 @@ def test_a_file_of_rows_is_drawn_again_by_its_name(tmp_path):
     assert drawn.read_bytes() == exported(setting, "bound-terms", "svg")
 
 
-def test_the_code_taken_along_makes_the_figure(tmp_path, monkeypatch):
-    setting = Setting(target="formula: x - mean(x)", grid=3)
-    (tmp_path / "own.py").write_bytes(exported(setting, "moduli", "py"))
+@pytest.mark.parametrize("kind", EXPORTS)
+def test_the_code_taken_along_makes_the_figure(kind, tmp_path, monkeypatch):
+    dial, formula = "dial:token=0.5,context=0.5,periods=2", "formula: x - mean(x)"
+    setting = Setting(target=formula if kind == "moduli" else dial, grid=3)
+    code = exported(setting, kind, "py").decode()
+    assert other_doors(code) == []
+    (tmp_path / "own.py").write_text(code)
     monkeypatch.chdir(tmp_path)
     names = runpy.run_path("own.py")
-    assert names["setting"] == setting
-    assert (tmp_path / "moduli.pdf").read_bytes().startswith(b"%PDF")
+    f = names["f"]
+    assert (f.target, f.tokens, f.dim, f.p) == (views.target_of(setting.target), 2, 1, 1.0)
+    assert (tmp_path / f"{kind}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_code_taken_along_takes_the_maximum_norm():
+    assert 'p=float("inf"))' in exported(Setting(p=math.inf), "moduli", "py").decode()
 
 
 def test_networks_of_the_page_are_taken_along():
@@ -334,8 +344,8 @@ def test_the_code_taken_along_holds_what_the_page_alone_knows(tmp_path, monkeypa
     code = exported(setting, "error-against-loops", "py", **given)
     (tmp_path / "own.py").write_bytes(code)
     monkeypatch.chdir(tmp_path)  # places are from the root
-    rows = runpy.run_path("own.py")["rows"]
-    assert [row["value"] for row in rows if row["curve"] == "trained"] == [0.5, None]
+    rows = runpy.run_path("own.py")["networks"]
+    assert [row.get("value") for row in rows if row["curve"] == "trained"] == [0.5, None]
     assert [row["value"] for row in rows if row["curve"] == "constructed"] == [built[0]["upper"]]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from test_gallery import private_names, stored_files
+from test_gallery import other_doors, stored_files
 
 for package in ("jupytext", "nbclient", "ipykernel", "myst_parser", "sphinx"):
     pytest.importorskip(package, reason="the lessons are built with the extra docs")
@@ -166,8 +166,8 @@ def test_an_exercise_that_lacks_something_is_caught(builder, made, old, new, fau
 
 
 @each_lesson
-def test_a_lesson_uses_public_names_only(builder, source):
-    assert private_names(code_of(builder.notebook_of(source))) == []
+def test_a_lesson_comes_through_the_one_door(builder, source):
+    assert other_doors(code_of(builder.notebook_of(source))) == []
 
 
 @each_lesson

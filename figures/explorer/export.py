@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,21 +28,27 @@ MEDIA = {
 CODE = '''\
 """Made by looprate's explorer: run it where looprate is installed."""
 
-from pathlib import Path
+import looprate
 
-from looprate.figures.drawing import make_figure
-from looprate.figures.explorer.export import figure_rows
-from looprate.figures.explorer.setting import Setting
-
-setting = Setting({arguments})
-folders = [{folders}]  # with rows of trained networks
-page = {{  # networks that were trained and certified there
-    "fitted": {fitted},
-    "built": {built},
-}}
-rows = figure_rows(setting, "{kind}", folders=folders, **page)
-make_figure("{kind}", rows).savefig("{kind}.pdf")
+f = looprate.target({target!r}, tokens={tokens}, dim={dim}, p={p})
+{body}
+figure.savefig("{kind}.pdf")
 '''
+COUNTS = "[round(10 ** (k / 5)) for k in range({first}, 61)]"  # loops, as on the page's axis
+BODIES = {
+    "moduli": "figure = f.moduli().plot().figure",
+    "bound-terms": "figure = f.bound({counts}).plot().figure",
+    "stages": "figure = f.construct({network}).stages()",
+    "error-against-loops": """\
+loops = {counts}
+answers = [
+    f.bound(loops),
+    f.bound(loops, version="{memoriser}"),
+{built}]
+networks = [  # trained and certified ones that the page showed
+{rows}]
+figure = looprate.error_figure(*answers, rows=networks).figure""",
+}
 OWN_FILE = re.compile(r"[^\s+*]+\.py(?=:)")  # of a function of the reader's own
 
 
@@ -95,17 +101,40 @@ def _code(
     fitted: Sequence[Row],
     built: Sequence[Row],
 ) -> str:
-    """Return Python that makes the figure wherever it is run: with places from the root."""
-    given = {k: v for k, v in asdict(setting).items() if v != getattr(Setting(), k)}
-    if "target" in given:
-        given["target"] = OWN_FILE.sub(lambda m: str(Path(m[0]).resolve()), given["target"])
+    """Return Python that asks for the figure again, with what the page alone knows."""
+    if kind not in BODIES:
+        raise ValueError(f"`kind` must be one of {', '.join(EXPORTS)}, got {kind!r}")
+    own = {"memoriser": setting.memoriser, "grid": setting.grid}
+    network = _asked_network(setting) if kind in ("stages", "error-against-loops") else ""
+    there = any(own.items() <= row.items() for row in built)
+    rows = [*_built_rows(built), *_trained_rows(setting, folders, fitted)]
+    first = math.ceil(5 * math.log10(setting.tokens + 1))
+    body = BODIES[kind].format(
+        counts=COUNTS.format(first=first),
+        network=network,
+        memoriser=setting.memoriser,
+        built="" if there else f"    f.construct({network}),\n",
+        rows="".join(f"    {row},\n" for row in map(_said, rows)),
+    )
     return CODE.format(
-        arguments=", ".join(f"{name}={value!r}" for name, value in given.items()),
-        folders=", ".join(f"Path({str(folder.resolve())!r})" for folder in folders),
-        fitted=[{k: None if v != v else v for k, v in row.items()} for row in fitted],
-        built=[dict(row) for row in built],
+        target=OWN_FILE.sub(lambda m: str(Path(m[0]).resolve()), setting.target),
+        tokens=setting.tokens,
+        dim=setting.dim,
+        p=setting.p if math.isfinite(setting.p) else 'float("inf")',
+        body=body,
         kind=kind,
     )
+
+
+def _asked_network(setting: Setting) -> str:
+    """Return the arguments that ask for the constructed network."""
+    bits = "" if setting.spec.bits is None else f", bits={setting.spec.bits}"
+    return f'{setting.grid}, memoriser="{setting.memoriser}"{bits}, tolerance={views.TOLERANCE}'
+
+
+def _said(row: Row) -> dict[str, Any]:
+    """Return a row as Python can read it: without nan and what is empty."""
+    return {k: v for k, v in row.items() if v is not None and v == v}
 
 
 def file_name(kind: str, format_: str) -> str:
@@ -173,7 +202,12 @@ def _error_rows(
     own = {"memoriser": setting.memoriser, "grid": setting.grid}
     if not any(own.items() <= row.items() for row in built):
         built = [*built, views.constructed_row(setting)]
-    rows += [
+    return rows + _built_rows(built) + _trained_rows(setting, folders, fitted)
+
+
+def _built_rows(built: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the rows of constructed networks that have a certified error."""
+    return [
         {
             "curve": "constructed",
             "family": "tmlt" if row["memoriser"] == "timestep" else "lt",
@@ -186,8 +220,14 @@ def _error_rows(
         for row in built
         if row["upper"] is not None
     ]
+
+
+def _trained_rows(
+    setting: Setting, folders: Sequence[Path], fitted: Sequence[Row]
+) -> list[dict[str, Any]]:
+    """Return the rows of trained networks."""
     trained = views.trained_rows(setting, folders, fitted)
-    return rows + [{**row, "curve": "trained"} for row in trained]
+    return [{**row, "curve": "trained"} for row in trained]
 
 
 def _term_rows(setting: Setting) -> list[dict[str, Any]]:
