@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch: one thread for ev
 
 from looprate.approx.models.looped import ModelConfig
 from looprate.experiments.engine.progress import Progress
+from looprate.experiments.engine.sweep import FITS, Sweep
 from looprate.experiments.engine.task import Task
 from looprate.experiments.rows.records import RowStore
-from looprate.experiments.study.run import run_study
 
 MEMORY = Path("/dev/shm")
 PLAN = 1_000_000  # points to plan for, each a network of AT loops trained for STEPS steps
@@ -56,25 +56,13 @@ def trivial(report: Callable[[float], None], *, number: int) -> list[Row]:
     return [{"number": number, "curve": [number + k / 7 for k in range(60)], "device": "cpu"}]
 
 
-class Trivial:
-    """A study of tasks that do nothing, timed from its first row to its last."""
-
-    def __init__(self, points: int, folder: Path) -> None:
-        self.store = RowStore(folder / "rows.jsonl")
-        self.tasks = [
-            Task(f"{number:020d}", f"point {number}", trivial, {"number": number}, kin="trivial")
-            for number in range(points)
-        ]
-        self.times: list[float] = []  # of the first and the last row
-
-    def missing(self) -> list[Task]:
-        """Return the tasks without stored rows."""
-        return [task for task in self.tasks if task.key not in self.store]
-
-    def keep(self, task: Task, rows: Sequence[Row]) -> None:
-        """Store a row."""
-        self.store.append(task.key, rows)
-        self.times = [*self.times[:1], time.perf_counter()]
+def sweep_of(points: int, folder: Path) -> Sweep:
+    """Return a sweep of tasks that do nothing."""
+    tasks = [
+        Task(f"{number:020d}", f"point {number}", trivial, {"number": number}, kin="trivial")
+        for number in range(points)
+    ]
+    return Sweep(folder, {FITS: tasks})
 
 
 def resident() -> int:
@@ -87,12 +75,17 @@ def measure(points: int, processes: int, folder: Path) -> Row:
     """Run one trivial study here and say what it took."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
         before = resident()
-        study = Trivial(points, Path(place))
+        sweep, times = sweep_of(points, Path(place)), [0.0, 0.0]
+
+        def mark(task: Task, part: float) -> None:
+            if part == 1.0:
+                times[:] = [times[0] or time.perf_counter(), time.perf_counter()]
+
         planned, started = resident(), time.perf_counter()
-        run_study(study, processes=processes, report=lambda task, part: None)
-        first, last = study.times
-        if len(study.store) != points:
-            raise SystemExit(f"{len(study.store)} of {points} rows were stored")
+        sweep.run(processes=processes, report=mark)
+        first, last = times
+        if sweep.missing():
+            raise SystemExit(f"{len(sweep.missing())} of {points} rows were not stored")
         return {
             "start": first - started,
             "ms": 1e3 * (last - first) / (points - 1),

@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 
 from looprate.cli import _parser
+from looprate.experiments.engine.sweep import FITS
+from looprate.experiments.reproduce.plan import reproduce_sweep
 from looprate.experiments.reproduce.presets import PRESETS
-from looprate.experiments.reproduce.study import ReproduceStudy
 from looprate.experiments.rows.merge import merge_folders
+from looprate.experiments.rows.question import ask
 from looprate.experiments.rows.records import RowStore
 from looprate.experiments.study.config import PRESETS as STUDIES
-from looprate.experiments.study.run import Study
+from looprate.experiments.study.plan import study_sweep
 
 ROW = {"model": "tmlt", "loops": 8, "value": 0.5, "seconds": 1.0, "device": "cpu"}
 
@@ -224,7 +226,7 @@ def test_a_merge_that_fails_leaves_nothing(two, tmp_path, monkeypatch):
 # -- what the commands make of merged folders ------------------------------------------------------
 def half(config, folder):
     """Every task of a study done, without its work."""
-    study = Study(config, folder)
+    study = study_sweep(config, folder)
     for task in study.tasks():
         study.keep(task, [{"label": task.label}])
     (folder / "config.json").write_text(json.dumps(config.as_dict()))
@@ -236,20 +238,20 @@ def test_two_halves_of_a_study_are_the_whole(tmp_path):
     parts = [replace(whole, loops=loops) for loops in ((1, 2), (2, 4))]
     halves = [half(config, tmp_path / f"part {k}") for k, config in enumerate(parts)]
     merge_folders(halves, tmp_path / "out")
-    merged = Study(whole, tmp_path / "out")
+    merged = study_sweep(whole, tmp_path / "out")
     assert merged.missing() == []
-    assert len(merged.rows()) == len(merged.fit_tasks) == 6
+    assert len(merged.rows()) == len(merged.files[FITS]) == 6
     assert len(RowStore(tmp_path / "out" / "rows.jsonl")) == 6  # that of 2 loops once
     stored = json.loads((tmp_path / "out" / "config.json").read_text())
     assert stored == json.loads(json.dumps(whole.as_dict()))
-    assert len(Study(replace(whole, loops=(1, 8)), tmp_path / "out").missing()) == 2
+    assert len(study_sweep(replace(whole, loops=(1, 8)), tmp_path / "out").missing()) == 2
 
 
 def reproduced(folder, *names, preset="smoke", device="cpu", **changes):
     """Every fit of some tasks of the paper done, without its work."""
     presets = {name: replace(PRESETS[preset][name], **changes) for name in names}
-    study = ReproduceStudy(presets, preset, folder, device)
-    study.write_config()
+    study = reproduce_sweep(presets, preset, folder, device)
+    ask(folder, study.question)
     for task in study.tasks():
         study.keep(task, [{"name": task.label}])
     return folder
@@ -266,7 +268,7 @@ def test_two_halves_of_a_reproduction_are_the_whole(tmp_path):
         *(["tmlt", "looped"], 2),
     )
     both = {"lcs": replace(PRESETS["smoke"]["lcs"], models=("tmlt", "looped"))}
-    merged = ReproduceStudy(both, "smoke", tmp_path / "out")
+    merged = reproduce_sweep(both, "smoke", tmp_path / "out")
     assert merged.missing() == []
     parts = [len(RowStore(folder / "rows.jsonl")) for folder in (first, second)]
     assert len(RowStore(tmp_path / "out" / "rows.jsonl")) == sum(parts)

@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +12,8 @@ from looprate.cli import main
 from looprate.experiments.eta.config import PRESETS, DialPoint, EtaConfig
 from looprate.experiments.eta.findings import certified_part, hypotheses, trained_part
 from looprate.experiments.eta.gain import certified_gains, trained_gains
+from looprate.experiments.eta.plan import certificate_rows, planned_specs
 from looprate.experiments.eta.report import write_eta_report
-from looprate.experiments.eta.sweep import EtaStudy, certificate_rows, planned_specs
-from looprate.experiments.study.run import run_study
 from looprate.theory.continuity import modulus_lower_bound
 from looprate.theory.targets import resolve_target
 
@@ -43,11 +41,6 @@ def finding(part, words):
     """The verdict of the one finding whose claim has these words."""
     (found,) = [f for f in part["findings"] if words in f["claim"]]
     return found["verdict"]
-
-
-def run(study):
-    """Run what is missing of a sweep in this process."""
-    run_study(study, processes=1, report=lambda task, part: None)
 
 
 # the targets
@@ -222,10 +215,8 @@ def test_nothing_of_a_sweep_is_violated_where_a_hypothesis_does_not_hold(evidenc
     fits = eta_rows.fit_rows(CONFIG, lambda point, loops, seed: -0.1)  # eta(t) harms
 
     def verdicts():
-        study = SimpleNamespace(
-            config=CONFIG, folder=tmp_path, certificates=lambda: rows, rows=lambda: fits
-        )
-        found = [f for part in write_eta_report(study)["parts"] for f in part["findings"]]
+        report = write_eta_report(CONFIG, tmp_path, fits=fits, certificates=rows)
+        found = [f for part in report["parts"] for f in part["findings"]]
         return [f["verdict"] for f in found if "stopped improving" not in f["claim"]]
 
     assert verdicts().count("violated") >= 2
@@ -261,34 +252,6 @@ def test_certificates_have_enclosures_and_hypotheses(certified):
         assert 0 < row["error_lower"] <= row["error_upper"]
         assert {f["verdict"] for f in row["hypotheses"]} == {"holds"}
     assert certified[0]["loops"] >= certified[-1]["loops"]
-
-
-def test_a_killed_sweep_resumes_with_the_same_rows_and_report(tmp_path, certified):
-    def study(name):
-        made = EtaStudy(TINY, tmp_path / name)
-        for task in made.construct_tasks:  # their numbers do not matter here
-            made.keep(task, [row | {"target": task.arguments["target"]} for row in certified])
-        return made
-
-    whole = study("whole")
-    run(whole)
-    killed = study("killed")
-    task = killed.missing()[0]
-    killed.keep(task, task.function(lambda part: None, **task.arguments))
-    path = tmp_path / "killed" / "rows.jsonl"
-    path.write_bytes(path.read_bytes() + b'{"task": "torn')
-    again = EtaStudy(TINY, tmp_path / "killed")
-    assert len(again.missing()) == len(whole.fit_tasks) - 1
-    run(again)
-
-    def numbers(rows):
-        return [{k: v for k, v in row.items() if k not in ("task", "seconds")} for row in rows]
-
-    assert again.missing() == []
-    assert numbers(again.rows()) == numbers(whole.rows())
-    assert write_eta_report(again) == write_eta_report(whole)
-    for name in ("eta.md", "figures/eta-gain__sweep.csv"):
-        assert (tmp_path / "killed" / name).read_text() == (tmp_path / "whole" / name).read_text()
 
 
 @pytest.mark.parametrize(

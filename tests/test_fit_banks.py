@@ -23,7 +23,7 @@ from looprate.approx.fit.state import fresh_state
 from looprate.approx.fit.training import TrainingRun
 from looprate.approx.models.looped import ModelConfig
 from looprate.experiments.study.config import StudyConfig
-from looprate.experiments.study.run import plan
+from looprate.experiments.study.plan import fit_tasks
 from looprate.theory.targets import resolve_target
 from looprate.theory.targets.own import OwnFunction
 
@@ -394,7 +394,7 @@ def test_a_task_holds_all_targets_on_a_gpu_and_a_bank_of_32_models_on_a_cpu(tmp_
     names = ("mean-field", "token-sine:periods=1", "others-mean")
     config = StudyConfig(targets=names, loops=(1, 2), seeds=8, learning_rates=(1e-2, 2e-2))
     for device, expected in (("cpu", [2, 1]), ("cuda", [3])):
-        _, tasks = plan(replace(config, device=device), tmp_path)
+        tasks = fit_tasks(replace(config, device=device), tmp_path)
         assert [len(task.arguments["targets"]) for task in tasks] == expected * 4
         assert len({task.key for task in tasks}) == len(tasks)
 

@@ -320,7 +320,7 @@ SMALL = ("--preset", "smoke", "--loops", 3, "--seeds", 1, "--steps", 2, "--proce
 def test_verify_works_on_modules(said, tmp_path, monkeypatch, name, dim):
     """B1, A7: every task, and the report says what was done to the module."""
     if name == "net":  # in seconds: without constructed networks
-        monkeypatch.setattr("looprate.experiments.study.run.SUITED_CODING", {})
+        monkeypatch.setattr("looprate.experiments.study.plan.SUITED_CODING", {})
     (tmp_path / "sets.py").write_text(SETS)
     target, out = f"{tmp_path / 'sets.py'}:{name}", tmp_path / "out"
     code, printed, _ = said("verify", *SMALL, "--target", target, "-d", dim, "--out", out, "--json")
@@ -338,7 +338,7 @@ def test_failed_tasks_leave_a_report_that_names_them(said, tmp_path, monkeypatch
     def fails(report, **arguments):
         raise RuntimeError("no such luck")
 
-    monkeypatch.setattr("looprate.experiments.study.run.certificate_rows", fails)
+    monkeypatch.setattr("looprate.experiments.study.plan.certificate_rows", fails)
     out = tmp_path / "out"
     code, _, err = said("verify", *SMALL, "--target", "mean-field", "--out", out)
     assert code == 2

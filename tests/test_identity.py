@@ -22,8 +22,8 @@ from looprate.approx.models.looped import ModelConfig
 from looprate.experiments.claims import CLAIMS
 from looprate.experiments.claims.ledger import evidence_file
 from looprate.experiments.eta.config import PRESETS as ETA
+from looprate.experiments.reproduce.plan import reproduce_sweep
 from looprate.experiments.reproduce.presets import PRESETS as REPRODUCED
-from looprate.experiments.reproduce.study import ReproduceStudy
 from looprate.experiments.rows.question import ask, check_question, folder_for, stored_config
 from looprate.experiments.study.config import PRESETS
 from looprate.experiments.study.construction_rows import write_stage_rows
@@ -313,11 +313,11 @@ CHANGES = [  # R3: a file, what it says, what it says then
 KEYS = """
 import sys
 from looprate.experiments.study.config import StudyConfig
-from looprate.experiments.study.run import plan, plan_constructions
+from looprate.experiments.study.plan import construct_tasks, fit_tasks, theory_tasks
 config = StudyConfig(targets=(sys.argv[1], "mean-field"), loops=(3,), families=("lt",), grids=(2,))
 from pathlib import Path
-theory, fits = plan(config, Path("out"))
-print(*(task.key for task in [*theory, *fits, *plan_constructions(config)[0]]))
+tasks = [*theory_tasks(config), *fit_tasks(config, Path("out")), *construct_tasks(config)[:-1]]
+print(*(task.key for task in tasks))
 """
 
 
@@ -459,18 +459,20 @@ def test_the_usual_folder_is_left_to_its_question(tmp_path, capsys):
 def test_settings_of_a_reproduced_task_are_not_replaced(tmp_path):
     def study(**changes):
         presets = {"lcs": replace(REPRODUCED["smoke"]["lcs"], **changes)}
-        return ReproduceStudy(presets, "smoke", tmp_path)
+        ask(tmp_path, reproduce_sweep(presets, "smoke", tmp_path).question)
 
-    study().write_config()
+    study()
     (tmp_path / "rows.jsonl").touch()
-    study(seeds=7).write_config()
+    study(seeds=7)
     longer = replace(REPRODUCED["smoke"]["lcs"].recipe, steps=77)
     with pytest.raises(ValueError, match=r"steps = .*, asked for now: 77; take another --out"):
-        study(recipe=longer).write_config()
+        study(recipe=longer)
     other = {"sudoku": REPRODUCED["smoke"]["sudoku"]}
-    ReproduceStudy(other, "smoke", tmp_path).write_config()  # another task stands beside it
+    ask(
+        tmp_path, reproduce_sweep(other, "smoke", tmp_path).question
+    )  # another task stands beside it
     with pytest.raises(ValueError, match="loops = "):
-        study(loops=(9,)).write_config()
+        study(loops=(9,))
 
 
 def test_committed_results_are_read_as_before():
@@ -478,8 +480,7 @@ def test_committed_results_are_read_as_before():
     stored = stored_config(folder)["tasks"]
     assert set(stored) == set(REPRODUCED["small"])
     presets = {k: replace(v, seeds=stored[k]["seeds"]) for k, v in REPRODUCED["small"].items()}
-    study = ReproduceStudy(presets, "small", folder)
-    check_question(folder, study.config())
+    check_question(folder, reproduce_sweep(presets, "small", folder).question)
 
 
 def test_a_claim_about_another_study_is_kept_apart(tmp_path):

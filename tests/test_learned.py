@@ -17,7 +17,7 @@ from looprate.approx.fit.fitting import Recipe
 from looprate.approx.models.looped import ModelConfig
 from looprate.commands import learned as command_learned
 from looprate.experiments.engine.task import TaskFailed
-from looprate.experiments.learned.moduli import LearnedPlan, run_learned
+from looprate.experiments.learned.moduli import LEARNED, LearnedPlan
 from looprate.experiments.learned.networks import chosen_fits, network_of, recomputed_error
 from looprate.experiments.learned.summary import learned_cells, learned_findings
 from looprate.experiments.rows.records import RowStore
@@ -30,7 +30,6 @@ from looprate.theory.verdict import Finding, Verdict
 
 TARGET = "mean-field"
 EFFORT = 0.005
-QUIET = {"processes": 1, "report": lambda part, words: None}
 
 
 def fitted(folder, family, loops, key):
@@ -121,17 +120,24 @@ def plan(folder, **settings):
     return LearnedPlan(folder, **{"loops": (1,), "deltas": (0.1,), "effort": EFFORT} | settings)
 
 
+def measure(learned):
+    """Run what is missing; return all rows."""
+    sweep = learned.sweep()
+    sweep.run()
+    return sweep.rows(LEARNED)
+
+
 @pytest.fixture(scope="module")
 def measured(study, tmp_path_factory):
     """A copy of the study with its moduli measured once."""
     folder = tmp_path_factory.mktemp("measured") / "study"
     shutil.copytree(study, folder)
-    run_learned(plan(folder), **QUIET)
+    measure(plan(folder))
     return folder
 
 
 def test_rows_are_the_networks_own_lower_bounds(measured):
-    folder, rows = measured, run_learned(plan(measured), **QUIET)
+    folder, rows = measured, measure(plan(measured))
     network = chosen_fits(folder)[1]
     f = enclosed(network_of(folder, network), tokens=2, dim=1, loops=1)
     for kind in ("token", "contextual"):
@@ -151,23 +157,11 @@ def test_finished_rows_are_kept_and_other_settings_are_measured_anew(measured, m
     monkeypatch.setattr(
         "looprate.experiments.learned.moduli.modulus_lower_bound", None
     )  # nothing may run
-    rows = run_learned(plan(measured), **QUIET)
+    rows = measure(plan(measured))
     assert len(rows) == 3 * (1 + 2)  # moduli, of the target and of two networks
     with pytest.raises(TaskFailed, match="not callable"):
-        run_learned(plan(measured, deltas=(0.2,)), **QUIET)
+        measure(plan(measured, deltas=(0.2,)))
     assert (measured / "learned.jsonl").read_bytes() == stored
-
-
-@pytest.mark.slow
-def test_a_torn_file_ends_with_the_same_rows(folder):
-    def numbers():
-        rows = run_learned(plan(folder), **QUIET)
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
-
-    whole = numbers()
-    path = folder / "learned.jsonl"
-    path.write_bytes(path.read_bytes()[:-30])
-    assert numbers() == whole
 
 
 def test_certified_bounds_are_asked_for_with_the_pair(folder, monkeypatch):
@@ -181,7 +175,7 @@ def test_certified_bounds_are_asked_for_with_the_pair(folder, monkeypatch):
         return SimpleNamespace(value=value, note="far", boxes=3, seconds=0.1)
 
     monkeypatch.setattr(looprate.theory.continuity, "modulus_upper_bound", stub, raising=False)
-    rows = run_learned(plan(folder, budget=0.5), **QUIET)
+    rows = measure(plan(folder, budget=0.5))
     own = {row["kind"]: row for row in rows if row.get("seed") == 0}
     assert own["sequence"]["upper"] == 1.5 * own["sequence"]["lower"]
     assert own["token"]["upper"] is None

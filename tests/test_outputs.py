@@ -296,7 +296,7 @@ def test_no_command_waits_for_a_pipe_or_a_device_in_its_folder(
     place = tmp_path / "dir" / name
     place.unlink(missing_ok=True)
     os.mkfifo(place) if sort == "pipe" else place.symlink_to("/dev/zero")
-    monkeypatch.setattr("looprate.experiments.study.run.run_study", lambda *_, **__: None)
+    monkeypatch.setattr("looprate.experiments.engine.sweep.Sweep.run", lambda *_, **__: None)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     names = {"DIR": "dir", "OTHER": "other", "OUT": "out"}
     code = main([str(tmp_path / names[word]) if word in names else word for word in line.split()])

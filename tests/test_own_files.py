@@ -147,7 +147,7 @@ def test_own_boards_and_texts_are_trained_on_and_a_changed_file_is_another_task(
     from argparse import Namespace
 
     from looprate.commands.reproduce import _presets
-    from looprate.experiments.reproduce.study import ReproduceStudy
+    from looprate.experiments.reproduce.plan import reproduce_sweep
 
     text = tmp_path / "own.txt"
     text.write_text("so it goes " * 500)
@@ -158,7 +158,7 @@ def test_own_boards_and_texts_are_trained_on_and_a_changed_file_is_another_task(
     )  # fmt: skip
 
     def keys():
-        study = ReproduceStudy(_presets(options), "smoke", tmp_path / "out")
+        study = reproduce_sweep(_presets(options), "smoke", tmp_path / "out")
         return [task.key for task in study.tasks()], study.tasks()
 
     before, tasks = keys()

@@ -9,12 +9,12 @@ import pytest
 from looprate.approx.models.sequence import parameter_count
 from looprate.cli import main
 from looprate.commands import reproduce as command_reproduce
+from looprate.experiments.engine.sweep import checkpoint_of
 from looprate.experiments.reproduce import catalogue
-from looprate.experiments.reproduce.fitting import checkpoint_of, picture_of
+from looprate.experiments.reproduce.fitting import picture_of
+from looprate.experiments.reproduce.plan import reproduce_sweep, reproduced_rows, step_cost
 from looprate.experiments.reproduce.preset import TaskPreset, model_of
 from looprate.experiments.reproduce.presets import PRESETS
-from looprate.experiments.reproduce.study import ReproduceStudy, step_cost
-from looprate.experiments.study.run import run_study
 
 SMOKE = PRESETS["smoke"]
 FIELDS = {
@@ -56,12 +56,7 @@ def fits(folder):
 def study_of(folder, **changes):
     """One task of the smoke preset."""
     preset = replace(SMOKE["edit-distance"], models=("tmlt", "untied"), **changes)
-    return ReproduceStudy({"edit-distance": preset}, "smoke", folder)
-
-
-def run(study):
-    """Run what is missing in this process."""
-    run_study(study, processes=1, report=lambda task, part: None)
+    return reproduce_sweep({"edit-distance": preset}, "smoke", folder)
 
 
 # -- running ---------------------------------------------------------------------------------------
@@ -94,7 +89,7 @@ def test_smoke_ends_with_rows_pictures_and_a_report_and_resumes(tmp_path, said, 
     assert all(json.loads(line)["seconds"] > 0 for line in before.splitlines())
     code, out, err = said(*arguments, "--json")
     assert code == 0
-    assert f"resuming {tmp_path}: 4 of 4 fits are done" in err
+    assert f"resuming {tmp_path}: 4 of 4 tasks are done" in err
     assert json.loads(out) == json.loads((tmp_path / "report.json").read_text())
     assert (tmp_path / "rows.jsonl").read_bytes() == before
 
@@ -111,21 +106,7 @@ def test_tasks_asked_for_before_stay_in_the_report(tmp_path, said, undrawn):
     assert (stored["preset"], set(stored["tasks"])) == ("smoke", {"lcs", "decision-tree"})
     assert stored["tasks"]["lcs"]["loops"] == [1]
     with pytest.raises(ValueError, match="holds one of smoke; take another folder"):
-        ReproduceStudy(SMOKE, "small", tmp_path)
-
-
-def test_a_killed_study_ends_with_the_rows_of_an_unbroken_one(tmp_path):
-    whole, killed = study_of(tmp_path / "whole"), study_of(tmp_path / "killed")
-    run(whole)
-    task = killed.missing()[1]
-    killed.keep(task, task.function(lambda part: None, **task.arguments))
-    path = tmp_path / "killed" / "rows.jsonl"
-    path.write_bytes(path.read_bytes() + b'{"task": "torn')
-    again = study_of(tmp_path / "killed")
-    assert len(again.missing()) == len(again.tasks()) - 1 == 3
-    run(again)
-    assert again.missing() == []
-    assert fits(tmp_path / "killed") == fits(tmp_path / "whole")
+        reproduce_sweep(SMOKE, "small", tmp_path)
 
 
 def test_a_fit_whose_row_is_not_stored_keeps_its_checkpoint(tmp_path):
@@ -158,10 +139,9 @@ def test_only_the_deepest_model_of_seed_0_is_drawn(tmp_path):
 def test_a_fit_that_diverged_is_told_in_its_row(tmp_path):
     wild = replace(SMOKE["decision-tree"].recipe, steps=60, learning_rate=1e30, clip=1e30)
     preset = replace(SMOKE["decision-tree"], recipe=wild, models=("looped",), loops=(2,))
-    study = ReproduceStudy({"decision-tree": preset}, "smoke", tmp_path)
-    run(study)
-    study.write_config()
-    (row,) = study.rows()
+    study = reproduce_sweep({"decision-tree": preset}, "smoke", tmp_path)
+    study.run()
+    (row,) = reproduced_rows(study)
     assert row["diverged_at"] >= 0
     assert row["curve_step"][-1] < 60 or row["curve_value"][-1] is None
 

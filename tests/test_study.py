@@ -18,11 +18,12 @@ import torch
 from looprate.approx.fit.fitting import Recipe
 from looprate.cli import main
 from looprate.commands import verify as command_verify
+from looprate.experiments.engine.sweep import THEORY
 from looprate.experiments.rows.provenance import TRACES
 from looprate.experiments.study.config import StudyConfig
 from looprate.experiments.study.drawing import draw_folder
+from looprate.experiments.study.plan import study_sweep
 from looprate.experiments.study.report import write_report
-from looprate.experiments.study.run import Study, run_study
 
 ROOT = Path(__file__).resolve().parent.parent
 OPTIONS = ["--preset", "smoke", "--target", "mean-field", "--loops", "1", "3", "--seeds", "2"]
@@ -64,7 +65,7 @@ def report_of(config, folder):
             return {k: without(v) for k, v in value.items() if k not in (*TRACES, "check")}
         return [without(v) for v in value] if isinstance(value, list) else value
 
-    write_report(Study(config, folder))
+    write_report(config, study_sweep(config, folder))
     stored = json.loads((folder / "report.json").read_text())
     return without(stored), (folder / "report.md").read_text(), contents(folder, ".csv")
 
@@ -133,14 +134,15 @@ def test_a_study_leaves_a_report_whose_numbers_are_those_of_the_rows(first):
 
 @pytest.mark.parametrize("evidence", [{}, {"skipped": True}], ids=["failed", "open"])
 def test_a_report_finds_nothing_violated_where_a_hypothesis_does_not_hold(study, evidence):  # R6
-    known = Study(config_of(study), study)
-    (row,) = known.theory()
+    known = study_sweep(config_of(study), study)
+    rows, (row,) = known.rows, known.rows(THEORY)
     wrong = [{**m, "upper": 2 * m["upper"], "exact": 2 * m["exact"]} for m in row["moduli"]]
     failed = row["hypotheses"][1] | {"verdict": "not testable", "evidence": evidence}
 
     def verdicts(hypotheses):
-        known.theory = lambda: [{**row, "moduli": wrong, "hypotheses": hypotheses}]
-        (part,) = write_report(known)["parts"]
+        theory = [{**row, "moduli": wrong, "hypotheses": hypotheses}]
+        known.rows = lambda file: theory if file == THEORY else rows(file)
+        (part,) = write_report(config_of(study), known)["parts"]
         return {f["claim"]: f["verdict"] for f in part["findings"]}
 
     (claim,) = (c for c, v in verdicts(row["hypotheses"]).items() if "reach the exact" in c)
@@ -176,7 +178,7 @@ def test_a_study_leaves_rows_and_files_of_every_figure(first):
             assert len(list(csv.DictReader(stream))) > 3
         assert (first / "figures" / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
     assert len(list((first / "models").glob("*.npz"))) == 4
-    assert not list((first / "models").glob("*checkpoint*"))
+    assert not list((first / "checkpoints").glob("*"))
     assert not list(first.rglob("*.tmp"))
 
 
@@ -217,7 +219,7 @@ def test_the_same_question_asked_wider_keeps_every_row(study, undrawn):
 
 def pretend(config, folder):
     """Store something for every missing task; return how many were missing."""
-    found = Study(config, folder)
+    found = study_sweep(config, folder)
     missing = found.missing()
     for task in missing:
         found.keep(task, [{"made": "up"}])
@@ -266,9 +268,8 @@ def test_whatever_decides_the_numbers_decides_what_is_missing(tmp_path, changes,
 # -- the same numbers ------------------------------------------------------------------------------
 def run_here(config, folder, *, processes=1):
     """Run a study in this process; return its fit rows and the reported parts by label."""
-    found, parts = Study(config, folder), {}
-    run_study(
-        found,
+    found, parts = study_sweep(config, folder), {}
+    found.run(
         processes=processes,
         report=lambda task, part: parts.setdefault(task.label, []).append(part),
     )
@@ -349,7 +350,7 @@ def test_a_study_killed_twice_ends_with_the_numbers_of_an_unbroken_one(first, tm
 
     def checkpoints():
         found = {}
-        for path in (folder / "models").glob("*.checkpoint.npz"):
+        for path in (folder / "checkpoints").glob("*.npz"):
             with suppress(FileNotFoundError):  # its fit has just ended
                 found[path.name] = path.stat().st_mtime_ns
         return found
@@ -371,7 +372,7 @@ def test_a_study_killed_twice_ends_with_the_numbers_of_an_unbroken_one(first, tm
     assert numbers(lines(folder)) == numbers(unbroken)
     assert (folder / "rows.jsonl").read_bytes().startswith(finished)
     assert not checkpoints()
-    resumed = next(t for t in Study(config, folder).fit_tasks if left.startswith(t.key))
+    resumed = next(t for t in study_sweep(config, folder).tasks() if left.startswith(t.key))
     chunk = 0.95 / config.recipe.evaluations  # the first report of a fit from its start
     assert parts[resumed.label][0] > 1.5 * chunk
     report, *rest = report_of(config, folder)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.experiments.eta.config import DialPoint, EtaConfig
-from looprate.experiments.eta.sweep import planned_specs
+from looprate.experiments.eta.plan import planned_specs
 from looprate.experiments.study.summary import cells
 
 Array = NDArray[np.float64]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from looprate.experiments.eta.config import EtaConfig
 from looprate.experiments.eta.findings import certified_part, hypotheses, map_in_words, trained_part
 from looprate.experiments.eta.gain import trained_gains
-from looprate.experiments.eta.sweep import EtaStudy
 from looprate.experiments.rows.provenance import versions
 from looprate.experiments.rows.records import write_atomically
 from looprate.experiments.study.figure_rows import write_rows
@@ -25,10 +26,11 @@ TITLES = {
 }
 
 
-def write_eta_report(study: EtaStudy) -> Row:
-    """Write eta.md, eta.json and figures/eta-gain__sweep.csv of a finished sweep."""
-    config, certificates = study.config, study.certificates()
-    trained = trained_gains(config, study.rows())
+def write_eta_report(
+    config: EtaConfig, folder: Path, *, fits: Sequence[Row], certificates: Sequence[Row]
+) -> Row:
+    """Write eta.md, eta.json and figures/eta-gain__sweep.csv from the rows of a finished sweep."""
+    trained = trained_gains(config, fits)
     parts = [
         certified_part(config, certificates, "loops"),
         certified_part(config, certificates, "grid"),
@@ -48,11 +50,11 @@ def write_eta_report(study: EtaStudy) -> Row:
         "parts": parts,
     }
     rows = [row for part in parts for row in part.pop("rows")]
-    write_rows(study.folder / "figures", "eta-gain", "sweep", rows)
+    write_rows(folder / "figures", "eta-gain", "sweep", rows)
     report["table"] = rows
     text = strict_json(report)
-    write_atomically(study.folder / "eta.json", text + "\n")
-    write_atomically(study.folder / "eta.md", _markdown(report))
+    write_atomically(folder / "eta.json", text + "\n")
+    write_atomically(folder / "eta.md", _markdown(report))
     return report
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from looprate.experiments.engine.run import run_tasks
-from looprate.experiments.engine.task import HERE, Engine, Task
+from looprate.experiments.engine.sweep import Sweep
+from looprate.experiments.engine.task import Task
 from looprate.experiments.learned.networks import chosen_fits, network_digest, network_of
 from looprate.experiments.rows.provenance import stamped, versions
-from looprate.experiments.rows.records import RowStore, digest
+from looprate.experiments.rows.records import digest
 from looprate.experiments.study.work import located, planned_target, source_digest
 from looprate.theory.continuity import ModulusLowerCurve, modulus_lower_bound
 from looprate.theory.continuity.reconcile import beside_closed_form
@@ -25,9 +25,10 @@ from looprate.theory.hypotheses import check_hypotheses
 from looprate.theory.notation import KINDS, check_delta
 from looprate.theory.targets import resolve_target
 
-__all__ = ["DELTAS", "LearnedPlan", "run_learned"]
+__all__ = ["DELTAS", "LEARNED", "LearnedPlan"]
 
 Row = dict[str, Any]
+LEARNED = "learned.jsonl"  # the file of their rows
 Report = Callable[[float], None]
 DELTAS = (0.05, 0.2)
 EFFORT = 0.2  # of the search of pairs; 1 is that of looprate moduli
@@ -72,16 +73,18 @@ class LearnedPlan:
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"`{name}` must be finite and > 0, got {value:g}")
 
-    def tasks(self) -> list[Task]:
-        """Return the tasks: one a network, one a target and shape."""
+    def sweep(self) -> Sweep:
+        """Return the tasks, one a network and one a target and shape, in ``learned.jsonl``."""
         fits = chosen_fits(self.folder, targets=self.targets, loops=self.loops)
         work: Row = {"deltas": list(self.deltas), "effort": self.effort, "budget": self.budget}
         places = {
             (row["target"], *(row[name] for name in SHAPE)): row.get("directory") for row in fits
         }
-        return [*(_target_task(place, where, work) for place, where in places.items())] + [
-            _network_task(self.folder, row, work) for row in fits
+        tasks = [
+            *(_target_task(place, where, work) for place, where in places.items()),
+            *(_network_task(self.folder, row, work) for row in fits),
         ]
+        return Sweep(self.folder, {LEARNED: tasks})
 
 
 def _target_task(place: tuple[Any, ...], directory: str | None, work: Row) -> Task:
@@ -236,36 +239,3 @@ def _upper(
         "boxes": bound.boxes,
         "seconds": bound.seconds,
     }
-
-
-def run_learned(
-    plan: LearnedPlan,
-    *,
-    processes: int,
-    report: Callable[[float, str], None],
-    engine: Engine = HERE,
-) -> list[Row]:
-    """Run what is missing of a plan, store it in ``learned.jsonl``, and return all its rows.
-
-    Parameters
-    ----------
-    plan : LearnedPlan
-    processes : int
-        Workers; 1 runs in this process.
-    report : callable
-        Called with the finished share and a few words.
-    engine : Engine
-    """
-    store, tasks = RowStore(plan.folder / "learned.jsonl"), plan.tasks()
-    missing = [task for task in tasks if task.key not in store]
-    parts = {task.key: 0.0 for task in missing}
-    total = sum(task.cost for task in missing) or 1.0
-
-    def progress(task: Task, part: float) -> None:
-        parts[task.key] = part * task.cost
-        report(sum(parts.values()) / total, task.label)
-
-    for task, rows in run_tasks(missing, processes=processes, report=progress, engine=engine):
-        store.append(task.key, rows)
-        progress(task, 1.0)
-    return [row for task in tasks for row in store.task(task.key) or []]

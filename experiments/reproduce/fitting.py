@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from looprate.approx.models.sequence import SequenceConfig, SequenceModel
+from looprate.experiments.engine.sweep import checkpoint_of
 from looprate.experiments.reproduce.catalogue import task_of
 from looprate.experiments.reproduce.measure import TEST, inputs_of, measured, precision
 from looprate.experiments.reproduce.recipe import SequenceRecipe
@@ -20,11 +21,6 @@ from looprate.experiments.tasks.base import Task
 
 DRAWN = 4  # rows of a picture
 Row = dict[str, Any]
-
-
-def checkpoint_of(folder: Path, key: str) -> Path:
-    """Return the file that keeps an unfinished fit."""
-    return folder / "checkpoints" / f"{key}.npz"
 
 
 def picture_of(folder: Path, name: str, model: str) -> Path:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from looprate.experiments.engine.sweep import CONSTRUCTIONS, FITS, THEORY, Sweep
 from looprate.experiments.rows.provenance import versions
 from looprate.experiments.rows.records import write_atomically
+from looprate.experiments.study.config import StudyConfig
 from looprate.experiments.study.constructed_findings import constructed_findings
 from looprate.experiments.study.figure_rows import BOUND_LABELS, slug, write_figure_rows, write_rows
 from looprate.experiments.study.lessons import planned_specs
-from looprate.experiments.study.run import Study
 from looprate.experiments.study.summary import NAMES, cells, findings, slope_of
 from looprate.theory.bounds.loop_counts import SUITED_CODING
 from looprate.theory.bounds.rates import theorem_exponent
@@ -27,15 +28,15 @@ Row = dict[str, Any]
 SHOWN = ("theorem-3.6", *BOUND_LABELS)
 
 
-def write_report(study: Study, *, failed: Sequence[str] = ()) -> Row:
+def write_report(config: StudyConfig, study: Sweep, failed: Sequence[str] = ()) -> Row:
     """Write report.md, report.json and the figures' rows of a study; return the report.
 
     ``failed`` names the tasks that gave no rows: a target none of whose networks were fitted is
     left out, and the report says so first.
     """
-    theory = study.theory()
-    every = cells(study.rows())
-    certificates = study.certificates()
+    theory, every = study.rows(THEORY), cells(study.rows(FITS))
+    constructed = study.rows(CONSTRUCTIONS)
+    certificates = [row for row in constructed if "figure" not in row]
     parts = []
     for facts in theory:
         group = [cell for cell in every if _same(cell, facts)]
@@ -43,12 +44,12 @@ def write_report(study: Study, *, failed: Sequence[str] = ()) -> Row:
             continue
         own = [row for row in certificates if _same(row, facts)]
         part = _part(study.folder, facts, group, own)
-        part["grids_left_out"] = _left_out(study, facts)
+        part["grids_left_out"] = _left_out(config, facts)
         parts.append(part)
-    _write_lessons(study)
+    _write_lessons(study.folder, [row for row in constructed if "figure" in row])
     report = {
         "schema": 1,
-        "config": study.config.as_dict(),
+        "config": config.as_dict(),
         "versions": versions(),
         "parts": parts,
     }
@@ -65,27 +66,26 @@ def _same(cell: Row, facts: Row) -> bool:
     return all(cell[name] == facts[name] for name in ("target", "tokens", "dim", "p"))
 
 
-def _left_out(study: Study, facts: Row) -> dict[str, list[int]]:
+def _left_out(config: StudyConfig, facts: Row) -> dict[str, list[int]]:
     """Grids that were not certified because they would have taken too long, by memoriser."""
     plans = {
         memoriser: planned_specs(
             tokens=facts["tokens"],
             dim=facts["dim"],
             memoriser=memoriser,
-            grids=list(study.config.grids),
-            seconds=study.config.construct_seconds,
+            grids=list(config.grids),
+            seconds=config.construct_seconds,
         )
         for memoriser in SUITED_CODING
     }
     return {memoriser: sorted(left) for memoriser, (_, left) in plans.items() if left}
 
 
-def _write_lessons(study: Study) -> None:
+def _write_lessons(folder: Path, rows: Sequence[Row]) -> None:
     """Write the rows of the figures on memorisers, arithmetic and stages."""
-    rows = study.lessons()
     for figure in sorted({row["figure"] for row in rows}):
         own = [row for row in rows if row["figure"] == figure]
-        write_rows(study.folder / "figures", figure, "lesson", own)
+        write_rows(folder / "figures", figure, "lesson", own)
 
 
 def _part(folder: Path, facts: Row, group: Sequence[Row], certificates: Sequence[Row]) -> Row:

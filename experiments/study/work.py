@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from looprate.experiments.engine.sweep import checkpoint_of
 from looprate.experiments.rows.provenance import stamped, versions
 from looprate.experiments.rows.records import digest, write_npz
 from looprate.theory.facts import facts_of
@@ -149,22 +150,20 @@ def fit_rows(
 ) -> list[dict[str, Any]]:
     """Fit one bank and return one row per model, with its held-out error and training curve.
 
-    The trained weights stay in ``folder/models/KEY.npz``; a checkpoint lies there meanwhile.  The
-    other arguments are those of :func:`trained`.
+    The trained weights stay in ``folder/models/KEY.npz``; the checkpoint stays until the rows
+    are stored.  The other arguments are those of :func:`trained`.
     """
     functions = [
         planned_target(name, source, tokens=tokens, dim=dim)
         for name, source in zip(targets, sources, strict=True)
     ]
-    checkpoint = Path(folder) / "models" / f"{key}.checkpoint.npz"
-    shape = {"tokens": tokens, "dim": dim}
-    files: dict[str, Any] = {"report": report, "checkpoint": checkpoint}
-    result, rows = trained(functions, targets, **shape, **files, **how)
+    how |= {"tokens": tokens, "dim": dim, "report": report}
+    checkpoint = checkpoint_of(Path(folder), key)
+    result, rows = trained(functions, targets, checkpoint=checkpoint, **how)
     write_npz(
         Path(folder) / "models" / f"{key}.npz",
         {name: value.cpu().numpy() for name, value in result.bank.items()},
     )
-    checkpoint.unlink(missing_ok=True)
     place = {"directory": str(Path.cwd())} if any(sources) else {}
     return [{**place, **row} for row in rows]
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from looprate.experiments.engine.progress import Progress
 from looprate.experiments.rows.question import folder_for
 from looprate.experiments.study.drawing import draw_folder
 from looprate.options import Commands, add_command, add_engine, add_json, add_style, chosen_engine
 from looprate.printing import print_json, print_table
 
 if TYPE_CHECKING:
-    from looprate.experiments.engine.task import Engine, Task
+    from looprate.experiments.engine.task import Engine
     from looprate.experiments.eta.config import EtaConfig
 
 __all__ = ["add_eta"]
@@ -92,28 +91,23 @@ def _config(options: Namespace) -> EtaConfig:
 
 def _run(config: EtaConfig, folder: Path, engine: Engine, processes: int) -> dict[str, Any]:
     """Run what is missing of a sweep and write its report."""
+    from looprate.experiments.engine.sweep import CONSTRUCTIONS, Sweep, run_in_folder
+    from looprate.experiments.eta.plan import eta_sweep
     from looprate.experiments.eta.report import write_eta_report
-    from looprate.experiments.eta.sweep import EtaStudy
-    from looprate.experiments.rows.question import ask
-    from looprate.experiments.rows.records import exclusive
-    from looprate.experiments.study.run import run_study
 
-    with exclusive(folder):
-        study = EtaStudy(config, folder)
-        ask(folder, config.as_dict())
-        missing, planned = study.missing(), len(study.tasks())
-        if len(missing) < planned:
-            done = planned - len(missing)
-            print(f"resuming {folder}: {done} of {planned} tasks are done", file=sys.stderr)
-        parts: dict[str, float] = {}
-        with Progress(sum(task.cost for task in missing), "eta") as bar:
+    def tell(sweep: Sweep, failed: Sequence[str]) -> dict[str, Any]:
+        certificates = sweep.rows(CONSTRUCTIONS)  # gains need every target: none if one failed
+        told = {"fits": sweep.rows(), "certificates": certificates}
+        return {} if failed else write_eta_report(config, folder, **told)
 
-            def report(task: Task, part: float) -> None:
-                parts[task.key] = part * task.cost
-                bar.to(sum(parts.values()), task.label)
-
-            run_study(study, processes=processes, report=report, engine=engine)
-        return write_eta_report(study)
+    return run_in_folder(
+        folder,
+        lambda: eta_sweep(config, folder),
+        tell,
+        name="eta",
+        processes=processes,
+        engine=engine,
+    )
 
 
 def _print(name: str, findings: list[dict[str, Any]]) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from looprate.experiments.engine.progress import Progress
 from looprate.experiments.study.drawing import draw_folder
 from looprate.options import Commands, add_command, add_engine, add_json, add_style, chosen_engine
 from looprate.printing import print_json, print_table
@@ -64,8 +63,8 @@ def add_learned(commands: Commands) -> None:
 
 def run_learned(options: Namespace) -> int:
     """Measure, write rows and figures, print what was found."""
+    from looprate.experiments.engine.sweep import run_in_folder
     from looprate.experiments.learned import moduli, summary
-    from looprate.experiments.rows.records import exclusive
 
     folder = Path(options.directory)
     if not (folder / "rows.jsonl").is_file():
@@ -75,8 +74,14 @@ def run_learned(options: Namespace) -> int:
         )
     engine, processes = chosen_engine(options)
     plan = _plan(options, folder)
-    with exclusive(folder), Progress(1.0, "learned") as bar:
-        rows = moduli.run_learned(plan, processes=processes, report=bar.to, engine=engine)
+    rows = run_in_folder(
+        folder,
+        plan.sweep,
+        lambda sweep, failed: sweep.rows(moduli.LEARNED),
+        name="learned",
+        processes=processes,
+        engine=engine,
+    )
     cells = summary.learned_cells(rows)
     tables = summary.figure_rows(cells)
     apart = _apart(plan)

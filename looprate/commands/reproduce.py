@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from looprate.experiments.engine.progress import Progress
 from looprate.experiments.rows.question import folder_for
 from looprate.experiments.study.drawing import draw_folder
 from looprate.options import Commands, add_command, add_engine, add_json, add_style, chosen_engine
@@ -163,11 +162,9 @@ def _run(
     presets: dict[str, TaskPreset], options: Namespace, folder: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Train what is missing; return the report and the rows of the folder."""
-    from looprate.experiments.engine.task import Task
+    from looprate.experiments.engine.sweep import Sweep, run_in_folder
+    from looprate.experiments.reproduce.plan import reproduce_sweep, reproduced_rows
     from looprate.experiments.reproduce.report import write_report
-    from looprate.experiments.reproduce.study import ReproduceStudy
-    from looprate.experiments.rows.records import exclusive
-    from looprate.experiments.study.run import run_study
     from looprate.experiments.tasks.language import Language
 
     device = options.device or "cpu"
@@ -175,23 +172,19 @@ def _run(
     for preset in presets.values():
         if isinstance(preset.task, Language):
             preset.task.sample("test", 0, 1)  # a text that is not there fails before any work
-    with exclusive(folder):
-        study = ReproduceStudy(presets, options.preset, folder, device)
-        study.write_config()
-        missing, planned = study.missing(), len(study.tasks())
-        if len(missing) < planned:
-            done = planned - len(missing)
-            print(f"resuming {folder}: {done} of {planned} fits are done", file=sys.stderr)
-        parts: dict[str, float] = {}
-        with Progress(sum(task.cost for task in missing), "reproduce") as bar:
 
-            def report(task: Task, part: float) -> None:
-                parts[task.key] = part * task.cost
-                bar.to(sum(parts.values()), task.label)
+    def tell(sweep: Sweep, failed: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        rows = reproduced_rows(sweep)  # what failed is among what was not run
+        return (write_report(folder, rows) if rows or not failed else {}), rows
 
-            run_study(study, processes=processes, report=report, engine=engine)
-        rows = study.rows()
-        return write_report(folder, rows), rows
+    return run_in_folder(
+        folder,
+        lambda: reproduce_sweep(presets, options.preset, folder, device),
+        tell,
+        name="reproduce",
+        processes=processes,
+        engine=engine,
+    )
 
 
 def _print(rows: list[dict[str, Any]], name: str, preset: TaskPreset) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from looprate.experiments.engine.progress import Progress
 from looprate.experiments.study.drawing import draw_folder
 from looprate.options import Commands, add_command, add_engine, add_json, add_style, chosen_engine
 from looprate.printing import in_words, print_json, print_table
@@ -125,33 +123,18 @@ def _study_config(options: Namespace) -> StudyConfig:
 def _run_study(config: StudyConfig, folder: Path, engine: Engine, processes: int) -> dict[str, Any]:
     """Run what is missing of a study and write its report."""
     from looprate.asked import asked_target
-    from looprate.experiments.engine.task import Task, TaskFailed
-    from looprate.experiments.rows.question import ask
-    from looprate.experiments.rows.records import exclusive
+    from looprate.experiments.engine.sweep import run_in_folder
+    from looprate.experiments.study.plan import study_sweep
     from looprate.experiments.study.report import write_report
-    from looprate.experiments.study.run import Study, run_study
 
     for text in config.targets:  # a broken own function fails before any work
         for tokens, dim in config.shapes:
             asked_target(text, tokens=tokens, dim=dim)
-    with exclusive(folder):
-        study = Study(config, folder)
-        ask(folder, config.as_dict())
-        missing = study.missing()
-        planned = len(study.tasks())
-        if len(missing) < planned:
-            done = planned - len(missing)
-            print(f"resuming {folder}: {done} of {planned} tasks are done", file=sys.stderr)
-        parts: dict[str, float] = {}
-        with Progress(sum(task.cost for task in missing), "verify") as bar:
-
-            def report(task: Task, part: float) -> None:
-                parts[task.key] = part * task.cost
-                bar.to(sum(parts.values()), task.label)
-
-            try:
-                run_study(study, processes=processes, report=report, engine=engine)
-            except TaskFailed as error:  # the report says what there is, and what is missing
-                write_report(study, failed=error.lost)
-                raise
-        return write_report(study)
+    return run_in_folder(
+        folder,
+        lambda: study_sweep(config, folder),
+        lambda study, failed: write_report(config, study, failed),
+        name="verify",
+        processes=processes,
+        engine=engine,
+    )

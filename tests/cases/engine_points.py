@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from cases import engine_tasks
-from looprate.experiments.engine.run import run_tasks
+from looprate.experiments.engine.sweep import FITS, Sweep
 from looprate.experiments.engine.task import Engine, Task, TaskFailed
-from looprate.experiments.rows.records import RowStore, digest, exclusive
+from looprate.experiments.rows.records import digest, exclusive
 
 __all__ = ["COUNT", "DEADLY", "point", "points", "value"]
 
@@ -44,14 +44,10 @@ def points(folder):
 def main(folder, scheduler):
     """Run what is missing; return 1 and say why if a point failed."""
     with exclusive(folder):
-        store = RowStore(folder / "rows.jsonl")
-        missing = [task for task in points(folder) if task.key not in store]
-        engine = Engine(scheduler=scheduler)
         try:
-            for task, rows in run_tasks(
-                missing, processes=2, report=lambda task, part: None, engine=engine
-            ):
-                store.append(task.key, rows)
+            Sweep(folder, {FITS: points(folder)}).run(
+                processes=2, engine=Engine(scheduler=scheduler)
+            )
         except TaskFailed as error:
             print(error, flush=True)
             return 1

@@ -12,6 +12,7 @@ __all__ = [
     "dies_once",
     "fails",
     "lives_on",
+    "naps",
     "recovers",
     "refuses",
     "square",
@@ -22,6 +23,11 @@ __all__ = [
 def square(report, *, value):
     report(0.5)
     return [{"value": value, "square": value * value}]
+
+
+def naps(report, *, value, seconds):
+    time.sleep(seconds)
+    return square(report, value=value)
 
 
 def threads(report):

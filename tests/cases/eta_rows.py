@@ -3,7 +3,7 @@
 import math
 
 from looprate.experiments.eta.config import EtaConfig
-from looprate.experiments.eta.sweep import planned_specs
+from looprate.experiments.eta.plan import planned_specs
 
 __all__ = ["TMLT_ERROR", "certificates", "figure_rows", "fit_rows"]
 

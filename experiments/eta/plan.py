@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from looprate.experiments.engine.sweep import CONSTRUCTIONS, FITS, Sweep
 from looprate.experiments.engine.task import Task
 from looprate.experiments.eta.config import EtaConfig
-from looprate.experiments.rows.provenance import stamped, versions
-from looprate.experiments.rows.records import RowStore, digest
+from looprate.experiments.rows.provenance import stamped
 from looprate.experiments.study.certificates import certificate_of, cost_of, target_facts
 from looprate.experiments.study.lessons import BOXES, TOLERANCE
-from looprate.experiments.study.run import A_SECOND, SCHEMA, plan
+from looprate.experiments.study.plan import A_SECOND, fit_tasks, key_of
 from looprate.theory.bounds.loop_counts import largest_grid
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.targets import resolve_target
 
-__all__ = ["EtaStudy"]
+__all__ = ["eta_sweep"]
 
 ENCLOSURE = 2.0  # seconds of a certificate beside the estimate of the network's run
 Row = dict[str, Any]
@@ -61,47 +61,10 @@ def certificate_rows(
     return rows
 
 
-class EtaStudy:
-    """A planned sweep in its folder: tasks, stored rows, and which are missing.
-
-    Parameters
-    ----------
-    config : EtaConfig
-    folder : Path
-    """
-
-    def __init__(self, config: EtaConfig, folder: Path) -> None:
-        self.config, self.folder = config, folder
-        self.store = RowStore(folder / "rows.jsonl")
-        self.construct_store = RowStore(folder / "constructions.jsonl")
-        self.fit_tasks = plan(config.study(), folder)[1]
-        self.construct_tasks = _construct_tasks(config)
-        self._fit_keys = {task.key for task in self.fit_tasks}
-
-    def tasks(self) -> list[Task]:
-        """Return every task of the sweep."""
-        return [*self.construct_tasks, *self.fit_tasks]
-
-    def missing(self) -> list[Task]:
-        """Return the tasks without stored rows."""
-        return [task for task in self.tasks() if task.key not in self._store_of(task)]
-
-    def keep(self, task: Task, rows: Sequence[Row]) -> None:
-        """Store the rows of a finished task."""
-        self._store_of(task).append(task.key, rows)
-
-    def rows(self) -> list[Row]:
-        """Return the stored fit rows of this configuration."""
-        return [row for task in self.fit_tasks for row in self.store.task(task.key) or []]
-
-    def certificates(self) -> list[Row]:
-        """Return the stored certificates of this configuration."""
-        stored = [self.construct_store.task(task.key) or [] for task in self.construct_tasks]
-        return [row for rows in stored for row in rows]
-
-    def _store_of(self, task: Task) -> RowStore:
-        """The file a task's rows belong to."""
-        return self.store if task.key in self._fit_keys else self.construct_store
+def eta_sweep(config: EtaConfig, folder: Path) -> Sweep:
+    """Return the planned sweep of a configuration."""
+    files = {CONSTRUCTIONS: _construct_tasks(config), FITS: fit_tasks(config.study(), folder)}
+    return Sweep(folder, files, config.as_dict())
 
 
 def _construct_tasks(config: EtaConfig) -> list[Task]:
@@ -116,7 +79,7 @@ def _construct_tasks(config: EtaConfig) -> list[Task]:
             "tolerance": TOLERANCE,
             "boxes": BOXES,
         }
-        key = digest({"schema": SCHEMA, "versions": versions(), **arguments, "what": "eta"})
+        key = key_of(arguments, what="eta")
         cost = A_SECOND * sum(ENCLOSURE + cost_of(spec).seconds for spec in specs)
         label = f"certificates of {point.roughness} s={point.share:g}"
         tasks.append(Task(key, label, certificate_rows, arguments, cost, "construct"))
