@@ -247,17 +247,6 @@ def test_a_chosen_grid_takes_as_many_digits_as_fit():
     assert explicit_bound(holder, 10**400, grid=6, p=1.0, oscillation=1.0, **how).bits == 64
 
 
-def test_all_placement_is_weaker():
-    for p in (1.0, 2.0):
-        default, weaker = (
-            theorem_3_6_bound(
-                holder, 500, tokens=3, dim=2, p=p, oscillation=1.0, placement=placement
-            ).total
-            for placement in ("default", "all")
-        )
-        assert weaker > default
-
-
 def test_increments_on_the_rank_code_say_nothing_at_any_loop_count():
     row = explicit_bound(
         holder, 10**30, tokens=2, dim=1, p=1, oscillation=1.0,

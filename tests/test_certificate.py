@@ -608,14 +608,3 @@ def test_strips_too_thin_for_64_bits_are_refused():
     built = compile_construction(parse_target("mean-field"), spec)
     with pytest.raises(OverflowError, match=r"`sharpness` must be at most 2\^62 / \(16 grid\)"):
         evidence.run_cells(built, strips=1, rng=np.random.default_rng(0))
-
-
-@pytest.mark.parametrize("grid", [4, 8])
-def test_the_strips_bound_counts_the_inner_grid_lines(grid):  # C4: m - 1 of them, not m
-    spec = spec_of("timestep", grid, sharpness=2**10)
-    found = certified("mean-field", spec, p=1.0)
-    strips, whole = found.terms["strips"].bound, found.bound.terms["strips"]
-    assert strips == pytest.approx(whole, rel=1e-12)  # the inequality's own, for p = 1
-    lines = strips / found.bound.terms["collisions"] * math.comb(spec.tokens, 2) / grid**spec.dim
-    expected = spec.dim * spec.tokens * (grid - 1) / float(spec.slope)
-    assert lines == pytest.approx(expected, rel=1e-9)

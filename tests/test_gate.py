@@ -2,15 +2,10 @@
 
 import json
 import math
-from dataclasses import replace
-from fractions import Fraction
 from functools import partial
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from looprate import cli
 from looprate.commands import targets as command_targets
@@ -29,91 +24,13 @@ from looprate.figures.rows import read_rows
 from looprate.theory import gate
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
-from looprate.theory.continuity.reconcile import (
-    beside_closed_form,
-    exact_difference_lower_bound,
-    reconciled,
-)
-from looprate.theory.continuity.transfer import (
-    lower_from,
-    pieces,
-    strengthened_lower_bounds,
-    upper_from,
-)
 from looprate.theory.continuity.upper import bound as upper
-from looprate.theory.enclosure.soundness import NotCertifiedError
 from looprate.theory.gate import Contradiction, Total, judged_total, under_hypotheses
 from looprate.theory.targets import parse_target, resolve_target
 from looprate.theory.targets.base import ClosedForm
 from looprate.theory.verdict import Finding, Verdict
 
 CASE = {"kind": "token", "tokens": 2, "dim": 1}
-RADII = st.floats(1e-6, 1.0)
-
-
-# -- transfers between radii (C3, C4) --------------------------------------------------------------
-@given(radius=RADII, step=RADII)
-def test_pieces_are_the_least_number_that_reaches(radius, step):
-    k = pieces(radius, step)
-    assert k * Fraction(step) >= Fraction(radius)
-    assert k == 1 or (k - 1) * Fraction(step) < Fraction(radius)
-
-
-@given(step=st.floats(1e-9, 1e-3), k=st.integers(1, 999), ulps=st.integers(-1, 1))
-def test_pieces_are_exact_where_radii_are_next_to_multiples(step, k, ulps):
-    radius = k * step
-    for _ in range(abs(ulps)):
-        radius = math.nextafter(radius, math.inf * ulps)
-    assert pieces(radius, step) == max(1, math.ceil(Fraction(radius) / Fraction(step)))
-
-
-@given(
-    known=st.lists(st.tuples(RADII, st.floats(0.0, 2.0)), min_size=1, max_size=5),
-    delta=RADII,
-)
-def test_transfers_never_say_more_than_follows_and_as_much_as_follows(known, delta):
-    low, source = lower_from(delta, known)
-    exact = max(
-        Fraction(v) / (1 if s <= delta else math.ceil(Fraction(s) / Fraction(delta)))
-        for s, v in known
-    )
-    assert Fraction(low) <= exact
-    assert low >= float(exact) * (1 - 1e-15)
-    assert (source is None) == (low == 0)
-    high, _ = upper_from(delta, known)
-    exact = min(
-        Fraction(v) * (1 if delta <= s else math.ceil(Fraction(delta) / Fraction(s)))
-        for s, v in known
-    )
-    assert Fraction(high) >= exact
-    assert high <= float(exact) * (1 + 1e-15)
-
-
-@pytest.mark.parametrize("power", [0.1, 0.5, 1.0])
-@given(radii=st.lists(RADII, min_size=1, max_size=6), delta=RADII)
-def test_transfers_of_a_true_modulus_stay_on_their_side(power, radii, delta):
-    known = [(r, r**power) for r in radii]
-    assert lower_from(delta, known)[0] <= delta**power * (1 + 1e-12)
-    assert upper_from(delta, known)[0] >= delta**power * (1 - 1e-12)
-
-
-def test_transfers_between_multiples_lose_nothing():
-    assert lower_from(0.25, [(1.0, 4.0)]) == (1.0, 1.0)
-    assert upper_from(1.0, [(0.25, 1.0)]) == (4.0, "subadditive")
-    assert lower_from(math.nextafter(0.25, 0), [(1.0, 4.0)])[0] == math.nextafter(0.8, 0)
-    assert upper_from(math.nextafter(1.0, 2), [(0.25, 1.0)])[0] == 5.0
-    assert lower_from(0.0, [(0.5, 1.0)]) == (0.0, None)
-    assert upper_from(0.5, [(0.0, 0.0), (0.1, math.inf)]) == (math.inf, "direct")
-    lower, rules, sources = strengthened_lower_bounds([0.25, 1.0, 2.0], [0.0, 4.0, 1.0])
-    assert lower.tolist() == [1.0, 4.0, 4.0]
-    assert rules == ("subadditive", "pair", "monotone")
-    assert sources.tolist() == [1.0] * 3
-    assert lower_from(1e-300, [(1.0, 1e-320)])[0] == 0
-    assert upper_from(1e300, [(1e-300, 1.0)])[0] == math.inf or upper_from(
-        1e300, [(1e-300, 1.0)]
-    ) == (math.inf, "direct")
-    with pytest.raises(ValueError, match="`step`"):
-        pieces(1.0, 0.0)
 
 
 # -- certified against attained (A3, R5) -----------------------------------------------------------
@@ -134,30 +51,6 @@ def test_a_certified_bound_below_the_attained_is_an_internal_error(monkeypatch):
         modulus_upper_bound(f, [0.1, 0.2], lower=curve, **CASE)
     monkeypatch.setattr(upper, "Search", falsified(low.value * (1 + 1e-6)))
     assert modulus_upper_bound(f, 0.1, lower=low, **CASE).value == low.value * (1 + 1e-6)
-
-
-def test_the_exact_difference_comes_close_and_never_exceeds():
-    f = parse_target("token-sine:periods=1")
-    low = modulus_lower_bound(f, 0.1, **CASE)
-    proven, size = exact_difference_lower_bound(f, low)
-    assert low.value * (1 - 1e-6) < proven <= low.value
-    assert 0 < size <= 1
-
-
-def test_what_rounding_explains_is_withheld_or_lifted_and_never_printed():
-    def stair(x):
-        return (np.sqrt(1 + 1e-15 * x) - 1) * 1e15
-
-    low = modulus_lower_bound(stair, 0.1, **CASE)
-    assert low.value > 0.2
-    with pytest.raises(NotCertifiedError, match="not certified"):
-        reconciled(stair, 0.071, low, low.value)
-    f = parse_target("token-sine:periods=1")
-    low = modulus_lower_bound(f, 0.1, **CASE)
-    near = low.value * (1 - 1e-14)
-    wide = SimpleNamespace(**{**vars(low), "x": low.x, "y": low.x})  # enclosures say 0 at least
-    assert reconciled(f, near, wide, low.value) == low.value
-    assert reconciled(f, 2 * low.value, low, low.value) == 2 * low.value
 
 
 @pytest.mark.parametrize("name", ["stair", "tiny", "noisy"])
@@ -219,17 +112,6 @@ def test_a_wrong_closed_form_is_an_internal_error(monkeypatch, capsys):
     assert err.count("\n") == 1
 
 
-def test_the_exact_closed_form_is_not_above_a_certified_bound():
-    f = parse_target("token-sine")
-    form = f.closed_form(0.1, kind="token", tokens=2, dim=1, p=1.0)
-    shape = {"tokens": 2, "dim": 1}
-    assert beside_closed_form(f, form, 0.0, form.value, **shape) == form.value
-    with pytest.raises(Contradiction, match="below the exact closed form"):
-        beside_closed_form(f, form, 0.0, 0.99 * form.value, **shape)
-    half = ClosedForm(1.0, "upper", "")
-    assert beside_closed_form(f, half, 0.3, 0.5, **shape) == 0.3
-
-
 def test_an_internal_error_of_a_worker_ends_with_exit_code_3(monkeypatch, capsys):
     def broken(report):
         raise Contradiction("certified 1 below 2")
@@ -287,16 +169,6 @@ def test_a_hypothesis_has_one_word():  # M7
         gate.state_of(Finding("h", Verdict.NOT_TESTABLE, "", {"skipped": True})),
     ]
     assert states == ["holds", "fails", "open"]
-
-
-def test_reached_means_within_the_tolerance_not_twice_it():  # C4
-    f = parse_target("mean-field:a=1,b=0")
-    low = modulus_lower_bound(f, 0.1, effort=0.1, **CASE)
-    short = replace(low, value=low.value / 1.05)
-    for tolerance, reached in ((0.04, False), (0.06, True)):
-        found = modulus_upper_bound(f, 0.1, lower=short, tolerance=tolerance, seconds=0.2, **CASE)
-        assert found.reached is reached
-        assert found.gap == pytest.approx(0.05, abs=1e-6)
 
 
 DEV = """

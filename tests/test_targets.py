@@ -158,12 +158,6 @@ def test_a_single_token_has_no_context(name):
     assert closed(target, 0.3, "token", 1, 2, 2.0) == closed(target, 0.3, "sequence", 1, 2, 2.0)
 
 
-def test_token_wise_targets_have_no_contextual_modulus_and_others_mean_no_token_modulus():
-    for name in ("token-power", "token-sine"):
-        assert closed(parse_target(name), 0.5, "contextual", 3, 2, 2.0).value == 0
-    assert closed(parse_target("others-mean"), 0.5, "token", 3, 2, 2.0).value == 0
-
-
 def test_mixes_say_upper_where_the_largest_eigenvalue_may_not_be_attained():
     centred = MeanField(1.0, -1.0)  # x_n minus the mean
     assert closed(centred, 0.3, "sequence", 4, 1, 1.0).side == "exact"

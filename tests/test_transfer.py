@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from looprate.theory.continuity import transfer
 from looprate.theory.continuity.transfer import (
@@ -17,6 +20,67 @@ from looprate.theory.continuity.transfer import (
 )
 
 LARGEST = sys.float_info.max
+RADII = st.floats(1e-6, 1.0)
+
+
+@given(radius=RADII, step=RADII)
+def test_pieces_are_the_least_number_that_reaches(radius, step):
+    k = pieces(radius, step)
+    assert k * Fraction(step) >= Fraction(radius)
+    assert k == 1 or (k - 1) * Fraction(step) < Fraction(radius)
+
+
+@given(step=st.floats(1e-9, 1e-3), k=st.integers(1, 999), ulps=st.integers(-1, 1))
+def test_pieces_are_exact_where_radii_are_next_to_multiples(step, k, ulps):
+    radius = k * step
+    for _ in range(abs(ulps)):
+        radius = math.nextafter(radius, math.inf * ulps)
+    assert pieces(radius, step) == max(1, math.ceil(Fraction(radius) / Fraction(step)))
+
+
+@given(
+    known=st.lists(st.tuples(RADII, st.floats(0.0, 2.0)), min_size=1, max_size=5),
+    delta=RADII,
+)
+def test_transfers_never_say_more_than_follows_and_as_much_as_follows(known, delta):
+    low, source = lower_from(delta, known)
+    exact = max(
+        Fraction(v) / (1 if s <= delta else math.ceil(Fraction(s) / Fraction(delta)))
+        for s, v in known
+    )
+    assert Fraction(low) <= exact
+    assert low >= float(exact) * (1 - 1e-15)
+    assert (source is None) == (low == 0)
+    high, _ = upper_from(delta, known)
+    exact = min(
+        Fraction(v) * (1 if delta <= s else math.ceil(Fraction(delta) / Fraction(s)))
+        for s, v in known
+    )
+    assert Fraction(high) >= exact
+    assert high <= float(exact) * (1 + 1e-15)
+
+
+@pytest.mark.parametrize("power", [0.1, 0.5, 1.0])
+@given(radii=st.lists(RADII, min_size=1, max_size=6), delta=RADII)
+def test_transfers_of_a_true_modulus_stay_on_their_side(power, radii, delta):
+    known = [(r, r**power) for r in radii]
+    assert lower_from(delta, known)[0] <= delta**power * (1 + 1e-12)
+    assert upper_from(delta, known)[0] >= delta**power * (1 - 1e-12)
+
+
+def test_transfers_between_multiples_lose_nothing():
+    assert lower_from(0.25, [(1.0, 4.0)]) == (1.0, 1.0)
+    assert upper_from(1.0, [(0.25, 1.0)]) == (4.0, "subadditive")
+    assert lower_from(math.nextafter(0.25, 0), [(1.0, 4.0)])[0] == math.nextafter(0.8, 0)
+    assert upper_from(math.nextafter(1.0, 2), [(0.25, 1.0)])[0] == 5.0
+    assert lower_from(0.0, [(0.5, 1.0)]) == (0.0, None)
+    assert upper_from(0.5, [(0.0, 0.0), (0.1, math.inf)]) == (math.inf, "direct")
+    lower, rules, sources = strengthened_lower_bounds([0.25, 1.0, 2.0], [0.0, 4.0, 1.0])
+    assert lower.tolist() == [1.0, 4.0, 4.0]
+    assert rules == ("subadditive", "pair", "monotone")
+    assert sources.tolist() == [1.0] * 3
+    assert lower_from(1e-300, [(1.0, 1e-320)])[0] == 0
+    assert upper_from(1e300, [(1e-300, 1.0)]) == (math.inf, "direct")
 
 
 def test_pieces_are_counted_from_1_and_for_finite_radii_alone():

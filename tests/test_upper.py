@@ -12,7 +12,6 @@ from cases.pairs import lower_of_pairs, pair_values, random_pairs, row_of
 from cases.targets import EXAMPLES, KINDS
 from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
 from looprate.theory.continuity.lower.bound import ModulusLowerBound
-from looprate.theory.continuity.transfer import upper_from as transferred
 from looprate.theory.continuity.upper import branching
 from looprate.theory.gate import Contradiction
 from looprate.theory.targets import parse_target
@@ -100,15 +99,6 @@ def test_curves_keep_their_order_and_use_each_other():
     assert again.upper == pytest.approx(curve.upper, rel=0.02)
     one = modulus_upper_bound(f, 0.2, seconds=8, **case)
     assert one.value == pytest.approx(curve.upper[3], rel=0.02)
-
-
-def test_transfers_name_their_rules():
-    assert transferred(0.1, [(0.2, 3.0), (0.4, 5.0)]) == (3.0, "monotone")
-    value, rule = transferred(0.3, [(0.1, 1.0), (0.9, 8.0)])
-    assert rule == "subadditive"
-    assert value == pytest.approx(3, rel=1e-9) or value == pytest.approx(4, rel=1e-9)
-    assert value >= 3
-    assert transferred(0.1, [(0.0, 0.0)]) == (math.inf, "direct")
 
 
 def test_what_cannot_move_has_the_bound_0():
