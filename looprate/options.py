@@ -8,26 +8,30 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from looprate.experiments.engine.task import (
+    DEVICES,
     EMBEDDED,
     HERE,
     Engine,
+    chosen_device,
     default_processes,
     visible_devices,
 )
 from looprate.experiments.study.drawing import STYLES
 
 __all__ = [
+    "SHARED",
     "Commands",
     "Parser",
     "add_command",
     "add_engine",
-    "add_json",
-    "add_shape",
-    "add_style",
+    "add_option",
+    "add_options",
     "add_version",
+    "asked_device",
     "checked_shape",
     "chosen_engine",
     "whole_number",
@@ -126,13 +130,77 @@ def add_command(
     return commands.add_parser(name, help=summary, **settings)
 
 
-def add_shape(parser: argparse.ArgumentParser, *, p: float) -> None:
-    """Add N, d and p, whose default is given."""
-    parser.add_argument("-N", "--tokens", type=int, default=2, help="N (default: 2)")
-    parser.add_argument("-d", "--dim", type=int, default=1, help="d (default: 1)")
-    parser.add_argument(
-        "--p", type=float, default=p, help=f"exponent of the norm, 1 to inf (default: {p:g})"
-    )
+#: What options mean in every command that has them: their strings, then their settings.
+SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "tokens": (("-N", "--tokens"), {"type": int, "default": 2, "help": "N, the sequence length"}),
+    "dim": (("-d", "--dim"), {"type": int, "default": 1, "help": "d, coordinates a token"}),
+    "p": (("--p",), {"type": float, "default": 1.0, "help": "exponent of the norm, 1 to inf"}),
+    "target": (("--target",), {"metavar": "TARGET", "help": "targets"}),
+    "delta": (("--delta",), {"type": float, "nargs": "+", "help": "radii, Frobenius norm"}),
+    "loops": (("--loops",), {"type": int, "nargs": "+", "help": "loop counts"}),
+    "seeds": (("--seeds",), {"type": int, "help": "number of seeds"}),
+    "seed": (("--seed",), {"type": int, "default": 0, "help": "seed of random inputs"}),
+    "preset": (("--preset",), {"help": "size of the work"}),
+    "effort": (
+        ("--effort",),
+        {"type": float, "help": "scales the work of the search for lower bounds, no time"},
+    ),
+    "certify": (("--certify",), {"action": "store_true", "help": "add certified upper bounds"}),
+    "tolerance": (
+        ("--tolerance",),
+        {"type": float, "help": "relative gap between proven bounds at which a search ends"},
+    ),
+    "seconds": (("--seconds",), {"type": float, "help": "time for what is proven"}),
+    "out": (("--out",), {"type": Path, "metavar": "DIR", "help": "folder of the results"}),
+    "list": (("--list",), {"action": "store_true", "help": "list what there is, run nothing"}),
+    "device": (
+        ("--device",),
+        {
+            "default": "auto",
+            "choices": DEVICES,
+            "help": "where to train; auto takes a GPU where this machine has one",
+        },
+    ),
+    "style": (
+        ("--style",),
+        {
+            "default": "paper",
+            "choices": STYLES,
+            "help": "of figures: a page of text, a screen on a wall, or an A0 sheet",
+        },
+    ),
+    "json": (("--json",), {"action": "store_true", "help": "print JSON for scripts"}),
+}
+
+
+def add_option(
+    parser: argparse.ArgumentParser, name: str, note: str | None = None, **others: Any
+) -> None:
+    """Add an option that means the same in every command.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+    name : str
+        Of :data:`SHARED`.
+    note : str, optional
+        What the help adds in this command; left out, the default.
+    **others
+        Settings that differ here.
+    """
+    strings, settings = SHARED[name]
+    default = settings.get("default")
+    if note is None:
+        shown = f"{default:g}" if isinstance(default, float) else default
+        note = "" if default is None else f" (default: {shown})"
+    settings = {**settings, "help": f"{settings['help']}{note}", **others}
+    parser.add_argument(*strings, **settings)
+
+
+def add_options(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Add options of :data:`SHARED` as they are."""
+    for name in names:
+        add_option(parser, name)
 
 
 def checked_shape(options: argparse.Namespace) -> dict[str, Any]:
@@ -161,6 +229,13 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         help="of --engine dask: a running scheduler such as tcp://10.0.0.1:8786, or slurm:FILE.json"
         " for SLURM jobs (default: one of its own with --processes workers)",
     )
+
+
+def asked_device(options: argparse.Namespace) -> str:
+    """Return cpu or cuda; of auto, cuda where the work is done here and a GPU is."""
+    if options.device != "auto":
+        return str(options.device)
+    return "cpu" if options.scheduler else chosen_device("auto")
 
 
 def chosen_engine(options: argparse.Namespace, device: str | None = None) -> tuple[Engine, int]:
@@ -205,18 +280,3 @@ def _engine_here(scheduler: str | None, processes: int | None, *, gpu: bool) -> 
     if not devices:
         raise ValueError("`device` is cuda but torch sees no GPU; take --device cpu")
     return Engine(scheduler, devices, gpu=True), processes or len(devices)
-
-
-def add_style(parser: argparse.ArgumentParser) -> None:
-    """Add the figure style."""
-    parser.add_argument(
-        "--style",
-        default="paper",
-        choices=STYLES,
-        help="of figures: a page of text (default), a screen on a wall, or an A0 sheet",
-    )
-
-
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add --json."""
-    parser.add_argument("--json", action="store_true", help="print JSON for scripts")

@@ -1,5 +1,6 @@
 """The command: what it prints for scripts, and one line with exit code 2 for every bad input."""
 
+import argparse
 import json
 import operator
 import os
@@ -10,15 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from looprate.cli import main
+from looprate.cli import _parser, main
 from looprate.commands import targets as command_targets
+from looprate.options import SHARED
 from looprate.theory.bounds.rows import TERM_NAMES
 from looprate.theory.targets import TARGETS
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULI_KEYS = ["kind", "delta", "lower", "exact", "upper", "side"]
 ROUNDING = 1e-9  # relative, of a modulus in float64
-QUICK = ["--budget", "0.1"]
+QUICK = ["--effort", "0.1"]
+ENGINE = ("--processes", "--engine", "--scheduler")
 OWN = """
 import numpy as np
 import torch
@@ -103,8 +106,6 @@ def test_help_says_what_and_how_with_an_example(said, command):
 
 
 def test_help_examples_are_accepted_by_the_parser(said):
-    from looprate.cli import _parser
-
     for command in ([], ["targets"], ["moduli"], ["bound"], ["verify"], ["figures"]):
         _, out, _ = said(*command, "--help")
         example = out.partition("\nexample:\n  looprate ")[2]
@@ -135,6 +136,45 @@ def test_help_is_quick_and_loads_no_numbers():
         seconds.append(spent - start.children_user - start.children_system)
         assert done.stdout.endswith("\n[]\n")
     assert min(seconds) < 1.0  # 0.15 s on a quiet core
+
+
+STEM = 7  # characters of a help that are the same in all commands
+PER_STUDY = {"--preset"}  # each study has sizes of its own
+
+
+def options_of_all_commands():
+    """Yield command, option string and action of every parser."""
+    (commands,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    for name, parser in [("looprate", _parser()), *commands.choices.items()]:
+        for action in parser._actions:
+            yield from ((name, string, action) for string in action.option_strings)
+
+
+def differences(places):
+    """Yield what is not the same of one option in several commands."""
+    actions = list(places.values())
+    defaults = {repr(one.default) for one in actions if one.default is not None}
+    for what, found in (
+        ("type", {one.type for one in actions}),
+        ("strings", {tuple(one.option_strings) for one in actions}),
+        ("help", {one.help[:STEM] for one in actions}),
+        ("default", defaults),
+    ):
+        if len(found) > 1:
+            yield f"{what}: {found} in {', '.join(places)}"
+
+
+def test_an_option_means_the_same_in_every_command():
+    known = {}
+    for command, string, action in options_of_all_commands():
+        known.setdefault(string, {})[command] = action
+    assert len(known["--tokens"]) == len(known["--p"]) == 4
+    wrong = {s: [*differences(places)] for s, places in known.items() if s not in PER_STUDY}
+    assert {string: words for string, words in wrong.items() if words} == {}
+    assert [*differences(known["--tokens"] | known["--p"])]  # it can fail
+    for string in set(known) - PER_STUDY:
+        shared = [s for strings, _ in SHARED.values() for s in strings]
+        assert len(known[string]) == 1 or string in [*shared, *ENGINE, "-h", "--help"]
 
 
 # -- output for scripts ----------------------------------------------------------------------------
@@ -183,7 +223,7 @@ def test_own_functions_have_moduli_and_bounds(printed, own, name):
 @pytest.mark.parametrize("version", ["theorem-3.6", "increments", "timestep"])
 def test_bounds_say_nothing_at_few_loops_and_something_at_many(printed, target, version):
     loops = (3, 1000, 10**18)
-    rows = printed("bound", target, "--version", version, "--loops", *loops)
+    rows = printed("bound", target, "--inequality", version, "--loops", *loops)
     assert [row["loops"] for row in rows] == list(loops)
     for row in rows:
         assert row.keys() >= {"loops", "delta", "terms", "total", "trivial", "verdict"}
@@ -227,11 +267,11 @@ def test_words_carry_the_same_numbers(said, printed):
         ("moduli mean-field --tokens 0", "`tokens` (sequence length N) must be an integer >= 1"),
         ("moduli mean-field --dim 0", "`dim`"),
         ("moduli mean-field --kind nonsense", "`kind` must be one of sequence"),
-        ("moduli mean-field --budget 0", "`effort`"),
+        ("moduli mean-field --effort 0", "`effort`"),
         ("moduli mean-field --seed -1", "`seed` must be an integer >= 0, got -1"),
         ("bound mean-field --loops 2", "`loops` must exceed tokens=2 for Theorem 3.6"),
         ("bound mean-field --tokens 3 --loops 9 1", "`loops` must exceed tokens=3"),
-        ("bound mean-field --version nonsense", "`version` must be one of theorem-3.6"),
+        ("bound mean-field --inequality nonsense", "invalid choice: 'nonsense'"),
         ("bound mean-field --slope 0", "`slope`"),
         ("verify --preset nonsense", "invalid choice: 'nonsense'"),
         ("verify --style nonsense", "invalid choice: 'nonsense'"),
@@ -269,7 +309,7 @@ def test_bad_input_is_one_line_that_names_it(refused, monkeypatch, tmp_path, arg
     ],
 )
 @pytest.mark.parametrize(
-    "command", [["moduli", "--budget", "0.1"], ["bound"], ["verify", "--preset", "smoke"]]
+    "command", [["moduli", "--effort", "0.1"], ["bound"], ["verify", "--preset", "smoke"]]
 )
 def test_a_broken_own_function_is_one_line(refused, own, tmp_path, command, name, match):
     out = ["--out", str(tmp_path / "out"), "--processes", "1"] if command[0] == "verify" else []
@@ -363,7 +403,7 @@ def test_the_debug_switch_shows_the_traceback(monkeypatch, own):
 
 # -- what was meant --------------------------------------------------------------------------------
 def test_a_formula_needs_no_prefix(printed):  # B3
-    arguments = ["--budget", "0.1", "--delta", "0.1", "--kind", "token"]
+    arguments = ["--effort", "0.1", "--delta", "0.1", "--kind", "token"]
     assert printed("moduli", "sin(6*x)", *arguments) == printed(
         "moduli", "formula: sin(6*x)", *arguments
     )

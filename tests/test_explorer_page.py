@@ -185,7 +185,7 @@ def command_says(said, setting, version, *more):
     """Return what ``looprate bound`` says of a setting."""
     code, out, error = said(
         "bound", setting.target, "--tokens", setting.tokens, "--dim", setting.dim, "--p", setting.p,
-        "--loops", setting.loops, "--version", version, *more,
+        "--loops", setting.loops, "--inequality", version, *more,
     )  # fmt: skip
     assert code == 0, error
     return out

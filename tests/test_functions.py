@@ -209,7 +209,7 @@ def test_in_place_functions_get_copies(own, name):
 )
 def test_what_was_done_to_a_function_is_said_in_one_line(said, own, name, words):
     """A7, R15, R23: on stderr, while JSON stays JSON."""
-    arguments = ("-d", 2, "--delta", 0.1, "--budget", 0.01, "--json")
+    arguments = ("-d", 2, "--delta", 0.1, "--effort", 0.01, "--json")
     code, out, err = said("moduli", f"{own}:{name}", *arguments)
     assert code == 0
     assert len(json.loads(out)) == 3

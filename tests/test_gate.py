@@ -103,7 +103,7 @@ def test_a_wrong_closed_form_is_an_internal_error(monkeypatch, capsys):
         return ClosedForm(0.9 * form.value, form.side, form.note)
 
     monkeypatch.setattr(kind, "_closed_form", wrong)
-    code = cli.main(["moduli", "token-sine", "--delta", "0.1", "--budget", "0.1", "--json"])
+    code = cli.main(["moduli", "token-sine", "--delta", "0.1", "--effort", "0.1", "--json"])
     out, err = capsys.readouterr()
     assert (code, out) == (3, "")
     assert err.startswith("looprate: internal error")
@@ -227,7 +227,7 @@ def test_bound_construct_report_figures_and_explorer_agree(name, tmp_path, capsy
     (certificate,) = part["certificates"]
     sloped = ("--slope", repr(float(SPEC.slope)))  # of the quantiser that is built
     for version in ("timestep", "theorem-3.6"):
-        asked = ("bound", name, "--version", version, "--loops")
+        asked = ("bound", name, "--inequality", version, "--loops")
         (one,) = answer(capsys, *asked, r)
         (told,) = (b for b in part["bounds"] if (b["bound"], b["loops"]) == (version, r))
         seen = views._bound(views.Subject(name, 2, 1, 1.0), version)(r)
@@ -237,7 +237,7 @@ def test_bound_construct_report_figures_and_explorer_agree(name, tmp_path, capsy
         assert one["terms"] == told["terms"] == seen.terms
         assert one["trivial"] == built["trivial"] == part["trivial"] == seen.trivial
         assert one["moduli_side"] == told["moduli_side"] == seen.moduli_side == "lower"
-    (one,) = answer(capsys, "bound", name, "--version", "timestep", "--loops", r, *sloped)
+    (one,) = answer(capsys, "bound", name, "--inequality", "timestep", "--loops", r, *sloped)
     assert one["total"] == built["bound"] == certificate["bound"]
     assert built["verdict"] == certificate["verdict"]
     assert (
@@ -254,7 +254,9 @@ def test_bound_construct_report_figures_and_explorer_agree(name, tmp_path, capsy
             if (row["label"] == label if version == "timestep" else row["version"] == version)
         ]
         row = rows[len(rows) // 2]
-        (one,) = answer(capsys, "bound", name, "--version", version, "--loops", int(row["loops"]))
+        (one,) = answer(
+            capsys, "bound", name, "--inequality", version, "--loops", int(row["loops"])
+        )
         assert row.get("total", row["value"]) == one["total"]
         assert row["status"] == one["verdict"]
     words = part["first_informative_words"]

@@ -489,7 +489,7 @@ def test_commands_end_not_testable_with_the_witness(said, tmp_path, name):
     path = tmp_path / "own.py"
     path.write_text(OWN)
     target, claim = f"{path}:{name}", CLAIMS["continuous" if name == "step" else "equivariant"]
-    code, out, err = said("moduli", target, "--delta", 0.1, "--budget", 0.05, "--json")
+    code, out, err = said("moduli", target, "--delta", 0.1, "--effort", 0.05, "--json")
     assert code == 0
     assert len(json.loads(out)) == 3  # a discontinuous function has moduli, too
     assert err.startswith(f'looprate: "{claim}" fails: ')

@@ -175,7 +175,7 @@ def test_certified_bounds_are_asked_for_with_the_pair(folder, monkeypatch):
         return SimpleNamespace(value=value, note="far", boxes=3, seconds=0.1)
 
     monkeypatch.setattr(looprate.theory.continuity, "modulus_upper_bound", stub, raising=False)
-    rows = measure(plan(folder, budget=0.5))
+    rows = measure(plan(folder, seconds=0.5))
     own = {row["kind"]: row for row in rows if row.get("seed") == 0}
     assert own["sequence"]["upper"] == 1.5 * own["sequence"]["lower"]
     assert own["token"]["upper"] is None
@@ -194,7 +194,7 @@ def test_certified_bounds_are_asked_for_with_the_pair(folder, monkeypatch):
         ({"deltas": (0.1, 0.0)}, "`delta` must hold radii > 0"),
         ({"deltas": (0.1, 0.1)}, "must not repeat"),
         ({"effort": 0.0}, "`effort` must be finite and > 0, got 0"),
-        ({"budget": float("inf")}, "`budget` must be finite and > 0, got inf"),
+        ({"seconds": float("inf")}, "`seconds` must be finite and > 0, got inf"),
     ],
 )
 def test_bad_plans_are_refused(tmp_path, settings, said):
@@ -304,10 +304,10 @@ def test_the_command_ends_with_cells_and_findings(measured, said):
 
 def test_other_questions_to_one_folder_have_figures_of_their_own(tmp_path):  # B7
     asked = [
-        plan(tmp_path, loops=loops, effort=effort, budget=budget)
+        plan(tmp_path, loops=loops, effort=effort, seconds=seconds)
         for loops in (None, (1,), (1, 2))
         for effort in (0.2, 0.4)
-        for budget in (None, 1.0, 5.0)
+        for seconds in (None, 1.0, 5.0)
     ]
     names = [command_learned._apart(one) for one in asked]
     assert names[0] == ""
@@ -320,7 +320,7 @@ def test_other_questions_to_one_folder_have_figures_of_their_own(tmp_path):  # B
     [
         (["nowhere"], "`DIR` must be a study folder"),
         (["FOLDER", "--delta", "-1"], "`delta`"),
-        (["FOLDER", "--budget", "3"], "`budget` is for --certify"),
+        (["FOLDER", "--seconds", "3"], "`seconds` is for --certify"),
         (["FOLDER", "--loops", "9"], "`loops` must be among"),
         (["FOLDER", "--processes", "0"], "`processes` must be an integer >= 1"),
     ],

@@ -15,7 +15,7 @@ from looprate.theory.targets import OwnFunction, parse_target
 ADDED = ["certified", "gap", "method", "reached", "note", "boxes", "seconds", "x", "y"]
 KEYS = ["kind", "delta", "lower", "exact", "upper", "side", *ADDED]
 ROUNDING = 1e-9  # relative, of a modulus in float64
-QUICK = ["--budget", "0.1", "--certify"]
+QUICK = ["--effort", "0.1", "--certify"]
 OWN = """
 import numpy as np
 import torch
@@ -289,7 +289,7 @@ def test_moduli_that_overflow_are_null_and_one_line_says_so(said, tmp_path, recw
 
 
 def test_a_modulus_of_zero_at_unresolved_radii_says_nothing(said):
-    arguments = ["formula:sin(6*x+1)", "--kind", "token", "--budget", 0.1, "--json", "--delta"]
+    arguments = ["formula:sin(6*x+1)", "--kind", "token", "--effort", 0.1, "--json", "--delta"]
     code, out, err = said("moduli", *arguments, 1e-300, 1e-20, 0.1)
     lower = [row["lower"] for row in json.loads(out)]
     assert (code, lower[:2]) == (0, [0.0, 0.0])
@@ -324,6 +324,6 @@ def test_bad_limits_are_one_line(said, arguments, match):
 
 
 def test_without_certify_the_rows_are_as_they_were(said):
-    code, out, err = said("moduli", "mean-field", "--delta", 0.1, "--budget", 0.1, "--json")
+    code, out, err = said("moduli", "mean-field", "--delta", 0.1, "--effort", 0.1, "--json")
     assert (code, err) == (0, "")
     assert [list(row) for row in json.loads(out)] == [KEYS[:6]] * 3

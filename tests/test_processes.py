@@ -274,10 +274,10 @@ def test_a_locale_without_letters_prints_and_names_files(tmp_path):  # R29
     path.write_text("def size(x):\n    return x\n", encoding="utf-8")
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     code, _, err = shell(
-        f"LOOPRATE moduli '{path}:size' --budget 0.1 --delta 0.1 --kind token", **plain
+        f"LOOPRATE moduli '{path}:size' --effort 0.1 --delta 0.1 --kind token", **plain
     )
     assert (code, err) == (0, "")
-    code, _, err = shell(f"LOOPRATE moduli '{path}:sizes' --budget 0.1", **plain)
+    code, _, err = shell(f"LOOPRATE moduli '{path}:sizes' --effort 0.1", **plain)
     assert (code, err.count("\n")) == (2, 1)
 
 
@@ -290,8 +290,8 @@ COMMANDS = [
     "rows STUDY --csv OUT/rows.csv",
 ]
 LONG = [
-    "moduli mean-field --budget 0.1 --certify --delta 0.1",
-    "moduli 'formula: sin(6*x) + mean(x)/2' --budget 0.1 --certify",
+    "moduli mean-field --effort 0.1 --certify --delta 0.1",
+    "moduli 'formula: sin(6*x) + mean(x)/2' --effort 0.1 --certify",
     "construct mean-field --grid 2 --softmax 0.1",
     "claims lemma-4-1-error --out OUT/claims",
     "verify --preset smoke --steps 20 --out OUT/verify",

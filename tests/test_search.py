@@ -92,7 +92,7 @@ def test_tiny_radii_give_an_attained_value(text, delta):  # R13, B10
 def test_certified_bounds_of_tiny_radii_do_not_blame_the_function(capsys):  # R13, B10
     for delta in ("1e-150", "1e-300"):
         command = ["moduli", "formula: sin(6*x)", "--delta", delta, "--kind", "sequence"]
-        code = main([*command, "--budget", "0.3", "--certify", "--seconds", "1"])
+        code = main([*command, "--effort", "0.3", "--certify", "--seconds", "1"])
         text = capsys.readouterr()
         assert code == 0
         assert "nan" not in (text.out + text.err).lower()

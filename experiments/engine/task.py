@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 
 __all__ = ["Engine", "Task", "TaskFailed", "chosen_device", "default_processes", "visible_devices"]
 
+#: Where the driver of a GPU shows: of NVIDIA, beside Windows, on a Jetson, of AMD.
+DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvmap", "/dev/kfd")
 ATTEMPTS = 3  # a task that fails this often is given up
 DEVICES = ("auto", "cpu", "cuda")
 EMBEDDED = "embedded"  # the scheduler that starts and ends with this process
@@ -147,6 +149,8 @@ def chosen_device(asked: str) -> str:
         raise ValueError(f"`device` must be {', '.join(DEVICES)}, got {asked!r}; take auto")
     if asked == "cpu":
         return asked
+    if asked == "auto" and not any(map(os.path.exists, DRIVERS)):
+        return "cpu"  # torch, which takes seconds to import, would see none
     seen = bool(visible_devices())
     if asked == "cuda" and not seen:
         raise ValueError("`device` is cuda but torch sees no GPU; take --device cpu")

@@ -52,8 +52,8 @@ class LearnedPlan:
         Radii, Frobenius norm.
     effort : float
         Work of the search for lower bounds.
-    budget : float or None
-        Seconds for each certified upper bound, None for none.
+    seconds : float or None
+        For each certified upper bound, None for none.
     """
 
     folder: Path
@@ -61,14 +61,14 @@ class LearnedPlan:
     loops: tuple[int, ...] | None = None
     deltas: tuple[float, ...] = DELTAS
     effort: float = EFFORT
-    budget: float | None = None
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         if not self.deltas or min(map(check_delta, self.deltas)) == 0:
             raise ValueError(f"`delta` must hold radii > 0, got {list(self.deltas)}")
         if len(set(self.deltas)) != len(self.deltas):
             raise ValueError(f"`delta` must not repeat a value, got {list(self.deltas)}")
-        for name in ("effort", "budget"):
+        for name in ("effort", "seconds"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"`{name}` must be finite and > 0, got {value:g}")
@@ -76,7 +76,7 @@ class LearnedPlan:
     def sweep(self) -> Sweep:
         """Return the tasks, one a network and one a target and shape, in ``learned.jsonl``."""
         fits = chosen_fits(self.folder, targets=self.targets, loops=self.loops)
-        work: Row = {"deltas": list(self.deltas), "effort": self.effort, "budget": self.budget}
+        work: Row = {"deltas": list(self.deltas), "effort": self.effort, "budget": self.seconds}
         places = {
             (row["target"], *(row[name] for name in SHAPE)): row.get("directory") for row in fits
         }

@@ -141,7 +141,7 @@ def affordable(spec: ConstructionSpec, seconds: float) -> Cost:
         return cost
     fits = _largest_affordable(spec, seconds)
     cure = f"grid <= {fits} fits" if fits else "no grid fits: fewer tokens or coordinates"
-    limit = f"over the budget of {seconds:g} s (about {cost.seconds:,.0f} s)"
+    limit = f"over `seconds`={seconds:g} (about {cost.seconds:,.0f} s)"
     if math.isinf(cost.seconds):
         limit = f"over the {MOST_LABELS:,} labels that a table holds"
     power = label_power(tokens=spec.tokens, dim=spec.dim, coding=spec.coding)

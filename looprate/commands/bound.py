@@ -7,10 +7,12 @@ from argparse import Namespace
 from typing import Any
 
 from looprate.experiments.engine.progress import Progress
-from looprate.options import Commands, add_command, add_json, add_shape, checked_shape
+from looprate.options import Commands, add_command, add_option, add_options, checked_shape
 from looprate.printing import in_words, print_json, print_table
 
 __all__ = ["add_bound"]
+
+INEQUALITIES = ("theorem-3.6", "theorem-3.6-stages", "increments", "digits", "timestep")
 
 
 def add_bound(commands: Commands) -> None:
@@ -28,14 +30,12 @@ def add_bound(commands: Commands) -> None:
         "looprate bound token-sine --tokens 2 --loops 100 10000 1000000000",
     )
     bound.add_argument("target", metavar="TARGET")
-    add_shape(bound, p=1.0)
+    add_options(bound, "tokens", "dim", "p")
+    add_option(bound, "loops", ", each above N (default: powers of ten)")
     bound.add_argument(
-        "--loops", type=int, nargs="+", help="loop counts r > N (default: powers of ten)"
-    )
-    bound.add_argument(
-        "--version",
-        default="theorem-3.6",
-        metavar="V",
+        "--inequality",
+        default=INEQUALITIES[0],
+        choices=INEQUALITIES,
         help="theorem-3.6 (default); theorem-3.6-stages, its own stage counts; or the explicit "
         "inequality of a memoriser: increments, digits, timestep",
     )
@@ -48,7 +48,7 @@ def add_bound(commands: Commands) -> None:
     bound.add_argument(
         "--slope", type=float, default=math.inf, help="M, the quantiser's slope (default: inf)"
     )
-    add_json(bound)
+    add_option(bound, "json")
     bound.set_defaults(run=run_bound)
 
 
@@ -65,7 +65,7 @@ def run_bound(options: Namespace) -> int:
         check_loops(loops, tokens=options.tokens)
     with Progress(1.0, "moduli") as bar:
         facts = facts_of(f, **shape, report=bar.to)
-    at = facts.bound(options.version, placement=options.placement, slope=options.slope)
+    at = facts.bound(options.inequality, placement=options.placement, slope=options.slope)
     found = [at(loops) for loops in counts]
     if options.json:
         return print_json([row.as_dict() for row in found])

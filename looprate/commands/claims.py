@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from looprate.experiments.engine.progress import Progress
-from looprate.options import Commands, add_command, add_json
+from looprate.options import Commands, add_command, add_option
 from looprate.printing import print_json, print_table
 from looprate.theory.verdict import Verdict
 
@@ -41,9 +41,9 @@ def add_claims(commands: Commands) -> None:
     )
     claims.add_argument("ids", metavar="ID", nargs="*", help="claims (default: all quick ones)")
     claims.add_argument("--controls", action="store_true", help="run the wrong variants instead")
-    claims.add_argument("--out", type=Path, metavar="DIR", help="folder (default: runs/claims)")
+    add_option(claims, "out", " (default: runs/claims)")
     claims.add_argument("--again", action="store_true", help="run what is stored, too")
-    claims.add_argument("--list", action="store_true", help="list the claims and run nothing")
+    add_option(claims, "list")
     claims.add_argument("--markdown", action="store_true", help="print docs/claims.md")
     claims.add_argument(
         "--study",
@@ -51,7 +51,7 @@ def add_claims(commands: Commands) -> None:
         metavar="DIR",
         help="folder of looprate verify that trained-beside-constructed reads instead of training",
     )
-    add_json(claims)
+    add_option(claims, "json")
     claims.set_defaults(run=run_claims)
 
 

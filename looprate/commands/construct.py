@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from looprate.experiments.engine.progress import Progress
 from looprate.experiments.study.drawing import draw_folder
-from looprate.options import Commands, add_command, add_json, add_shape, add_style
+from looprate.options import Commands, add_command, add_option, add_options
 from looprate.printing import in_words, print_json, print_table
 from looprate.theory.outputs import checked_folder, checked_output
 
@@ -52,7 +52,7 @@ def add_construct(commands: Commands) -> None:
     construct.add_argument(
         "target", metavar="TARGET", nargs="?", help="may be left out with --load"
     )
-    add_shape(construct, p=1.0)
+    add_options(construct, "tokens", "dim", "p")
     construct.set_defaults(tokens=None, dim=None)  # told apart from 2 and 1 beside --load
     construct.add_argument(
         "-m", "--grid", type=int, help="m, cells a side; cells are 1/m wide (default: 8)"
@@ -76,26 +76,15 @@ def add_construct(commands: Commands) -> None:
         type=int,
         help="M delta, cell width over strip width of the quantiser (default: 2^30)",
     )
-    construct.add_argument(
-        "--tolerance",
-        type=float,
-        default=5e-3,
-        help="relative width of the error's enclosure to aim at (default: 0.005)",
-    )
-    construct.add_argument(
-        "--budget",
-        type=float,
-        default=120.0,
-        help="refuse what is estimated to take more seconds (default: 120); the error's enclosure "
-        "(--seconds) and --softmax come on top",
-    )
-    construct.add_argument(
-        "--seconds",
-        type=float,
+    add_option(construct, "tolerance", ": of the error (default: 0.005)", default=5e-3)
+    add_option(
+        construct,
+        "seconds",
+        ": a network estimated to take longer is refused, and the error's enclosure, which comes "
+        "on top, then stays as wide as it is; --softmax takes its own time (default: 60)",
         default=60.0,
-        help="for the error's enclosure, which then stays as wide as it is (default: 60)",
     )
-    construct.add_argument("--seed", type=int, default=0, help="of the cross-checks (default: 0)")
+    add_option(construct, "seed")
     construct.add_argument(
         "--softmax",
         type=float,
@@ -108,11 +97,8 @@ def add_construct(commands: Commands) -> None:
     construct.add_argument(
         "--load", type=Path, metavar="FILE", help="certify a saved network instead of compiling"
     )
-    construct.add_argument(
-        "--out", type=Path, metavar="DIR", help="draw the stages of the proof (N = 2, d = 1)"
-    )
-    add_style(construct)
-    add_json(construct)
+    add_option(construct, "out", ": draws the stages of the proof there (N = 2, d = 1)")
+    add_options(construct, "style", "json")
     construct.set_defaults(run=run_construct)
 
 
@@ -124,7 +110,7 @@ def run_construct(options: Namespace) -> int:
 
     p = _checked(options)
     target, spec, network = _loaded(options) if options.load else (*_asked(options), None)
-    cost = certificates.affordable(spec, options.budget)
+    cost = certificates.affordable(spec, options.seconds)
     if options.out:
         check_drawable(spec)
         checked_folder(options.out)
@@ -169,8 +155,6 @@ def _checked(options: Namespace) -> float:
         raise ValueError(f"`seed` must be an integer >= 0, got {options.seed}")
     if not 0 < options.tolerance < 1:
         raise ValueError(f"`tolerance` must be between 0 and 1, got {options.tolerance:g}")
-    if not options.budget > 0:
-        raise ValueError(f"`budget` must be > 0 seconds, got {options.budget:g}")
     if not 0 < options.seconds < math.inf:
         raise ValueError(f"`seconds` must be a finite number > 0, got {options.seconds:g}")
     if options.save and options.load:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from looprate.experiments.rows.question import folder_for
 from looprate.experiments.study.drawing import draw_folder
-from looprate.options import Commands, add_command, add_engine, add_json, add_style, chosen_engine
+from looprate.options import (
+    Commands,
+    add_command,
+    add_engine,
+    add_option,
+    add_options,
+    asked_device,
+    chosen_engine,
+)
 from looprate.printing import print_json, print_table
 
 if TYPE_CHECKING:
@@ -36,24 +44,23 @@ def add_eta(commands: Commands) -> None:
         "findings}, table one row a target and part with value, lower, upper: the error ratio.",
         "looprate eta --preset smoke",
     )
-    eta.add_argument(
-        "--preset",
+    add_option(
+        eta,
+        "preset",
+        ": smoke (under 40 s), quick (about 8 minutes on 2 cores, the default), full (hours)",
         default="quick",
         choices=["smoke", "quick", "full"],
-        help="smoke (under 40 s), quick (about 8 minutes on 2 cores, the default), full (hours)",
     )
-    eta.add_argument("--loops", type=int, nargs="+", help="loop counts to train")
-    eta.add_argument("--seeds", type=int, help="number of seeds; verdicts need 4")
-    eta.add_argument(
-        "--out",
-        type=Path,
-        help="folder (default: runs/eta-PRESET, or one beside it where that answers another "
-        "question)",
+    add_option(eta, "loops", " to train")
+    add_option(eta, "seeds", "; verdicts need 4")
+    add_option(
+        eta,
+        "out",
+        " (default: runs/eta-PRESET, or one beside it where that answers another question)",
     )
-    eta.add_argument("--device", choices=["cpu", "cuda"], help="where to train (default: cpu)")
+    add_option(eta, "device")
     add_engine(eta)
-    add_style(eta)
-    add_json(eta)
+    add_options(eta, "style", "json")
     eta.set_defaults(run=run_eta)
 
 
@@ -79,11 +86,9 @@ def _config(options: Namespace) -> EtaConfig:
     """Return the preset with the given options in place."""
     from looprate.experiments.eta.config import PRESETS
 
-    changes: dict[str, Any] = {
-        name: getattr(options, name)
-        for name in ("seeds", "device")
-        if getattr(options, name) is not None
-    }
+    changes: dict[str, Any] = {"device": asked_device(options)}
+    if options.seeds is not None:
+        changes["seeds"] = options.seeds
     if options.loops:
         changes["loops"] = tuple(options.loops)
     return replace(PRESETS[options.preset], **changes)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from pathlib import Path
 
 from looprate.commands.claims import FOLDER
-from looprate.options import Commands, add_command, add_json
+from looprate.options import Commands, add_command, add_option
 from looprate.printing import print_json
 
 __all__ = ["add_explain"]
@@ -26,10 +25,8 @@ def add_explain(commands: Commands) -> None:
         "looprate explain corollary-3-7",
     )
     explain.add_argument("id", metavar="ID", help="a claim, see looprate claims --list")
-    explain.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of stored results (default: runs/claims)"
-    )
-    add_json(explain)
+    add_option(explain, "out", " (default: runs/claims)")
+    add_option(explain, "json")
     explain.set_defaults(run=run_explain)
 
 

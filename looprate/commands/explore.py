@@ -10,7 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from looprate.experiments.engine.child import child_environment, children, lines_of, python
-from looprate.options import Commands, add_command, add_json
+from looprate.options import Commands, add_command, add_option
 from looprate.theory.outputs import checked_folder
 
 __all__ = ["add_explore"]
@@ -33,7 +33,7 @@ def add_explore(commands: Commands) -> None:
         "JSON (with --static): the file written.",
         "looprate explore --target 'formula: sin(6*x) + mean(x)/2'",
     )
-    explore.add_argument("--target", metavar="TARGET", help="what to begin with")
+    add_option(explore, "target", ": the one to begin with")
     explore.add_argument(
         "--rows",
         type=Path,
@@ -47,7 +47,7 @@ def add_explore(commands: Commands) -> None:
     explore.add_argument(
         "--static", type=Path, metavar="DIR", help="write one HTML file that needs no server"
     )
-    add_json(explore)
+    add_option(explore, "json")
     explore.set_defaults(run=run_explore)
 
 

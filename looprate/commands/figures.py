@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from looprate.experiments.study.drawing import FORMATS, draw_folder
-from looprate.options import Commands, add_command, add_json, add_style
+from looprate.options import Commands, add_command, add_option
 from looprate.printing import print_json
 
 __all__ = ["add_figures"]
@@ -32,7 +32,7 @@ def add_figures(commands: Commands) -> None:
         "looprate figures runs/verify-quick --style slides",
     )
     figures.add_argument("directory", metavar="DIR", type=Path, help="folder of a study, or docs")
-    add_style(figures)
+    add_option(figures, "style")
     figures.add_argument(
         "--format",
         nargs="+",
@@ -55,7 +55,7 @@ def add_figures(commands: Commands) -> None:
         action="store_true",
         help="write DIR/figures/handout__SLUG.pdf for each error-against-loops__SLUG.csv instead",
     )
-    add_json(figures)
+    add_option(figures, "json")
     figures.set_defaults(run=run_figures)
 
 

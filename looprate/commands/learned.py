@@ -10,7 +10,14 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from looprate.experiments.study.drawing import draw_folder
-from looprate.options import Commands, add_command, add_engine, add_json, add_style, chosen_engine
+from looprate.options import (
+    Commands,
+    add_command,
+    add_engine,
+    add_option,
+    add_options,
+    chosen_engine,
+)
 from looprate.printing import print_json, print_table
 
 if TYPE_CHECKING:
@@ -19,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["add_learned"]
 
 Row = dict[str, Any]
-BUDGET = 20.0  # seconds of each certified bound, unless --budget says otherwise
+SECONDS = 20.0  # of each certified bound
 
 
 def add_learned(commands: Commands) -> None:
@@ -43,21 +50,14 @@ def add_learned(commands: Commands) -> None:
         "looprate learned runs/verify-smoke --loops 1 4 --delta 0.05",
     )
     learned.add_argument("directory", metavar="DIR", type=Path)
-    learned.add_argument("--target", nargs="+", metavar="TARGET", help="some of the folder's")
-    learned.add_argument("--loops", type=int, nargs="+", help="some of the folder's loop counts")
-    learned.add_argument(
-        "--delta", type=float, nargs="+", help="radii, Frobenius norm (default: 0.05 0.2)"
-    )
-    learned.add_argument(
-        "--effort", type=float, help="scales the search for lower bounds (default: 0.2)"
-    )
-    learned.add_argument("--certify", action="store_true", help="add certified upper bounds")
-    learned.add_argument(
-        "--budget", type=float, help="seconds for each certified bound (default: 20)"
-    )
+    add_option(learned, "target", ", some of the folder's", nargs="+")
+    add_option(learned, "loops", ", some of the folder's")
+    add_option(learned, "delta", " (default: 0.05 0.2)")
+    add_option(learned, "effort", " (default: 0.2, a fifth of that of looprate moduli)")
+    add_option(learned, "certify")
+    add_option(learned, "seconds", f": each upper bound (default: {SECONDS:g})")
     add_engine(learned)
-    add_style(learned)
-    add_json(learned)
+    add_options(learned, "style", "json")
     learned.set_defaults(run=run_learned)
 
 
@@ -102,15 +102,17 @@ def _plan(options: Namespace, folder: Path) -> LearnedPlan:
     """Return what the options ask for."""
     from looprate.experiments.learned.moduli import DELTAS, EFFORT, LearnedPlan
 
-    if options.budget is not None and not options.certify:
-        raise ValueError(f"`budget` is for --certify, got {options.budget:g}; add --certify")
+    if options.seconds is not None and not options.certify:
+        raise ValueError(f"`seconds` is for --certify, got {options.seconds:g}; add --certify")
     return LearnedPlan(
         folder,
         targets=tuple(options.target) if options.target else None,
         loops=tuple(options.loops) if options.loops else None,
         deltas=tuple(options.delta or DELTAS),
         effort=EFFORT if options.effort is None else options.effort,
-        budget=(options.budget or BUDGET) if options.certify else None,
+        seconds=(SECONDS if options.seconds is None else options.seconds)
+        if options.certify
+        else None,
     )
 
 
@@ -119,7 +121,7 @@ def _apart(plan: LearnedPlan) -> str:
     from looprate.experiments.learned.moduli import EFFORT
 
     effort = "" if plan.effort == EFFORT else f"-effort{plan.effort!r}"
-    certified = "" if plan.budget is None else f"-certified{plan.budget!r}"
+    certified = "" if plan.seconds is None else f"-certified{plan.seconds!r}"
     loops = "" if plan.loops is None else f"-loops{'+'.join(map(str, sorted(set(plan.loops))))}"
     return effort + certified + loops
 

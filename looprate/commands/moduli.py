@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from looprate.experiments.engine.progress import Progress
-from looprate.options import Commands, add_command, add_json, add_shape, checked_shape
+from looprate.options import Commands, add_command, add_option, add_options, checked_shape
 from looprate.printing import in_words, print_json, print_table
 
 __all__ = ["add_moduli"]
@@ -31,7 +31,7 @@ def add_moduli(commands: Commands) -> None:
         "ones are attained by its values in float64. Where rounding makes the two differ, nothing\n"
         "is certified, and it is said why. gap is upper / lower - 1. A search that\n"
         "ends before the gap is within the tolerance says not reached; its bound is valid all the\n"
-        "same. A gap may also stay because the lower bound is low: raise --budget as well as\n"
+        "same. A gap may also stay because the lower bound is low: raise --effort as well as\n"
         "--seconds. Own functions and torch modules need operations that have enclosures; for\n"
         "others the lower bounds are printed, and why there are no more.\n\n"
         "JSON: a list of {kind, delta, lower, exact, upper, side}; exact and upper are null where\n"
@@ -43,33 +43,18 @@ def add_moduli(commands: Commands) -> None:
         "looprate moduli token-power:alpha=0.5 --tokens 3 --dim 2 --p 1 --delta 0.05 0.1",
     )
     moduli.add_argument("target", metavar="TARGET")
-    add_shape(moduli, p=2.0)
-    moduli.add_argument(
-        "--delta",
-        type=float,
-        nargs="+",
-        help="radii, Frobenius norm (default: 0.01 to 1; no closed form: from 0.0001)",
-    )
+    add_options(moduli, "tokens", "dim", "p")
+    add_option(moduli, "delta", " (default: 0.01 to 1; no closed form: from 0.0001)")
     moduli.add_argument("--kind", nargs="+", help="sequence, token, contextual (default: all)")
-    moduli.add_argument(
-        "--budget",
-        type=float,
-        default=1.0,
-        help="scales the work of the lower bounds, no time (default: 1)",
+    add_option(moduli, "effort", " (default: 1)", default=1.0)
+    add_options(moduli, "seed", "certify")
+    add_option(moduli, "tolerance", f" (default: {TOLERANCE:g}, that is 2 %%)")
+    add_option(
+        moduli,
+        "seconds",
+        f": all upper bounds together, the lower ones come on top (default: {SECONDS:g})",
     )
-    moduli.add_argument("--seed", type=int, default=0, help="of the search (default: 0)")
-    moduli.add_argument("--certify", action="store_true", help="add certified upper bounds")
-    moduli.add_argument(
-        "--tolerance",
-        type=float,
-        help=f"gap at which a search for an upper bound ends (default: {TOLERANCE:g}, i.e. 2 %%)",
-    )
-    moduli.add_argument(
-        "--seconds",
-        type=float,
-        help=f"for all upper bounds together, the lower ones come on top (default: {SECONDS:g})",
-    )
-    add_json(moduli)
+    add_option(moduli, "json")
     moduli.set_defaults(run=run_moduli)
 
 
@@ -92,7 +77,7 @@ def run_moduli(options: Namespace) -> int:
             f,
             deltas,
             **shape,
-            effort=options.budget,
+            effort=options.effort,
             seed=options.seed,
             kinds=kinds,
             report=bar.to,

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from looprate.experiments.rows.question import folder_for
 from looprate.experiments.study.drawing import draw_folder
-from looprate.options import Commands, add_command, add_engine, add_json, add_style, chosen_engine
+from looprate.options import (
+    Commands,
+    add_command,
+    add_engine,
+    add_option,
+    add_options,
+    asked_device,
+    chosen_engine,
+)
 from looprate.printing import print_json, print_table
 
 if TYPE_CHECKING:
@@ -50,16 +58,17 @@ def add_reproduce(commands: Commands) -> None:
     reproduce.add_argument(
         "task", metavar="TASK", nargs="*", help=f"all, or some of {', '.join(TASKS)}"
     )
-    reproduce.add_argument(
-        "--preset",
-        default="small",
-        choices=["smoke", "small", "medium", "paper"],
-        help="smoke (seconds a task), small (minutes a task on 2 cores, the default), medium (laid "
+    add_option(
+        reproduce,
+        "preset",
+        ": smoke (seconds a task), small (minutes a task on 2 cores, the default), medium (laid "
         "out for ten minutes a task on one H100, an estimate), paper (the published sizes, days on "
         "GPUs, never run here)",
+        default="small",
+        choices=["smoke", "small", "medium", "paper"],
     )
-    reproduce.add_argument("--loops", type=int, nargs="+", help="loop counts, and depths of untied")
-    reproduce.add_argument("--seeds", type=int, help="number of seeds")
+    add_option(reproduce, "loops", ", and depths of untied")
+    add_option(reproduce, "seeds")
     reproduce.add_argument(
         "--boards",
         type=Path,
@@ -74,19 +83,14 @@ def add_reproduce(commands: Commands) -> None:
         help="of language: an own UTF-8 text, a file or a folder of them, read as bytes",
     )
     reproduce.add_argument("--model", nargs="+", choices=MODELS, help="some of the models")
-    reproduce.add_argument(
-        "--out",
-        type=Path,
-        help="folder (default: runs/reproduce-PRESET, or one beside it where that answers another "
-        "question)",
+    add_option(
+        reproduce,
+        "out",
+        " (default: runs/reproduce-PRESET, or one beside it where that answers another question)",
     )
-    reproduce.add_argument(
-        "--device", choices=["cpu", "cuda"], help="where to train (default: cpu)"
-    )
+    add_option(reproduce, "device")
     add_engine(reproduce)
-    reproduce.add_argument("--list", action="store_true", help="list all presets and train nothing")
-    add_style(reproduce)
-    add_json(reproduce)
+    add_options(reproduce, "list", "style", "json")
     reproduce.set_defaults(run=run_reproduce)
 
 
@@ -96,7 +100,8 @@ def run_reproduce(options: Namespace) -> int:
         return _list(options.json)
     presets = _presets(options)
     asked = {name: preset.as_dict() for name, preset in presets.items()}
-    config = {"preset": options.preset, "device": options.device or "cpu", "tasks": asked}
+    options.device = asked_device(options)
+    config = {"preset": options.preset, "device": options.device, "tasks": asked}
     folder = folder_for(options.out, Path("runs") / f"reproduce-{options.preset}", config)
     report, rows = _run(presets, options, folder)
     code, _ = draw_folder(folder, options.style, ["png", "pdf"])
@@ -167,8 +172,7 @@ def _run(
     from looprate.experiments.reproduce.report import write_report
     from looprate.experiments.tasks.language import Language
 
-    device = options.device or "cpu"
-    engine, processes = chosen_engine(options, device)
+    engine, processes = chosen_engine(options, options.device)
     for preset in presets.values():
         if isinstance(preset.task, Language):
             preset.task.sample("test", 0, 1)  # a text that is not there fails before any work
@@ -179,7 +183,7 @@ def _run(
 
     return run_in_folder(
         folder,
-        lambda: reproduce_sweep(presets, options.preset, folder, device),
+        lambda: reproduce_sweep(presets, options.preset, folder, options.device),
         tell,
         name="reproduce",
         processes=processes,

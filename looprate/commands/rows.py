@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from looprate.experiments.engine.progress import Progress
-from looprate.options import Commands, add_command, add_json
+from looprate.options import Commands, add_command, add_option
 from looprate.printing import print_json, print_table
 from looprate.theory.outputs import checked_output
 
@@ -59,7 +59,7 @@ def add_rows(commands: Commands) -> None:
         "--parquet", type=Path, metavar="FILE", help="write rows as Parquet (needs pyarrow)"
     )
     rows.add_argument("--merge", type=Path, metavar="MERGED", help="new folder for the union")
-    add_json(rows)
+    add_option(rows, "json")
     rows.set_defaults(run=run_rows)
 
 

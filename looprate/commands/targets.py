@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from looprate.options import Commands, add_command, add_json
+from looprate.options import Commands, add_command, add_option
 from looprate.printing import print_json, print_table
 
 __all__ = ["add_targets"]
@@ -20,7 +20,7 @@ def add_targets(commands: Commands) -> None:
         "JSON: a list of {name, summary, parameters: [{name, default, doc}]}.",
         "looprate targets --json",
     )
-    add_json(targets)
+    add_option(targets, "json")
     targets.set_defaults(run=run_targets)
 
 

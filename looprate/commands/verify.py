@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from looprate.experiments.study.drawing import draw_folder
-from looprate.options import Commands, add_command, add_engine, add_json, add_style, chosen_engine
+from looprate.options import (
+    Commands,
+    add_command,
+    add_engine,
+    add_option,
+    add_options,
+    asked_device,
+    chosen_engine,
+)
 from looprate.printing import in_words, print_json, print_table
 
 if TYPE_CHECKING:
@@ -30,31 +38,31 @@ def add_verify(commands: Commands) -> None:
         "JSON: the content of report.json.",
         "looprate verify --preset smoke --target mean-field --loops 1 2 4 --out runs/mine",
     )
-    verify.add_argument(
-        "--preset",
+    add_option(
+        verify,
+        "preset",
+        ": smoke (under 40 s), quick (under 4 minutes on 2 cores, the default), full (hours)",
         default="quick",
         choices=["smoke", "quick", "full"],
-        help="smoke (under 40 s), quick (under 4 minutes on 2 cores, the default), full (hours)",
     )
-    verify.add_argument("--target", nargs="+", metavar="TARGET", help="instead of the preset's")
-    verify.add_argument("-N", "--tokens", type=int, help="N, the sequence length")
-    verify.add_argument("-d", "--dim", type=int, help="d, coordinates per token")
-    verify.add_argument("--p", type=float, help="exponent of the error and of the loss")
-    verify.add_argument("--loops", type=int, nargs="+", help="loop counts to train")
-    verify.add_argument("--seeds", type=int, help="number of seeds")
-    verify.add_argument("--families", nargs="+", choices=["lt", "tmlt", "untied"])
+    add_option(verify, "target", " instead of the preset's", nargs="+")
+    for name in ("tokens", "dim", "p"):
+        add_option(verify, name, " (default: the preset's)", default=None)
+    add_option(verify, "loops", " to train")
+    add_option(verify, "seeds")
+    verify.add_argument(
+        "--families", nargs="+", choices=["lt", "tmlt", "untied"], help="what to train"
+    )
     verify.add_argument("--rates", type=float, nargs="+", help="peak learning rates to try")
     verify.add_argument("--steps", type=int, help="training steps")
-    verify.add_argument(
-        "--out",
-        type=Path,
-        help="folder (default: runs/verify-PRESET, or one "
-        "beside it where that answers another question)",
+    add_option(
+        verify,
+        "out",
+        " (default: runs/verify-PRESET, or one beside it where that answers another question)",
     )
-    verify.add_argument("--device", choices=["cpu", "cuda"], help="where to train (default: cpu)")
+    add_option(verify, "device")
     add_engine(verify)
-    add_style(verify)
-    add_json(verify)
+    add_options(verify, "style", "json")
     verify.set_defaults(run=run_verify)
 
 
@@ -104,9 +112,10 @@ def _study_config(options: Namespace) -> StudyConfig:
     changes |= {name: tuple(values) for name, values in lists.items() if values}
     changes |= {
         name: getattr(options, name)
-        for name in ("p", "seeds", "device")
+        for name in ("p", "seeds")
         if getattr(options, name) is not None
     }
+    changes["device"] = asked_device(options)
     if options.steps is not None:
         evaluations = max(1, min(config.recipe.evaluations, options.steps))
         changes["recipe"] = replace(config.recipe, steps=options.steps, evaluations=evaluations)

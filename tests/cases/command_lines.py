@@ -65,9 +65,9 @@ CHOICES = {
     "style": ["paper", "slides", "poster"],
     "format": ["png", "svg"],
     "only": ["moduli", "moduli__a"],
-    "device": ["cpu", "cuda"],
+    "device": ["auto", "cpu", "cuda"],
     "engine": ["local"],
-    "version": ["theorem-3.6", "theorem-3.6-stages", "increments", "digits", "timestep"],
+    "inequality": ["theorem-3.6", "theorem-3.6-stages", "increments", "digits", "timestep"],
     "placement": ["default", "all"],
     "families": ["lt", "tmlt", "untied"],
     "model": ["looped", "tmlt", "untied"],
@@ -86,11 +86,11 @@ COMMANDS = {
         ("T",),
         {**SHAPE, "--delta": "N+", "--kind": "kind+", "--seed": "N", "--certify": ""}
         | {"--tolerance": "N"},
-        ("--budget", "0.02", "--seconds", "0.1"),
+        ("--effort", "0.02", "--seconds", "0.1"),
     ),
     "bound": (
         ("T",),
-        {**SHAPE, "--loops": "N+", "--version": "version", "--placement": "placement"}
+        {**SHAPE, "--loops": "N+", "--inequality": "inequality", "--placement": "placement"}
         | {"--slope": "N"},
         (),
     ),
@@ -99,7 +99,7 @@ COMMANDS = {
         {**SHAPE, "-m": "N", "--memoriser": "memoriser", "--bits": "N", "--coding": "coding"}
         | {"--sharpness": "N", "--tolerance": "N", "--seed": "N", "--softmax": "N"}
         | {"--save": "OUT", "--load": "IN", "--out": "OUT", "--style": "style"},
-        ("--budget", "5"),
+        ("--seconds", "5"),
     ),
     "verify": (
         (),
@@ -110,7 +110,7 @@ COMMANDS = {
     "learned": (
         ("IN",),
         {**RUN, "--target": "T+", "--loops": "N+", "--delta": "N+", "--effort": "N"}
-        | {"--certify": "", "--budget": "N"},
+        | {"--certify": "", "--seconds": "N"},
         (),
     ),
     "eta": ((), {**RUN, "--loops": "N+", "--seeds": "N", "--preset": "preset"}, ("--out", "OUT")),
