@@ -22,7 +22,7 @@ from looprate.commands.reproduce import add_reproduce
 from looprate.commands.rows import add_rows
 from looprate.commands.targets import add_targets
 from looprate.commands.verify import add_verify
-from looprate.options import Parser, add_command, add_version
+from looprate.options import Parser, add_about, add_command, add_group
 from looprate.theory.outputs import one_line
 from looprate.theory.processes import Stopped, finish, open_streams, stop_on_signals
 from looprate.theory.sources import FOLDERS, HERE
@@ -40,21 +40,12 @@ same shape; it may be written for NumPy, for torch, or for both.
 
 Theorem numbers are those of Xu & Sato, arXiv 2410.01405v7."""
 
-COMMANDS = (
-    add_targets,
-    add_moduli,
-    add_bound,
-    add_construct,
-    add_verify,
-    add_learned,
-    add_eta,
-    add_reproduce,
-    add_explore,
-    add_claims,
-    add_explain,
-    add_rows,
-    add_figures,
-)
+GROUPS = {
+    "start": (add_verify, add_explore),
+    "study": (add_moduli, add_bound, add_construct, add_learned, add_eta, add_reproduce),
+    "evidence": (add_claims, add_explain, add_figures),
+    "data": (add_rows, add_targets),
+}
 INTERRUPTED = "interrupted", 130
 USER_ERRORS = (ValueError, TypeError, OSError)
 CONTRADICTION = "Contradiction: "  # in what a failed task says
@@ -63,11 +54,13 @@ CONTRADICTION = "Contradiction: "  # in what a failed task says
 def _parser() -> Parser:
     """Return the parser of the whole command."""
     parser = add_command(None, "looprate", ABOUT, "looprate verify --preset smoke")
-    add_version(parser)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    add_about(parser)
+    commands = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", required=True
+    )
 
-    for add in COMMANDS:
-        add(commands)
+    for title, adders in GROUPS.items():
+        add_group(commands, title, *adders)
     return parser
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -26,11 +28,12 @@ __all__ = [
     "SHARED",
     "Commands",
     "Parser",
+    "add_about",
     "add_command",
     "add_engine",
+    "add_group",
     "add_option",
     "add_options",
-    "add_version",
     "asked_device",
     "checked_shape",
     "chosen_engine",
@@ -38,6 +41,7 @@ __all__ = [
 ]
 
 
+SHELLS = ("bash", "zsh", "tcsh")
 NEGATIVE = re.compile(r"^-(\d|\.\d|inf|nan)", re.IGNORECASE)
 LARGEST = 10**18  # of what is written with an exponent
 
@@ -64,6 +68,8 @@ class Parser(argparse.ArgumentParser):
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as error:
+            if value == []:  # of a place that may be left empty
+                return
             near = _near(str(value), action.choices or ())
             raise argparse.ArgumentError(action, error.message + near) from None
 
@@ -97,9 +103,78 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def add_version(parser: argparse.ArgumentParser) -> None:
-    """Add --version."""
+class _Completion(argparse.Action):
+    """Prints what makes a shell complete commands, options, choices and names."""
+
+    def __call__(self, parser: Any, _: Any, shell: Any, *__: Any) -> NoReturn:
+        import shtab
+
+        from looprate.experiments.claims import CLAIMS
+        from looprate.theory.targets import TARGETS
+
+        claims = " ".join(CLAIMS)
+        words = {"target": " ".join(TARGETS), "id": claims, "ids": claims}
+        preamble = "".join(
+            f'_looprate_{name}() {{ compgen -W "{known}" -- "$1"; compgen -f -- "$1"; }}\n'
+            for name, known in words.items()
+        )
+        for action in self._of_all(parser):
+            if action.dest in words:
+                listed = f"({words[action.dest]})"
+                places = {"bash": f"_looprate_{action.dest}", "zsh": listed, "tcsh": listed}
+            else:
+                places = shtab.DIRECTORY if "DIR" in str(action.metavar) else shtab.FILE
+            if action.dest in words or action.type is Path:
+                action.complete = places  # type: ignore[attr-defined]
+        print(shtab.complete(parser, shell, preamble={"bash": preamble}))
+        parser.exit()
+
+    def _of_all(self, parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+        """Yield the actions of a parser and of its commands."""
+        for action in parser._actions:
+            yield action
+            if isinstance(action, argparse._SubParsersAction):
+                for command in action.choices.values():
+                    yield from self._of_all(command)
+
+
+def add_about(parser: argparse.ArgumentParser) -> None:
+    """Add what the whole command says of itself."""
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    parser.add_argument(
+        "--print-completion",
+        action=_Completion,
+        choices=SHELLS,
+        help="print a script by which a shell completes commands, options and names; for bash: "
+        "looprate --print-completion bash > ~/.local/share/bash-completion/completions/looprate",
+    )
+
+
+class _Help(argparse.HelpFormatter):
+    """Fills paragraphs to the terminal's width, but for indented lines; commands in groups."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        parts = text.split("\n\n")
+        filled = [
+            part if "\n  " in part else textwrap.fill(part, width, break_on_hyphens=False)
+            for part in parts
+        ]
+        return "\n\n".join(filled)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        whole = {"break_on_hyphens": False, "break_long_words": False}
+        return textwrap.wrap(" ".join(text.split()), width, **whole)
+
+    def _format_action(self, action: argparse.Action) -> str:
+        if not isinstance(action, argparse._SubParsersAction):
+            return super()._format_action(action)
+        text = ""
+        for title, commands in groupby(action._choices_actions, lambda one: one.group):
+            text += f"{' ' * self._current_indent}{title}:\n"
+            self._indent()
+            text += "".join(map(self._format_action, commands))
+            self._dedent()
+        return text
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -108,7 +183,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 def add_command(
     commands: Commands | None, name: str, about: str, example: str | None = None
 ) -> Parser:
-    """Return a parser whose help keeps its line breaks and ends with an example.
+    """Return a parser whose help is as wide as the terminal and ends with an example.
 
     Parameters
     ----------
@@ -121,13 +196,22 @@ def add_command(
     settings: dict[str, Any] = {
         "description": about,
         "epilog": f"example:\n  {example}" if example else None,
-        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "formatter_class": _Help,
         "allow_abbrev": False,
     }
     if commands is None:
         return Parser(prog=name, **settings)
     summary = about.split("\n\n")[0].replace("\n", " ")
     return commands.add_parser(name, help=summary, **settings)
+
+
+def add_group(commands: Commands, title: str, *adders: Callable[[Commands], None]) -> None:
+    """Add commands that the help shows together."""
+    known = len(commands._choices_actions)
+    for add in adders:
+        add(commands)
+    for action in commands._choices_actions[known:]:
+        action.group = title
 
 
 #: What options mean in every command that has them: their strings, then their settings.

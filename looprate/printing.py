@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from typing import Any
 
 from looprate.theory.outputs import strict_json
 
 __all__ = ["in_words", "print_json", "print_table"]
+
+GAP = 2  # spaces between columns
 
 
 def in_words(shape: dict[str, Any]) -> str:
@@ -22,15 +26,45 @@ def print_json(value: Any) -> int:
 
 
 def print_table(head: list[str], rows: list[list[str]]) -> int:
-    """Print a table that fits the terminal, plain where it is not one."""
+    """Print a table.
+
+    In a terminal it fits, and no word or number is broken: what has too many columns for that is
+    printed a block a row.  Elsewhere a row is a line, for other programs.
+    """
+    lines = [head, *rows]
+    columns = list(zip(*lines, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    if not sys.stdout.isatty():
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            print((" " * GAP).join(cells).rstrip())
+        return 0
+    room = shutil.get_terminal_size().columns
+    words = [
+        max(len(word) for cell in column for word in [*cell.split(), ""]) for column in columns
+    ]
+    if sum(words) + GAP * len(words) > room:
+        whole = textwrap.TextWrapper(
+            room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+        for row in rows:
+            for name, cell in zip(head, row, strict=True):
+                print(whole.fill(f"{name}: {cell}"))
+            print()
+        return 0
+    return _print_fitting(head, rows, words, room)
+
+
+def _print_fitting(head: list[str], rows: list[list[str]], words: list[int], room: int) -> int:
+    """Print a table whose columns are at least as wide as their longest words."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    console = Console(width=room, highlight=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in head:
-        table.add_column(name, overflow="fold")
+    for name, width in zip(head, words, strict=True):
+        table.add_column(name, min_width=width)
     for row in rows:
         table.add_row(*row)
     with console.capture() as told:  # printed here: rich ends the process where a reader left

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,7 @@ def _plan(options: Namespace, folder: Path) -> LearnedPlan:
         raise ValueError(f"`seconds` is for --certify, got {options.seconds:g}; add --certify")
     return LearnedPlan(
         folder,
-        targets=tuple(options.target) if options.target else None,
+        targets=tuple(map(_as_stored, options.target)) if options.target else None,
         loops=tuple(options.loops) if options.loops else None,
         deltas=tuple(options.delta or DELTAS),
         effort=EFFORT if options.effort is None else options.effort,
@@ -114,6 +115,15 @@ def _plan(options: Namespace, folder: Path) -> LearnedPlan:
         if options.certify
         else None,
     )
+
+
+def _as_stored(text: str) -> str:
+    """Return a target's name as rows have it, which say what a formula is."""
+    from looprate.theory.targets import resolve_target
+
+    with suppress(ValueError, OSError):  # of a file that is gone, its name must do
+        return str(resolve_target(text))
+    return text
 
 
 def _apart(plan: LearnedPlan) -> str:

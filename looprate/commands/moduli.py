@@ -14,6 +14,8 @@ from looprate.printing import in_words, print_json, print_table
 
 __all__ = ["add_moduli"]
 
+KINDS = ("sequence", "token", "contextual")  # of theory.notation, which loads numbers
+
 Row = dict[str, Any]
 TOLERANCE, SECONDS = 0.02, 60.0  # of --certify
 RESOLVED = 2.0**-52  # entries of inputs are as far apart as this, or nearer to 0
@@ -45,7 +47,7 @@ def add_moduli(commands: Commands) -> None:
     moduli.add_argument("target", metavar="TARGET")
     add_options(moduli, "tokens", "dim", "p")
     add_option(moduli, "delta", " (default: 0.01 to 1; no closed form: from 0.0001)")
-    moduli.add_argument("--kind", nargs="+", help="sequence, token, contextual (default: all)")
+    moduli.add_argument("--kind", nargs="+", choices=KINDS, help="some of them (default: all)")
     add_option(moduli, "effort", " (default: 1)", default=1.0)
     add_options(moduli, "seed", "certify")
     add_option(moduli, "tolerance", f" (default: {TOLERANCE:g}, that is 2 %%)")
@@ -63,12 +65,10 @@ def run_moduli(options: Namespace) -> int:
     from looprate.asked import asked_target
     from looprate.theory import facts
     from looprate.theory.hypotheses import check_hypotheses, failures
-    from looprate.theory.notation import KINDS, check_kind
 
     if options.seed < 0:
         raise ValueError(f"`seed` must be an integer >= 0, got {options.seed}")
     limits = _limits(options)
-    kinds = [check_kind(kind) for kind in options.kind or KINDS]
     shape = checked_shape(options)
     f = asked_target(options.target, tokens=options.tokens, dim=options.dim)
     deltas = options.delta or facts.search_radii(f, **shape)
@@ -79,7 +79,7 @@ def run_moduli(options: Namespace) -> int:
             **shape,
             effort=options.effort,
             seed=options.seed,
-            kinds=kinds,
+            kinds=options.kind or KINDS,
             report=bar.to,
         )
     rows = facts.moduli_rows(f, curves, **shape)

@@ -56,7 +56,11 @@ def add_reproduce(commands: Commands) -> None:
         "looprate reproduce sudoku --preset smoke",
     )
     reproduce.add_argument(
-        "task", metavar="TASK", nargs="*", help=f"all, or some of {', '.join(TASKS)}"
+        "task",
+        metavar="TASK",
+        nargs="*",
+        choices=[*TASKS, "all"],
+        help=f"all, or some of {', '.join(TASKS)}",
     )
     add_option(
         reproduce,
@@ -118,12 +122,6 @@ def run_reproduce(options: Namespace) -> int:
 
 def _presets(options: Namespace) -> dict[str, TaskPreset]:
     """Return the parts of the preset that are asked for, with the given options in place."""
-    for name in options.task:
-        if name not in (*TASKS, "all"):
-            raise ValueError(
-                f"`TASK` must be all or one of {', '.join(TASKS)}, got {name!r}; see "
-                "looprate reproduce --help"
-            )
     if not options.task:
         raise ValueError(f"`TASK` must be all or some of {', '.join(TASKS)}, got none; try sudoku")
     from looprate.experiments.reproduce.presets import PRESETS
