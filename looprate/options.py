@@ -60,7 +60,8 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            near = _near(unknown[0].partition("=")[0], self._option_string_actions)
+            word = next((word for word in unknown if word.startswith("-")), unknown[0])
+            near = _near(word.partition("=")[0], self._option_string_actions)
             self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
         return found, unknown
 

@@ -4,18 +4,20 @@ import argparse
 import json
 import operator
 import os
+import re
 import subprocess
 import sys
 import traceback
 from pathlib import Path
 
 import pytest
+from rapidfuzz.distance.OSA import distance as osa_distance
 
 from looprate.cli import _parser, main
 from looprate.commands import targets as command_targets
 from looprate.options import SHARED
 from looprate.theory.bounds.rows import TERM_NAMES
-from looprate.theory.targets import TARGETS
+from looprate.theory.targets import TARGETS, resolve_target
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULI_KEYS = ["kind", "delta", "lower", "exact", "upper", "side"]
@@ -267,7 +269,7 @@ def test_words_carry_the_same_numbers(said, printed):
         ("moduli mean-field --p nan", "`p`"),
         ("moduli mean-field --tokens 0", "`tokens` (sequence length N) must be an integer >= 1"),
         ("moduli mean-field --dim 0", "`dim`"),
-        ("moduli mean-field --kind nonsense", "`kind` must be one of sequence"),
+        ("moduli mean-field --kind nonsense", "invalid choice: 'nonsense'"),
         ("moduli mean-field --effort 0", "`effort`"),
         ("moduli mean-field --seed -1", "`seed` must be an integer >= 0, got -1"),
         ("bound mean-field --loops 2", "`loops` must exceed tokens=2 for Theorem 3.6"),
@@ -433,6 +435,52 @@ def test_whole_numbers_may_have_exponents(printed, text):  # B3
 )
 def test_what_was_meant_is_told(refused, line, words):  # B3
     assert words in refused(*line.split())
+
+
+def slips(word):
+    """Yield a word with one letter left out, doubled or swapped with its neighbour."""
+    start = len(word) - len(word.lstrip("-"))
+    for k in range(start, len(word)):
+        yield word[:k] + word[k + 1 :]
+        yield word[:k] + word[k] + word[k:]
+        yield word[:k] + word[k + 1 : k + 2] + word[k] + word[k + 2 :]
+
+
+def not_told(words, at, known):
+    """Yield the slips of one word of a command line after which a near word is not named."""
+    for slip in {*slips(words[at])} - {*known}:
+        try:
+            _parser().parse_args([*words[:at], slip, *words[at + 1 :]])
+        except ValueError as error:
+            (near,) = re.findall(r"did you mean (\S+)\?", str(error)) or [""]
+            if near not in known or osa_distance(near, slip) > 1:
+                yield slip, near
+
+
+def test_a_slip_in_a_command_an_option_or_a_choice_is_told(monkeypatch):
+    parser = _parser()
+    monkeypatch.setattr(sys.modules[__name__], "_parser", lambda: parser)
+    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    wrong = [slip for name in commands.choices for slip in not_told([name], 0, commands.choices)]
+    for command, string, action in options_of_all_commands():
+        if command == "looprate" or len(string) < 5:
+            continue
+        known = commands.choices[command]._option_string_actions
+        begin = [command, "all" if command == "reproduce" else "X", string]
+        wrong += not_told([*begin, "1"], 2, known)
+        for choice in action.choices or ():
+            if len(choice) > 3:
+                wrong += not_told([*begin, choice], 3, action.choices)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_slip_in_a_target_is_told(name):
+    for slip in {*slips(name)} - {*TARGETS}:
+        with pytest.raises(ValueError, match=r"did you mean") as told:
+            resolve_target(slip)
+        near = re.search(r"did you mean (\S+)\?", str(told.value))[1]
+        assert osa_distance(near, slip) == 1
 
 
 def test_the_version_is_told(said):  # B3

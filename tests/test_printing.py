@@ -1,0 +1,134 @@
+"""Tables, help and completion: what a terminal, a file and a shell get."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from looprate.cli import main
+from looprate.printing import print_table
+
+HEAD = ["modulus", "delta", "at least", "at most", "gap", "by", "why"]
+ROWS = [
+    ["sequence", "0.0001", "1.23456e-05", "1.23457e+100", "12.5 %", "branch and bound", "a " * 40],
+    ["token", "1000000", "beyond float64", "0.25 (0.125 to 0.5)", "none", "none", "not reached"],
+]
+NUMBERS = re.compile(r"\d[\d.e+-]*")
+WIDTHS = (40, 60, 80, 120)
+
+
+def on_terminal(monkeypatch, width, run):
+    """Run a function whose stdout is a terminal of some width; return the lines it shows."""
+    leader, follower = os.openpty()
+    said = []
+
+    def read():
+        while True:
+            try:
+                part = os.read(leader, 4096)
+            except OSError:  # closed
+                return
+            if not part:
+                return
+            said.append(part)
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(follower, "w", encoding="utf-8") as screen:
+        monkeypatch.setattr(sys, "stdout", screen)
+        run()
+        monkeypatch.undo()
+    reader.join(10.0)
+    os.close(leader)
+    text = re.sub(r"\x1b\[[\d;]*m", "", b"".join(said).decode())
+    return text.replace("\r\n", "\n").splitlines()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_table_in_a_terminal_fits_and_breaks_no_number(monkeypatch, width):
+    lines = on_terminal(monkeypatch, width, lambda: print_table(HEAD, ROWS))
+    assert max(map(len, lines)) <= width
+    shown = [number for line in lines for number in NUMBERS.findall(line)]
+    assert sorted(shown) == sorted(n for row in ROWS for cell in row for n in NUMBERS.findall(cell))
+    words = " ".join(lines).split()
+    assert "a" in words
+    assert words.count("beyond") == 1
+    as_blocks = any(line.startswith("at least: ") for line in lines)
+    assert as_blocks == (width < 80)
+
+
+def test_a_table_elsewhere_has_a_line_a_row_and_nothing_for_terminals(capsys):
+    print_table(HEAD, ROWS)
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert "\x1b" not in out
+    lines = [re.split(r"  +", line) for line in out.splitlines()]
+    assert lines == [[cell.strip() for cell in line] for line in [HEAD, *ROWS]]
+
+
+@pytest.mark.parametrize("width", WIDTHS[1:])
+@pytest.mark.parametrize("command", [[], ["construct"], ["figures"], ["rows"]])
+def test_help_is_as_wide_as_the_terminal_and_keeps_examples(monkeypatch, said, width, command):
+    monkeypatch.setenv("COLUMNS", str(width))
+    _, out, _ = said(*command, "--help")
+    text, _, example = out.partition("\nexample:\n")
+    parts = [part for part in text.split("\n\n")[1:] if "\n  looprate" not in part]
+    lines = [line for part in parts for line in part.splitlines() if "bash" not in line]
+    assert width - 15 < max(map(len, lines)) <= width
+    assert len(example.splitlines()) == 1
+
+
+def test_help_shows_commands_in_groups(said):
+    _, out, _ = said("--help")
+    groups = re.findall(r"^  (\w+):$", out, re.MULTILINE)
+    assert groups == ["start", "study", "evidence", "data"]
+
+
+# -- completion ------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    """The completion of bash, which bash accepts."""
+    path = tmp_path_factory.mktemp("completion") / "looprate"
+    with path.open("w") as file:
+        done = subprocess.run(
+            [sys.executable, "-m", "looprate", "--print-completion", "bash"],
+            stdout=file, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0
+    assert subprocess.run(["bash", "-n", str(path)], check=False).returncode == 0
+    return path
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        (["mod"], {"moduli"}),
+        (["verify", "--pr"], {"--preset", "--processes"}),
+        (["verify", "--preset", ""], {"smoke", "quick", "full"}),
+        (["moduli", "token-s"], {"token-sine"}),
+        (["verify", "--target", "mean-"], {"mean-field"}),
+        (["explain", "corollary-3"], {"corollary-3-7"}),
+        (["construct", "dial", "--memoriser", "d"], {"digits"}),
+    ],
+)
+def test_bash_completes_commands_options_choices_and_names(script, tmp_path, typed, wanted):
+    words = " ".join(f"'{word}'" for word in ["looprate", *typed])
+    text = (
+        f"source {script}; COMP_WORDS=({words}); COMP_CWORD={len(typed)}; "
+        f"_shtab_looprate looprate '{typed[-1]}' ''; echo \"${{COMPREPLY[@]}}\""
+    )
+    done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, cwd=tmp_path)
+    assert set(done.stdout.split()) >= wanted, done.stderr
+    assert all(word.startswith(typed[-1]) for word in done.stdout.split())
+
+
+@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+def test_other_shells_get_the_names_too(capsys, shell):
+    assert main(["--print-completion", shell]) == 0
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("token-sine", "--memoriser", "timestep", "corollary-3-7"))
