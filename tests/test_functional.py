@@ -1,11 +1,12 @@
 """The toolkit's modules are plain torch modules: called with other weights, mapped, copied."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from torch.func import functional_call, grad, stack_module_state, vmap
+from torch.func import functional_call, grad, jacrev, stack_module_state, vmap
 
 from looprate.approx.constructed.network import constructed_transformer
 from looprate.approx.models.looped import (
@@ -16,6 +17,7 @@ from looprate.approx.models.looped import (
 )
 from looprate.approx.models.sequence import SequenceModel
 from looprate.approx.models.sequence_config import SequenceConfig
+from looprate.approx.models.unrolled import compiler_works
 from looprate.approx.official.model import from_official, official_model
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
@@ -38,11 +40,11 @@ def looped(family, seed=0):
     return LoopedTransformer(ModelConfig(dim=2, width=8, family=family, blocks=blocks), seed=seed)
 
 
-def sequence(family):
+def sequence(family, seed=0):
     config = SequenceConfig(
         vocabulary=11, width=8, heads=2, hidden=8, family=family, loops=2, length=6
     )
-    return SequenceModel(config, seed=0)
+    return SequenceModel(config, seed=seed)
 
 
 def network():
@@ -59,10 +61,19 @@ def modules():
         yield f"sequence-{family}", sequence(family), (ids,)
     for cls in ("model.TMLT", "model.LoopedGPT"):
         yield cls, official_model({**WIKITEXT, "cls": cls}, seed=0), (ids,)
-    yield "constructed", constructed_transformer(network()), (torch.rand(5, 2, 1).double(),)
+    inputs = (torch.rand(5, 2, 1).double(),)
+    yield "constructed", constructed_transformer(network()), inputs
+    yield "constructed-free", constructed_transformer(network(), exact=False), inputs
+    yield "constructed-soft", constructed_transformer(network(), beta=30.0), inputs
 
 
 CASES = [pytest.param(module, args, id=name) for name, module, args in modules()]
+TRACED = [case for case in CASES if case.id != "constructed"]  # its checks read values
+EVERYDAY = ("looped-tmlt", "sequence-lt")
+SOME = [
+    pytest.param(*case.values, id=case.id, marks=[] if case.id in EVERYDAY else pytest.mark.slow)
+    for case in TRACED
+]
 
 
 @pytest.mark.parametrize(("module", "args"), CASES)
@@ -70,7 +81,7 @@ def test_a_module_is_called_with_weights_from_outside(module, args):  # C6
     state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     assert torch.equal(functional_call(module, state, args), module(*args))
     changed = {name: 1.5 * value for name, value in module.named_parameters()}
-    if changed:
+    if changed:  # the negative control: other weights, other values
         assert not torch.equal(functional_call(module, changed, args), module(*args))
         fresh = copy.deepcopy(module)
         fresh.load_state_dict(changed | dict(module.named_buffers()))
@@ -97,25 +108,91 @@ def test_a_copy_is_the_same_function(module, args):  # C6
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
-@pytest.mark.parametrize("family", FAMILIES)
-def test_many_models_are_mapped_at_once(family):  # C6
-    models = [looped(family, seed) for seed in range(3)]
+@pytest.mark.parametrize(
+    ("make", "x"),
+    [
+        *((partial(looped, family), torch.rand(3, 4, 2)) for family in FAMILIES),
+        (partial(sequence, "tmlt"), torch.arange(12).reshape(2, 6) % 11),
+        (partial(official_model, WIKITEXT), torch.arange(12).reshape(2, 6) % 11),
+    ],
+    ids=[*FAMILIES, "sequence", "official"],
+)
+def test_many_models_are_mapped_at_once(make, x):  # C6
+    models = [make(seed=seed) for seed in range(3)]
     parameters, buffers = stack_module_state(models)
-    x = torch.rand(3, 4, 2, generator=torch.Generator().manual_seed(0))
+    more = {} if x.ndim == 2 else {"loops": 2}
 
     def one(p, b):
-        return functional_call(models[0], (p, b), (x, 2))
+        return functional_call(models[0], (p, b), (x,), more)
 
     found = vmap(one)(parameters, buffers)
-    wanted = torch.stack([model(x, 2) for model in models])
+    wanted = torch.stack([model(x, **more) for model in models])
     assert (found - wanted).abs().max() < CLOSE
+    assert (found[0] - found[1]).abs().max() > 100 * CLOSE  # the negative control
 
 
-@pytest.mark.parametrize("family", ["lt", "tmlt"])
-def test_a_module_is_exported(family):  # C6
-    model, x = looped(family).eval(), torch.rand(3, 4, 2)
-    exported = torch.export.export(model, (x, 2)).module()
-    assert (exported(x, 2) - model(x, 2)).abs().max() < CLOSE
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_jacobians_are_the_difference_quotients(family):  # C6
+    model, step = looped(family).double(), 1e-6
+    x = torch.rand(1, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    slope = jacrev(lambda given: model(given, 2))(x)[0, :, :, 0, 1, 0]
+    ahead, behind = x.clone(), x.clone()
+    ahead[0, 1, 0] += step
+    behind[0, 1, 0] -= step
+    quotient = (model(ahead, 2) - model(behind, 2))[0] / (2 * step)
+    assert (slope - quotient).abs().max() < CLOSE
+    assert slope.abs().max() > 0.01
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_constructed_network_is_flat_on_cells_and_steep_in_strips(exact):
+    spec = ConstructionSpec(2, 1, 3, "timestep", "rank", sharpness=8)  # strips end at 3/8
+    built = compile_construction(parse_target("mean-field"), spec).network
+    model, step = constructed_transformer(built, exact=exact), 2.0**-9
+    cell, strip = (torch.tensor([[[x], [0.875]]]).double() for x in (0.25, 23 / 64))
+    assert not jacrev(model)(cell).any()
+    ahead = strip + torch.tensor([[step], [0.0]])
+    quotient = (model(ahead) - model(strip)).flatten() / step
+    slope = jacrev(model)(strip)[0, :, :, 0, 0].flatten()
+    assert (slope - quotient).abs().max() < CLOSE
+    assert slope.abs().min() > 10
+
+
+@pytest.mark.parametrize(("module", "args"), SOME)
+def test_a_module_is_exported(module, args):  # C6
+    with torch.no_grad():
+        exported = torch.export.export(module.eval(), args, strict=True).module()
+        assert (exported(*args) - module(*args)).abs().max() < CLOSE
+        other = tuple(a / 2 if torch.is_tensor(a) and a.is_floating_point() else a for a in args)
+        assert (exported(*other) - module(*other)).abs().max() < CLOSE  # no constant
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
+@pytest.mark.parametrize(("module", "args"), SOME)
+def test_a_module_compiles_in_one_piece(module, args):  # C6
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    assert (compiled(*args) - module(*args)).abs().max() < CLOSE
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
+@pytest.mark.parametrize(("module", "args"), TRACED)
+def test_a_compiled_module_computes_the_same(module, args):  # C6
+    if not compiler_works("cpu"):
+        pytest.skip("no C++ compiler")
+    torch.compiler.reset()
+    compiled = torch.compile(module, fullgraph=True)
+    assert (compiled(*args) - module(*args)).abs().max() < CLOSE
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
+def test_what_checks_values_refuses_to_be_traced_and_names_the_cure():
+    module, x = constructed_transformer(network()), torch.rand(5, 2, 1).double()
+    with pytest.raises(ValueError, match="make the module with exact=False"):
+        vmap(module)(x[:, None])
+    with pytest.raises(Exception, match="make the module with exact=False"):
+        torch.compile(module, fullgraph=True, backend="eager")(x)
 
 
 # -- constructed networks on drawn inputs ----------------------------------------------------------

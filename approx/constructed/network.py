@@ -99,7 +99,6 @@ class ConstructedTransformer(nn.Module):
         for name, array in {**network.block.matrices(), **_ends(network)}.items():
             self.register_buffer(name, _tensor(array).to(device, dtype))
 
-    @torch.no_grad()
     def forward(self, x: Tensor, loops: int | None = None) -> Tensor:
         """Map (B, N, d) to (B, N, d).
 
@@ -121,11 +120,12 @@ class ConstructedTransformer(nn.Module):
         count = self.loops if loops is None else check_loops(loops)
         if not len(x):
             return x.clone()
-        if self.exact and self.beta is None:
+        checked = self.exact and self.beta is None
+        if checked:
             x = _rounded(x)
         state = x @ self.L1.mT + self.L1_bias  # (B, N, D)
         grain = None
-        if self.exact and self.beta is None:
+        if checked:
             grain = self._grain(state, 1.0, "`x` must be finite with few enough bits to stay")
         for loop in range(count):
             state, grain = self._loop(state, loop, grain)
@@ -150,7 +150,8 @@ class ConstructedTransformer(nn.Module):
 
     def _grain(self, values: Tensor, largest: float, cause: str) -> float:
         """Return the largest power of two <= ``largest`` of which all values are multiples."""
-        scaled = values.double() / largest
+        _refuse_transforms(values)
+        scaled = values.detach().double() / largest
         for bits in range(_integer_range(self.dtype).bit_length()):
             if (scaled.frac() == 0).all():
                 return largest / 2**bits
@@ -172,7 +173,7 @@ class ConstructedTransformer(nn.Module):
         reads = middle @ self.W_1.mT + self.b_1  # (B, N, width)
         if grain is not None:
             grain = self._grain(mixed, grain, "`network` must share values among tokens that tie")
-            self._refuse_rounding(loop, grain, eta, x, mixed, middle, reads)
+            self._refuse_rounding(loop, grain, eta, *map(Tensor.detach, (x, mixed, middle, reads)))
         return middle + eta * (reads.relu() @ self.W_2.mT + self.b_2), grain
 
     def _mix(self, x: Tensor) -> Tensor:
@@ -278,9 +279,18 @@ def constructed_transformer(
 
 
 def _rounded(x: Tensor) -> Tensor:
-    """Return the nearest multiples of 2^-BITS; what is beyond the range of floats stays."""
-    near = ((x.double() * 2.0**BITS).round() / 2.0**BITS).to(x.dtype)
-    return torch.where(near.isfinite(), near, x)
+    """Return the nearest multiples of 2^-BITS, with the slope of x; infinite numbers stay."""
+    near = ((x.detach().double() * 2.0**BITS).round() / 2.0**BITS).to(x.dtype)
+    return x + torch.where(near.isfinite(), near - x, 0.0).detach()  # two exact operations
+
+
+def _refuse_transforms(x: Tensor) -> None:
+    """Raise where there are no values to check: a graph is recorded, or many inputs are mapped."""
+    if torch.compiler.is_compiling() or torch._C._functorch.is_batchedtensor(x):
+        raise ValueError(
+            "`exact` must be False under torch.compile, torch.export and vmap, where no value can "
+            "be checked, got True; make the module with exact=False"
+        )
 
 
 def _integer_range(dtype: torch.dtype) -> int:

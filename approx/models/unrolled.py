@@ -133,8 +133,10 @@ def segment_length(loops: int) -> int:
 
 def compiled_body(config: SequenceBlock, compiled: bool, like: Tensor) -> Body:
     """Return the loop body of a configuration, compiled for the device of ``like`` if asked for."""
-    device = like.device.type if compiled and compiler_works(like.device.type) else None
-    return _body(config.heads, config.norm != "none", config.causal, config.activation, device)
+    compiling = torch.compiler.is_compiling()  # by who calls the model: once is enough
+    if compiled and not compiling and compiler_works(like.device.type):
+        return _compiled(config)
+    return _body(config, None if config.norm == "none" else rms_norm if compiling else quick_norm)
 
 
 def explicit_attention(config: SequenceBlock, state: Tensor, qkv: Tensor) -> Tensor:
@@ -150,11 +152,9 @@ def explicit_attention(config: SequenceBlock, state: Tensor, qkv: Tensor) -> Ten
     return scores.softmax(-1)
 
 
-@functools.lru_cache(maxsize=64)
-def _body(heads: int, norm: bool, causal: bool, activation: str, device: str | None) -> Body:
-    """Return the function that applies a block once, compiled unless ``device`` is None."""
-    act = ACTIVATIONS[activation]
-    normed = quick_norm if device is None else rms_norm  # a compiler fuses the plain one itself
+def _body(config: SequenceBlock, normed: Callable[[Tensor], Tensor] | None) -> Body:
+    """Return the function that applies a block once."""
+    heads, causal, act = config.heads, config.causal, ACTIVATIONS[config.activation]
 
     def body(
         x: Tensor,
@@ -166,15 +166,20 @@ def _body(heads: int, norm: bool, causal: bool, activation: str, device: str | N
         down_bias: Tensor,
     ) -> Tensor:
         B, T, D = x.shape
-        parts = F.linear(normed(x) if norm else x, qkv).view(B, T, 3, heads, D // heads)
+        parts = F.linear(normed(x) if normed else x, qkv).view(B, T, 3, heads, D // heads)
         q, k, v = (part.transpose(1, 2) for part in parts.unbind(2))  # (B, h, T, D/h) each
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
         x = x + F.linear(mixed.transpose(1, 2).reshape(B, T, D), out)
-        hidden = act(F.linear(normed(x) if norm else x, up, up_bias))
+        hidden = act(F.linear(normed(x) if normed else x, up, up_bias))
         return x + F.linear(hidden, down, down_bias)
 
-    if device is None:
-        return body
+    return body
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(config: SequenceBlock) -> Body:
+    """Return the compiled body; a compiler fuses the plain norm itself."""
+    body = _body(config, None if config.norm == "none" else rms_norm)
     compiled = torch.compile(body, dynamic=False)
 
     def quietly(*arguments: Tensor) -> Tensor:
