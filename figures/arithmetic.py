@@ -15,20 +15,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from looprate.figures.common import SETTING_COLUMNS, fit_width, setting_title
+from looprate.figures.common import fit_width, setting_title
 from looprate.figures.rows import Row, column, where
 from looprate.figures.style import MEMORISER_STYLE, points
+from looprate.theory.tables import TABLES
 
 SIZE = (2.0, 2.9)  # inches a panel, at the size of a page
 MARGIN = 1.35  # inches to the right of the panels, for the legend
-COLUMNS = {
-    "memoriser": "increments, timestep or digits",
-    "arithmetic": "float32, float64 or exact",
-    "labels": "number of labels the network holds",
-    "value": "largest error against the exact network, in units of the target; empty: not finite",
-    "refused": "1 where the exact module refuses: an integer may leave the significand",
-    **SETTING_COLUMNS,
-}
+COLUMNS = TABLES["arithmetic"]
 ARITHMETIC = {"float32": "float32", "float64": "float64", "exact": "exact integers"}
 CHOICES = {"memoriser": tuple(MEMORISER_STYLE), "arithmetic": tuple(ARITHMETIC)}
 NEUTRAL = "Error of the arithmetic against the number of labels"

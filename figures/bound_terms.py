@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from looprate.figures.common import (
-    SETTING_COLUMNS,
     fit_width,
     informative_from,
     plain_text,
@@ -20,22 +19,14 @@ from looprate.figures.common import (
 )
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import TERM_STYLE, points
+from looprate.theory.tables import TABLES
 from looprate.theory.verdict import Verdict
 
 __all__ = ["draw"]
 
 SIZE = (3.3, 3.3)  # inches a panel, at the size of a page
 MARGIN = 1.4  # inches to the right of the panels, for the legend
-COLUMNS = {
-    "version": "which bound",
-    "loops": "loop count r",
-    "term": "token, context, sequence, memoriser, collisions or strips",
-    "value": "the term, an L^p error",
-    "trivial": "L^p error of the best constant",
-    "total": "sum of the terms; empty where a hypothesis fails",
-    "status": "verdict on the bound at this loop count",
-    **SETTING_COLUMNS,
-}
+COLUMNS = TABLES["bound-terms"]
 CHOICES = {"term": tuple(TERM_STYLE), "status": tuple(str(word) for word in Verdict)}
 VEIL = 0.55  # how much of the colours it hides
 SUM_RTOL = 1e-6  # sums of six numbers, printed and read

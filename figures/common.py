@@ -16,18 +16,12 @@ from numpy.typing import NDArray
 
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import SHADE
+from looprate.theory.tables import SETTING
 from looprate.theory.verdict import Verdict
 
-__all__ = ["SETTING_COLUMNS", "band_over_seeds", "fit_width", "plain_text", "setting_title"]
+__all__ = ["band_over_seeds", "fit_width", "plain_text", "setting_title"]
 
 #: Columns every figure has: one value a file, or empty cells.
-SETTING_COLUMNS = {
-    "target": "name of the target",
-    "latex": "its formula in LaTeX, without dollar signs",
-    "tokens": "sequence length N",
-    "dim": "coordinates per token d",
-    "p": "exponent of the error norm",
-}
 
 
 LARGEST_SHARE = 0.82  # of the width of a figure, for a title above axes left of its middle
@@ -83,7 +77,7 @@ def setting_title(rows: Sequence[Row]) -> str:
     ValueError
         If the rows mix several targets or settings.
     """
-    only = {name: _only(rows, name) for name in SETTING_COLUMNS}
+    only = {name: _only(rows, name) for name in SETTING}
     target, latex = str(only["target"] or ""), str(only["latex"] or "")
     formula = f"${latex}$" if latex and _is_mathtext(f"${latex}$") else plain_text(target)
     names = {"tokens": "N", "dim": "d", "p": "p"}

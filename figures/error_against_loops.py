@@ -14,7 +14,6 @@ from matplotlib.transforms import blended_transform_factory
 from numpy.typing import NDArray
 
 from looprate.figures.common import (
-    SETTING_COLUMNS,
     band_over_seeds,
     blank,
     fit_width,
@@ -25,23 +24,14 @@ from looprate.figures.common import (
 from looprate.figures.constructed_curves import draw_constructed
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import FAMILY_STYLE, GREY, plain_log_ticks, points
+from looprate.theory.tables import TABLES
 from looprate.theory.verdict import Verdict
 
 __all__ = ["COLUMNS", "OPTIONAL", "draw"]
 
 SIZE = (6.75, 4.5)  # inches, at the size of a page
-COLUMNS = {
-    "curve": "trained, constructed, bound, rate or trivial",
-    "family": "lt, tmlt or untied",
-    "label": "which construction, bound, rate or recipe of training",
-    "loops": "loop count r",
-    "seed": "seed of a trained network",
-    "value": "L^p error (constructed: its certified upper end), bound or rate; empty if diverged",
-    "stderr": "standard error of the value",
-    "status": "verdict on a bound at this loop count",
-    **SETTING_COLUMNS,
-}
-OPTIONAL = {"lower": "certified lower end of the error of a constructed network"}
+COLUMNS = dict(TABLES["error-against-loops"])
+OPTIONAL = {"lower": COLUMNS.pop("lower")}  # of files with constructed networks
 CHOICES = {
     "curve": ("trained", "constructed", "bound", "rate", "trivial"),
     "family": tuple(FAMILY_STYLE),

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from looprate.figures.common import SETTING_COLUMNS, plain_text
+from looprate.figures.common import plain_text
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import GREY, points
+from looprate.theory.tables import TABLES
 
 SIZE = (2.6, 3.7)  # inches a panel, at the size of a page
 MARGIN = 0.3
@@ -24,19 +25,7 @@ PANELS = {
     "constructed-grid": "constructed, same grid",
     "trained": "trained, same loops",
 }
-COLUMNS = {
-    "panel": "constructed-loops, constructed-grid or trained",
-    "roughness": "the map h of the dial: its level",
-    "share": "share s of the own token",
-    "modulus_sum": "w_tok(δ√d) + w_cont(δ√(Nd)), closed forms",
-    "value": "error of LT over error of TMLT",
-    "lower": "lower end of the interval of the value",
-    "upper": "upper end of the interval of the value",
-    "delta": "δ of the moduli",
-    "words": "verdict of the panel in words, | between lines",
-    "detail": "networks of the panel and what the interval is, | between lines",
-    **SETTING_COLUMNS,
-}
+COLUMNS = TABLES["eta-gain"]
 CHOICES = {"panel": tuple(PANELS)}
 SAYS = "error of LT over error of TMLT\n(above 1: η(t) helps)"
 MARKS = ("o", "s", "^", "D", "v", "P")

@@ -13,27 +13,17 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from looprate.figures.common import (
-    SETTING_COLUMNS,
     band_over_seeds,
     fit_width,
     setting_title,
 )
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import FAMILY_STYLE, GREY, KIND_STYLE, plain_log_ticks, points
+from looprate.theory.tables import TABLES
 
 SIZE = (2.1, 2.5)  # inches a panel, at the size of a page
 MARGIN = 1.35  # inches to the right of the panels, for the legend
-COLUMNS = {
-    "kind": "sequence, token or contextual",
-    "delta": "radius, Frobenius norm of the input difference, one a file",
-    "family": "lt, tmlt or untied",
-    "loops": "loop count r",
-    "seed": "seed of the network",
-    "value": "lower bound of the network's modulus over the target's; empty where that is 0",
-    "lower": "what the ratio of the moduli is at least",
-    "upper": "what it is at most; empty where nothing is certified",
-    **SETTING_COLUMNS,
-}
+COLUMNS = TABLES["learned-moduli"]
 CHOICES = {"kind": tuple(KIND_STYLE), "family": tuple(FAMILY_STYLE)}
 WITHIN = 0.1  # the strip around 1 that counts as reproduced
 LEAST_SPAN = 1.5  # the y axis reaches at least this factor up and down from 1

@@ -12,22 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from looprate.figures.common import SETTING_COLUMNS, fit_width, setting_title
+from looprate.figures.common import fit_width, setting_title
 from looprate.figures.rows import Cell, Row, column, distinct, where
 from looprate.figures.style import MEMORISER_STYLE, points
+from looprate.theory.tables import TABLES
 
 SIZE = (5.9, 3.4)  # inches, at the size of a page
-COLUMNS = {
-    "memoriser": "increments, timestep or digits",
-    "coding": "how a token and its context became a label: sum or rank",
-    "periods": "periods of the target on [0, 1], its roughness",
-    "gap": "largest difference of adjacent labels in any coordinate",
-    "residual": "largest error of the memorised table in any coordinate, exact",
-    "bound": "proven bound of the residual: the gap, 0, or the range over 2^bits",
-    "bits": "bits per label; digits only",
-    "loops": "loop count r",
-    **SETTING_COLUMNS,
-}
+COLUMNS = TABLES["memorisers"]
 CHOICES = {"memoriser": tuple(MEMORISER_STYLE), "coding": ("sum", "rank")}
 MESSAGE = "Only increments pay for a rough target; timestep encoding pays nothing"
 NEUTRAL = "Error of the memorised table against the roughness of the target"

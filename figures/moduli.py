@@ -12,7 +12,6 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from looprate.figures.common import (
-    SETTING_COLUMNS,
     blank,
     fit_width,
     setting_title,
@@ -20,19 +19,13 @@ from looprate.figures.common import (
 from looprate.figures.rows import Row, column, where
 from looprate.figures.style import KIND_STYLE, LineStyle, plain_log_ticks, points
 from looprate.theory.notation import KINDS
+from looprate.theory.tables import TABLES
 
 __all__ = ["draw"]
 
 SIZE = (3.6, 4.1)  # inches, at the size of a page
 WIDEST_OF_TWO = 45  # characters of a label beside which there is room for another
-COLUMNS = {
-    "kind": "sequence, token or contextual",
-    "delta": "radius, Frobenius norm of the input difference",
-    "lower": "lower bound, attained by a pair that was found",
-    "exact": "closed form, where it is exact",
-    "upper": "proven upper bound, where it is not",
-    **SETTING_COLUMNS,
-}
+COLUMNS = TABLES["moduli"]
 CHOICES = {"kind": KINDS}
 #: Column -> how it is drawn and what it is called; the colour says which modulus.
 SIDES: dict[str, tuple[Literal["solid", "dashdot", "none"], str]] = {

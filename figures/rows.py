@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.outputs import checked_input, replacing
+from looprate.theory.outputs import checked_input
+from looprate.theory.tables import write_table
 
 __all__ = ["FLAGS", "Cell", "Row", "column", "distinct", "read_rows", "where", "write_rows"]
 
@@ -108,13 +109,7 @@ def read_rows(path: str | Path) -> list[dict[str, Cell]]:
 def write_rows(path: str | Path, rows: Sequence[Row]) -> None:
     """Write rows as :func:`read_rows` reads them; columns in the order they first appear."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    with (
-        replacing(Path(path)) as draft,
-        draft.open("w", newline="", encoding="utf-8") as handle,
-    ):
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([_cell_text(row.get(name)) for name in names] for row in rows)
+    write_table(Path(path), names, rows)
 
 
 def check_columns(
@@ -225,12 +220,3 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def _cell_text(value: Cell) -> str:
-    """Text of a cell that reads back as the same value."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return value if isinstance(value, str) else repr(float(value))

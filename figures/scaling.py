@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import GREY, points
+from looprate.theory.tables import TABLES
 
 SIZE = (6.6, 5.0)  # inches of the four panels, at the size of a page
 ROOM = 8.0  # factor above the lines, for the legend
@@ -21,12 +22,7 @@ PANELS = {  # title, x axis, y axis
     "loops": ("training step over loops", "loops $r$", "ms a step of 8 networks"),
     "size": ("training step over N and d", "N or d", "ms a step of 8 networks"),
 }
-COLUMNS = {
-    "panel": "overhead, memory, loops or size",
-    "label": "what a line is of",
-    "position": "its place on the x axis: points, loops, N or d",
-    "value": "milliseconds, or MiB in panel memory",
-}
+COLUMNS = TABLES["scaling"]
 CHOICES = {"panel": tuple(PANELS)}
 
 

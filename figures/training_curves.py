@@ -10,25 +10,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from looprate.figures.common import (
-    SETTING_COLUMNS,
     band_over_seeds,
     fit_width,
     setting_title,
 )
 from looprate.figures.rows import Cell, Row, distinct, where
 from looprate.figures.style import FAMILY_STYLE, plain_log_ticks, points
+from looprate.theory.tables import TABLES
 
 SIZE = (2.5, 2.6)  # inches a panel, at the size of a page
 MARGIN = 1.0  # inches to the right of the panels, for the legend
-COLUMNS = {
-    "family": "lt, tmlt or untied",
-    "loops": "loop count r",
-    "seed": "seed of the network",
-    "step": "training step",
-    "value": "validation L^p error; empty once the run diverged",
-    "chosen": "whether this recipe was chosen for its family and loop count",
-    **SETTING_COLUMNS,
-}
+COLUMNS = TABLES["training-curves"]
 CHOICES = {"family": tuple(FAMILY_STYLE)}
 COLOUR_MAP, LIGHTEST = "viridis", 0.88  # monotone in greyscale; the yellow end is cut
 

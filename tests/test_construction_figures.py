@@ -302,7 +302,7 @@ BAD_CELLS = {
     "flag": ("arithmetic", "true", "maybe", "column `refused` must be true or false, got 'maybe'"),
     "stage": ("stages", "quantise", "first", "must hold quantise, context, values, got 'first'"),
     "number": ("stages", "0.45", "left", "column `position` must be a number, got 'left'; correct"),
-    "least": ("memorisers", "121.0", "-1", "column `loops` must be a number >= 1, got '-1'"),
+    "least": ("memorisers", ",121,", ",-1,", "column `loops` must be a number >= 1, got '-1'"),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -11,6 +10,7 @@ from typing import Any, TextIO
 
 from looprate.experiments.rows.query import Cell, Row, flat
 from looprate.theory.outputs import replacing
+from looprate.theory.tables import cell_text, write_table
 
 __all__ = ["write_csv", "write_json", "write_parquet"]
 
@@ -31,12 +31,7 @@ def column_sort(sorts: set[str]) -> str:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     """Write a CSV file: a header line, cells as JSON has them, null empty."""
-    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        for row in rows:
-            cells = flat(row)
-            writer.writerow([_csv_text(cells.get(name)) for name in columns])
+    write_table(path, columns, map(flat, rows))
 
 
 def write_parquet(path: Path, columns: dict[str, set[str]], rows: Iterable[Row]) -> None:
@@ -90,11 +85,4 @@ def _parquet_value(value: Cell, sort: str) -> Cell:
     """Return a cell as its column's sort has it."""
     if value is None or (sort != "str" and sort != "float"):
         return value
-    return float(value) if isinstance(value, int | float) and sort == "float" else _csv_text(value)
-
-
-def _csv_text(value: Cell) -> str:
-    """Return a cell that reads back as the same value; null is empty."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value)
+    return float(value) if isinstance(value, int | float) and sort == "float" else cell_text(value)

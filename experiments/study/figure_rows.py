@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -13,39 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from looprate.experiments.rows.records import write_atomically
 from looprate.experiments.study.constructed_findings import constructed_curve, constructed_slope
 from looprate.theory.bounds import rates
 from looprate.theory.bounds.loop_counts import SUITED_CODING
 from looprate.theory.bounds.rows import TERM_NAMES, BoundRow
 from looprate.theory.gate import Onset
+from looprate.theory.tables import TABLES, write_table
 
 __all__ = ["BOUND_LABELS", "slug", "write_rows"]
 
 Row = dict[str, Any]
-COLUMNS = {
-    "error-against-loops": (
-        "curve family label loops seed value lower stderr status target latex tokens dim p"
-    ),
-    "moduli": "kind delta lower exact upper target latex tokens dim p",
-    "bound-terms": "version loops term value trivial total status target latex tokens dim p",
-    "training-curves": "family loops seed step value chosen target latex tokens dim p",
-    "memorisers": (
-        "memoriser coding periods gap residual bound bits loops target latex tokens dim p"
-    ),
-    "arithmetic": "memoriser arithmetic labels value refused target latex tokens dim p",
-    "eta-gain": (
-        "panel roughness share modulus_sum value lower upper delta words detail "
-        "target latex tokens dim p"
-    ),
-    "learned-moduli": ("kind delta family loops seed value lower upper target latex tokens dim p"),
-    "stages": ("panel name token loop position height used grid stage target latex tokens dim p"),
-    "task-accuracy": "curve name detail metric model loops seed value diverged",
-    "task-test-loops": "name detail metric model trained loops seed value diverged",
-    "task-training": "name detail metric model loops seed step value diverged",
-    "task-boards": "name model loops loop row column digit given right box_rows box_columns",
-    "task-attention": ("name model loops loop query key weight query_word key_word asked heads"),
-}
 BOUND_LABELS = {
     "increments": ("lt", "explicit inequality, increments"),
     "digits": ("lt", "explicit inequality, digits"),
@@ -127,8 +102,17 @@ def write_figure_rows(
 def write_rows(folder: Path, kind: str, name: str, rows: Sequence[Row]) -> Path:
     """Write the CSV file of one figure and return its path."""
     path = folder / f"{kind}__{name}.csv"
-    _write(path, COLUMNS[kind].split(), rows)
+    write_table(path, list(TABLES[kind]), map(_cells, rows))
     return path
+
+
+def _cells(row: Row) -> Row:
+    """Return a row without infinite numbers, as a curve has no point there; flags as ever."""
+    return {
+        name: str(value) if isinstance(value, bool) else value
+        for name, value in row.items()
+        if value not in (math.inf, -math.inf)
+    }
 
 
 def _loop_grid(tokens: int, last: int) -> list[int]:
@@ -253,20 +237,3 @@ def _curve_rows(group: Sequence[Row]) -> list[Row]:
         for fit in cell["rows"]
         for step, value in zip(fit["curve_steps"], fit["curve"], strict=True)
     ]
-
-
-def _write(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """Write rows as CSV, missing and non-finite values empty."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_text(row.get(column)) for column in columns])
-    write_atomically(path, stream.getvalue())
-
-
-def _text(value: Any) -> str:
-    """Return a CSV cell that reads back as the same number."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return ""
-    return repr(value) if isinstance(value, float) else str(value)

@@ -34,7 +34,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from looprate.figures.common import SETTING_COLUMNS, fit_width, setting_title
+from looprate.figures.common import fit_width, setting_title
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.stages.panels import (
     STEP_STYLE,
@@ -45,22 +45,12 @@ from looprate.figures.stages.panels import (
 )
 from looprate.figures.stages.state import STAGES, draw_state
 from looprate.figures.style import TOKEN_STYLE
+from looprate.theory.tables import TABLES
 
 __all__ = ["CHOICES", "COLUMNS", "SIZE", "draw_all"]
 
 SIZE = (6.75, 7.5)  # inches, at the size of a page
-COLUMNS = {
-    "panel": "cells, order, step, staircase or state",
-    "name": "what the row is of, see this module; a row of the residual stream in state",
-    "token": "1 .. N, empty where it is the same for all",
-    "loop": "1 .. r, 0 for the input; order and state only",
-    "position": "x coordinate: token 1, u or label",
-    "height": "y coordinate: token 2, key, value or state",
-    "used": "staircase: 1 if an input has this label, 0 for padding",
-    "grid": "cells per axis m",
-    "stage": "state: quantise, context or values",
-    **SETTING_COLUMNS,
-}
+COLUMNS = TABLES["stages"]
 #: Panel -> its title and the names its rows may have, None for any.
 PANELS: dict[str, tuple[str, tuple[str, ...] | None]] = {
     "cells": ("1. Which cell?", ("input", "cell")),

@@ -27,20 +27,11 @@ from looprate.figures.tasks.common import (
     sound,
     title_of,
 )
+from looprate.theory.tables import TABLES
 
 PANEL = (2.4, 2.1)  # inches, at the size of a page
 LEGEND = 0.6
-COLUMNS = {
-    "curve": "fit or reported",
-    "detail": "size of the task, for its title",
-    "name": "task",
-    "metric": "accuracy, squared error or perplexity",
-    "model": "looped, tmlt or untied",
-    "loops": "loop count r, or depth of an untied model",
-    "seed": "seed of the fit",
-    "value": "metric on test rows; an accuracy as a share",
-    "diverged": "whether training was stopped, or ended without a number",
-}
+COLUMNS = TABLES["task-accuracy"]
 CHOICES = {
     "curve": ("fit", "reported"),
     "metric": tuple(METRICS),

@@ -16,22 +16,11 @@ from looprate.figures.common import plain_text
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import points
 from looprate.figures.tasks.common import MODEL_STYLE
+from looprate.theory.tables import TABLES
 
 PANEL = 2.1  # inches
 MOST_COLUMNS, MOST_WORDS = 3, 40
-COLUMNS = {
-    "name": "task, one a file",
-    "model": "looped, tmlt or untied, one a file",
-    "loops": "loop count in training",
-    "loop": "which loop, from 1",
-    "query": "position that attends, from 1",
-    "key": "position that is attended to, from 1",
-    "weight": "attention weight, mean over the heads",
-    "query_word": "token at the query",
-    "key_word": "token at the key",
-    "asked": "whether the answer is predicted at the query",
-    "heads": "heads of the mean",
-}
+COLUMNS = TABLES["task-attention"]
 CHOICES = {"model": tuple(MODEL_STYLE)}
 COLOUR_MAP, ASKED = "Greys", "#D55E00"
 

@@ -13,22 +13,11 @@ from matplotlib.patches import Patch, Rectangle
 from looprate.figures.rows import Row, distinct, where
 from looprate.figures.style import points
 from looprate.figures.tasks.common import MODEL_STYLE
+from looprate.theory.tables import TABLES
 
 CELL = 0.17  # inches
 SMALL = 4  # cells a side of a board of which six fit in one line
-COLUMNS = {
-    "name": "task, one a file",
-    "model": "looped, tmlt or untied, one a file",
-    "loops": "loop count in training",
-    "loop": "after how many loops",
-    "row": "row of the board, from 1",
-    "column": "column of the board, from 1",
-    "digit": "what is predicted there; 0 for empty",
-    "given": "whether the cell is a clue",
-    "right": "whether the prediction is that of the solution",
-    "box_rows": "rows of a box",
-    "box_columns": "columns of a box",
-}
+COLUMNS = TABLES["task-boards"]
 CHOICES = {"model": tuple(MODEL_STYLE)}
 CLUE, RIGHT, WRONG = "0.88", "#0072B2", "#B23A00"
 

@@ -29,18 +29,9 @@ from looprate.figures.tasks.common import (
     sound,
     title_of,
 )
+from looprate.theory.tables import TABLES
 
-COLUMNS = {
-    "detail": "size of the task, for its title",
-    "name": "task",
-    "metric": "accuracy, squared error or perplexity",
-    "model": "looped or tmlt",
-    "trained": "loop count in training",
-    "loops": "loop count at test time",
-    "seed": "seed of the fit",
-    "value": "metric on test rows; an accuracy as a share",
-    "diverged": "whether training was stopped, or ended without a number",
-}
+COLUMNS = TABLES["task-test-loops"]
 CHOICES = {"metric": tuple(METRICS), "model": tuple(MODEL_STYLE)}
 BEYOND = "0.93"
 

@@ -20,20 +20,11 @@ from looprate.figures.tasks.common import (
     sound,
     title_of,
 )
+from looprate.theory.tables import TABLES
 
 SIZE = (2.1, 2.3)  # inches a panel, at the size of a page
 MARGIN = 1.2  # for the legend on the right
-COLUMNS = {
-    "detail": "size of the task, for its title",
-    "name": "task, one a file",
-    "metric": "accuracy, squared error or perplexity",
-    "model": "looped, tmlt or untied",
-    "loops": "loop count r, or depth of an untied model",
-    "seed": "seed of the fit",
-    "step": "training step",
-    "value": "metric on held-out rows; an accuracy as a share",
-    "diverged": "whether training was stopped, or ended without a number",
-}
+COLUMNS = TABLES["task-training"]
 CHOICES = {"metric": tuple(METRICS), "model": tuple(MODEL_STYLE)}
 COLOUR_MAP, LIGHTEST = "viridis", 0.88  # monotone in greyscale; the yellow end is cut
 
