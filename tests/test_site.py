@@ -16,7 +16,12 @@ NEEDED = (
     *("index.html", "start.html", "theory.html", "claims.html", "reproduction.html"),
     *("howto/own-target.html", "howto/figures.html", "howto/gpu.html", "cluster.html"),
     *("lessons/1-moduli.html", "lessons/download/1-moduli.html", "gallery/index.html"),
-    *("api/theory.continuity.html", "contributing.html", "explorer-page/explorer.html"),
+    *(
+        "api/looprate.html",
+        "api/looprate.theory.continuity.html",
+        "contributing.html",
+        "explorer-page/explorer.html",
+    ),
 )
 LEAST_GALLERY = 12
 pytestmark = pytest.mark.skipif(not PAGES, reason="no site here: make docs")

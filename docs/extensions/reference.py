@@ -15,22 +15,68 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parents[2]
+ROLE = re.compile(r":\w+:`~?([^`]*)`")
 LITERAL = re.compile(r"(``.*?``|`.*?`)|\|")  # what is between backticks stays as it is
-PACKAGES = ("theory", "approx", "experiments", "figures", "looprate")
+PACKAGES = ("looprate", "theory", "approx", "experiments", "figures")
 TITLE = """# API reference
 
-Imports point left only: `theory` ← `approx` ← `experiments` ← `figures`. `theory` needs no torch,
-`figures` draws from stored rows alone. A page shows the public names of its modules, those that
+Start with [looprate](looprate.md), the one import: its object and its answers are all that most work needs.
+Below it imports point left only: `theory` ← `approx` ← `experiments` ← `figures` ← `looprate`. `theory` needs
+no torch, `figures` draws from stored rows alone. A page shows the public names of its modules, those that
 other rooms use; shapes, norms, errors and sources are in the docstrings.
 """
 
 
 def public_names(source: Path) -> list[str]:
     """Return the names in a module's ``__all__``, none if it has no such list."""
+    names = assigned(source, "__all__")
+    if not isinstance(names, ast.List | ast.Tuple):
+        return []
+    return [str(name) for name in ast.literal_eval(names)]
+
+
+def assigned(source: Path, name: str) -> ast.expr | None:
+    """Return what a module assigns to a name, None if it does not."""
     for node in ast.parse(source.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            return [str(name) for name in ast.literal_eval(node.value)]
-    return []
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return node.value
+    return None
+
+
+def source_of(module: str) -> Path:
+    """Return the source of a module or package by its name below looprate."""
+    homes = [ROOT.joinpath(*module.split(".")), ROOT.joinpath("looprate", *module.split("."))]
+    places = [p for home in homes for p in (home.with_suffix(".py"), home / "__init__.py")]
+    return next(place for place in places if place.is_file())
+
+
+def definition(module: str, name: str) -> tuple[str, str]:
+    """Return the full name of what a module defines or hands on, and its first line."""
+    source = source_of(module)
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        own = isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name
+        if own and (words := ast.get_docstring(node)):  # the overloads before it have none
+            return f"{dotted(source)}.{name}", words.partition("\n")[0]
+        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
+            return definition(str(node.module).removeprefix("looprate."), name)
+    if module.rpartition(".")[2] == name:
+        return dotted(source), first_line(source)
+    return f"{dotted(source)}.{name}", first_line(source)
+
+
+def door() -> str:
+    """Return the table of the names that ``import looprate`` gives."""
+    places = ast.literal_eval(assigned(ROOT / "looprate" / "__init__.py", "_PLACES") or ast.Dict())
+    lines = ["| name | what it is |", "|---|---|"]
+    for name, module in places.items():
+        full, words = definition(module, name)
+        lines.append(f"| {{py:obj}}`looprate.{name} <{full}>` | {plain(words)} |")
+    return "\n".join(lines) + "\n"
+
+
+def plain(words: str) -> str:
+    """Return the first line of a docstring as a cell of a table."""
+    return ROLE.sub(r"`\1`", words).replace("``", "`").replace("|", "\\|")
 
 
 def first_line(source: Path) -> str:
@@ -65,7 +111,9 @@ def package_page(package: Path) -> str:
         f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n"
         for name in map(dotted, modules_of(package))
     ]
-    return "\n".join([f"# {dotted(package)}\n\n{first_line(package / '__init__.py')}\n", *sections])
+    head = f"# {dotted(package)}\n\n{first_line(package / '__init__.py')}\n"
+    names = [door()] if package == ROOT / "looprate" else []
+    return "\n".join([head, *names, *sections])
 
 
 def pages() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Why the theorems are silent on a task: their hypotheses one by one, with numbers.
 
 Every number is computed from the task, the configuration of the network and the formulas of
-:mod:`theory`.  Readings are the kindest: a token id counts as one coordinate, d = 1, and the moduli
+:mod:`looprate.theory`.  Readings are the kindest: a token id counts as one coordinate, d = 1, and the moduli
 of the bound are put at 0.  A hypothesis that "holds" was not refuted where it was looked at.
 """
 
