@@ -20,10 +20,11 @@ LITERAL = re.compile(r"(``.*?``|`.*?`)|\|")  # what is between backticks stays a
 PACKAGES = ("looprate", "theory", "approx", "experiments", "figures")
 TITLE = """# API reference
 
-Start with [looprate](looprate.md), the one import: its object and its answers are all that most work needs.
-Below it imports point left only: `theory` ← `approx` ← `experiments` ← `figures` ← `looprate`. `theory` needs
-no torch, `figures` draws from stored rows alone. A page shows the public names of its modules, those that
-other rooms use; shapes, norms, errors and sources are in the docstrings.
+Start with [looprate](looprate.md), the one import: its object and its answers are all that most
+work needs. Below it imports point left only: `theory` ← `approx` ← `experiments` ← `figures` ←
+`looprate`. `theory` needs no torch, `figures` draws from stored rows alone. A page shows the
+public names of its modules, those that other rooms use; shapes, norms, errors and sources are
+in the docstrings.
 """
 
 

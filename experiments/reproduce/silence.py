@@ -1,8 +1,9 @@
 """Why the theorems are silent on a task: their hypotheses one by one, with numbers.
 
 Every number is computed from the task, the configuration of the network and the formulas of
-:mod:`looprate.theory`.  Readings are the kindest: a token id counts as one coordinate, d = 1, and the moduli
-of the bound are put at 0.  A hypothesis that "holds" was not refuted where it was looked at.
+:mod:`looprate.theory`.  Readings are the kindest: a token id counts as one coordinate, d = 1, and
+the moduli of the bound are put at 0.  A hypothesis that "holds" was not refuted where it was looked
+at.
 """
 
 from __future__ import annotations
