@@ -1,15 +1,17 @@
-"""Places named in documents and docstrings exist: files, folders, and what is defined there."""
+"""What documents and docstrings name is there: files, what they define, commands, options."""
 
 from __future__ import annotations
 
 import ast
 import re
+import shlex
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 import looprate
+from looprate import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = "theory|approx|experiments|figures|looprate|benchmarks|tests|docs|results"
@@ -17,6 +19,8 @@ PLACE = re.compile(rf"`((?:{FOLDERS})/[\w./-]*)(?::([\w.]+))?`")
 DOTTED = re.compile(r"looprate(?:\.\w+)+")
 MODEL = re.compile(r"KIND|NAME|NN|N-name|_build")  # stands for names, or is made by a build
 QUESTIONS = 20
+SHELL = re.compile(r"```sh\n(.*?)```|`(looprate [a-z][^`\n]*)`", re.DOTALL)
+END = re.compile(r"\s#|\s[|>]\s")  # of a command: a comment, or where its output goes
 SOURCES = [
     *(ROOT / name for name in ("README.md", "benchmarks/README.md", "results/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
@@ -112,3 +116,29 @@ def test_the_twenty_questions_are_answered_in_a_line_each_by_a_place():
     rows = [line for line in CONTRIBUTING.splitlines() if re.match(r"\| [^|]+\? \|", line)]
     assert len(rows) == QUESTIONS
     assert [row for row in rows if not PLACE.search(row.split("|")[2])] == []
+
+
+def commands(text):
+    """Yield the commands of looprate in a document, as lists of words; not those with gaps."""
+    for block, inline in SHELL.findall(text):
+        for line in (block or inline).splitlines():
+            if line.startswith("looprate ") and "..." not in line:
+                command = END.split(line)[0]
+                if not re.search(r"\b[A-Z]{3,}\b", command):  # stands for something
+                    yield shlex.split(command)[1:]
+
+
+@pytest.mark.parametrize("source", [p for p in SOURCES if p.suffix == ".md"], ids=lambda p: p.stem)
+def test_every_command_in_a_document_is_understood(source):
+    for command in commands(source.read_text(encoding="utf-8")):
+        cli._parser().parse_args(command)  # else it ends with a message
+
+
+def test_commands_are_found_and_a_wrong_option_is_caught():
+    text = "```sh\nlooprate bound token-sine --gone 8  # words\n```\n`looprate targets`"
+    wrong, right = commands(text)
+    assert (wrong, right) == (["bound", "token-sine", "--gone", "8"], ["targets"])
+    cli._parser().parse_args(right)
+    with pytest.raises(ValueError, match="--gone"):
+        cli._parser().parse_args(wrong)
+    assert sum(len(list(commands(p.read_text()))) for p in SOURCES if p.suffix == ".md") > 40
