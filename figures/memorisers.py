@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from looprate.figures.common import fit_width, setting_title
 from looprate.figures.rows import Cell, Row, column, distinct, where
 from looprate.figures.style import MEMORISER_STYLE, points
+from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.tables import TABLES
 
 SIZE = (5.9, 3.4)  # inches, at the size of a page
@@ -22,11 +23,6 @@ COLUMNS = TABLES["memorisers"]
 CHOICES = {"memoriser": tuple(MEMORISER_STYLE), "coding": ("sum", "rank")}
 MESSAGE = "Only increments pay for a rough target; timestep encoding pays nothing"
 NEUTRAL = "Error of the memorised table against the roughness of the target"
-CLAIMS = {  # memoriser -> its statement, and how it counts time
-    "increments": ("increments (Lemma 4.1)", r"no $\eta(t)$"),
-    "timestep": ("timestep (Theorem 4.2)", r"needs $\eta(t)$"),
-    "digits": ("digits", r"no $\eta(t)$"),
-}
 BOUND_WORDS = "Lemma 4.1's bound:\nthe gap of\nadjacent labels"
 ROOM_ABOVE, ROOM_BELOW = 1.22, 0.05  # of the largest value; 0 must be seen
 ROOM_RIGHT = 0.06  # of the width, for the numbers of bits
@@ -166,7 +162,9 @@ def _name_in_place(ax: Axes, series: Series) -> None:
 
 def _name(series: Series) -> str:
     """Legend entry: what it is, what it needs, what it costs and what it loses."""
-    claim, time = CLAIMS[series.memoriser]
+    kind = MEMORISERS[series.memoriser]
+    claim = f"{kind.name} ({kind.source})"
+    time = r"needs $\eta(t)$" if kind.modulated else r"no $\eta(t)$"
     who = f"{claim}, $q = {series.bits:g}$" if series.bits is not None else claim
     loops = series.loops[np.isfinite(series.loops)]
     cost = f", $r \\leq {loops.max():.0f}$" if loops.size else ""

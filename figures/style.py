@@ -9,11 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+from looprate.theory.construction.memorisers import MEMORISERS
 
 __all__ = [
     "FAMILY_STYLE",
@@ -64,10 +67,16 @@ KIND_STYLE = {  # widths differ: two moduli may coincide
     "token": LineStyle("#009E73", "s", 1.5, r"token $w_{\mathrm{tok}}$"),
     "contextual": LineStyle("#CC79A7", "^", 0.8, r"contextual $w_{\mathrm{cont}}$"),
 }
-MEMORISER_STYLE = {  # orange is what needs eta(t), as in FAMILY_STYLE; all three may meet at 0
-    "increments": LineStyle("#0072B2", "o", 1.5, "increments"),
-    "timestep": LineStyle("#E69F00", "s", 1.1, "timestep"),
-    "digits": LineStyle("#D55E00", "^", 0.8, "digits"),
+MEMORISER_LINES = (  # the first orange is what needs eta(t), as in FAMILY_STYLE; they may meet at 0
+    ("#0072B2", "o", 1.5),
+    ("#E69F00", "s", 1.1),
+    ("#D55E00", "^", 0.8),
+    ("#56B4E9", "D", 1.3),
+    ("#CC79A7", "v", 0.95),
+)
+MEMORISER_STYLE = {
+    name: LineStyle(*line, name)
+    for name, line in zip(MEMORISERS, cycle(MEMORISER_LINES), strict=False)
 }
 TOKEN_STYLE = {
     1: LineStyle("#009E73", "o", 1.2, "token 1"),

@@ -264,8 +264,10 @@ class ConstructAnswer(Answer):
 
     def curve_rows(self) -> list[Row]:
         """Return the rows of the main figure."""
+        from looprate.theory.construction.memorisers import memoriser_kind
+
         row = self.rows[0]
-        family = "tmlt" if row["memoriser"] == "timestep" else "lt"
+        family = memoriser_kind(row["memoriser"]).family
         label = f"{row['memoriser']}, {row['coding']} code"
         return [
             {"curve": "constructed", "family": family, "label": label, "loops": row["loops"]}

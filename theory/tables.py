@@ -67,7 +67,7 @@ TABLES: dict[str, dict[str, str]] = {
         **SETTING,
     },
     "memorisers": {
-        "memoriser": "increments, timestep or digits",
+        "memoriser": "its name",
         "coding": "how a token and its context became a label: sum or rank",
         "periods": "periods of the target on [0, 1], its roughness",
         "gap": "largest difference of adjacent labels in any coordinate",
@@ -78,7 +78,7 @@ TABLES: dict[str, dict[str, str]] = {
         **SETTING,
     },
     "arithmetic": {
-        "memoriser": "increments, timestep or digits",
+        "memoriser": "its name",
         "arithmetic": "float32, float64 or exact",
         "labels": "number of labels the network holds",
         "value": "largest error against the exact network, in the target's unit; empty: not finite",

@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable
 
 from looprate.theory.bounds.explicit import explicit_bound
-from looprate.theory.bounds.loop_counts import SUITED_CODING, Memoriser
 from looprate.theory.bounds.rows import BoundRow, Moduli
 from looprate.theory.bounds.theorem import Placement, theorem_3_6_bound
-from looprate.theory.notation import check_loops
+from looprate.theory.construction.memorisers import MEMORISERS
+from looprate.theory.notation import check_choice, check_loops
 
 __all__ = ["bound_function"]
 
-VERSIONS = ("theorem-3.6", "theorem-3.6-stages", "increments", "digits", "timestep")
+THEOREMS = ("theorem-3.6", "theorem-3.6-stages")
 
 
 def bound_function(
@@ -29,18 +29,17 @@ def bound_function(
     placement: Placement = "default",
     slope: float = math.inf,
 ) -> Callable[[int], BoundRow]:
-    """Return ``loops -> BoundRow`` for one of :data:`VERSIONS`.
+    """Return ``loops -> BoundRow`` for one of :data:`THEOREMS`, or for a memoriser by its name.
 
     ``theorem-3.6`` is the statement (v7), ``theorem-3.6-stages`` the same with the cell width of
-    the paper's own stage counts; the other three are the explicit inequality for the increments
-    memoriser with the sum code, and for digits and timestep with the rank code.
+    the paper's own stage counts; a memoriser's is its explicit inequality on the code that suits
+    it.
     """
-    if version not in VERSIONS:
-        raise ValueError(f"`version` must be one of {', '.join(VERSIONS)}, got {version!r}")
+    check_choice(version, "version", (*THEOREMS, *MEMORISERS))
 
     def at(loops: int) -> BoundRow:
         r = check_loops(loops, tokens=tokens)
-        if version.startswith("theorem"):
+        if version in THEOREMS:
             return theorem_3_6_bound(
                 moduli,
                 r,
@@ -54,7 +53,6 @@ def bound_function(
                 trivial=trivial,
                 trivial_stderr=trivial_stderr,
             )
-        memoriser: Memoriser = version  # type: ignore[assignment]
         return explicit_bound(
             moduli,
             r,
@@ -62,8 +60,8 @@ def bound_function(
             dim=dim,
             p=p,
             oscillation=oscillation,
-            memoriser=memoriser,
-            coding=SUITED_CODING[memoriser],
+            memoriser=version,
+            coding=MEMORISERS[version].coding,
             slope=slope,
             trivial=trivial,
             trivial_stderr=trivial_stderr,

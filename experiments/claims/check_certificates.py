@@ -9,14 +9,11 @@ from typing import Any
 
 from looprate.experiments.claims.check_bounds import theorem_at
 from looprate.experiments.claims.claim import Row, compared, found
-from looprate.experiments.study.certificates import certificate_of, default_bits, target_facts
+from looprate.experiments.study.certificates import asked_spec, certificate_of, target_facts
 from looprate.experiments.study.constructed_findings import constructed_slope, expected_slope
 from looprate.theory.bounds.explicit import explicit_bound
 from looprate.theory.bounds.loop_counts import (
-    MEMORISERS,
-    SUITED_CODING,
     Coding,
-    Memoriser,
     printed_loops,
 )
 from looprate.theory.bounds.rates import holder_exponent
@@ -25,6 +22,7 @@ from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.network import Network
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.certify.certificate import Certificate, TargetFacts, certify
+from looprate.theory.construction.memorisers import MEMORISERS, memoriser_kind
 from looprate.theory.gate import under_hypotheses
 from looprate.theory.notation import Kind
 from looprate.theory.targets import Target, resolve_target
@@ -41,7 +39,7 @@ class Case:
     """A construction of a target and the norm of its error."""
 
     target: str
-    memoriser: Memoriser
+    memoriser: str
     grid: int
     tokens: int = 2
     dim: int = 1
@@ -50,8 +48,9 @@ class Case:
     @property
     def spec(self) -> ConstructionSpec:
         """The code that suits the memoriser, three digits beyond the grid."""
-        coding, bits = SUITED_CODING[self.memoriser], default_bits(self.memoriser, self.grid)
-        return ConstructionSpec(self.tokens, self.dim, self.grid, self.memoriser, coding, bits)
+        return asked_spec(
+            tokens=self.tokens, dim=self.dim, grid=self.grid, memoriser=self.memoriser
+        )
 
     def __str__(self) -> str:
         shape = f"N={self.tokens}, d={self.dim}, p={self.p:g}"
@@ -217,7 +216,7 @@ def check_density(
     shares: Sequence[float] = (0.5, 0.25, 0.125),
     targets: Sequence[Target | str] = ("mean-field", "context-max"),
     grids: Sequence[int] = (2, 4, 6, 8, 12, 16),
-    memoriser: Memoriser = "digits",
+    memoriser: str = "digits",
 ) -> Finding:
     """For every ε of a list some weight-tied network is certified below it."""
     reached: dict[str, list[int]] = {}
@@ -252,7 +251,7 @@ def _below(certificate: Certificate, share: float) -> bool:
 
 
 def check_slope(
-    memoriser: Memoriser,
+    memoriser: str,
     coding: Coding,
     grids: Sequence[int],
     target: str = "mean-field",
@@ -267,7 +266,7 @@ def check_slope(
     if fit is None:
         return found(Verdict.NOT_TESTABLE, "too few grids", "needs four certified errors")
     local = ", ".join(f"{slope:.3f}" for slope in fit.local_slopes)
-    loops = "r/q" if memoriser == "digits" else "r"
+    loops = "r/q" if memoriser_kind(memoriser).takes_bits else "r"
     reason = (
         f"slope {fit.slope:.3f} in log {loops}, m = {grids[0]} to {grids[-1]} (local {local}); "
         f"wanted at most {wanted:.3f} + {tolerance:g}, printed {printed:.3f}"
@@ -278,9 +277,7 @@ def check_slope(
     return judged(found(fit.slope <= wanted + nearer, figure, reason, **evidence), cases)
 
 
-def check_no_extra_terms(
-    memoriser: Memoriser = "digits", cases: Sequence[Case] = INFORMATIVE
-) -> Finding:
+def check_no_extra_terms(memoriser: str = "digits", cases: Sequence[Case] = INFORMATIVE) -> Finding:
     """A weight-tied network whose bound has no token and no contextual term, and keeps it."""
     rows: list[Row] = []
     for case in cases:

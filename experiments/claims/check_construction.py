@@ -6,7 +6,7 @@ Everything here is compared as exact numbers.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
@@ -17,14 +17,10 @@ import numpy as np
 from looprate.experiments.claims.claim import Row, compared, found
 from looprate.theory.bounds.loop_counts import (
     CODINGS,
-    MEMORISERS,
-    SUITED_CODING,
-    Memoriser,
     construction_loops,
 )
 from looprate.theory.construction.build.coding import label_form
 from looprate.theory.construction.build.compile import (
-    MEMORISER_PARTS,
     Construction,
     compile_construction,
 )
@@ -34,6 +30,7 @@ from looprate.theory.construction.build.network import Network, Unit
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.certify.cells import expected_outputs, run_cells
 from looprate.theory.construction.certify.checks import range_finding
+from looprate.theory.construction.memorisers import MEMORISERS, memoriser_kind
 from looprate.theory.construction.run.exact import exact_output, exact_rows
 from looprate.theory.targets import parse_target
 from looprate.theory.verdict import Finding, Verdict
@@ -49,9 +46,9 @@ MEMORISER_SIZES = {"increments": (12, 18), "timestep": (4, 6)}  # rows, hidden u
 
 def spec_of(shape: tuple[int, int, int], memoriser: Any, coding: Any = None) -> ConstructionSpec:
     """A specification with q = 4 where digits are asked for."""
-    bits = BITS if memoriser == "digits" else None
-    coding = coding or SUITED_CODING[memoriser]
-    return ConstructionSpec(*shape, memoriser, coding, bits, SHARPNESS)
+    kind = memoriser_kind(memoriser)
+    bits = BITS if kind.takes_bits else None
+    return ConstructionSpec(*shape, memoriser, coding or kind.coding, bits, SHARPNESS)
 
 
 @lru_cache(maxsize=64)
@@ -64,8 +61,9 @@ def built(spec: ConstructionSpec) -> Construction:
 def restless(spec: ConstructionSpec) -> Construction:
     """A construction of a table by hand: its last increment, digit and entry of eta are not 0."""
     count = spec.last_label + 1
-    values = np.arange(count) % 2 if spec.memoriser == "increments" else 37 * np.arange(count) % 101
-    values[-1] = 1 - values[-2] if spec.memoriser == "increments" else 101
+    gaps, _ = memoriser_kind(spec.memoriser).error(spec.coding, spec.bits or 0)
+    values = np.arange(count) % 2 if gaps else 37 * np.arange(count) % 101
+    values[-1] = 1 - values[-2] if gaps else 101
     table = LabelTable(
         np.repeat(values[:, None], spec.dim, axis=1), np.ones(count, dtype=bool), Fraction(1)
     )
@@ -227,18 +225,13 @@ def check_memoriser_error(
             table = own.table
             cells, labels = labels_in_use(spec)
             outputs = centre_outputs(change(own.network), spec, cells, spec.loops)
-            for i, (low, high) in enumerate(table.ranges):
+            for i in range(spec.dim):
                 values = table.values[labels, i].astype(object) * table.unit
                 error = np.abs(outputs[..., i] - values).max()
-                bound = {
-                    "increments": table.gaps[i],
-                    "timestep": Fraction(0),
-                    "digits": (high - low) / 2**BITS,
-                }[memoriser]
+                bound = memoriser_kind(memoriser).table_error(spec, table, i)
                 place = f"{what}, N={spec.tokens}, d={spec.dim}, m={spec.grid}, i={i}"
                 rows.append((place, error, allowed * bound))
-    words = {"increments": "largest gap", "timestep": "0", "digits": "range / 2^q"}[memoriser]
-    return compared(rows, f"|output - label value| against {words}", exact=True)
+    return compared(rows, "|output - label value| against the memoriser's bound", exact=True)
 
 
 def check_memoriser_size(memoriser: str, times: int = 1) -> Finding:
@@ -247,7 +240,7 @@ def check_memoriser_size(memoriser: str, times: int = 1) -> Finding:
     most_rows, most_units = MEMORISER_SIZES[memoriser]
     for d in (1, 2, 3):
         spec = spec_of((2, d, 2), memoriser)
-        part, _ = MEMORISER_PARTS[spec.memoriser](spec, built(spec).table)
+        part, _ = memoriser_kind(memoriser).part(spec, built(spec).table)
         rows.append((f"rows, d={d}", times * len(part.rows), most_rows * d))
         rows.append((f"hidden units, d={d}", times * len(part.units), most_units * d))
     return compared(rows, "size of the memoriser against the paper's", exact=True)
@@ -270,7 +263,7 @@ def check_sizes(change: Change = same) -> Finding:
 
 
 def check_extra_loops(
-    change: Change = same, missing: int = 0, memorisers: Sequence[str] = MEMORISERS
+    change: Change = same, missing: int = 0, memorisers: Iterable[str] = MEMORISERS
 ) -> Finding:
     """1, 3 or 40 loops more give the same outputs, strips and shared cells included."""
     rows: list[Row] = []
@@ -309,7 +302,7 @@ def check_range(change: Change = same) -> Finding:
     return found(True, f"{checked} inputs", reason, inputs=checked)
 
 
-def check_fewer_loops(fast: Memoriser = "timestep", slow: Memoriser = "increments") -> Finding:
+def check_fewer_loops(fast: str = "timestep", slow: str = "increments") -> Finding:
     """Timestep modulation takes fewer loops than increments, each on the code that suits it."""
     rows: list[Row] = []
     for n, d in ((1, 1), (2, 1), (3, 1), (2, 2), (8, 4)):
@@ -317,8 +310,8 @@ def check_fewer_loops(fast: Memoriser = "timestep", slow: Memoriser = "increment
             if m**d < n:
                 continue
             few, many = (
-                construction_loops(m, tokens=n, dim=d, memoriser=kind, coding=SUITED_CODING[kind])
-                for kind in (fast, slow)
+                construction_loops(m, tokens=n, dim=d, memoriser=kind.name, coding=kind.coding)
+                for kind in map(memoriser_kind, (fast, slow))
             )
             rows.append((f"N={n}, d={d}, m={m}", few + 1, many))
     return compared(rows, f"loops of {fast} + 1 against those of {slow}", exact=True)

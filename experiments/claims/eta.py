@@ -7,7 +7,8 @@ from functools import partial
 
 from looprate.experiments.claims.check_certificates import Case, certified, judged
 from looprate.experiments.claims.claim import THIS, Claim, Control, Drawn, Row, compared, found
-from looprate.theory.bounds.loop_counts import SUITED_CODING, Memoriser, largest_grid
+from looprate.theory.bounds.loop_counts import largest_grid
+from looprate.theory.construction.memorisers import memoriser_kind
 from looprate.theory.verdict import Finding, Verdict
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the own token; the others have the rest
@@ -16,9 +17,7 @@ GRID = 8  # of the plain network
 FEWER = 32  # by which the control divides the loops of the network with eta(t)
 
 
-def check_gain(
-    timed: Memoriser = "timestep", plain: Memoriser = "increments", fewer: int = 1
-) -> Finding:
+def check_gain(timed: str = "timestep", plain: str = "increments", fewer: int = 1) -> Finding:
     """At equal loops the network with eta(t) is certified below the one without."""
     rows: list[Row] = []
     gains: dict[str, float] = {}
@@ -26,7 +25,8 @@ def check_gain(
         name = TARGET.format(share, 1 - share)
         one = certified(Case(name, plain, GRID))
         loops = one.sizes["loops"] // fewer
-        grid = largest_grid(loops, tokens=2, dim=1, memoriser=timed, coding=SUITED_CODING[timed])
+        coding = memoriser_kind(timed).coding
+        grid = largest_grid(loops, tokens=2, dim=1, memoriser=timed, coding=coding)
         other = None if grid is None else certified(Case(name, timed, grid))
         if other is None or other.error_upper is None or one.error_lower is None:
             return found(Verdict.NOT_TESTABLE, "no certificate", f"{name}: nothing to compare")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from looprate.experiments.claims.claim import THIS, Claim, Control, Drawn, found
-from looprate.theory.bounds.loop_counts import MEMORISERS
+from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.gate import under_hypotheses
 from looprate.theory.verdict import Finding, Verdict
 
@@ -95,12 +95,11 @@ def _pairs(trained: Sequence[Row], built: Sequence[Row]) -> list[Row]:
 
 def _best_built(place: tuple[Any, ...], loops: int, built: Sequence[Row]) -> Row | None:
     """The constructed network of the smallest error; eta(t) for TMLT only."""
-    allowed = MEMORISERS if place[-1] == "tmlt" else ("increments", "digits")
     fitting = [
         row
         for row in built
         if (row["target"], row["tokens"], row["dim"], row["p"]) == place[:-1]
-        and row["memoriser"] in allowed
+        and (place[-1] == "tmlt" or not MEMORISERS[row["memoriser"]].modulated)
         and row["loops"] <= loops
         and row["error_lower"]
     ]

@@ -12,9 +12,7 @@ import numpy as np
 
 from looprate.experiments.study.certified import followed
 from looprate.theory.bounds.loop_counts import (
-    SUITED_CODING,
     Coding,
-    Memoriser,
     label_power,
     smallest_grid,
 )
@@ -31,6 +29,7 @@ from looprate.theory.construction.certify.certificate import (
     certify,
 )
 from looprate.theory.construction.certify.evidence import STRIP_SAMPLES
+from looprate.theory.construction.memorisers import memoriser_kind
 from looprate.theory.facts import facts_of
 from looprate.theory.targets import Target
 
@@ -44,12 +43,10 @@ __all__ = [
     "target_facts",
 ]
 
-GRID = 8  # cells a side where nothing is asked for
+GRID, MEMORISER = 8, "timestep"  # where nothing is asked for
 BITS_BEYOND_GRID = 3  # digits below 1/m: the memoriser's error is a small share of the cells'
-# Measured on one core of an AMD EPYC, 2.6 GHz: seconds a loop, and a loop and a column of the batch
-SECONDS_A_LOOP = {"increments": 4e-5, "timestep": 3.5e-5, "digits": 2e-4}
-SECONDS_A_COLUMN = {"increments": 2e-9, "timestep": 5e-9, "digits": 4e-8}
-SECONDS_A_BIT = 4e-10  # and loop: increments and digits shift an integer of so many bits
+# Measured on one core of an AMD EPYC, 2.6 GHz; the memorisers know their own
+SECONDS_A_BIT = 4e-10  # and loop, of the integer that a memoriser holds the labels in
 SECONDS_AN_ENTRY = 1.2e-4  # of the table of outputs, compared as fractions
 SECONDS_A_LABEL = 4e-6  # compiled
 LONG = 10**15  # numbers beyond are told by their power of ten
@@ -76,9 +73,10 @@ class Cost:
     seconds: float
 
 
-def default_bits(memoriser: Memoriser, grid: int) -> int | None:
-    """Return q for digits: three digits beyond the cell width; None for the other memorisers."""
-    return (grid - 1).bit_length() + BITS_BEYOND_GRID if memoriser == "digits" else None
+def default_bits(memoriser: str, grid: int) -> int | None:
+    """Return q: three digits beyond the cell width; None for a memoriser that takes none."""
+    takes_bits = memoriser_kind(memoriser).takes_bits
+    return (grid - 1).bit_length() + BITS_BEYOND_GRID if takes_bits else None
 
 
 def asked_spec(
@@ -99,15 +97,15 @@ def asked_spec(
         See :class:`looprate.theory.construction.build.spec.ConstructionSpec`.
     """
     grid = GRID if grid is None else grid
-    stage = cast(Memoriser, memoriser or "timestep")
+    kind = memoriser_kind(memoriser or MEMORISER)
     if bits is None:
-        bits = default_bits(stage, max(grid, 1))  # a grid below 1 is refused as such
+        bits = default_bits(kind.name, max(grid, 1))  # a grid below 1 is refused as such
     return ConstructionSpec(
         tokens=tokens,
         dim=dim,
         grid=grid,
-        memoriser=stage,
-        coding=cast(Coding, coding) if coding else SUITED_CODING.get(stage, "rank"),
+        memoriser=kind.name,
+        coding=cast(Coding, coding) if coding else kind.coding,
         bits=bits,
         sharpness=SHARPNESS if sharpness is None else sharpness,
     )
@@ -120,11 +118,11 @@ def cost_of(spec: ConstructionSpec) -> Cost:
     if labels > MOST_LABELS:
         return Cost(labels, loops, inputs, math.inf)
     columns = (3 * inputs + STRIP_SAMPLES) * spec.tokens
-    bits = {"increments": 2.0, "timestep": 0.0, "digits": 1.0}[spec.memoriser] * spec.dim * loops
-    a_loop = SECONDS_A_LOOP[spec.memoriser] * spec.dim + bits * SECONDS_A_BIT
-    a_loop += SECONDS_A_COLUMN[spec.memoriser] * spec.dim * columns
+    kind = memoriser_kind(spec.memoriser)
+    a_loop = kind.seconds_a_loop + kind.bits_a_loop * loops * SECONDS_A_BIT
+    a_loop += kind.seconds_a_column * columns
     tables = entries * SECONDS_AN_ENTRY + labels * SECONDS_A_LABEL
-    return Cost(labels, loops, inputs, loops * a_loop + tables)
+    return Cost(labels, loops, inputs, loops * spec.dim * a_loop + tables)
 
 
 def affordable(spec: ConstructionSpec, seconds: float) -> Cost:
@@ -259,8 +257,8 @@ def softmax_of(construction: Construction, tolerance: float) -> dict[str, Any]:
         )
     except ValueError as error:
         why = str(error).partition("; ")[0]
-        other = not construction.spec.timestep
-        cure = "the timestep memoriser stays below it" if other else "take a smaller sharpness"
+        other = construction.spec.memoriser != MEMORISER
+        cure = f"the {MEMORISER} memoriser stays below it" if other else "take a smaller sharpness"
         raise ValueError(
             f"`softmax` runs the network in float64, exact up to 2^53 only: {why}; {cure}"
         ) from None

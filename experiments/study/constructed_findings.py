@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from looprate.theory.bounds.loop_counts import SUITED_CODING, Coding, label_power
+from looprate.theory.bounds.loop_counts import Coding, label_power
 from looprate.theory.bounds.rates import holder_exponent
+from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.statistics.slopes import SlopeFit, fit_slope
 from looprate.theory.verdict import Finding, Verdict
 
@@ -37,8 +38,9 @@ def constructed_slope(curve: Sequence[Row]) -> SlopeFit | None:
     tail = [row for row in curve if row["grid"] * TAIL >= most]
     if len(tail) < POINTS:
         return None
+    counted = "labels" if MEMORISERS[tail[0]["memoriser"]].takes_bits else "loops"
     return fit_slope(
-        [row["labels"] if row["memoriser"] == "digits" else row["loops"] for row in tail],
+        [row[counted] for row in tail],
         [(row["error_lower"] + row["error_upper"]) / 2 for row in tail],
         tokens=tail[0]["tokens"],
         variable="loops",
@@ -62,11 +64,11 @@ def expected_slope(*, tokens: int, dim: int, p: float, holder: float, coding: Co
 def constructed_findings(facts: Row, certificates: Sequence[Row]) -> list[Finding]:
     """Return what the constructed networks of one target and shape show."""
     findings = []
-    for memoriser, coding in SUITED_CODING.items():
+    for memoriser, kind in MEMORISERS.items():
         own = [row for row in certificates if row["memoriser"] == memoriser]
         if own:
-            findings.append(_inequality_finding(memoriser, coding, own))
-            findings.append(_slope_finding(facts, memoriser, coding, own))
+            findings.append(_inequality_finding(memoriser, kind.coding, own))
+            findings.append(_slope_finding(facts, memoriser, kind.coding, own))
     return findings
 
 
@@ -96,7 +98,7 @@ def _slope_finding(facts: Row, memoriser: str, coding: Coding, own: Sequence[Row
     expected = expected_slope(
         tokens=facts["tokens"], dim=facts["dim"], p=facts["p"], holder=holder, coding=coding
     )
-    variable = "(r/q)" if memoriser == "digits" else "r"
+    variable = "(r/q)" if MEMORISERS[memoriser].takes_bits else "r"
     claim = (
         f"the error of constructed networks ({memoriser}, {coding} code) falls at least "
         f"like {variable}^{expected:.3g}"

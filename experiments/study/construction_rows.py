@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from looprate.experiments.study.certificates import default_bits
+from looprate.experiments.study.certificates import asked_spec, default_bits
 from looprate.experiments.study.figure_rows import slug, write_rows
-from looprate.theory.bounds.loop_counts import SUITED_CODING
 from looprate.theory.construction.build.coding import label_form
 from looprate.theory.construction.build.compile import Construction, compile_construction
 from looprate.theory.construction.build.labels import (
@@ -24,8 +23,10 @@ from looprate.theory.construction.build.labels import (
     grid_coordinates,
     labels_in_use,
 )
+from looprate.theory.construction.build.memoriser import MemoriserKind
 from looprate.theory.construction.build.network import Form
 from looprate.theory.construction.build.spec import SHARPNESS, ConstructionSpec
+from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.construction.run.exact import exact_output
 from looprate.theory.construction.run.oracle import oracle_cells
 from looprate.theory.construction.run.reference import reference_output, reference_states
@@ -58,23 +59,22 @@ def memoriser_rows(
     rows = []
     for done, k in enumerate(periods, start=1):
         target = resolve_target(DIAL.format(k))
-        for memoriser, coding, bits in [
-            ("increments", "sum", None),
-            ("timestep", "rank", None),
-            *(("digits", "rank", q) for q in digits),
-        ]:
-            spec = ConstructionSpec(2, 1, grid, memoriser, coding, bits)  # type: ignore[arg-type]
+        chosen: list[tuple[MemoriserKind, int | None]] = [
+            (each, q)
+            for each in MEMORISERS.values()
+            for q in (digits if each.takes_bits else (None,))
+        ]
+        for kind, bits in chosen:
+            spec = ConstructionSpec(2, 1, grid, kind.name, kind.coding, bits)
             found = compile_construction(target, spec)
-            gap, span = found.table.gaps[0], found.table.ranges[0][1] - found.table.ranges[0][0]
-            bound = {"increments": gap, "timestep": 0, "digits": span / 2 ** (bits or 0)}
             rows.append(
                 {
-                    "memoriser": memoriser,
-                    "coding": coding,
+                    "memoriser": kind.name,
+                    "coding": kind.coding,
                     "periods": k,
-                    "gap": float(gap),
+                    "gap": float(found.table.gaps[0]),
                     "residual": float(residual(found)),
-                    "bound": float(bound[memoriser]),
+                    "bound": float(kind.table_error(spec, found.table, 0)),
                     "bits": bits,
                     "loops": spec.loops,
                 }
@@ -104,10 +104,9 @@ def arithmetic_rows(
     rows: list[Row] = []
     f = resolve_target(target)
     for done, grid in enumerate(grids, start=1):
-        for memoriser, coding in SUITED_CODING.items():
-            bits = default_bits(memoriser, grid)
+        for memoriser in MEMORISERS:
             # strips wide enough for float32: x in strip widths must be below 2^24
-            spec = ConstructionSpec(2, 1, grid, memoriser, coding, bits, sharpness=2**10)
+            spec = asked_spec(tokens=2, dim=1, grid=grid, memoriser=memoriser, sharpness=2**10)
             found = compile_construction(f, spec)
             cells, _ = every_cell(spec)
             exact = _centre_outputs(found, cells).astype(np.float64)
@@ -195,7 +194,7 @@ def write_stage_rows(folder: Path, construction: Construction, target: Target, *
 def _told(spec: ConstructionSpec, p: float) -> str:
     """What tells a construction's figure from others of its target; the usual is left out."""
     facts = {
-        "": (spec.coding, SUITED_CODING[spec.memoriser]),
+        "": (spec.coding, MEMORISERS[spec.memoriser].coding),
         "q": (spec.bits, default_bits(spec.memoriser, spec.grid)),
         "sharpness": (spec.sharpness, SHARPNESS),
         "p": (p, 1.0),

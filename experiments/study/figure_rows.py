@@ -13,8 +13,8 @@ import numpy as np
 
 from looprate.experiments.study.constructed_findings import constructed_curve, constructed_slope
 from looprate.theory.bounds import rates
-from looprate.theory.bounds.loop_counts import SUITED_CODING
 from looprate.theory.bounds.rows import TERM_NAMES, BoundRow
+from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.gate import Onset
 from looprate.theory.tables import TABLES, write_table
 
@@ -22,9 +22,7 @@ __all__ = ["BOUND_LABELS", "slug", "write_rows"]
 
 Row = dict[str, Any]
 BOUND_LABELS = {
-    "increments": ("lt", "explicit inequality, increments"),
-    "digits": ("lt", "explicit inequality, digits"),
-    "timestep": ("tmlt", "explicit inequality, timestep"),
+    name: (kind.family, f"explicit inequality, {name}") for name, kind in MEMORISERS.items()
 }
 MARGIN = 300.0  # the loop axis ends this factor beyond where the last bound starts to speak
 FARTHEST = 10**12
@@ -157,16 +155,16 @@ def _error_rows(
 def _constructed_rows(certificates: Sequence[Row]) -> list[Row]:
     """Rows of the constructed networks: both ends of every certified error."""
     rows = []
-    for memoriser, coding in SUITED_CODING.items():
+    for memoriser, kind in MEMORISERS.items():
         curve = constructed_curve(certificates, memoriser)
         fit = constructed_slope(curve)
         slope = f": slope {fit.slope:.2f}".replace("-", "−") if fit else ""
-        slope += " in r/q" if fit and memoriser == "digits" else ""
+        slope += " in r/q" if fit and kind.takes_bits else ""
         rows += [
             {
                 "curve": "constructed",
-                "family": "tmlt" if memoriser == "timestep" else "lt",
-                "label": f"{memoriser}, {coding} code{slope}",
+                "family": kind.family,
+                "label": f"{memoriser}, {kind.coding} code{slope}",
                 "loops": row["loops"],
                 "value": row["error_upper"],
                 "lower": row["error_lower"],

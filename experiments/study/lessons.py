@@ -8,14 +8,13 @@ from typing import Any
 
 from looprate.experiments.rows.provenance import stamped
 from looprate.experiments.study.certificates import (
+    asked_spec,
     certificate_of,
     cost_of,
-    default_bits,
     target_facts,
 )
 from looprate.experiments.study.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
 from looprate.experiments.study.work import planned_target
-from looprate.theory.bounds.loop_counts import SUITED_CODING, Coding, Memoriser
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.certify.certificate import TargetFacts
@@ -34,20 +33,18 @@ STAGE_GRID = 4  # few enough labels to tell apart on a page
 
 
 def planned_specs(
-    *, tokens: int, dim: int, memoriser: Memoriser, grids: list[int], seconds: float
+    *, tokens: int, dim: int, memoriser: str, grids: list[int], seconds: float
 ) -> tuple[list[ConstructionSpec], dict[int, float]]:
     """Return the constructions of one memoriser that their estimated cost allows, smallest first.
 
     Grids left out come second, with their estimated seconds; grids with fewer cells than tokens do
     not count.
     """
-    coding: Coding = SUITED_CODING[memoriser]
     specs, left_out = [], {}
     for grid in sorted(grids):
         if grid**dim < tokens:
             continue
-        bits = default_bits(memoriser, grid)
-        spec = ConstructionSpec(tokens, dim, grid, memoriser, coding, bits)
+        spec = asked_spec(tokens=tokens, dim=dim, grid=grid, memoriser=memoriser)
         cost = cost_of(spec).seconds
         if cost <= seconds:
             specs.append(spec)

@@ -23,7 +23,7 @@ from looprate.experiments.study.lessons import (
     planned_specs,
 )
 from looprate.experiments.study.work import fit_rows, source_digest, theory_rows
-from looprate.theory.bounds.loop_counts import SUITED_CODING
+from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.targets import resolve_target
 
 __all__ = ["A_SECOND", "fit_tasks", "key_of", "study_sweep"]
@@ -100,7 +100,7 @@ def construct_tasks(config: StudyConfig) -> list[Task]:
     tasks = []
     for tokens, dim in config.shapes:
         for name, source in sources_of(config.targets, tokens=tokens, dim=dim).items():
-            for memoriser in SUITED_CODING:
+            for memoriser in MEMORISERS:
                 specs, _ = planned_specs(
                     tokens=tokens,
                     dim=dim,

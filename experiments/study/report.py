@@ -14,9 +14,9 @@ from looprate.experiments.study.constructed_findings import constructed_findings
 from looprate.experiments.study.figure_rows import BOUND_LABELS, slug, write_figure_rows, write_rows
 from looprate.experiments.study.lessons import planned_specs
 from looprate.experiments.study.summary import NAMES, cells, findings, slope_of
-from looprate.theory.bounds.loop_counts import SUITED_CODING
 from looprate.theory.bounds.rates import theorem_exponent
 from looprate.theory.bounds.rows import BoundRow, first_informative_loops
+from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.facts import stored_facts
 from looprate.theory.gate import state_of, under_hypotheses
 from looprate.theory.outputs import strict_json
@@ -76,7 +76,7 @@ def _left_out(config: StudyConfig, facts: Row) -> dict[str, list[int]]:
             grids=list(config.grids),
             seconds=config.construct_seconds,
         )
-        for memoriser in SUITED_CODING
+        for memoriser in MEMORISERS
     }
     return {memoriser: sorted(left) for memoriser, (_, left) in plans.items() if left}
 

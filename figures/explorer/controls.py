@@ -25,13 +25,13 @@ from looprate.figures.explorer.look import ADDRESS, SAVE, THEME
 from looprate.figures.explorer.setting import (
     LARGEST_GRID,
     LARGEST_LOOPS,
-    MEMORISERS,
     Setting,
     exponent,
     whole,
 )
 from looprate.figures.explorer.smoothness import knob_of
 from looprate.figures.explorer.words import EXAMPLES
+from looprate.theory.construction.memorisers import MEMORISERS
 
 STEP = 0.05  # of the sliders of δ and r, in powers of ten
 THREE_DIGITS = "return Number((10 ** tick).toPrecision(3)).toString()"

@@ -16,6 +16,7 @@ from looprate.figures.explorer.setting import Setting
 from looprate.figures.rows import FLAGS, Row, write_rows
 from looprate.theory.bounds.rows import TERM_NAMES
 from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.memorisers import MEMORISERS
 
 EXPORTS = ("error-against-loops", "moduli", "bound-terms", "stages")
 MEDIA = {
@@ -196,7 +197,7 @@ def _error_rows(
     rows = []
     for row in views.bound_rows(setting):
         bound = row["curve"] != "trivial"
-        family = "tmlt" if row["curve"] == "timestep" else "lt"
+        family = MEMORISERS[row["curve"]].family if row["curve"] in MEMORISERS else "lt"
         kind = {"curve": "bound", "family": family} if bound else {"curve": "trivial"}
         rows.append({**row, **kind, "lower": None})
     own = {"memoriser": setting.memoriser, "grid": setting.grid}
@@ -210,7 +211,7 @@ def _built_rows(built: Sequence[Row]) -> list[dict[str, Any]]:
     return [
         {
             "curve": "constructed",
-            "family": "tmlt" if row["memoriser"] == "timestep" else "lt",
+            "family": MEMORISERS[row["memoriser"]].family,
             "label": f"{row['memoriser']}, {row['grid']} cells a side",
             "loops": row["loops"],
             "value": row["upper"],

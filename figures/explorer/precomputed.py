@@ -11,9 +11,10 @@ import numpy as np
 
 from looprate.figures.explorer import views
 from looprate.figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
-from looprate.figures.explorer.setting import LARGEST_LOOPS, MEMORISERS, Setting
+from looprate.figures.explorer.setting import LARGEST_LOOPS, Setting
 from looprate.figures.explorer.states import loop_states
 from looprate.figures.explorer.words import moduli_table, state_words, verdict_words
+from looprate.theory.construction.memorisers import MEMORISERS
 
 COUNTS = [round(r) for r in np.geomspace(10, LARGEST_LOOPS, 56)]  # five a decade
 DELTAS = [float(delta) for delta in np.geomspace(1e-2, 1.0, 25)]

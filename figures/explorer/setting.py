@@ -6,16 +6,15 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import quote, urlencode
 
-from looprate.theory.bounds.loop_counts import SUITED_CODING, Memoriser
 from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.notation import check_choice, check_dim, check_loops, check_p, check_tokens
+from looprate.theory.construction.memorisers import memoriser_kind
+from looprate.theory.notation import check_dim, check_loops, check_p, check_tokens
 from looprate.theory.targets import parse_target
 from looprate.theory.targets.formula import FORMULA
 
-MEMORISERS: tuple[Memoriser, ...] = get_args(Memoriser)
 LARGEST_SHAPE = 6  # N * d for which the searches answer while one waits
 LARGEST_GRID = 16
 LARGEST_LOOPS = 10**12
@@ -57,13 +56,13 @@ class Setting:
     p: float = 1.0
     delta: float = 0.1
     loops: int = 10_000
-    memoriser: Memoriser = "timestep"
+    memoriser: str = "timestep"
     grid: int = 4
     step: int = 0
 
     def __post_init__(self) -> None:
         check_tokens(self.tokens), check_dim(self.dim), check_p(self.p)
-        check_choice(self.memoriser, "memoriser", MEMORISERS)
+        memoriser_kind(self.memoriser)
         check_loops(self.loops)
         if self.tokens * self.dim > LARGEST_SHAPE:
             raise ValueError(
@@ -89,9 +88,9 @@ class Setting:
         ValueError
             If the grid has fewer cells than there are tokens.
         """
-        bits = DIGITS if self.memoriser == "digits" else None
-        coding = SUITED_CODING[self.memoriser]
-        return ConstructionSpec(self.tokens, self.dim, self.grid, self.memoriser, coding, bits)
+        kind = memoriser_kind(self.memoriser)
+        bits = DIGITS if kind.takes_bits else None
+        return ConstructionSpec(self.tokens, self.dim, self.grid, kind.name, kind.coding, bits)
 
     def query(self, usual: Setting | None = None) -> str:
         """Return the setting as the query of an address, without what is as usual."""

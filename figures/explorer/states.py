@@ -7,11 +7,12 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from looprate.figures.explorer.setting import MEMORISERS, Setting
+from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.views import target_of
 from looprate.theory.bounds.loop_counts import smallest_grid
 from looprate.theory.construction.build.compile import Construction, compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.construction.run.reference import reference_states
 
 MOST_LOOPS = 600  # beyond, states cannot be looked at one by one

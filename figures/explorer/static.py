@@ -25,8 +25,9 @@ from looprate.figures.explorer.precomputed import (
     Panels,
     precomputed,
 )
-from looprate.figures.explorer.setting import MEMORISERS, Setting
+from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.words import EXAMPLES, STATEMENT
+from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.outputs import checked_folder, checked_output, write_atomically
 from looprate.theory.targets.formula import FORMULA
 

@@ -21,10 +21,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TypedDict
 
 from looprate.theory.bounds import loop_counts
-from looprate.theory.bounds.loop_counts import Coding, Memoriser
+from looprate.theory.bounds.loop_counts import Coding
 from looprate.theory.bounds.rows import (
     BoundProblem,
     BoundRow,
@@ -33,6 +34,7 @@ from looprate.theory.bounds.rows import (
     all_terms,
     judged_row,
 )
+from looprate.theory.construction.memorisers import memoriser_kind
 from looprate.theory.notation import check_loops
 
 __all__ = ["explicit_bound"]
@@ -45,7 +47,7 @@ class _Construction(TypedDict):
 
     tokens: int
     dim: int
-    memoriser: Memoriser
+    memoriser: str
     coding: Coding
 
 
@@ -57,7 +59,7 @@ def explicit_bound(
     dim: int,
     p: float,
     oscillation: float,
-    memoriser: Memoriser,
+    memoriser: str,
     coding: Coding,
     bits: int | None = None,
     grid: int | None = None,
@@ -73,14 +75,15 @@ def explicit_bound(
     ----------
     moduli, loops, tokens, dim, p, oscillation, slope, trivial, trivial_stderr
         As in :func:`looprate.theory.bounds.theorem.theorem_3_6_bound`; r may be at most N.
-    memoriser : {"increments", "timestep", "digits"}
-        e_mem is min(D, w_tok(δ√d) + w_cont(δ√(Nd))), 0 and 2^{-q} D.
+    memoriser : str
+        One of :data:`looprate.theory.construction.memorisers.MEMORISERS`; for increments, timestep
+        and digits e_mem is min(D, w_tok(δ√d) + w_cont(δ√(Nd))), 0 and 2^{-q} D.
     coding : {"sum", "rank"}
         Increments need the sum code: on the rank code neighbouring labels are unrelated and e_mem
         is D.
     bits : int, optional
-        Digits per label q of ``"digits"``; left out, the q <= 64 of the smallest total, or
-        with a chosen ``grid`` the largest that fits.
+        Digits per label q of a memoriser that takes them; left out, the q <= 64 of the smallest
+        total, or with a chosen ``grid`` the largest that fits.
     grid : int, optional
         Cells a side m whose loops fit into r (further loops change nothing); left out, the largest
         such m, which at a finite slope M need not be the best: strips grow with m.
@@ -127,37 +130,33 @@ def explicit_bound(
             bits=q,
         )
 
-    if memoriser != "digits" or bits is not None:
+    if not memoriser_kind(memoriser).takes_bits or bits is not None:
         return row(bits)
     if grid is None:
         return _best_bits(row)
-    label = loop_counts.last_label(grid, tokens=tokens, dim=dim, coding=coding)
-    fitting = (r - (grid - 1) - tokens - 1) // (label + 1)
-    return row(min(MOST_BITS, max(1, fitting)))
+    loops_of = partial(loop_counts.construction_loops, grid, **how)
+    return row(max((q for q in range(2, MOST_BITS + 1) if loops_of(bits=q) <= r), default=1))
 
 
 def _explicit_terms(
     problem: BoundProblem,
     modulus: ModuliRecorder,
     grid: int,
-    memoriser: Memoriser,
+    memoriser: str,
     coding: Coding,
     bits: int | None,
 ) -> dict[str, float]:
     """Terms of the explicit inequality on a grid of m cells a side."""
     n, d, delta = problem.tokens, problem.dim, 1.0 / grid
     far = delta * math.sqrt(n * d)
-    token = context = other = 0.0
-    if memoriser == "increments" and coding == "sum":
-        token = problem.root * modulus("token", delta * math.sqrt(d))
-        context = problem.root * modulus("contextual", far)
-        if token + context > problem.ceiling:  # e_mem never exceeds D; keep the shares
-            share = problem.ceiling / (token + context)
-            token, context = token * share, context * share
-    elif memoriser == "increments":
-        other = problem.ceiling
-    elif memoriser == "digits" and bits is not None:
-        other = problem.ceiling * 2.0**-bits
+    gaps, share = memoriser_kind(memoriser).error(coding, bits or 0)
+    parts = [0.0, 0.0, problem.ceiling * float(share)]
+    if gaps:
+        parts[0] = gaps * problem.root * modulus("token", delta * math.sqrt(d))
+        parts[1] = gaps * problem.root * modulus("contextual", far)
+    if sum(parts) > problem.ceiling:  # e_mem never exceeds D; keep the shares
+        parts = [part * (problem.ceiling / sum(parts)) for part in parts]
+    token, context, other = parts
     colliding = problem.collision_root(delta)
     collisions = problem.on_measures(colliding)
     bad = problem.on_measures(colliding, problem.root_of(d * n * (grid - 1) / problem.slope))

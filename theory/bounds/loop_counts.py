@@ -14,16 +14,15 @@ Source: Xu & Sato, On Expressive Power of Looped Transformers, ICML 2025, arXiv 
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
+from looprate.theory.construction.build.memoriser import Coding
+from looprate.theory.construction.memorisers import memoriser_kind
 from looprate.theory.notation import check_choice, check_dim, check_loops, check_tokens
 
 __all__ = [
     "CODINGS",
-    "MEMORISERS",
-    "SUITED_CODING",
     "Coding",
-    "Memoriser",
     "construction_loops",
     "label_power",
     "largest_grid",
@@ -33,16 +32,7 @@ __all__ = [
     "smallest_grid",
 ]
 
-Memoriser = Literal["increments", "timestep", "digits"]
-MEMORISERS: tuple[Memoriser, ...] = get_args(Memoriser)
-Coding = Literal["sum", "rank"]
 CODINGS: tuple[Coding, ...] = get_args(Coding)
-SUITED_CODING: dict[Memoriser, Coding] = {
-    "increments": "sum",
-    "timestep": "rank",
-    "digits": "rank",
-}
-"""The code that suits a memoriser: increments need neighbouring labels to have near values."""
 
 
 def printed_power(tokens: int, dim: int) -> int:
@@ -144,7 +134,7 @@ def construction_loops(
     *,
     tokens: int,
     dim: int,
-    memoriser: Memoriser,
+    memoriser: str,
     coding: Coding,
     bits: int | None = None,
 ) -> int:
@@ -156,18 +146,19 @@ def construction_loops(
         Cells a side, m; m^d must be at least ``tokens``.
     tokens, dim : int
         Sequence length N and coordinates per token d.
-    memoriser : {"increments", "timestep", "digits"}
-        How labels become values.
+    memoriser : str
+        How labels become values, one of :data:`looprate.theory.construction.memorisers.MEMORISERS`.
     coding : {"sum", "rank"}
         How cells become labels 0..L, see :func:`last_label`.
     bits : int, optional
-        Digits per label, q >= 1; required for ``"digits"`` and refused otherwise.
+        Digits per label, q >= 1; required where the memoriser takes them and refused
+        otherwise.
 
     Returns
     -------
     int
-        (m - 1) + N + L + 1 for increments, (m - 1) + N + L for timestep, and
-        (m - 1) + N + q (L + 1) + 1 for digits.
+        (m - 1) + N and the memoriser's: L + 1 for increments, L for timestep, q (L + 1) + 1 for
+        digits.
 
     Raises
     ------
@@ -184,10 +175,10 @@ def construction_loops(
     >>> construction_loops(4, tokens=2, dim=1, memoriser="timestep", coding="rank")
     34
     """
-    kind, q = _check_memoriser(memoriser, bits)
+    kind = memoriser_kind(memoriser)
+    q = kind.checked_bits(bits)
     label = last_label(grid, tokens=tokens, dim=dim, coding=coding)
-    stage_3 = {"increments": label + 1, "timestep": label, "digits": q * (label + 1) + 1}[kind]
-    return (int(grid) - 1) + int(tokens) + stage_3
+    return (int(grid) - 1) + int(tokens) + kind.loops(label, q)
 
 
 def largest_grid(
@@ -195,7 +186,7 @@ def largest_grid(
     *,
     tokens: int,
     dim: int,
-    memoriser: Memoriser,
+    memoriser: str,
     coding: Coding,
     bits: int | None = None,
 ) -> int | None:
@@ -241,18 +232,3 @@ def _check_grid(grid: int) -> int:
     if grid < 1:
         raise ValueError(f"`grid` (cells a side m) must be an integer >= 1, got {grid}")
     return int(grid)
-
-
-def _check_memoriser(memoriser: Memoriser, bits: int | None) -> tuple[Memoriser, int]:
-    """Return the memoriser and its bits per label (0 where it has none)."""
-    kind = check_choice(memoriser, "memoriser", MEMORISERS)
-    if kind != "digits":
-        if bits is not None:
-            raise ValueError(f'`bits` belongs to memoriser="digits" only, got {bits} for {kind}')
-        return kind, 0
-    if bits is None or isinstance(bits, bool) or not hasattr(bits, "__index__") or bits < 1:
-        raise ValueError(
-            f'`bits` (digits per label q) must be an integer >= 1 for memoriser="digits", '
-            f"got {bits!r}"
-        )
-    return kind, int(bits)

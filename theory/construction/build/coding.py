@@ -16,10 +16,13 @@ Both are integers for integer cells.  For any input |k| is at most :func:`larges
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from looprate.theory.construction.build.contextual import code_offset, largest_code
 from looprate.theory.construction.build.network import Form
-from looprate.theory.construction.build.spec import ConstructionSpec
+
+if TYPE_CHECKING:
+    from looprate.theory.construction.build.spec import ConstructionSpec
 
 __all__ = ["label_form"]
 

@@ -7,22 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from looprate.theory.construction.build.contextual import contextual_part
-from looprate.theory.construction.build.digits import digits_part
-from looprate.theory.construction.build.increments import increments_part
 from looprate.theory.construction.build.labels import LabelTable, label_table
 from looprate.theory.construction.build.network import Network
 from looprate.theory.construction.build.parts import join
 from looprate.theory.construction.build.quantise import quantise_part
 from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.construction.build.timestep import timestep_part
+from looprate.theory.construction.memorisers import memoriser_kind
 
 __all__ = ["Construction", "compile_construction", "compile_table"]
-
-MEMORISER_PARTS = {
-    "increments": increments_part,
-    "timestep": timestep_part,
-    "digits": digits_part,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +67,6 @@ def compile_table(spec: ConstructionSpec, table: LabelTable) -> Network:
     shape = (spec.last_label + 1, spec.dim)
     if table.values.shape != shape:
         raise ValueError(f"`table` must have shape {shape} for this spec, got {table.values.shape}")
-    part, decoder = MEMORISER_PARTS[spec.memoriser](spec, table)
+    part, decoder = memoriser_kind(spec.memoriser).part(spec, table)
     block, encoder, eta = join([quantise_part(spec), contextual_part(spec), part])
     return Network(block, encoder, decoder, eta, spec.loops)

@@ -32,10 +32,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from looprate.theory.construction.build.network import Affine, Form, Head, Unit
 from looprate.theory.construction.build.parts import Part
-from looprate.theory.construction.build.spec import ConstructionSpec
+
+if TYPE_CHECKING:
+    from looprate.theory.construction.build.spec import ConstructionSpec
 
 
 def contextual_code(
@@ -80,7 +83,7 @@ def contextual_part(spec: ConstructionSpec) -> Part:
         "one": Affine(bias=1),
         "clock": Affine(),
     }
-    closed = {} if spec.timestep else {"gate": -1}
+    closed = {} if spec.modulated else {"gate": -1}
     leave, units = {"left": 1}, []
     if spec.coding == "rank":
         rows["rank"], leave["rank"] = Affine(), -1
@@ -91,7 +94,7 @@ def contextual_part(spec: ConstructionSpec) -> Part:
         Unit("clear_largest", {"largest": 1}, 0, {"largest": -1}),
     ]
     eta: dict[str, tuple[int, ...]] = {}
-    if spec.timestep:
+    if spec.modulated:
         window = (0,) * spec.context_start + (1,) * spec.tokens
         eta = {row: window for row in ("s", "left", "rank") if row in rows}
     else:
@@ -107,7 +110,7 @@ def contextual_part(spec: ConstructionSpec) -> Part:
 
 def _shut(spec: ConstructionSpec) -> Form:
     """The gate's weight in the unit that holds (U-1) s + largest."""
-    return {} if spec.timestep else {"gate": -spec.cells * largest_code(spec)}
+    return {} if spec.modulated else {"gate": -spec.cells * largest_code(spec)}
 
 
 def _repunit(spec: ConstructionSpec) -> int:

@@ -24,14 +24,19 @@ moves J on.  Since l <= q-1 always, relu(l - q + 2) is 1 at q-1 and 0 below.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from looprate.theory.construction.build.coding import label_form
 from looprate.theory.construction.build.increments import Lattice
-from looprate.theory.construction.build.labels import LabelTable
+from looprate.theory.construction.build.memoriser import MemoriserKind
 from looprate.theory.construction.build.network import Affine, Decoder, Unit
 from looprate.theory.construction.build.parts import Part
-from looprate.theory.construction.build.spec import ConstructionSpec
+
+if TYPE_CHECKING:
+    from looprate.theory.construction.build.labels import LabelTable
+    from looprate.theory.construction.build.spec import ConstructionSpec
 
 
 def digit_lattice(table: LabelTable, coordinate: int, bits: int) -> Lattice:
@@ -55,7 +60,7 @@ def digits_value(k: Fraction | int, lattice: Lattice, bits: int) -> Fraction:
     return lattice.low + lattice.step * y
 
 
-def digits_part(spec: ConstructionSpec, table: LabelTable) -> tuple[Part, Decoder]:
+def _part(spec: ConstructionSpec, table: LabelTable) -> tuple[Part, Decoder]:
     """Rows l, J, y_i, C_i, e_i and their units, and L2."""
     q = spec.bits or 0
     form, offset = label_form(spec)
@@ -94,3 +99,25 @@ def _shift_units(i: int, digits: int) -> list[Unit]:
         writes = {f"e_{i}": sign, f"C_{i}": -sign * 2**digits}
         units.append(Unit(f"bit_{name}_{i}", {f"C_{i}": 1}, more - 2 ** (digits - 1), writes))
     return units
+
+
+def _answer(spec: ConstructionSpec, table: LabelTable) -> Callable[[Fraction | int, int], Fraction]:
+    """What is answered at label k in coordinate i."""
+    q = spec.bits or 0
+    lattices = [digit_lattice(table, i, q) for i in range(spec.dim)]
+    return lambda k, i: digits_value(k, lattices[i], q)
+
+
+DIGITS = MemoriserKind(
+    name="digits",
+    source="this project's",
+    coding="rank",
+    takes_bits=True,
+    loops=lambda label, q: q * (label + 1) + 1,
+    error=lambda _, q: (0, Fraction(1, 2**q)),
+    part=_part,
+    answer=_answer,
+    seconds_a_loop=2e-4,
+    seconds_a_column=4e-8,
+    bits_a_loop=1.0,
+)

@@ -20,12 +20,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from looprate.theory.notation import check_loops
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["Form", "Network", "Unit"]
 
@@ -105,6 +105,8 @@ class Block:
     def matrices(self) -> dict[str, NDArray[Any]]:
         """Return W_Q, W_K, W_V (heads, D), W_O (D, heads), W_1 (width, D), b_1, W_2 (D, width),
         b_2 as arrays of Python integers, D = number of rows."""
+        import numpy as np
+
         heads, units = self.heads, self.units
         return {
             "W_Q": self._stack([head.query for head in heads]),
@@ -119,6 +121,8 @@ class Block:
 
     def _stack(self, forms: list[Form]) -> NDArray[Any]:
         """Forms as the rows of a dense matrix."""
+        import numpy as np  # late: commands read the names of memorisers before they need numbers
+
         dense = np.zeros((len(forms), len(self.rows)), dtype=object)
         for place, form in enumerate(forms):
             for row, weight in form.items():

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from looprate.theory.bounds import loop_counts
-from looprate.theory.bounds.loop_counts import CODINGS, Coding, Memoriser
+from looprate.theory.bounds.loop_counts import CODINGS, Coding
+from looprate.theory.construction.memorisers import memoriser_kind
 from looprate.theory.notation import check_choice, check_size
 
 __all__ = ["SHARPNESS", "ConstructionSpec"]
@@ -29,10 +30,11 @@ class ConstructionSpec:
         Sequence length N and coordinates per token d.
     grid : int
         Cells a side, m = 1/δ; m^d must be at least N.
-    memoriser : {"increments", "timestep", "digits"}
+    memoriser : str
+        One of :data:`looprate.theory.construction.memorisers.MEMORISERS`.
     coding : {"sum", "rank"}
     bits : int, optional
-        Digits per label q, for ``"digits"`` only, where it is required.
+        Digits per label q, required where the memoriser takes them and refused otherwise.
     sharpness : int
         Mδ >= 2: cell width over the width of a transition strip.  The quantiser's slope is
         M = ``sharpness`` * m.
@@ -46,7 +48,7 @@ class ConstructionSpec:
     tokens: int
     dim: int
     grid: int
-    memoriser: Memoriser
+    memoriser: str
     coding: Coding
     bits: int | None = None
     sharpness: int = SHARPNESS
@@ -116,9 +118,9 @@ class ConstructionSpec:
         return self.grid - 1 + self.tokens
 
     @property
-    def timestep(self) -> bool:
+    def modulated(self) -> bool:
         """Whether the network has eta(t) (TMLT) or is a plain looped Transformer."""
-        return self.memoriser == "timestep"
+        return memoriser_kind(self.memoriser).modulated
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary; ``ConstructionSpec(**d)`` is the inverse."""

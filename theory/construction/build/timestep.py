@@ -14,15 +14,18 @@ eta is 0 before stage 3 and after its last loop, so further loops change nothing
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from looprate.theory.construction.build.coding import label_form
-from looprate.theory.construction.build.labels import LabelTable
+from looprate.theory.construction.build.memoriser import MemoriserKind
 from looprate.theory.construction.build.network import Affine, Decoder, Unit
 from looprate.theory.construction.build.parts import Part
-from looprate.theory.construction.build.spec import ConstructionSpec
+
+if TYPE_CHECKING:
+    from looprate.theory.construction.build.labels import LabelTable
+    from looprate.theory.construction.build.spec import ConstructionSpec
 
 
 def timestep_value(k: Fraction | int, table: LabelTable, coordinate: int) -> Fraction:
@@ -35,7 +38,7 @@ def timestep_value(k: Fraction | int, table: LabelTable, coordinate: int) -> Fra
     return table.unit * (int(values[floor]) + (at - floor) * step)
 
 
-def timestep_part(spec: ConstructionSpec, table: LabelTable) -> tuple[Part, Decoder]:
+def _part(spec: ConstructionSpec, table: LabelTable) -> tuple[Part, Decoder]:
     """Rows y_i with their eta, the two units they share, and L2."""
     names = [f"y_{i}" for i in range(spec.dim)]
     form, offset = label_form(spec)
@@ -44,10 +47,29 @@ def timestep_part(spec: ConstructionSpec, table: LabelTable) -> tuple[Part, Deco
         Unit(name, {**form, "clock": -1}, first + more, dict.fromkeys(names, sign))
         for name, more, sign in (("label_from", 1, 1), ("label_past", 0, -1))
     )
-    changes = np.diff(table.values, axis=0)
+    changes = table.values[1:] - table.values[:-1]
     wait = (0,) * spec.values_start
     eta = {name: wait + tuple(changes[:, i].tolist()) for i, name in enumerate(names)}
     decoder: Decoder = tuple(
         ({name: table.unit}, table.unit * int(table.values[0, i])) for i, name in enumerate(names)
     )
     return Part({name: Affine() for name in names}, units=units, eta=eta), decoder
+
+
+def _answer(_: ConstructionSpec, table: LabelTable) -> Callable[[Fraction | int, int], Fraction]:
+    """What is answered at label k in coordinate i."""
+    return lambda k, i: timestep_value(k, table, i)
+
+
+TIMESTEP = MemoriserKind(
+    name="timestep",
+    source="Theorem 4.2",
+    coding="rank",
+    modulated=True,
+    loops=lambda label, _: label,
+    error=lambda *_: (0, Fraction(0)),
+    part=_part,
+    answer=_answer,
+    seconds_a_loop=3.5e-5,
+    seconds_a_column=5e-9,
+)

@@ -17,11 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.theory.construction.build.compile import Construction
-from looprate.theory.construction.build.digits import digit_lattice, digits_value
-from looprate.theory.construction.build.increments import increment_lattice, increments_value
 from looprate.theory.construction.build.labels import every_cell, grid_coordinates
 from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.construction.build.timestep import timestep_value
+from looprate.theory.construction.memorisers import memoriser_kind
 from looprate.theory.construction.run.exact import exact_output
 from looprate.theory.construction.run.lazy import LIMIT
 from looprate.theory.construction.run.oracle import oracle_labels
@@ -68,7 +66,7 @@ def cell_count(spec: ConstructionSpec) -> int:
 def expected_outputs(construction: Construction, cells: Integers) -> Fractions:
     """Return what the construction answers on cells (K, N): steps run one by one, no network."""
     spec, table = construction.spec, construction.table
-    answer = _memoriser(construction)
+    answer = memoriser_kind(spec.memoriser).answer(spec, table)
     known: dict[int, list[Fraction]] = {}
     outputs = np.empty((*cells.shape, spec.dim), dtype=object)
     for place, row in enumerate(cells.tolist()):
@@ -135,16 +133,3 @@ def strip_points(spec: ConstructionSpec, count: int, rng: np.random.Generator) -
     forced = rng.integers(0, spec.tokens * spec.dim, shape[0])
     chosen.reshape(shape[0], spec.tokens * spec.dim)[np.arange(shape[0]), forced] = True
     return np.where(chosen, inside, free)
-
-
-def _memoriser(construction: Construction) -> Callable[[int, int], Fraction]:
-    """(label, coordinate) -> what the memoriser answers."""
-    spec, table = construction.spec, construction.table
-    if spec.memoriser == "timestep":
-        return lambda k, i: timestep_value(k, table, i)
-    if spec.memoriser == "increments":
-        steps = [increment_lattice(table, i) for i in range(spec.dim)]
-        return lambda k, i: increments_value(k, steps[i])
-    q = spec.bits or 0
-    points = [digit_lattice(table, i, q) for i in range(spec.dim)]
-    return lambda k, i: digits_value(k, points[i], q)
