@@ -163,9 +163,8 @@ def _name_in_place(ax: Axes, series: Series) -> None:
 def _name(series: Series) -> str:
     """Legend entry: what it is, what it needs, what it costs and what it loses."""
     kind = MEMORISERS[series.memoriser]
-    claim = f"{kind.name} ({kind.source})"
     time = r"needs $\eta(t)$" if kind.modulated else r"no $\eta(t)$"
-    who = f"{claim}, $q = {series.bits:g}$" if series.bits is not None else claim
+    who = kind.label if series.bits is None else f"{kind.label}, $q = {series.bits:g}$"
     loops = series.loops[np.isfinite(series.loops)]
     cost = f", $r \\leq {loops.max():.0f}$" if loops.size else ""
     return f"{who}: {_outcome(series)}\n{series.coding} code, {time}{cost}"

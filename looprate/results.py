@@ -195,8 +195,11 @@ class BoundAnswer(Answer):
 
     def curve_rows(self) -> list[Row]:
         """Return the rows of the main figure."""
+        from looprate.theory.construction.memorisers import MEMORISERS
+
+        modulated = {name for name, kind in MEMORISERS.items() if kind.modulated}
         return [
-            {"curve": "bound", "family": "tmlt" if "timestep" in row["version"] else "lt"}
+            {"curve": "bound", "family": "tmlt" if modulated & {*row["version"].split()} else "lt"}
             | {"label": ", ".join(row["version"].split(", ")[:2]), "loops": row["loops"]}
             | {"value": row["total"], "status": row["verdict"]}
             for row in self.rows

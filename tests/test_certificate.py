@@ -12,13 +12,13 @@ from mpmath import mp, mpf
 
 from cases.constructions import make_spec
 from looprate.experiments.study.certificates import default_bits
-from looprate.theory.bounds.loop_counts import SUITED_CODING
 from looprate.theory.bounds.trivial import best_constant_error
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.certify import evidence
 from looprate.theory.construction.certify.certificate import TargetFacts, certify
 from looprate.theory.construction.certify.error import strip_measure
+from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.construction.run.exact import exact_output
 from looprate.theory.facts import moduli_of
 from looprate.theory.targets import parse_target, resolve_target
@@ -43,11 +43,10 @@ SMALLEST = {  # grids from which the bound is below the best constant's error: N
     DIAL: {"timestep": 13, "digits": 14, "increments": 32},
 }
 LONG = 20  # increments on grids beyond are slow
-MEMORISERS = ("timestep", "digits", "increments")
 
 
 def spec_of(memoriser, grid, *, tokens=2, dim=1, **more):
-    coding, bits = SUITED_CODING[memoriser], default_bits(memoriser, grid)
+    coding, bits = MEMORISERS[memoriser].coding, default_bits(memoriser, grid)
     return make_spec(tokens, dim, grid, memoriser, coding, bits=bits, **more)
 
 

@@ -9,11 +9,11 @@ from test_certificate import KEYS, TERMS
 
 from looprate.approx.constructed import sharpness as softmax_beta
 from looprate.cli import _parser
-from looprate.experiments.study.certificates import cost_of, default_bits, softmax_of
-from looprate.theory.bounds.loop_counts import SUITED_CODING
+from looprate.experiments.study.certificates import asked_spec, cost_of, softmax_of
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.files import load_network, save_network
+from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.targets import parse_target
 
 SMALL = ["mean-field", "--grid", "4"]
@@ -134,7 +134,7 @@ def test_options_reach_the_certificate(printed, arguments):
     assert found["tokens"] == int(asked.get("-N", 2))
     assert found["grid"] == int(asked["--grid"])
     assert found["bits"] == (2 if "--bits" in asked else None)
-    assert found["coding"] == asked.get("--coding", SUITED_CODING[found["memoriser"]])
+    assert found["coding"] == asked.get("--coding", MEMORISERS[found["memoriser"]].coding)
     assert found["sharpness"] == int(asked.get("--sharpness", 2**30))
 
 
@@ -263,9 +263,8 @@ def test_what_takes_too_long_says_which_grid_fits(refused, memoriser, shape):
     assert "over `seconds`=0.3" in line or "labels that a table holds" in line
     fits = int(line.rpartition("grid <= ")[2].split()[0])
     tokens, dim = (int(shape[1]), 1) if shape[0] == "-N" else (2, 2)
-    coding = SUITED_CODING[memoriser]
     specs = [
-        ConstructionSpec(tokens, dim, grid, memoriser, coding, default_bits(memoriser, grid))
+        asked_spec(tokens=tokens, dim=dim, grid=grid, memoriser=memoriser)
         for grid in (fits, fits + 1)
     ]
     assert cost_of(specs[0]).seconds <= most

@@ -20,7 +20,8 @@ from looprate.experiments.study.lessons import (
     lesson_rows,
     planned_specs,
 )
-from looprate.theory.bounds.loop_counts import SUITED_CODING, construction_loops, last_label
+from looprate.theory.bounds.loop_counts import construction_loops, last_label
+from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.targets import parse_target
 
 GRIDS = (4, 6, 8, 12, 16, 24, 32)
@@ -36,7 +37,7 @@ def made_up(memoriser, error_at, verdict="holds", tokens=2):
     """Return certificates whose errors are a function of the grid."""
     rows = []
     for grid in GRIDS:
-        coding, bits = SUITED_CODING[memoriser], default_bits(memoriser, grid)
+        coding, bits = MEMORISERS[memoriser].coding, default_bits(memoriser, grid)
         shape = {"tokens": tokens, "dim": 1, "coding": coding}
         rows.append(
             {
@@ -223,7 +224,7 @@ def check_rate(target, tokens, memoriser, grids):
     assert [row["grid"] for row in rows] == list(grids)
     assert all(row["verdict"] in ("holds", "vacuous") for row in rows)
     fit = constructed_slope(constructed_curve(rows, memoriser))
-    coding = SUITED_CODING[memoriser]
+    coding = MEMORISERS[memoriser].coding
     expected = expected_slope(tokens=tokens, dim=1, p=1.0, holder=1.0, coding=coding)
     assert abs(fit.slope - expected) <= 0.05
     printed = -1 / ((tokens + 1) + 1)  # the printed theorem's, looser than its own construction

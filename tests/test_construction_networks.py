@@ -127,7 +127,7 @@ def test_sizes_are_the_stated_ones_and_below_the_papers(memoriser, coding, dim):
         assert matrices[name].shape == (1, len(network.block.rows))  # one head of size 1
     assert matrices["W_2"].shape == (len(network.block.rows), network.block.width)
     assert network.dim == dim
-    assert bool(network.eta) == spec.timestep
+    assert bool(network.eta) == spec.modulated
     assert network.loops == spec.loops
 
 

@@ -21,7 +21,7 @@ from cases.constructions import (
     plain_value,
     strip_point,
 )
-from looprate.theory.bounds.loop_counts import CODINGS, MEMORISERS, last_label
+from looprate.theory.bounds.loop_counts import CODINGS, last_label
 from looprate.theory.construction.build.coding import label, label_form, largest_label
 from looprate.theory.construction.build.contextual import (
     code_offset,
@@ -29,10 +29,9 @@ from looprate.theory.construction.build.contextual import (
     contextual_part,
     largest_code,
 )
-from looprate.theory.construction.build.digits import digit_lattice, digits_part, digits_value
+from looprate.theory.construction.build.digits import digit_lattice, digits_value
 from looprate.theory.construction.build.increments import (
     increment_lattice,
-    increments_part,
     increments_value,
 )
 from looprate.theory.construction.build.labels import cell_centres, label_table, labels_in_use
@@ -40,7 +39,7 @@ from looprate.theory.construction.build.network import Affine, Network
 from looprate.theory.construction.build.parts import Part, join
 from looprate.theory.construction.build.quantise import cell_coordinates, cell_number, quantise_part
 from looprate.theory.construction.build.spec import SHARPNESS, ConstructionSpec
-from looprate.theory.construction.build.timestep import timestep_part
+from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.construction.run.oracle import oracle_cells, oracle_labels
 from looprate.theory.construction.run.reference import reference_output, reference_states
 from looprate.theory.targets import parse_target
@@ -478,8 +477,6 @@ def test_tables_refuse_what_they_cannot_hold():
 
 # --- memorisers -------------------------------------------------------------------------------
 
-PARTS = {"increments": increments_part, "timestep": timestep_part, "digits": digits_part}
-
 
 def value_stage(spec, table):
     """Stage 3 alone, its label put in as the input: k = x_0 in every loop."""
@@ -489,7 +486,7 @@ def value_stage(spec, table):
     else:
         rows |= {"z": Affine(), "b_0": Affine({0: -1})}
     drift = {"clock": 1}
-    part, decoder = PARTS[spec.memoriser](spec, table)
+    part, decoder = MEMORISERS[spec.memoriser].part(spec, table)
     block, encoder, eta = join([Part(rows, drift=drift), part])
     return Network(block, encoder, decoder, eta, spec.loops)
 
@@ -531,6 +528,10 @@ def test_memorisers_answer_as_their_twins_and_keep_the_range(
     spec, rng = make_spec(1, dim, grid, memoriser, coding, bits=bits), random.Random(10)
     table = table_for(spec, name, dim)
     network, ranges = value_stage(spec, table), table.ranges
+    kind = MEMORISERS[memoriser]
+    for i in range(dim):
+        told, proven = kind.table_error(spec, table, i), proven_error(spec, table, i)
+        assert told == proven or (told > proven and coding != kind.coding)
     dense = dense_labels(spec.last_label, rng)
     # a few for the network, which is slow
     run = {Fraction(spec.last_label), Fraction(0), *rng.sample(dense, 8 - 3 * dim)}
@@ -663,7 +664,7 @@ def test_increments_read_the_digit_of_the_label_of_the_loop():
 def test_specs_refuse_what_does_not_fit():
     with pytest.raises(ValueError, match="at least as many cells as tokens=5"):
         make_spec(5, 2, 2)
-    with pytest.raises(ValueError, match="`bits` belongs to memoriser="):
+    with pytest.raises(ValueError, match="`bits` must be left out for"):
         ConstructionSpec(1, 1, 2, "timestep", "rank", bits=3)
     with pytest.raises(ValueError, match=r"`bits` .* must be an integer >= 1"):
         ConstructionSpec(1, 1, 2, "digits", "rank")

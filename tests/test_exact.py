@@ -7,10 +7,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from looprate.theory.bounds.loop_counts import CODINGS, MEMORISERS
+from looprate.theory.bounds.loop_counts import CODINGS
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.network import Affine, Block, Head, Network, Unit
 from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.construction.run.clock import Clock, clock_rows
 from looprate.theory.construction.run.exact import exact_output, exact_rows, exact_states
 from looprate.theory.construction.run.lazy import MOST_PARTS, LazyForm, LazyRow, Node

@@ -320,7 +320,7 @@ SMALL = ("--preset", "smoke", "--loops", 3, "--seeds", 1, "--steps", 2, "--proce
 def test_verify_works_on_modules(said, tmp_path, monkeypatch, name, dim):
     """B1, A7: every task, and the report says what was done to the module."""
     if name == "net":  # in seconds: without constructed networks
-        monkeypatch.setattr("looprate.experiments.study.plan.SUITED_CODING", {})
+        monkeypatch.setattr("looprate.experiments.study.plan.MEMORISERS", {})
     (tmp_path / "sets.py").write_text(SETS)
     target, out = f"{tmp_path / 'sets.py'}:{name}", tmp_path / "out"
     code, printed, _ = said("verify", *SMALL, "--target", target, "-d", dim, "--out", out, "--json")

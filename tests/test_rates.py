@@ -13,7 +13,6 @@ import pytest
 from looprate.theory.bounds.cell_width import delta_of_loops, delta_of_stages, loops_of_delta
 from looprate.theory.bounds.loop_counts import (
     CODINGS,
-    MEMORISERS,
     construction_loops,
     largest_grid,
     last_label,
@@ -29,6 +28,7 @@ from looprate.theory.bounds.rates import (
     tian_shen_rate,
     zhang_lu_zhao_rate,
 )
+from looprate.theory.construction.memorisers import MEMORISERS
 
 SIZES = [(1, 1), (2, 1), (3, 1), (2, 2), (8, 4)]  # (N, d)
 SMALL = [(m, n, d) for m, n, d in itertools.product((1, 2, 3, 4), (1, 2, 3), (1, 2)) if n <= m**d]
@@ -231,7 +231,7 @@ def test_loops_at_or_below_the_tokens_are_refused():
             lambda: construction_loops(
                 4, tokens=2, dim=1, memoriser="timestep", coding="rank", bits=3
             ),
-            r'`bits` belongs to memoriser="digits" only',
+            "`bits` must be left out for ",
         ),
     ],
 )

@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable
 
 from looprate.theory.bounds.explicit import explicit_bound
+from looprate.theory.bounds.loop_counts import THEOREMS
 from looprate.theory.bounds.rows import BoundRow, Moduli
 from looprate.theory.bounds.theorem import Placement, theorem_3_6_bound
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.notation import check_choice, check_loops
 
 __all__ = ["bound_function"]
-
-THEOREMS = ("theorem-3.6", "theorem-3.6-stages")
 
 
 def bound_function(

@@ -110,7 +110,7 @@ def _built() -> list[Row]:
     """Certificates of the networks that have as many loops as the fits made here."""
     from looprate.experiments.claims.check_certificates import Case, certified
 
-    rows = [certified(Case(TARGET, kind, m)).as_dict() for kind, m in BUILT]  # type: ignore[arg-type]
+    rows = [certified(Case(TARGET, kind, m)).as_dict() for kind, m in BUILT]
     return [row | {"target": TARGET, "p": 1.0} for row in rows]
 
 

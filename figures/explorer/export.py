@@ -197,7 +197,7 @@ def _error_rows(
     rows = []
     for row in views.bound_rows(setting):
         bound = row["curve"] != "trivial"
-        family = MEMORISERS[row["curve"]].family if row["curve"] in MEMORISERS else "lt"
+        family = MEMORISERS[str(row["curve"])].family if row["curve"] in MEMORISERS else "lt"
         kind = {"curve": "bound", "family": family} if bound else {"curve": "trivial"}
         rows.append({**row, **kind, "lower": None})
     own = {"memoriser": setting.memoriser, "grid": setting.grid}
@@ -211,7 +211,7 @@ def _built_rows(built: Sequence[Row]) -> list[dict[str, Any]]:
     return [
         {
             "curve": "constructed",
-            "family": MEMORISERS[row["memoriser"]].family,
+            "family": MEMORISERS[str(row["memoriser"])].family,
             "label": f"{row['memoriser']}, {row['grid']} cells a side",
             "loops": row["loops"],
             "value": row["upper"],

@@ -206,7 +206,7 @@ def constructed_row(setting: Setting, *, quick: bool = False) -> Known:
 @lru_cache(maxsize=128)
 def _constructed(subject: Subject, memoriser: str, grid: int, boxes: int) -> Known:
     """Certify a network, once."""
-    setting = Setting(**vars(subject), memoriser=memoriser, grid=grid)  # type: ignore[arg-type]
+    setting = Setting(**vars(subject), memoriser=memoriser, grid=grid)
     _, found = certificate_of(
         target_of(subject.target, subject.tokens, subject.dim),
         setting.spec,

@@ -9,10 +9,10 @@ from typing import Any
 from looprate.experiments.engine.progress import Progress
 from looprate.options import Commands, add_command, add_option, add_options, checked_shape
 from looprate.printing import in_words, print_json, print_table
+from looprate.theory.bounds.loop_counts import THEOREMS
+from looprate.theory.construction.memorisers import MEMORISERS
 
 __all__ = ["add_bound"]
-
-INEQUALITIES = ("theorem-3.6", "theorem-3.6-stages", "increments", "digits", "timestep")
 
 
 def add_bound(commands: Commands) -> None:
@@ -34,10 +34,10 @@ def add_bound(commands: Commands) -> None:
     add_option(bound, "loops", ", each above N (default: powers of ten)")
     bound.add_argument(
         "--inequality",
-        default=INEQUALITIES[0],
-        choices=INEQUALITIES,
+        default=THEOREMS[0],
+        choices=[*THEOREMS, *MEMORISERS],
         help="theorem-3.6 (default); theorem-3.6-stages, its own stage counts; or the explicit "
-        "inequality of a memoriser: increments, digits, timestep",
+        f"inequality of a memoriser: {', '.join(MEMORISERS)}",
     )
     bound.add_argument(
         "--placement",

@@ -13,6 +13,7 @@ from looprate.experiments.engine.progress import Progress
 from looprate.experiments.study.drawing import draw_folder
 from looprate.options import Commands, add_command, add_option, add_options
 from looprate.printing import in_words, print_json, print_table
+from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.outputs import checked_folder, checked_output
 
 if TYPE_CHECKING:
@@ -59,17 +60,21 @@ def add_construct(commands: Commands) -> None:
     )
     construct.add_argument(
         "--memoriser",
-        choices=["increments", "timestep", "digits"],
-        help="increments (Lemma 4.1), timestep (Theorem 4.2, the default) or digits (this "
-        "project's, no eta(t))",
+        choices=list(MEMORISERS),
+        help="how labels become values (default: timestep): "
+        + ", ".join(kind.label for kind in MEMORISERS.values()),
     )
     construct.add_argument(
-        "--bits", type=int, help="q, digits per label, for digits (default: 3 beyond the grid's)"
+        "--bits",
+        type=int,
+        help="q, digits per label, for "
+        + ", ".join(name for name, kind in MEMORISERS.items() if kind.takes_bits)
+        + " (default: 3 beyond the grid's)",
     )
     construct.add_argument(
         "--coding",
         choices=["sum", "rank"],
-        help="label of a token (default: sum for increments, rank for the others)",
+        help="label of a token (default: what suits the memoriser; rank for timestep)",
     )
     construct.add_argument(
         "--sharpness",

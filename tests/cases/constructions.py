@@ -6,12 +6,10 @@ from itertools import product
 
 import numpy as np
 
-from looprate.theory.bounds.loop_counts import CODINGS, MEMORISERS
-from looprate.theory.construction.build.digits import digit_lattice, digits_value
-from looprate.theory.construction.build.increments import increment_lattice, increments_value
+from looprate.theory.bounds.loop_counts import CODINGS
 from looprate.theory.construction.build.labels import LabelTable
 from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.construction.build.timestep import timestep_value
+from looprate.theory.construction.memorisers import MEMORISERS
 
 __all__ = [
     "SEQUENCES",
@@ -41,8 +39,8 @@ SEQUENCES = {  # hard sequences of label values, by their count
 
 
 def make_spec(tokens, dim, grid, memoriser="timestep", coding="rank", *, bits=3, **more):
-    """A spec in one line; bits are kept for digits alone."""
-    given = bits if memoriser == "digits" else None
+    """A spec in one line; bits are kept for memorisers that take them."""
+    given = bits if MEMORISERS[memoriser].takes_bits else None
     return ConstructionSpec(tokens, dim, grid, memoriser, coding, given, **more)
 
 
@@ -55,20 +53,13 @@ def hand_table(values, dim=1):
 
 def plain_value(k, spec, table, coordinate):
     """What the memoriser's plain twin answers at a label k, any real number."""
-    if spec.memoriser == "timestep":
-        return timestep_value(k, table, coordinate)
-    lattice = _lattice(table, coordinate, spec.bits)
-    if spec.memoriser == "increments":
-        return increments_value(k, lattice)
-    return digits_value(k, lattice, spec.bits)
+    return _answer(spec, table)(k, coordinate)
 
 
 @lru_cache(maxsize=64)
-def _lattice(table, coordinate, bits):
-    """The lattice of increments (no bits) or digits."""
-    if bits is None:
-        return increment_lattice(table, coordinate)
-    return digit_lattice(table, coordinate, bits)
+def _answer(spec, table):
+    """What the memoriser answers, its lattices made once."""
+    return MEMORISERS[spec.memoriser].answer(spec, table)
 
 
 def cell_tuples(spec):

@@ -54,11 +54,11 @@ def certificates(config: EtaConfig, log_gain, *, width=0.01):
     rows = []
     for point in config.points_of_dial():
         for spec in planned_specs(config):
-            middle = TMLT_ERROR * (1.0 if spec.timestep else math.exp(log_gain(point)))
+            middle = TMLT_ERROR * (1.0 if spec.modulated else math.exp(log_gain(point)))
             rows.append(
                 {"target": point.name, "p": config.p, "memoriser": spec.memoriser}
                 | {"grid": spec.grid, "loops": spec.loops, "verdict": "vacuous"}
                 | {"error_lower": middle * (1 - width), "error_upper": middle * (1 + width)}
-                | {"memoriser_error": 0.0 if spec.timestep else 0.05, "hypotheses": [found]}
+                | {"memoriser_error": 0.0 if spec.modulated else 0.05, "hypotheses": [found]}
             )
     return rows

@@ -32,6 +32,7 @@ __all__ = [
     "smallest_grid",
 ]
 
+THEOREMS = ("theorem-3.6", "theorem-3.6-stages")  # with the printed count, with the stages' own
 CODINGS: tuple[Coding, ...] = get_args(Coding)
 
 

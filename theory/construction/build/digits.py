@@ -110,7 +110,6 @@ def _answer(spec: ConstructionSpec, table: LabelTable) -> Callable[[Fraction | i
 
 DIGITS = MemoriserKind(
     name="digits",
-    source="this project's",
     coding="rank",
     takes_bits=True,
     loops=lambda label, q: q * (label + 1) + 1,

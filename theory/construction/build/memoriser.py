@@ -33,7 +33,7 @@ class MemoriserKind:
     name : str
         Its name in options, rows and files.
     source : str
-        Where it is from, in words.
+        Where it is from, in words; "" if from this project.
     coding : {"sum", "rank"}
         The code that suits it.
     modulated : bool
@@ -57,7 +57,7 @@ class MemoriserKind:
     """
 
     name: str
-    source: str
+    source: str = ""
     coding: Coding
     modulated: bool = False
     takes_bits: bool = False
@@ -68,6 +68,11 @@ class MemoriserKind:
     seconds_a_loop: float
     seconds_a_column: float
     bits_a_loop: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """Its name with its source."""
+        return f"{self.name} ({self.source})" if self.source else self.name
 
     @property
     def family(self) -> Literal["lt", "tmlt"]:
