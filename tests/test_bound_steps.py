@@ -256,9 +256,9 @@ def test_middles_lie_in_the_middle_of_c_and_d():
 
 
 def test_what_leaves_the_cube_is_cut_off():
-    box = in_cube(Interval([-0.5, 0.25, 0.5], [0.25, 0.75, 1.5]))
-    assert box.lo.tolist() == [0.0, 0.25, 0.5]
-    assert box.hi.tolist() == [0.25, 0.75, 1.0]
+    box = in_cube(Interval([-0.5, 0.25, 0.5, -2.0, 1.5], [0.25, 0.75, 1.5, -1.0, 1.75]))
+    assert box.lo.tolist() == [0.0, 0.25, 0.5, 0.0, 1.0]
+    assert box.hi.tolist() == [0.25, 0.75, 1.0, 0.0, 1.0]
 
 
 def test_middle_and_radius_hold_the_slopes_exactly():

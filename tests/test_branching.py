@@ -60,6 +60,15 @@ def test_cells_are_halved_until_every_bound_is_at_most_the_threshold():
     assert search(1.2499).boxes == 15
 
 
+def test_the_largest_bound_that_is_open_is_told():
+    told = []
+    uneven = Bounds(
+        lambda low, high: np.where(high - low > 0.6, 2.0, np.where(low < 0.5, 1.5, 1.2))
+    )
+    assert search(1.0, uneven, finest=0.3, report=told.append).value == 1.5
+    assert told == [2.0, 1.5]
+
+
 def test_what_needs_no_halving_has_its_own_bound_not_the_threshold():
     found = search(3.0)
     assert (found.value, found.boxes, len(found.live)) == (2.0, 1, 0)
