@@ -34,8 +34,9 @@ from torch import Tensor
 import looprate.approx.banks.adam
 import looprate.approx.banks.bank
 from looprate.approx.banks.bank import bank_losses
+from looprate.approx.fit.fitted import Member, Recipe
 from looprate.approx.fit.state import fresh_state
-from looprate.approx.fit.training import Member, Recipe, TrainingRun
+from looprate.approx.fit.training import TrainingRun
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig
 
 ROUNDING = 1e-4  # relative, of a loss after a few float32 steps

@@ -37,10 +37,11 @@ import torch
 from torch import Tensor
 
 from looprate.approx.banks.bank import bank_forward
+from looprate.approx.fit.fitted import Member, Recipe
 from looprate.approx.fit.memory import CHUNK, ensemble_size, free_memory, kept_bytes
 from looprate.approx.fit.sampling import TrainingPoints
 from looprate.approx.fit.state import fresh_state
-from looprate.approx.fit.training import Member, Recipe, TrainingRun
+from looprate.approx.fit.training import TrainingRun
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig
 
 ROUNDING = 1e-4  # relative, of a loss after a few float32 steps

@@ -207,7 +207,8 @@ def model_of(loops: int, dim: int) -> ModelConfig:
 
 def seconds_a_step(loops: int, tokens: int, dim: int, *, steps: int, compiled: bool) -> float:
     """Median processor time of a training step of one bank."""
-    from looprate.approx.fit.fitting import Recipe, fit
+    from looprate.approx.fit.fitted import Recipe
+    from looprate.approx.fit.fitting import fit
     from looprate.theory.targets import parse_target
 
     times: list[float] = []

@@ -11,8 +11,8 @@ import torch
 from looprate.approx.banks.adam import adam_function
 from looprate.approx.banks.bank import model_of
 from looprate.approx.error import HELD_OUT, error, errors_of, sobol_points
-from looprate.approx.fit.fitted import FitResult
-from looprate.approx.fit.fitting import Recipe, fit, predictions
+from looprate.approx.fit.fitted import FitResult, Recipe, predictions
+from looprate.approx.fit.fitting import fit
 from looprate.approx.fit.training import VALIDATION
 from looprate.approx.models.looped import ModelConfig
 

@@ -14,9 +14,8 @@ from torch.utils._pytree import tree_leaves
 from looprate.approx.banks.bank import bank_forward
 from looprate.approx.banks.block import compile_for
 from looprate.approx.error import sobol_points
-from looprate.approx.fit import training
-from looprate.approx.fit.fitted import member_errors
-from looprate.approx.fit.fitting import Member, Recipe, fit
+from looprate.approx.fit.fitted import Member, Recipe, member_errors, predictions
+from looprate.approx.fit.fitting import fit
 from looprate.approx.fit.memory import ensemble_size, in_halves, kept_bytes, model_bytes, slices
 from looprate.approx.fit.sampling import SobolSource, TrainingPoints
 from looprate.approx.fit.state import fresh_state
@@ -425,7 +424,7 @@ def test_a_stopped_fit_goes_on_in_banks_of_another_size(tmp_path):
 def test_errors_of_a_bank_too_large_to_measure_at_once_are_its_halves(monkeypatch):
     result, names = plain(), {"tokens": 2, "loops": 2, "p": 1.0, "points": 16, "replicates": 2}
     whole = member_errors(result, [mean, square], **names, batch=8, compiled=False)
-    many = training.predictions
+    many = predictions
 
     def limited(some, x, **rest):
         if len(some.members) > 3:

@@ -22,7 +22,8 @@ from looprate.approx.banks.bank import (
 from looprate.approx.banks.fused import build
 from looprate.approx.banks.fused.build import library
 from looprate.approx.banks.fused.kernel import fused_losses
-from looprate.approx.fit.fitting import Recipe, fit
+from looprate.approx.fit.fitted import Recipe
+from looprate.approx.fit.fitting import fit
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig
 
 RELATIVE = 1e-5  # float32 against float64, of the largest entry

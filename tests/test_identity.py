@@ -17,7 +17,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from looprate.approx.fit.fitting import Recipe, fit
+from looprate.approx.fit.fitted import Recipe
+from looprate.approx.fit.fitting import fit
 from looprate.approx.models.looped import ModelConfig
 from looprate.experiments.claims import CLAIMS
 from looprate.experiments.claims.ledger import evidence_file

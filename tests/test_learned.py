@@ -13,7 +13,7 @@ import looprate.theory.continuity
 from cases.learned_rows import figure_rows as drawn_rows
 from cases.learned_rows import stored
 from looprate.approx.enclosed import enclosed
-from looprate.approx.fit.fitting import Recipe
+from looprate.approx.fit.fitted import Recipe
 from looprate.approx.models.looped import ModelConfig
 from looprate.commands import learned as command_learned
 from looprate.experiments.engine.task import TaskFailed

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from looprate.approx.fit.fitting import Recipe
+from looprate.approx.fit.fitted import Recipe
 from looprate.cli import main
 from looprate.commands import verify as command_verify
 from looprate.experiments.engine.sweep import THEORY

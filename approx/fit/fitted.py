@@ -16,7 +16,7 @@ from looprate.approx.fit.memory import in_halves
 from looprate.approx.fit.sampling import Function
 from looprate.approx.models.looped import ModelConfig
 
-__all__ = ["FitResult", "Recipe", "member_errors"]
+__all__ = ["FitResult", "Member", "Recipe", "member_errors", "predictions"]
 
 
 @dataclass(frozen=True)

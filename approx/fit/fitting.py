@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from looprate.approx.banks.bank import bank_path
-from looprate.approx.fit.fitted import FitResult, Member, Recipe, predictions
+from looprate.approx.fit.fitted import FitResult, Member, Recipe
 from looprate.approx.fit.memory import ensemble_size, free_memory, in_halves
 from looprate.approx.fit.sampling import Function, SobolSource
 from looprate.approx.fit.state import FitState, bank_at, fresh_state, load_state, save_state
@@ -37,7 +37,7 @@ from looprate.approx.models.looped import ModelConfig
 from looprate.theory.notation import check_loops, check_p, check_tokens
 from looprate.theory.targets.identity import code_digest
 
-__all__ = ["Member", "Recipe", "fit", "predictions"]
+__all__ = ["fit"]
 
 FORMAT = 3  # of a checkpoint; raised where the numbers of a fit change: older ones start anew
 PROBED = 256  # training points at which a target's values are part of what a fit is

@@ -19,13 +19,13 @@ from torch import Tensor
 from looprate.approx.banks.adam import adam_function
 from looprate.approx.banks.bank import bank_losses
 from looprate.approx.error import HELD_OUT
-from looprate.approx.fit.fitted import FitResult, Member, Recipe, member_errors, predictions
+from looprate.approx.fit.fitted import FitResult, Member, Recipe, member_errors
 from looprate.approx.fit.memory import CHUNK
 from looprate.approx.fit.sampling import Function, TrainingPoints
 from looprate.approx.fit.state import FitState, bank_at, flatten, write_bank
 from looprate.approx.models.looped import ModelConfig
 
-__all__ = ["Member", "Recipe", "TrainingRun", "member_errors", "predictions"]
+__all__ = ["TrainingRun"]
 
 VALIDATION = HELD_OUT - 1_000  # seed of the validation scramble: neither training nor test
 WARM_UP = 3  # steps before a capture, which then finds everything compiled

@@ -128,8 +128,8 @@ def _fits(steps: int) -> list[Row]:
 
 def _fitted(steps: int) -> list[Row]:
     """Rows of LT and TMLT at equal parameters."""
-    from looprate.approx.fit.fitting import Recipe, fit
-    from looprate.approx.fit.training import member_errors
+    from looprate.approx.fit.fitted import Recipe, member_errors
+    from looprate.approx.fit.fitting import fit
     from looprate.experiments.study.config import PRESETS, model_for
     from looprate.theory.targets import resolve_target
 

@@ -17,7 +17,7 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from looprate.approx.fit.fitting import Recipe
+from looprate.approx.fit.fitted import Recipe
 from looprate.experiments.study.config import StudyConfig
 from looprate.theory.notation import Kind, check_delta
 from looprate.theory.targets import parse_target

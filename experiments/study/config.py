@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from looprate.approx.fit.fitting import Recipe
+from looprate.approx.fit.fitted import Recipe
 from looprate.approx.models.looped import FAMILIES, Family, ModelConfig, matched_config
 from looprate.theory.notation import check_loops, check_p, check_size
 

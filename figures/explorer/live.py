@@ -12,8 +12,8 @@ import numpy as np
 from bokeh.document import Document
 from bokeh.models import Button, Div
 
+from looprate.approx.fit.fitted import Recipe, member_errors
 from looprate.approx.fit.fitting import fit
-from looprate.approx.fit.training import Recipe, member_errors
 from looprate.approx.models.looped import FAMILIES, Family
 from looprate.experiments.study.config import PRESETS, model_for
 from looprate.figures.explorer import views
