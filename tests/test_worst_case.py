@@ -19,6 +19,7 @@ from looprate.theory.bounds.pattern_count import (
     stream_growth,
 )
 from looprate.theory.bounds.rates import zhang_lu_zhao_rate
+from looprate.theory.bounds.symbolic import SYMBOLS, worst_case_exponents
 
 LT = NetworkSize(rows=15, width=20, heads=2)
 TMLT = NetworkSize(rows=15, width=20, heads=2, family="tmlt")
@@ -285,6 +286,11 @@ def test_slope_is_the_exponent(family, factor, tokens, dim, holder):
     low, high = (bound(10**k, SIZES[family], **how).value for k in (9, 15))
     slope = (math.log10(high) - math.log10(low)) / 6
     assert slope == pytest.approx(-factor * holder / (tokens * dim), abs=2e-3)
+    if family != "untied":
+        values = {
+            SYMBOLS[name]: value for name, value in zip("Nds", (tokens, dim, holder), strict=True)
+        }
+        assert slope == pytest.approx(float(worst_case_exponents()[family].subs(values)), abs=2e-3)
 
 
 def test_an_eta_network_of_fixed_size_has_the_exponent_of_tied_loops():

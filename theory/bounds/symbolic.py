@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 import sympy as sp
 
-__all__ = ["limit_at_infinity"]
+__all__ = ["limit_at_infinity", "worst_case_exponents"]
 
 Expr: TypeAlias = Any  # SymPy ships no types
 Moduli: TypeAlias = Mapping[Any, Any]
@@ -154,6 +154,31 @@ def term_exponents() -> dict[str, Expr]:
             sp.simplify(slope) * sp.simplify(sp.diff(sp.expand_log(log_delta, force=True), x))
         )
     return exponents
+
+
+def worst_case_exponents() -> dict[str, Expr]:
+    """Slope in log r of the lower bound of the worst-case error, by what changes from loop to loop.
+
+    Bumps of height L m^{-s}/2 on all sets of N cells have Nd m^{Nd}/N! free signs, to leading
+    order; W tied weights, in polynomials whose degree grows like g^r, show about W g r of them, and
+    a free η(t) has W ~ r.  At the m where the two are equal the bound falls like m^{-s}.
+
+    Returns
+    -------
+    dict of str to Expr
+        ``lt``: -s/(Nd), weight-tied loops; ``tmlt``: -2s/(Nd), with a free η(t).
+
+    Notes
+    -----
+    Source: this project, the theorem of ``lower.py``.
+    """
+    weights, growth = sp.symbols("W g", positive=True)
+    found = {}
+    for family, shown in (("lt", weights * growth * r), ("tmlt", weights * r * growth * r)):
+        grid = (shown * sp.factorial(N) / (N * d)) ** (1 / (N * d))
+        slope = sp.diff(sp.expand_log(sp.log(grid ** (-s)), force=True), r) * r
+        found[family] = sp.simplify(slope)
+    return found
 
 
 def dominant_term(
