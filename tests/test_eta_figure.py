@@ -1,7 +1,6 @@
 """The figure of eta(t): what was drawn, from rows alone."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from cases.eta_rows import figure_rows
 from looprate.figures import eta_gain
@@ -52,10 +51,3 @@ def test_missing_intervals_and_missing_panels_are_drawn_without():
     rows = [row for row in rows if row["panel"] == "trained"]
     (ax,) = make_figure("eta-gain", rows).axes
     assert len(marks(ax, 1.0)) == 2
-
-
-def test_draw_alone_draws_the_first_panel():
-    ax = Figure().add_subplot()
-    eta_gain.draw(ax, figure_rows())
-    assert ax.get_title().startswith("constructed, same loops")
-    assert marks(ax, 0.0) == marks(make_figure("eta-gain", figure_rows()).axes[0], 0.0)

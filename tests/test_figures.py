@@ -1,4 +1,4 @@
-"""Figures: what was drawn (lines, bands, spans, legends), and what is said about bad files."""
+"""Figures: what was drawn of each kind, and what is said about bad files."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import random
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_rgb
 
-from cases.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
-from cases.eta_rows import figure_rows as eta_rows
-from cases.learned_rows import figure_rows as learned_rows
-from cases.reproduce_rows import figure_rows as task_rows
-from cases.scaling_rows import figure_rows as scaling_rows
+from cases.drawn import drawn, points
+from cases.figure_rows import (
+    CASES,
+    SETTING,
+    beside_rows,
+    moduli_rows,
+)
 from looprate import figures
-from looprate.figures import bound_terms, error_against_loops, moduli, training_curves
+from looprate.figures import arithmetic, bound_terms, eta_gain, training_curves
 from looprate.figures.__main__ import main
 from looprate.figures.common import setting_title
 from looprate.figures.drawing import KINDS, make_figure, redraw_each
@@ -36,121 +36,10 @@ from looprate.figures.style import (
     TOKEN_STYLE,
 )
 
+EDGE = 1.0  # pixel by which ink may leave the figure
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
-SETTING = {
-    "target": "mean-field",
-    "latex": r"f(X)_n = \frac{x_n}{2}",
-    "tokens": 2,
-    "dim": 1,
-    "p": 2,
-}
-TRIVIAL = 0.5
-TRAINED = {1: (0.3, 0.45, 0.2), 8: (0.05, None, 0.09), 32: (0.02, 0.04, 0.03)}  # per seed
-BOUND = {10: 4.0, 10**4: 0.6, 10**6: 0.4, 10**8: 0.2}
 LEAST_GREY_GAP = 0.12  # of black to white: two colours side by side can be told apart
-
-
-def complete(rows, module):
-    """Rows with every column of a figure, in a fixed order."""
-    return [{name: row.get(name, SETTING.get(name)) for name in module.COLUMNS} for row in rows]
-
-
-def main_rows(*, informative=True):
-    rows = [
-        {"curve": "trained", "family": family, "loops": r, "seed": seed, "value": value}
-        for family in ("lt", "tmlt")
-        for r, values in TRAINED.items()
-        for seed, value in enumerate(values)
-    ]
-    for r, value in BOUND.items():
-        status = "holds" if value < TRIVIAL and informative else "vacuous"
-        bound = {"curve": "bound", "family": "lt", "label": "explicit, increments"}
-        rows.append(bound | {"loops": r, "value": value, "status": status})
-        rows.append({"curve": "rate", "label": "slope −1/4", "loops": r, "value": r**-0.25})
-    rows.append({"curve": "trivial", "value": TRIVIAL, "stderr": 0.01})
-    return complete(rows, error_against_loops)
-
-
-def moduli_rows():
-    slopes = {"sequence": 2.0, "token": 1.0, "contextual": 0.0}
-    rows = [
-        {"kind": kind, "delta": delta, "lower": 0.9 * slope * delta}
-        | {("upper" if kind == "token" else "exact"): slope * delta}
-        for kind, slope in slopes.items()
-        for delta in (0.01, 0.1, 1.0)
-    ]
-    return complete(rows, moduli)
-
-
-def terms_rows():
-    rows = []
-    for version in ("theorem-3.6", "explicit-increments"):
-        for r, total in BOUND.items():
-            parts = {"token": 0.25 * total, "collisions": 0.75 * total, "strips": 0.0}
-            status = "holds" if total < TRIVIAL else "vacuous"
-            shared = {"version": version, "loops": r, "trivial": TRIVIAL, "total": total}
-            rows += [shared | {"status": status, "term": t, "value": v} for t, v in parts.items()]
-    return complete(rows, bound_terms)
-
-
-def curves_rows():
-    rows = [
-        {"family": family, "loops": r, "seed": seed, "step": step, "chosen": chosen}
-        | {"value": (1 + seed) / (r + step) * (1.0 if chosen else 50.0)}
-        for family in ("lt", "untied")
-        for r in (1, 4)
-        for seed in range(3)
-        for step in (0, 10, 20)
-        for chosen in (True, False)
-    ]
-    return complete(rows, training_curves)
-
-
-CASES = {
-    "error-against-loops": main_rows,
-    "moduli": moduli_rows,
-    "bound-terms": terms_rows,
-    "training-curves": curves_rows,
-    "memorisers": memoriser_rows,
-    "arithmetic": arithmetic_rows,
-    "stages": stage_rows,
-    "eta-gain": eta_rows,
-    "learned-moduli": learned_rows,
-    "scaling": scaling_rows,
-    "task-accuracy": partial(task_rows, "task-accuracy"),
-    "task-test-loops": partial(task_rows, "task-test-loops"),
-    "task-training": partial(task_rows, "task-training"),
-    "task-boards": partial(task_rows, "task-boards"),
-    "task-attention": partial(task_rows, "task-attention"),
-}
-
-
-def drawn(kind, rows):
-    """The axes of a figure."""
-    return make_figure(kind, rows).axes
-
-
-def line(ax, words):
-    """Data of the one line whose label has these words."""
-    (found,) = [one for one in ax.get_lines() if words in str(one.get_label())]
-    return found
-
-
-def points(found):
-    """Finite points of a line."""
-    x, y = (np.asarray(data, dtype=float) for data in found.get_data())
-    return [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(b)]
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
-def band(ax, label):
-    (found,) = [one for one in ax.collections if one.get_label() == label]
-    assert isinstance(found, FillBetweenPolyCollection)
-    return found.get_paths()[0].vertices
 
 
 @pytest.fixture
@@ -160,123 +49,6 @@ def study(tmp_path):
     for kind, rows in CASES.items():
         write_rows(tmp_path / "figures" / f"{kind}__a.csv", rows())
     return tmp_path
-
-
-# the main figure
-
-
-def test_a_bound_is_drawn_where_it_holds_and_only_there():
-    (ax,) = drawn("error-against-loops", main_rows())
-    proven = line(ax, "proven: explicit, increments")
-    assert points(proven) == [(10**6, 0.4), (10**8, 0.2)]
-    assert proven.get_linestyle() == "-"
-    assert proven.get_color() == FAMILY_STYLE["lt"].colour
-    assert proven.get_drawstyle() == "steps-post"
-
-
-def test_a_bound_that_is_vacuous_everywhere_is_neither_drawn_nor_named():
-    (ax,) = drawn("error-against-loops", main_rows(informative=False))
-    assert not [one for one in ax.get_lines() if "proven" in str(one.get_label())]
-    assert not [text for text in legend(ax) if "proven" in text]
-
-
-@pytest.mark.parametrize("status", ["not testable", "violated", None])
-def test_a_bound_without_the_verdict_holds_is_not_drawn(status):
-    rows = [row | {"status": status} if row["curve"] == "bound" else row for row in main_rows()]
-    (ax,) = drawn("error-against-loops", rows)
-    assert not [one for one in ax.get_lines() if "proven" in str(one.get_label())]
-
-
-def test_the_shaded_span_ends_at_the_first_loop_count_where_a_bound_holds():
-    (ax,) = drawn("error-against-loops", main_rows())
-    (span,) = ax.patches
-    assert span.get_x() == ax.get_xlim()[0]
-    assert span.get_x() + span.get_width() == pytest.approx(10**6)
-    assert span.get_hatch()  # seen without colours
-    assert "vacuous" in " ".join(text.get_text() for text in ax.texts)
-
-
-def test_the_whole_width_is_shaded_where_no_bound_holds_and_the_text_says_so():
-    (ax,) = drawn("error-against-loops", main_rows(informative=False))
-    (span,) = ax.patches
-    assert (span.get_x(), span.get_x() + span.get_width()) == pytest.approx(ax.get_xlim())
-    assert "on this whole range" in ax.texts[0].get_text()
-
-
-def test_nothing_is_shaded_without_bounds():
-    rows = [row for row in main_rows() if row["curve"] != "bound"]
-    assert not drawn("error-against-loops", rows)[0].patches
-
-
-def test_a_narrow_span_is_named_in_the_legend_instead():
-    rows = main_rows()
-    for row in rows:
-        if row["curve"] == "bound" and row["loops"] == 10:
-            row |= {"status": "holds", "value": 0.4}
-    (ax,) = drawn("error-against-loops", rows)
-    assert not ax.texts
-    assert any("vacuous" in text for text in legend(ax))
-
-
-def test_the_line_is_the_median_and_the_band_all_seeds_without_missing_values():
-    (ax,) = drawn("error-against-loops", main_rows())
-    trained = next(one for one in ax.get_lines() if str(one.get_label()).startswith("LT trained"))
-    assert points(trained) == [(1, 0.3), (8, pytest.approx(0.07)), (32, 0.03)]
-    corners = {(x, y) for x, y in band(ax, "_lt band")}
-    for r, values in TRAINED.items():
-        there = [value for value in values if value is not None]
-        assert {(r, min(there)), (r, max(there))} <= corners
-        assert all(min(there) <= y <= max(there) for x, y in corners if x == r)
-
-
-def test_the_legend_names_the_statistic_the_seeds_and_the_runs_that_diverged():
-    names = legend(drawn("error-against-loops", main_rows())[0])
-    assert "LT trained (median, band: all 3 seeds, 1 diverged)" in names
-
-
-def test_rates_are_broken_grey_and_up_to_a_constant():
-    (ax,) = drawn("error-against-loops", main_rows())
-    rate = line(ax, "slope −1/4 (up to a constant)")
-    assert rate.get_linestyle() != "-"
-    assert len(set(to_rgb(rate.get_color()))) == 1
-    assert len(points(rate)) == len(BOUND)
-    assert "slope −1/4 (up to a constant)" in legend(ax)
-
-
-def test_every_trained_error_and_the_best_constant_are_in_view():
-    (ax,) = drawn("error-against-loops", main_rows())
-    low, high = ax.get_ylim()
-    assert low < 0.02
-    assert 2 * TRIVIAL <= high <= 3 * TRIVIAL
-    assert ax.get_xlim()[0] < 1
-    assert ax.get_xlim()[1] > 10**8
-    constant = line(ax, "best constant")
-    assert list(constant.get_ydata()) == [TRIVIAL, TRIVIAL]
-    assert constant.get_label() == "best constant (0.5 ± 0.01)"
-
-
-def test_measured_and_proven_have_a_column_of_the_legend_each():
-    names = legend(drawn("error-against-loops", main_rows())[0])
-    assert len(names) % 2 == 0
-    half = len(names) // 2
-    assert all("proven" not in name and "constant)" not in name for name in names[:half])
-    assert all("trained" not in name for name in names[half:])
-
-
-def test_the_note_says_what_the_two_sides_are():
-    (ax,) = drawn("error-against-loops", main_rows())
-    assert "bounds are existence statements" in ax.get_legend().get_title().get_text()
-
-
-def test_the_order_of_rows_does_not_matter():
-    rows = main_rows()
-    random.Random(2).shuffle(rows)
-    (ax,), (want,) = drawn("error-against-loops", rows), drawn("error-against-loops", main_rows())
-    for name in ("LT trained", "proven", "slope", "best constant"):
-        found, wanted = (
-            next(one for one in each.lines if name in one.get_label()) for each in (ax, want)
-        )
-        assert points(found) == points(wanted)
 
 
 # titles and colours
@@ -299,6 +71,37 @@ def test_a_long_title_stays_inside_its_figure(kind):
     assert box.x1 <= figure.bbox.width
 
 
+@pytest.mark.parametrize("style", ["paper", "slides"])
+@pytest.mark.parametrize("kind", ["memorisers", "arithmetic", "stages", "error-against-loops"])
+def test_nothing_leaves_the_figure_and_no_two_texts_overlap(kind, style):
+    figure = make_figure(
+        kind, (beside_rows if kind == "error-against-loops" else CASES[kind])(), style=style
+    )
+    figure.draw_without_rendering()
+    box = figure.get_tightbbox().transformed(figure.dpi_scale_trans)
+    assert box.x0 > -EDGE
+    assert box.y0 > -EDGE
+    assert box.x1 < figure.bbox.width + EDGE
+    assert box.y1 < figure.bbox.height + EDGE
+    boxes = [text.get_window_extent() for text in _shown_texts(figure)]
+    for index, one in enumerate(boxes):
+        for other in boxes[:index]:
+            assert not one.padded(-EDGE).overlaps(other.padded(-EDGE))
+
+
+def _shown_texts(figure):
+    """Texts that are seen, titles, ticks and legends included."""
+    found = [figure._suptitle] if figure._suptitle else []
+    for ax in figure.axes:
+        found += [*ax.texts, ax.title, ax._left_title, ax.xaxis.label, ax.yaxis.label]
+        for axis, limits in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+            ticks = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=False)
+            found += [text for at, text in ticks if min(limits) <= at <= max(limits)]
+        if ax.get_legend():
+            found += [*ax.get_legend().get_texts(), ax.get_legend().get_title()]
+    return [text for text in found if text.get_visible() and text.get_text().strip()]
+
+
 def test_files_that_mix_targets_are_refused():
     with pytest.raises(ValueError, match="column `tokens` must hold one value a file, got 2 and 3"):
         setting_title([SETTING, SETTING | {"tokens": 3}])
@@ -319,79 +122,12 @@ def test_neighbouring_terms_differ_by_more_than_colour():
     assert len({(style.hatch, style.colour) for style in TERM_STYLE.values()}) == len(TERM_STYLE)
 
 
-# the other kinds
+# all kinds
 
 
-def test_moduli_show_each_side_as_what_it_is():
-    (ax,) = drawn("moduli", moduli_rows())
-    assert line(ax, "sequence: closed form").get_linestyle() == "-"
-    assert line(ax, "token: proven upper bound").get_linestyle() == "-."
-    lower = line(ax, "token: lower bound (found pair)")
-    assert lower.get_linestyle() == "None"
-    assert lower.get_marker() == KIND_STYLE["token"].marker
-    assert np.allclose(points(lower), [(0.01, 0.009), (0.1, 0.09), (1.0, 0.9)])
-    assert {"closed form", "proven upper bound", "lower bound (found pair)"} < set(legend(ax))
-
-
-def test_a_modulus_that_is_zero_is_named_and_not_drawn():
-    (ax,) = drawn("moduli", moduli_rows())
-    assert not [one for one in ax.get_lines() if "contextual" in str(one.get_label())]
-    assert [text for text in legend(ax) if text.endswith(": identically 0")]
-    unknown = [row | {"exact": None} for row in moduli_rows()]
-    assert any("0 found at every radius" in text for text in legend(drawn("moduli", unknown)[0]))
-
-
-def test_a_modulus_that_is_zero_at_one_radius_says_so():
-    rows = [row | {"exact": 0.0} if row["delta"] == 0.01 else row for row in moduli_rows()]
-    assert any("(0 at 1 radii, not drawn)" in text for text in legend(drawn("moduli", rows)[0]))
-
-
-def test_an_upper_bound_is_drawn_only_where_the_closed_form_is_not_exact():
-    rows = [row | {"exact": row["delta"], "upper": row["delta"]} for row in moduli_rows()]
-    assert "proven upper bound" not in legend(drawn("moduli", rows)[0])
-    rows = [row | {"exact": None} if row["delta"] == 1.0 else row for row in rows]
-    (ax,) = drawn("moduli", rows)
-    assert points(line(ax, "sequence: proven")) == [(0.1, 0.1), (1.0, 1.0)]
-    assert points(line(ax, "sequence: closed")) == [(0.01, 0.01), (0.1, 0.1)]
-
-
-def test_terms_are_stacked_to_the_total_and_zero_terms_left_out():
-    for ax in drawn("bound-terms", terms_rows()):
-        assert points(line(ax, "_total")) == list(BOUND.items())
-        assert band(ax, "collisions")[:, 1].max() == max(BOUND.values())
-        assert ax.get_ylim() == (0.0, 3 * TRIVIAL)
-        (span,) = ax.patches
-        assert span.get_x() + span.get_width() == pytest.approx(10**6)
-        assert band(ax, "_veil")[:, 0].max() == 10**6
-    assert legend(ax) == ["collisions", "token", "best constant", "vacuous: stack paler"]
-    assert [ax.get_title() for ax in drawn("bound-terms", terms_rows())] == [
-        "theorem-3.6",
-        "explicit-increments",
-    ]
-
-
-def test_a_loop_count_without_a_total_stays_empty():
-    rows = [row | {"total": None} if row["loops"] == 10 else row for row in terms_rows()]
-    assert points(line(drawn("bound-terms", rows)[0], "_total")) == list(BOUND.items())[1:]
-
-
-def test_terms_that_do_not_sum_to_the_total_are_refused():
-    rows = [row for row in terms_rows() if row["term"] != "token"]
-    with pytest.raises(ValueError, match=r"`total` must be the sum of the terms, got 4 .* to 3 at"):
-        drawn("bound-terms", rows)
-
-
-def test_training_curves_are_medians_of_the_chosen_recipe():
-    first, second = drawn("training-curves", curves_rows())
-    assert [first.get_title(), second.get_title()] == ["LT", "untied"]
-    for ax in (first, second):
-        four = next(one for one in ax.get_lines() if one.get_label() == "4")
-        assert points(four) == [(0, 2 / 4), (10, 2 / 14), (20, 2 / 24)]
-    assert legend(second) == ["$r = 1$", "$r = 4$"]
-    assert "3 seeds" in second.get_legend().get_title().get_text()
-
-
-@pytest.mark.parametrize("module", [bound_terms, training_curves], ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    "module", [arithmetic, bound_terms, eta_gain, training_curves], ids=lambda one: one.__name__
+)
 def test_draw_alone_draws_the_first_panel(module):
     kind = module.__name__.rpartition(".")[2].replace("_", "-")
     rows = CASES[kind]()
@@ -463,33 +199,76 @@ def broken(study, kind, change):
     path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
+def swapped(old, new):
+    """What a text is with the first of some words taken for others."""
+    return lambda text: text.replace(old, new, 1)
+
+
 BAD = {
     "column": (
-        lambda text: text.replace("delta", "radius", 1),
+        "moduli",
+        swapped("delta", "radius"),
         r"`moduli__a.csv` must have a column `delta` \(radius.*got kind, radius.*; add it",
     ),
     "number": (
-        lambda text: text.replace("0.01", "abc", 1),
+        "moduli",
+        swapped("0.01", "abc"),
         r"`moduli__a.csv` line 2: column `delta` must be a number >= 0, got 'abc'; correct",
     ),
     "range": (
-        lambda text: text.replace("0.01", "-0.01", 1),
+        "moduli",
+        swapped("0.01", "-0.01"),
         r"line 2: column `delta` must be a number >= 0, got '-0.01'",
     ),
     "word": (
-        lambda text: text.replace("token,", "tokn,", 1),
+        "moduli",
+        swapped("token,", "tokn,"),
         r"column `kind` must hold sequence, token, contextual, got 'tokn'; correct the cell",
     ),
     "cells": (
+        "moduli",
         lambda text: text + "sequence,1\n",
         r"line 11 must have 10 cells as its header, got 2; quote cells that hold a comma",
     ),
-    "header": (lambda text: "a,a\n1,2\n", "must start with a header line of distinct column names"),
-    "empty": (lambda text: text.splitlines()[0], "must hold at least one row below its header"),
-    "quote": (lambda text: text + '"', "must be a UTF-8 CSV file, got one that cannot be read"),
+    "header": (
+        "moduli",
+        lambda text: "a,a\n1,2\n",
+        "must start with a header line of distinct column names",
+    ),
+    "empty": (
+        "moduli",
+        lambda text: text.splitlines()[0],
+        "must hold at least one row below its header",
+    ),
+    "quote": (
+        "moduli",
+        lambda text: text + '"',
+        "must be a UTF-8 CSV file, got one that cannot be read",
+    ),
     "mixed": (
-        lambda text: text.replace("mean-field", "other", 1),
+        "moduli",
+        swapped("mean-field", "other"),
         "`moduli__a.csv`: column `target` must hold one value a file, got other and mean-field",
+    ),
+    "one word of several": (
+        "arithmetic",
+        swapped("float64", "float16"),
+        "must hold float32, float64, exact, got 'float16'",
+    ),
+    "flag": (
+        "arithmetic",
+        swapped("true", "maybe"),
+        "column `refused` must be true or false, got 'maybe'",
+    ),
+    "stage": (
+        "stages",
+        swapped("quantise", "first"),
+        "must hold quantise, context, values, got 'first'",
+    ),
+    "least": (
+        "memorisers",
+        swapped(",121,", ",-1,"),
+        "column `loops` must be a number >= 1, got '-1'",
     ),
 }
 
@@ -509,9 +288,9 @@ def test_rows_of_another_study_in_the_folder_asked_for_are_not_replaced(study, t
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_file_is_one_line_that_names_place_expectation_value_and_cure(name, study, capsys):
-    change, words = BAD[name]
-    keep_only(study, "moduli")
-    broken(study, "moduli", change)
+    kind, change, words = BAD[name]
+    keep_only(study, kind)
+    broken(study, kind, change)
     with pytest.raises(ValueError, match=words) as caught:
         figures.redraw(study)
     assert main([json.dumps({"directory": str(study)})]) == 2
@@ -527,12 +306,6 @@ def test_one_bad_file_does_not_stop_the_others(study, capsys):
     source = study / "figures" / "moduli__a.csv"
     assert json.loads(out) == [str(source), [str(source.with_suffix(".svg"))]]
     assert err.count("\n") == 1
-
-
-def test_a_flag_that_is_neither_true_nor_false_is_refused(study):
-    broken(study, "training-curves", lambda text: text.replace("true", "maybe", 1))
-    with pytest.raises(ValueError, match="column `chosen` must be true or false, got 'maybe'"):
-        read_rows(study / "figures" / "training-curves__a.csv")
 
 
 def test_every_known_kind_is_drawn_and_other_files_are_left_alone(study):
