@@ -26,6 +26,7 @@ from looprate.options import Parser, add_about, add_command, add_group
 from looprate.theory.outputs import one_line
 from looprate.theory.processes import Stopped, finish, open_streams, stop_on_signals
 from looprate.theory.sources import FOLDERS, HERE
+from looprate.waiting import Waiting
 
 __all__ = ["main", "run"]
 
@@ -81,7 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
         except SystemExit:  # --help; errors raise
             code = 0
         else:
-            code = int(options.run(options))
+            with Waiting(f"looprate {options.command}: at work ..."):
+                code = int(options.run(options))
         sys.stdout.flush()  # while it can still be said that this fails
         return code
     except KeyboardInterrupt as stop:

@@ -5,9 +5,11 @@ import re
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 
 import pytest
 
+from looprate import waiting
 from looprate.cli import main
 from looprate.printing import print_table
 
@@ -132,3 +134,39 @@ def test_other_shells_get_the_names_too(capsys, shell):
     assert main(["--print-completion", shell]) == 0
     out = capsys.readouterr().out
     assert all(word in out for word in ("token-sine", "--memoriser", "timestep", "corollary-3-7"))
+
+
+# -- waiting ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("silent", "shown"), [(True, True), (False, False)])
+def test_a_silent_command_says_on_a_terminal_that_it_works_until_it_speaks(
+    monkeypatch, silent, shown
+):
+    leader, follower = os.openpty()
+    monkeypatch.setattr(waiting, "PATIENCE", 0.02 if silent else 5.0)
+    with os.fdopen(follower, "w") as screen:
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, screen)
+        with waiting.Waiting("at work ...") as note:
+            note.timer.join(0.3 if silent else 0.0)  # no sleep longer than need be
+            print("answer")
+            print("another", file=sys.stderr)
+        assert (sys.stdout, sys.stderr) == (screen, screen)
+        monkeypatch.undo()
+        seen = os.read(leader, 4096).decode()
+    os.close(leader)
+    assert seen == ("at work ...\r\x1b[K" if shown else "") + "answer\r\nanother\r\n"
+
+
+def test_where_stderr_is_no_terminal_nothing_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
+    with waiting.Waiting("at work ...") as note:
+        assert not note.timer.is_alive()
+        print("{}")
+    assert capsys.readouterr() == ("{}\n", "")
+
+
+def test_every_command_is_waited_for(monkeypatch):
+    said = []
+    monkeypatch.setattr("looprate.cli.Waiting", lambda words: said.append(words) or nullcontext())
+    assert main(["targets"]) == 0
+    assert said == ["looprate targets: at work ..."]

@@ -75,6 +75,8 @@ def run_explore(options: Namespace) -> int:
     command += ["--dark"] if options.dark else []
     command += ["--no-browser"] if options.no_browser else []
     if options.static is None:
+        if sys.stderr.isatty():
+            print("looprate explore: the page is being made ...", file=sys.stderr, flush=True)
         sys.stdout.flush()  # one process, to be ended as one
         os.execve(command[0], command, child_environment(OMP_NUM_THREADS="1"))
     with children([command], OMP_NUM_THREADS="1") as running:
