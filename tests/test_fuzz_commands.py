@@ -48,7 +48,8 @@ def place(tmp_path, monkeypatch, capfd):
     capfd.readouterr()
 
     for path in sorted((ROOT / "experiments").rglob("[a-z]*.py")):  # no import is interrupted
-        importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        importlib.import_module(f"looprate.{name}")
     import sympy  # noqa: F401
     import torch._dynamo  # noqa: F401
 
