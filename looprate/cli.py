@@ -22,7 +22,7 @@ from looprate.commands.reproduce import add_reproduce
 from looprate.commands.rows import add_rows
 from looprate.commands.targets import add_targets
 from looprate.commands.verify import add_verify
-from looprate.options import Parser, add_about, add_command, add_group
+from looprate.parser import Parser, add_about, add_command, add_group
 from looprate.theory.outputs import one_line
 from looprate.theory.processes import Stopped, finish, open_streams, stop_on_signals
 from looprate.theory.sources import FOLDERS, HERE

@@ -232,7 +232,7 @@ def test_every_package_was_walked():
         ("theory", "def f():\n    import looprate.cli", "theory imports looprate"),
         (
             "figures",
-            "def f():\n    from looprate.options import Parser",
+            "def f():\n    from looprate.parser import Parser",
             "figures imports looprate",
         ),
         ("theory", "import theory.norms", "imports theory without looprate."),

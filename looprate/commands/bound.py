@@ -7,7 +7,8 @@ from argparse import Namespace
 from typing import Any
 
 from looprate.experiments.engine.progress import Progress
-from looprate.options import Commands, add_command, add_option, add_options, checked_shape
+from looprate.options import add_option, add_options, checked_shape
+from looprate.parser import Commands, add_command
 from looprate.printing import in_words, print_json, print_table
 from looprate.theory.bounds.loop_counts import THEOREMS
 from looprate.theory.construction.memorisers import MEMORISERS

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from looprate.experiments.engine.progress import Progress
 from looprate.experiments.study.drawing import draw_folder
-from looprate.options import Commands, add_command, add_option, add_options
+from looprate.options import add_option, add_options
+from looprate.parser import Commands, add_command
 from looprate.printing import in_words, print_json, print_table
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.outputs import checked_folder, checked_output

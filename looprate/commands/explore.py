@@ -10,7 +10,8 @@ from argparse import Namespace
 from pathlib import Path
 
 from looprate.experiments.engine.child import child_environment, children, lines_of, python
-from looprate.options import Commands, add_command, add_option
+from looprate.options import add_option
+from looprate.parser import Commands, add_command
 from looprate.theory.outputs import checked_folder
 
 __all__ = ["add_explore"]

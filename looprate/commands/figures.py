@@ -6,7 +6,8 @@ from argparse import Namespace
 from pathlib import Path
 
 from looprate.experiments.study.drawing import FORMATS, draw_folder
-from looprate.options import Commands, add_command, add_option
+from looprate.options import add_option
+from looprate.parser import Commands, add_command
 from looprate.printing import print_json
 
 __all__ = ["add_figures"]

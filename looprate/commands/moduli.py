@@ -6,15 +6,23 @@ import math
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from looprate.experiments.engine.progress import Progress
-from looprate.options import Commands, add_command, add_option, add_options, checked_shape
+from looprate.options import add_option, add_options, checked_shape
+from looprate.parser import Commands, add_command
 from looprate.printing import in_words, print_json, print_table
+
+if TYPE_CHECKING:
+    from looprate.theory.notation import Kind
 
 __all__ = ["add_moduli"]
 
-KINDS = ("sequence", "token", "contextual")  # of theory.notation, which loads numbers
+KINDS: tuple[Kind, ...] = (
+    "sequence",
+    "token",
+    "contextual",
+)  # of theory.notation, which loads numbers
 
 Row = dict[str, Any]
 TOLERANCE, SECONDS = 0.02, 60.0  # of --certify

@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from looprate.experiments.rows.question import folder_for
 from looprate.experiments.study.drawing import draw_folder
-from looprate.options import (
-    Commands,
-    add_command,
-    add_engine,
-    add_option,
-    add_options,
-    asked_device,
-    chosen_engine,
-)
+from looprate.options import add_engine, add_option, add_options, asked_device, chosen_engine
+from looprate.parser import Commands, add_command
 from looprate.printing import print_json, print_table
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from looprate.experiments.engine.progress import Progress
-from looprate.options import Commands, add_command, add_option
+from looprate.options import add_option
+from looprate.parser import Commands, add_command
 from looprate.printing import print_json, print_table
 from looprate.theory.outputs import checked_output
 

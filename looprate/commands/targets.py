@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from looprate.options import Commands, add_command, add_option
+from looprate.options import add_option
+from looprate.parser import Commands, add_command
 from looprate.printing import print_json, print_table
 
 __all__ = ["add_targets"]

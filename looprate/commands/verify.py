@@ -8,15 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from looprate.experiments.study.drawing import draw_folder
-from looprate.options import (
-    Commands,
-    add_command,
-    add_engine,
-    add_option,
-    add_options,
-    asked_device,
-    chosen_engine,
-)
+from looprate.options import add_engine, add_option, add_options, asked_device, chosen_engine
+from looprate.parser import Commands, add_command
 from looprate.printing import in_words, print_json, print_table
 
 if TYPE_CHECKING:
