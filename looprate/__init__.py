@@ -57,13 +57,14 @@ if TYPE_CHECKING:  # for editors and type checkers
     from looprate.theory.facts import facts_of
     from looprate.theory.hypotheses import check_hypotheses
     from looprate.theory.statistics.slopes import fit_slope, slope_finding
-    from looprate.theory.targets import Target, resolve_target
+    from looprate.theory.targets import TARGETS, Target, resolve_target
     from looprate.theory.verdict import Finding, Verdict
 
 _PLACES = {  # name -> the module it is in, or the module that it is
     "target": "asked",
     "AskedTarget": "asked",
     "error_figure": "results",
+    "TARGETS": "theory.targets",
     "Target": "theory.targets",
     "resolve_target": "theory.targets",
     "check_hypotheses": "theory.hypotheses",

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from looprate.theory.notation import KINDS, Kind, check_loops, check_p, check_size
+import numpy as np
+
+from looprate.theory.notation import (
+    KINDS,
+    Kind,
+    check_loops,
+    check_p,
+    check_size,
+    positive_int,
+)
 from looprate.theory.targets import OwnFunction, Target, notes_of, resolve_target
 
 if TYPE_CHECKING:
@@ -55,8 +63,8 @@ def target(
     ----------
     of : str, Target or callable
         What ``looprate moduli`` takes as TARGET; or a function or torch module of your own, from
-        arrays (B, N, d) to (B, N, d), for NumPy, torch or both.  A module is copied, and the copy
-        taken in evaluation mode and float64.
+        arrays (B, N, d) to (B, N, d), for NumPy, torch or both.  Modules that it is or holds are
+        copied, and the copies taken in evaluation mode and float64.
     tokens, dim : int
         N and d.
     p : float
@@ -87,11 +95,11 @@ def target(
             f"got {of!r}"
         )
     else:
+        from looprate.theory.targets.modules import copied
         from looprate.theory.targets.resolve import checked
 
-        own = copy.deepcopy(of) if hasattr(of, "state_dict") else of
-        called = name or getattr(of, "__name__", type(of).__name__)
-        found = checked(OwnFunction(called, own, frozenset()), tokens=tokens, dim=dim)
+        called = str(name or getattr(of, "__name__", type(of).__name__))
+        found = checked(OwnFunction(called, copied(of), frozenset()), tokens=tokens, dim=dim)
     return AskedTarget(found, tokens, dim, p)
 
 
@@ -138,13 +146,13 @@ class AskedTarget:
         """Return the hypotheses of Theorem 3.6 on the target, each with a verdict and a reason."""
         from looprate.results import CheckAnswer
 
-        return CheckAnswer(self.facts, tuple(found.as_dict() for found in self.facts.hypotheses))
+        return CheckAnswer(self, tuple(found.as_dict() for found in self.facts.hypotheses))
 
     def moduli(
         self,
         delta: float | Sequence[float] | None = None,
         *,
-        kinds: Sequence[Kind] = KINDS,
+        kinds: Kind | Sequence[Kind] = KINDS,
         certify: bool = False,
         seconds: float = 60.0,
         tolerance: float = 0.02,
@@ -157,7 +165,7 @@ class AskedTarget:
         ----------
         delta : float or sequence of float, optional
             Radii, Frobenius norm of the input difference (default: 0.01 to 1).
-        kinds : sequence of {"sequence", "token", "contextual"}
+        kinds : one or several of {"sequence", "token", "contextual"}
         certify : bool
             Add certified upper bounds, for ``seconds`` together, each until its relative gap is
             within ``tolerance``.
@@ -170,16 +178,16 @@ class AskedTarget:
         from looprate.results import ModuliAnswer
         from looprate.theory.facts import lower_curves, moduli_rows, search_radii
 
-        radii = [delta] if isinstance(delta, int | float) else delta
-        radii = search_radii(self.target, **self._shape) if radii is None else radii
+        radii = search_radii(self.target, **self._shape) if delta is None else _several(delta)
+        kinds = (kinds,) if isinstance(kinds, str) else kinds
         how: dict[str, Any] = {"effort": effort, "seed": seed, "kinds": kinds}
         curves = lower_curves(self.target, radii, **self._shape, **how)
         rows, refused = moduli_rows(self.target, curves, **self._shape), list[str]()
         if certify:
-            limits = {"seconds": seconds, "tolerance": tolerance}
+            limits: dict[str, Any] = {"seconds": seconds, "tolerance": tolerance}
             columns, refused = certified_columns(self.target, curves, **self._shape, **limits)
             rows = [{**row, **column} for row, column in zip(rows, columns, strict=True)]
-        return ModuliAnswer(self.facts, tuple(rows), tuple(refused))
+        return ModuliAnswer(self, tuple(rows), tuple(refused))
 
     def bound(
         self,
@@ -201,8 +209,8 @@ class AskedTarget:
         from looprate.results import BoundAnswer
 
         at = self.facts.bound(version, placement=placement, slope=slope)
-        counts = [check_loops(r, tokens=self.tokens) for r in _several(loops)]
-        return BoundAnswer(self.facts, tuple(at(r).as_dict() for r in counts))
+        counts = [check_loops(r, tokens=self.tokens) for r in _whole(loops, "loops")]
+        return BoundAnswer(self, tuple(at(r).as_dict() for r in counts))
 
     def construct(
         self,
@@ -238,16 +246,16 @@ class AskedTarget:
         spec = asked_spec(
             tokens=self.tokens,
             dim=self.dim,
-            grid=grid,
+            grid=positive_int(_one(grid), "grid", "cells a side m"),
             memoriser=memoriser,
             coding=coding,
             bits=bits,
             sharpness=sharpness,
         )
         affordable(spec, seconds)
-        how = {} if tolerance is None else {"tolerance": tolerance}
+        how: dict[str, Any] = {} if tolerance is None else {"tolerance": tolerance}
         made, certificate = certificate_of(self.target, spec, self.facts.setting, seed=seed, **how)
-        return ConstructAnswer(self.facts, (certificate.as_dict(),), made, certificate)
+        return ConstructAnswer(self, (certificate.as_dict(),), made, certificate)
 
     def fit(
         self,
@@ -256,7 +264,7 @@ class AskedTarget:
         seeds: int | Sequence[int] = 4,
         family: Family = "tmlt",
         steps: int | None = None,
-        learning_rates: Sequence[float] | None = None,
+        learning_rates: float | Sequence[float] | None = None,
         device: str = "auto",
     ) -> FitAnswer:
         """Train looped Transformers, one a loop count, seed and learning rate.
@@ -271,7 +279,7 @@ class AskedTarget:
             With eta(t); with one eta, matched in parameters; or with a block a loop.
         steps : int, optional
             Of training (default: those of ``looprate verify``).
-        learning_rates : sequence of float, optional
+        learning_rates : float or sequence of float, optional
         device : {"auto", "cpu", "cuda"}
         """
         from looprate.experiments.engine.progress import Progress
@@ -280,35 +288,54 @@ class AskedTarget:
         from looprate.experiments.study.work import trained
         from looprate.results import FitAnswer
 
-        counts = [check_loops(r) for r in _several(loops)]
-        which = range(seeds) if isinstance(seeds, int) else seeds
+        counts = [check_loops(r) for r in _whole(loops, "loops")]
+        which = _whole(seeds, "seeds") if np.ndim(seeds) else range(_one(seeds))
         quick = PRESETS["quick"]
+        recipe = quick.recipe
+        if steps is not None:
+            steps = positive_int(_one(steps), "steps", "training steps")
+            few = min(recipe.evaluations, steps)
+            recipe = replace(recipe, steps=steps, evaluations=few)
+        rates = quick.learning_rates if learning_rates is None else _several(learning_rates)
         study = replace(
             quick,
             targets=(str(self.target),),
             p=self.p,
             families=(family,),
-            learning_rates=tuple(learning_rates or quick.learning_rates),
-            recipe=replace(quick.recipe, steps=steps or quick.recipe.steps),
+            learning_rates=tuple(rates),
+            recipe=recipe,
             device=chosen_device(device),
         )
-        rows, banks = list[Any](), list[Any]()
+        rows, banks, done = list[Any](), list[Any](), 0
         with Progress(sum(counts), "fit") as bar:
-            for place, r in enumerate(counts):
+
+            def tell(part: float) -> None:
+                bar.to(done + part * r)
+
+            for r in counts:
                 how = fit_arguments(study, family, loops=r, tokens=self.tokens, dim=self.dim)
-                how |= {"seeds": list(which)}
-                start = sum(counts[:place])
-                bank, found = trained(
-                    [self.target],
-                    [str(self.target)],
-                    report=lambda part, start=start, r=r: bar.to(start + part * r),
-                    **how,
-                )
+                how |= {"seeds": list(which), "report": tell}
+                bank, found = trained([self.target], [str(self.target)], **how)
                 banks.append(bank)
                 rows += found
-        return FitAnswer(self.facts, tuple(rows), tuple(banks))
+                done += r
+        return FitAnswer(self, tuple(rows), tuple(banks))
 
 
-def _several(loops: int | Sequence[int]) -> Sequence[int]:
-    """One number or several, as several."""
-    return loops if isinstance(loops, Sequence) or hasattr(loops, "__len__") else [loops]
+def _several(numbers: Any) -> list[Any]:
+    """One number or several, NumPy's and torch's too, as a list of Python's."""
+    found: list[Any] = np.atleast_1d(numbers).tolist()
+    return found
+
+
+def _one(count: Any) -> Any:
+    """A whole float such as 1e4 as an integer; what is no count is refused later."""
+    return int(count) if isinstance(count, float) and count.is_integer() else count
+
+
+def _whole(counts: Any, name: str) -> list[Any]:
+    """One count or several as a list, whole floats as integers."""
+    found = [_one(count) for count in _several(counts)]
+    if not found:
+        raise ValueError(f"`{name}` must be one number or several, got {counts!r}")
+    return found

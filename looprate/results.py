@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from looprate.approx.constructed.network import ConstructedTransformer
     from looprate.approx.fit.fitted import FitResult
     from looprate.approx.models.looped import LoopedTransformer
+    from looprate.asked import AskedTarget
     from looprate.theory.construction.build.compile import Construction
     from looprate.theory.construction.certify.certificate import Certificate
     from looprate.theory.facts import Facts
@@ -46,23 +48,53 @@ WIDEST = 60  # characters of a cell
 class Answer(ABC):
     """Rows about one target in one setting.
 
+    It is a sequence of its flat rows: ``len(answer)``, ``answer[0]``, ``for row in answer``.  A
+    column is an attribute: ``answer.total`` is the value where there is one row, else a list.
+
     Attributes
     ----------
-    facts : Facts
-        What is known of the target.
+    asked : AskedTarget
+        The target and its setting.
     rows : tuple of dict
         JSON-ready.
     """
 
-    facts: Facts
+    asked: AskedTarget
     rows: tuple[Row, ...]
     columns: ClassVar[tuple[str, ...]]
 
     @property
+    def facts(self) -> Facts:
+        """What is known of the target, found out where it is first asked for."""
+        return self.asked.facts
+
+    @property
     def title(self) -> str:
         """What the rows are about, in one line."""
-        known = self.facts
-        return f"{known.target}: N = {known.tokens}, d = {known.dim}, p = {known.p:g}"
+        return repr(self.asked)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a row by its number, some by a slice, a column by its name."""
+        if isinstance(index, str):
+            return [row[index] for row in self.to_rows()]
+        return self.to_rows()[index]
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a column: its value where there is one row, else a list."""
+        rows = [flat(row) for row in self.__dict__.get("rows", ())]  # none while it is copied
+        names = list(dict.fromkeys(key for row in rows for key in row))
+        if name not in names:
+            near = get_close_matches(name, [*names, *object.__dir__(self)], n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(self.columns)}"
+            raise AttributeError(f"{type(self).__name__} has no {name!r}{hint}")
+        found = [row.get(name) for row in rows]
+        return found[0] if len(found) == 1 else found
+
+    def __dir__(self) -> list[str]:
+        return [*object.__dir__(self), *(key for row in self.to_rows()[:1] for key in row)]
 
     def to_rows(self) -> list[Row]:
         """Return one flat dictionary a row, as pandas.DataFrame and pyarrow take them."""
@@ -229,11 +261,6 @@ class ConstructAnswer(Answer):
         """A rigorous enclosure of the L^p error, None where there is none."""
         return self.certificate.error_lower, self.certificate.error_upper
 
-    @property
-    def verdict(self) -> str:
-        """The certificate's, one of the four words."""
-        return str(self.rows[0]["verdict"])
-
     def model(self, **options: Any) -> ConstructedTransformer:
         """Return the network as a torch module.
 
@@ -389,11 +416,19 @@ def error_figure(
 
     Raises
     ------
+    TypeError
+        If something is no answer of these questions.
     ValueError
         If there is no answer, or they are about several settings.
     """
     from looprate.figures.error_against_loops import COLUMNS, OPTIONAL, SIZE, draw
 
+    for answer in answers:
+        if not isinstance(answer, BoundAnswer | ConstructAnswer | FitAnswer):
+            raise TypeError(
+                "`answers` must be those of bound, construct and fit, one after the other, got "
+                f"{type(answer).__name__}; moduli and hypotheses have figures of their own: .plot()"
+            )
     settings = {answer.title for answer in answers}
     if len(settings) != 1:
         raise ValueError(

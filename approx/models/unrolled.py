@@ -134,9 +134,10 @@ def segment_length(loops: int) -> int:
 def compiled_body(config: SequenceBlock, compiled: bool, like: Tensor) -> Body:
     """Return the loop body of a configuration, compiled for the device of ``like`` if asked for."""
     compiling = torch.compiler.is_compiling()  # by who calls the model: once is enough
+    how, normed = (config.heads, config.causal, config.activation), config.norm != "none"
     if compiled and not compiling and compiler_works(like.device.type):
-        return _compiled(config)
-    return _body(config, None if config.norm == "none" else rms_norm if compiling else quick_norm)
+        return _compiled(*how, normed)
+    return _body(*how, (rms_norm if compiling else quick_norm) if normed else None)
 
 
 def explicit_attention(config: SequenceBlock, state: Tensor, qkv: Tensor) -> Tensor:
@@ -152,9 +153,11 @@ def explicit_attention(config: SequenceBlock, state: Tensor, qkv: Tensor) -> Ten
     return scores.softmax(-1)
 
 
-def _body(config: SequenceBlock, normed: Callable[[Tensor], Tensor] | None) -> Body:
+def _body(
+    heads: int, causal: bool, activation: str, normed: Callable[[Tensor], Tensor] | None
+) -> Body:
     """Return the function that applies a block once."""
-    heads, causal, act = config.heads, config.causal, ACTIVATIONS[config.activation]
+    act = ACTIVATIONS[activation]
 
     def body(
         x: Tensor,
@@ -177,9 +180,9 @@ def _body(config: SequenceBlock, normed: Callable[[Tensor], Tensor] | None) -> B
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(config: SequenceBlock) -> Body:
+def _compiled(heads: int, causal: bool, activation: str, normed: bool) -> Body:
     """Return the compiled body; a compiler fuses the plain norm itself."""
-    body = _body(config, None if config.norm == "none" else rms_norm)
+    body = _body(heads, causal, activation, rms_norm if normed else None)
     compiled = torch.compile(body, dynamic=False)
 
     def quietly(*arguments: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
 """Torch modules that a function is, or holds: found, put in evaluation mode, taken in float64.
 
 A file's modules are nobody else's: they are changed in place, so that closures, lambdas and plain
-attributes that hold them see the change, too.
+attributes that hold them see the change, too.  Of what Python hands over, or a dotted module holds,
+copies are changed.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import sys
@@ -101,6 +103,47 @@ def _makes(function: Callable[..., Any], kind: type) -> bool:
     except (TypeError, ValueError):  # it needs some, or says nothing
         return False
     return issubclass(function, kind) if isinstance(function, type) else not needs.parameters
+
+
+def copied(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function whose torch modules and tensors are its own; itself if it holds none.
+
+    What is said in its closure and in the globals its code names is copied, functions there too, so
+    that nobody else's modules change when these are put in evaluation mode and float64.
+
+    Raises
+    ------
+    TypeError
+        If something cannot be copied.
+    """
+    try:
+        return _copied(function, {})
+    except (TypeError, RuntimeError, AttributeError) as error:  # what copy.deepcopy raises
+        raise TypeError(
+            f"`of` must be something that copy.deepcopy copies, got {type(function).__name__}: "
+            f"{error}; hand over a plain torch module or a function of one"
+        ) from None
+
+
+def _copied(one: Any, memo: dict[int, Any]) -> Any:
+    """Return a copy of what holds modules or tensors, and anything else as it is."""
+    if id(one) in memo or not held_by(one):
+        return memo.get(id(one), one)
+    if not isinstance(one, types.FunctionType):
+        return copy.deepcopy(one, memo)
+    named = dict(one.__globals__)
+    cells = tuple(
+        types.CellType(_copied(cell.cell_contents, memo)) if _filled(cell) else cell
+        for cell in one.__closure__ or ()
+    )
+    twin = types.FunctionType(one.__code__, named, one.__name__, None, cells)
+    memo[id(one)] = twin
+    for name in _names(one.__code__) & named.keys():
+        named[name] = _copied(named[name], memo)
+    twin.__defaults__ = tuple(_copied(value, memo) for value in one.__defaults__ or ()) or None
+    twin.__kwdefaults__ = {k: _copied(v, memo) for k, v in (one.__kwdefaults__ or {}).items()}
+    twin.__qualname__ = one.__qualname__
+    return twin
 
 
 def held_by(function: Callable[..., Any]) -> Holdings:

@@ -14,7 +14,7 @@ from looprate.theory.notation import check_dim, check_tokens
 from looprate.theory.targets.base import Target, namespace
 from looprate.theory.targets.formula import FORMULA, Formula
 from looprate.theory.targets.home import same_random_numbers, the_module
-from looprate.theory.targets.modules import Holdings, held_by, made
+from looprate.theory.targets.modules import Holdings, copied, held_by, made
 from looprate.theory.targets.own import OwnFunction, accepted, in_words
 from looprate.theory.targets.registry import TARGETS, parse_target, parse_terms
 
@@ -35,8 +35,8 @@ def load_function(text: str, *, tokens: int | None = None, dim: int | None = Non
     The function takes a batch of shape (B, N, d) and returns one of the same shape.  Whether it is
     written for NumPy, torch or both is found out by calling it on a small batch of the asked N and
     d, or of its first input where these are not given.  Torch modules that it is, or holds, are put
-    in evaluation mode and float64, in place; a class or function without arguments that makes a
-    module is called for it.
+    in evaluation mode and float64, a file's own in place, copies of a module's; a class or function
+    without arguments that makes a module is called for it.
 
     Parameters
     ----------
@@ -66,6 +66,8 @@ def load_function(text: str, *, tokens: int | None = None, dim: int | None = Non
         raise TypeError(f"`target` {text!r} must be a function, got {type(function).__name__}")
     with home.entered(), same_random_numbers():
         function = made(function)
+    if not home.private:  # a module of the caller's process, which others use
+        function = copied(function)
     own = OwnFunction(text, function, frozenset(), home=home)
     if tokens is None or dim is None:
         return own
