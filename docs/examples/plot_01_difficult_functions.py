@@ -40,7 +40,7 @@ FUNCTIONS = {
 }
 SETTING = {"kind": "sequence", "tokens": 2, "dim": 1, "p": 2}
 RADIUS = 0.1
-EFFORT = {"tolerance": 0.05, "seconds": 0.5}
+EFFORT = {"tolerance": 0.05, "seconds": 2.0}
 
 # %%
 # First the pair, then the proof.  A jump has no operation with enclosures, so
