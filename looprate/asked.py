@@ -254,7 +254,7 @@ class AskedTarget:
         )
         affordable(spec, seconds)
         how: dict[str, Any] = {} if tolerance is None else {"tolerance": tolerance}
-        made, certificate = certificate_of(self.target, spec, self.facts.setting, seed=seed, **how)
+        made, certificate = certificate_of(self.target, spec, self.facts, seed=seed, **how)
         return ConstructAnswer(self, (certificate.as_dict(),), made, certificate)
 
     def fit(

@@ -16,11 +16,11 @@ from looprate.theory.bounds.trivial import best_constant_error
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.certify import evidence
-from looprate.theory.construction.certify.certificate import TargetFacts, certify
+from looprate.theory.construction.certify.certificate import certify
 from looprate.theory.construction.certify.error import strip_measure
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.construction.run.exact import exact_output
-from looprate.theory.facts import moduli_of
+from looprate.theory.facts import Facts, moduli_of
 from looprate.theory.targets import parse_target, resolve_target
 from looprate.theory.verdict import Finding, Verdict
 
@@ -77,8 +77,11 @@ def certified(name, spec, *, p=1.0, network=None, scale=1.0, **more):
 
 def certified_with(construction, target, **given):
     """The certificate from facts of the target and settings, told apart by name."""
-    known = {field.name for field in fields(TargetFacts)}
-    facts = TargetFacts(**{name: value for name, value in given.items() if name in known})
+    known, spec = {field.name for field in fields(Facts)}, construction.spec
+    own = {"target": target, "tokens": spec.tokens, "dim": spec.dim, "oscillation_side": "upper"}
+    own |= dict.fromkeys(("rows", "hypotheses"), ()) | dict.fromkeys(("trivial", "trivial_stderr"))
+    own |= {name: value for name, value in given.items() if name in known}
+    facts = Facts(**own)
     rest = {name: value for name, value in given.items() if name not in known}
     return certify(construction, target, facts, **rest)
 

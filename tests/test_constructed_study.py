@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from looprate.experiments.study.certificates import cost_of, default_bits, target_facts
+from looprate.experiments.study.certificates import asked_spec, cost_of, default_bits
 from looprate.experiments.study.constructed_findings import (
     constructed_curve,
     constructed_findings,
@@ -20,8 +20,10 @@ from looprate.experiments.study.lessons import (
     lesson_rows,
     planned_specs,
 )
+from looprate.figures.explorer.setting import Setting
 from looprate.theory.bounds.loop_counts import construction_loops, last_label
 from looprate.theory.construction.memorisers import MEMORISERS
+from looprate.theory.facts import facts_of
 from looprate.theory.targets import parse_target
 
 GRIDS = (4, 6, 8, 12, 16, 24, 32)
@@ -31,6 +33,15 @@ POWERS = {"increments": 3, "timestep": 2, "digits": 2}  # of m in the labels, N 
 
 def silent(part):
     """A progress report nobody reads."""
+
+
+@pytest.mark.parametrize("grid", [2, 3, 4, 5, 7, 8, 9, 15, 16])
+def test_default_digits_lose_an_eighth_of_a_cell_at_most_and_no_fewer_do(grid):
+    q = default_bits("digits", grid)
+    assert 8 * grid <= 2**q < 2 * 8 * grid
+    how = {"tokens": 2, "dim": 1, "grid": grid, "memoriser": "digits"}
+    assert asked_spec(**how).bits == Setting(**how).spec.bits == q
+    assert default_bits("timestep", grid) is default_bits("increments", grid) is None
 
 
 def made_up(memoriser, error_at, verdict="holds", tokens=2):
@@ -140,7 +151,7 @@ def test_grids_beyond_the_budget_and_below_the_tokens_are_left_out():
 
 
 def test_facts_of_a_target_are_those_of_its_closed_forms():
-    facts = target_facts(parse_target("mean-field"), tokens=2, dim=1, p=1.0)
+    facts = facts_of(parse_target("mean-field"), tokens=2, dim=1, p=1.0)
     assert {finding.verdict for finding in facts.hypotheses} == {"holds"}
     assert facts.moduli("token", 0.1) == (pytest.approx(0.15), "exact")  # (a + b/N) δ
     assert facts.oscillation == 2.0

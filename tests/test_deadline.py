@@ -12,7 +12,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from looprate.experiments.study.certificates import certificate_of, target_facts
+from looprate.experiments.study.certificates import certificate_of
 from looprate.experiments.study.certified import certified_columns, followed
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
@@ -20,6 +20,7 @@ from looprate.theory.continuity.upper.branching import branch_and_bound
 from looprate.theory.continuity.upper.cells import CellProblem
 from looprate.theory.enclosure import Interval, deadline
 from looprate.theory.enclosure.deadline import OutOfTimeError, check_time, time_limit, until
+from looprate.theory.facts import facts_of
 from looprate.theory.targets import resolve_target
 
 GRACE = 15.0  # seconds: one step of one enclosure, the checks before, a busy machine
@@ -137,7 +138,7 @@ def test_a_function_for_both_kinds_is_traced_where_numpy_fails(own):  # R22
 @pytest.mark.slow
 def test_errors_of_torch_modules_are_enclosed_by_construct(own):  # B4b
     f, spec = own("encoder"), ConstructionSpec(2, 2, 2, "timestep", "sum")
-    facts = target_facts(f, tokens=2, dim=2, p=2.0)
+    facts = facts_of(f, tokens=2, dim=2, p=2.0)
     _, certificate = certificate_of(f, spec, facts, boxes=2_000, tolerance=0.5)
     assert certificate.error_upper is not None
     assert 0 <= certificate.error_lower <= certificate.error_upper < 20
@@ -145,7 +146,7 @@ def test_errors_of_torch_modules_are_enclosed_by_construct(own):  # B4b
 
 def certificate_in(f, seconds, **limits):
     spec = ConstructionSpec(2, 2, 2, "timestep", "sum")
-    facts = target_facts(f, tokens=2, dim=2, p=2.0)
+    facts = facts_of(f, tokens=2, dim=2, p=2.0)
     return certificate_of(f, spec, facts, seconds=seconds, **limits)[1]
 
 

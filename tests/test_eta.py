@@ -12,8 +12,9 @@ from looprate.cli import main
 from looprate.experiments.eta.config import PRESETS, DialPoint, EtaConfig
 from looprate.experiments.eta.findings import certified_part, hypotheses, trained_part
 from looprate.experiments.eta.gain import certified_gains, trained_gains
-from looprate.experiments.eta.plan import certificate_rows, planned_specs
+from looprate.experiments.eta.plan import compared_specs
 from looprate.experiments.eta.report import write_eta_report
+from looprate.experiments.study.lessons import certificate_rows
 from looprate.theory.continuity import modulus_lower_bound
 from looprate.theory.targets import resolve_target
 
@@ -231,7 +232,7 @@ def test_nothing_of_a_sweep_is_violated_where_a_hypothesis_does_not_hold(evidenc
 
 
 def test_constructions_share_the_grid_or_fit_the_loops():
-    plain, same, finer = planned_specs(CONFIG)
+    plain, same, finer = compared_specs(CONFIG)
     assert (plain.memoriser, same.memoriser, finer.memoriser) == ("increments", *["timestep"] * 2)
     assert same.grid == plain.grid < finer.grid
     assert finer.loops <= plain.loops < replace(finer, grid=finer.grid + 1).loops
@@ -240,10 +241,12 @@ def test_constructions_share_the_grid_or_fit_the_loops():
 @pytest.fixture(scope="module")
 def certified():
     """Certificates of one dial at m = 3: computed once."""
-    specs = [spec.as_dict() for spec in planned_specs(TINY)]
+    specs = [spec.as_dict() for spec in compared_specs(TINY)]
     name = DialPoint("periods=1", 0.5).name
     return certificate_rows(
-        lambda part: None, target=name, p=1.0, specs=specs, tolerance=0.1, boxes=20_000
+        lambda part: None,
+        **{"target": name, "p": 1.0, "specs": specs, "tolerance": 0.1, "boxes": 20_000},
+        hypotheses=True,
     )
 
 

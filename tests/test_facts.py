@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -243,13 +243,12 @@ def some_facts(hypotheses=(GOOD,), rows=(), **more):
     return Facts(parse_target("mean-field"), **SHAPE, hypotheses=hypotheses, rows=rows, **given)
 
 
-def test_certificates_get_all_that_is_known():
+def test_moduli_of_facts_are_closed_forms_unless_others_are_given():
     known = some_facts()
-    setting = known.setting
-    assert (setting.p, setting.oscillation, setting.hypotheses) == (2.0, 0.75, (GOOD,))
-    assert (setting.trivial, setting.trivial_stderr) == (0.6, 0.01)
     form = known.target.closed_form(0.1, kind="token", **SHAPE)
-    assert setting.moduli("token", 0.1) == (form.value, "exact")
+    assert known.moduli("token", 0.1) == (form.value, "exact")
+    other = replace(known, moduli=lambda kind, delta: (7.0, "lower"))
+    assert other.moduli("token", 0.1) == (7.0, "lower")
 
 
 @pytest.mark.parametrize("slope", [math.inf, 1e3])

@@ -17,7 +17,6 @@ import numpy as np
 from looprate.theory.bounds.rows import BoundRow, Moduli
 from looprate.theory.bounds.theorem import Placement
 from looprate.theory.bounds.trivial import best_constant_error
-from looprate.theory.construction.certify.certificate import TargetFacts
 from looprate.theory.continuity import ModulusLowerCurve, modulus_lower_bound
 from looprate.theory.continuity.reconcile import beside_closed_form
 from looprate.theory.continuity.transfer import lower_from
@@ -69,6 +68,8 @@ class Facts:
         ``"lower"``: sampled, as nothing is proven of an own function.
     trivial, trivial_stderr : float
         The best constant's error and its standard error.
+    moduli : callable, optional
+        ``(kind, delta) -> (value, side)`` at any radius; from closed forms, else from the rows.
     """
 
     target: Target
@@ -81,6 +82,12 @@ class Facts:
     oscillation_side: Side
     trivial: float
     trivial_stderr: float
+    moduli: Moduli = None  # type: ignore[assignment]  # never after __post_init__
+
+    def __post_init__(self) -> None:
+        if self.moduli is None:
+            known = moduli_of(self.target, self.rows, **self.shape)
+            object.__setattr__(self, "moduli", known)
 
     @property
     def shape(self) -> Row:
@@ -91,22 +98,6 @@ class Facts:
     def setting_columns(self) -> Row:
         """The columns that every row of a figure about the target has."""
         return {"target": str(self.target), "latex": self.target.latex, **self.shape}
-
-    def moduli(self, kind: Kind, delta: float) -> tuple[float, Side]:
-        """Return a modulus at any radius, and which side of it that is."""
-        return moduli_of(self.target, self.rows, **self.shape)(kind, delta)
-
-    @property
-    def setting(self) -> TargetFacts:
-        """The part that certificates of constructed networks need."""
-        return TargetFacts(
-            p=self.p,
-            moduli=self.moduli,
-            oscillation=self.oscillation,
-            trivial=self.trivial,
-            trivial_stderr=self.trivial_stderr,
-            hypotheses=self.hypotheses,
-        )
 
     def bound(
         self, version: str, *, placement: Placement = "default", slope: float = math.inf

@@ -9,7 +9,7 @@ from typing import Any
 
 from looprate.experiments.claims.check_bounds import theorem_at
 from looprate.experiments.claims.claim import Row, compared, found
-from looprate.experiments.study.certificates import asked_spec, certificate_of, target_facts
+from looprate.experiments.study.certificates import asked_spec, certificate_of
 from looprate.experiments.study.constructed_findings import constructed_slope, expected_slope
 from looprate.theory.bounds.explicit import explicit_bound
 from looprate.theory.bounds.loop_counts import (
@@ -21,8 +21,9 @@ from looprate.theory.bounds.rows import BoundRow, Moduli, Side
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.network import Network
 from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.construction.certify.certificate import Certificate, TargetFacts, certify
+from looprate.theory.construction.certify.certificate import Certificate, certify
 from looprate.theory.construction.memorisers import MEMORISERS, memoriser_kind
+from looprate.theory.facts import Facts, facts_of
 from looprate.theory.gate import under_hypotheses
 from looprate.theory.notation import Kind
 from looprate.theory.targets import Target, resolve_target
@@ -31,7 +32,7 @@ from looprate.theory.verdict import Finding, Verdict
 TOLERANCE = 2e-2  # relative width asked of the enclosures
 IDENTITY = "token-power:alpha=1,center=0"  # f(X) = X
 DIAL = "dial:token=0.5,context=0.5,periods=1"
-Facts = Callable[[TargetFacts], TargetFacts]
+Change = Callable[[Facts], Facts]
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ INFORMATIVE = (  # the bound is below the best constant's error
 
 
 @lru_cache(maxsize=64)
-def _facts(target: Target, tokens: int, dim: int, p: float) -> TargetFacts:
+def _facts(target: Target, tokens: int, dim: int, p: float) -> Facts:
     """Facts that cases share."""
-    return target_facts(target, tokens=tokens, dim=dim, p=p)
+    return facts_of(target, tokens=tokens, dim=dim, p=p)
 
 
 @lru_cache(maxsize=256)
@@ -104,14 +105,14 @@ def judged(finding: Finding, cases: Iterable[Case]) -> Finding:
 
 
 # -- broken ingredients ----------------------------------------------------------------------------
-def broken(case: Case, change: Facts) -> Certificate:
+def broken(case: Case, change: Change) -> Certificate:
     """The certificate of a case with wrong facts of its target."""
     target = resolve_target(case.target)
     facts = change(_facts(target, case.tokens, case.dim, case.p))
     return certify(compile_construction(target, case.spec), target, facts, tolerance=TOLERANCE)
 
 
-def shrunk(facts: TargetFacts, factor: float = 0.05) -> TargetFacts:
+def shrunk(facts: Facts, factor: float = 0.05) -> Facts:
     """Every modulus and the oscillation taken too small."""
     return replace(
         facts,
@@ -120,12 +121,12 @@ def shrunk(facts: TargetFacts, factor: float = 0.05) -> TargetFacts:
     )
 
 
-def without(facts: TargetFacts, *, kinds: Sequence[Kind]) -> TargetFacts:
+def without(facts: Facts, *, kinds: Sequence[Kind]) -> Facts:
     """Some moduli left out."""
     return replace(facts, moduli=_scaled(facts.moduli, 0.0, kinds))
 
 
-def no_oscillation(facts: TargetFacts) -> TargetFacts:
+def no_oscillation(facts: Facts) -> Facts:
     """D taken as 0."""
     return replace(facts, oscillation=0.0)
 

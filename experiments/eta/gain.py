@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.experiments.eta.config import DialPoint, EtaConfig
-from looprate.experiments.eta.plan import planned_specs
+from looprate.experiments.eta.plan import compared_specs
 from looprate.experiments.study.summary import cells
 
 Array = NDArray[np.float64]
@@ -127,7 +127,7 @@ def certified_gains(config: EtaConfig, rows: Sequence[Row], *, match: Match) -> 
     match : {"loops", "grid"}
         TMLT at the largest grid that fits the LT's loops, or at the same grid.
     """
-    plain, *timed = planned_specs(config)
+    plain, *timed = compared_specs(config)
     grid, mate = plain.grid, timed[0 if match == "grid" else -1]
     by_place = {(row["target"], row["memoriser"], row["grid"]): row for row in rows}
     points, ends, memoriser = [], [], []

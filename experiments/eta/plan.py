@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from looprate.experiments.engine.sweep import CONSTRUCTIONS, FITS, Sweep
 from looprate.experiments.engine.task import Task
 from looprate.experiments.eta.config import EtaConfig
-from looprate.experiments.rows.provenance import stamped
-from looprate.experiments.study.certificates import certificate_of, cost_of, target_facts
-from looprate.experiments.study.lessons import BOXES, TOLERANCE
+from looprate.experiments.study.certificates import cost_of
+from looprate.experiments.study.lessons import BOXES, TOLERANCE, certificate_rows
 from looprate.experiments.study.plan import A_SECOND, fit_tasks, key_of
 from looprate.theory.bounds.loop_counts import largest_grid
 from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.targets import resolve_target
 
 __all__ = ["eta_sweep"]
 
@@ -23,7 +20,7 @@ ENCLOSURE = 2.0  # seconds of a certificate beside the estimate of the network's
 Row = dict[str, Any]
 
 
-def planned_specs(config: EtaConfig) -> list[ConstructionSpec]:
+def compared_specs(config: EtaConfig) -> list[ConstructionSpec]:
     """Return the constructions of every dial: increments and timestep at equal grids and loops.
 
     Increments with the sum code need r loops; timestep with the rank code is built at the same grid
@@ -36,31 +33,6 @@ def planned_specs(config: EtaConfig) -> list[ConstructionSpec]:
     return [plain, *(ConstructionSpec(n, d, grid, "timestep", "rank") for grid in grids)]
 
 
-@stamped
-def certificate_rows(
-    report: Callable[[float], None],
-    *,
-    target: str,
-    p: float,
-    specs: list[Row],
-    tolerance: float,
-    boxes: int,
-) -> list[Row]:
-    """Return one certificate a specification, each with the findings on the hypotheses."""
-    wanted = [ConstructionSpec(**given) for given in specs]
-    f = resolve_target(target, tokens=wanted[0].tokens, dim=wanted[0].dim)
-    facts = target_facts(f, tokens=wanted[0].tokens, dim=wanted[0].dim, p=p)
-    rows = []
-    for place, spec in enumerate(wanted, start=1):
-        _, found = certificate_of(f, spec, facts, tolerance=tolerance, boxes=boxes)
-        report(place / len(wanted))
-        row = found.as_dict() | {"target": target, "p": p}
-        row.pop("checks")
-        row["hypotheses"] = [finding.as_dict() for finding in facts.hypotheses]
-        rows.append(row)
-    return rows
-
-
 def eta_sweep(config: EtaConfig, folder: Path) -> Sweep:
     """Return the planned sweep of a configuration."""
     files = {CONSTRUCTIONS: _construct_tasks(config), FITS: fit_tasks(config.study(), folder)}
@@ -69,7 +41,7 @@ def eta_sweep(config: EtaConfig, folder: Path) -> Sweep:
 
 def _construct_tasks(config: EtaConfig) -> list[Task]:
     """Return one task a dial: all its certificates."""
-    specs = planned_specs(config)
+    specs = compared_specs(config)
     tasks = []
     for point in config.points_of_dial():
         arguments: Row = {
@@ -80,6 +52,7 @@ def _construct_tasks(config: EtaConfig) -> list[Task]:
             "boxes": BOXES,
         }
         key = key_of(arguments, what="eta")
+        arguments["hypotheses"] = True
         cost = A_SECOND * sum(ENCLOSURE + cost_of(spec).seconds for spec in specs)
         label = f"certificates of {point.roughness} s={point.share:g}"
         tasks.append(Task(key, label, certificate_rows, arguments, cost, "construct"))

@@ -25,12 +25,11 @@ from looprate.theory.construction.certify.certificate import (
     BOXES,
     TOLERANCE,
     Certificate,
-    TargetFacts,
     certify,
 )
 from looprate.theory.construction.certify.evidence import STRIP_SAMPLES
 from looprate.theory.construction.memorisers import memoriser_kind
-from looprate.theory.facts import facts_of
+from looprate.theory.facts import Facts
 from looprate.theory.targets import Target
 
 __all__ = [
@@ -38,9 +37,7 @@ __all__ = [
     "asked_spec",
     "certificate_of",
     "cost_of",
-    "default_bits",
     "softmax_of",
-    "target_facts",
 ]
 
 GRID, MEMORISER = 8, "timestep"  # where nothing is asked for
@@ -165,15 +162,10 @@ def _largest_affordable(spec: ConstructionSpec, seconds: float) -> int | None:
     return best
 
 
-def target_facts(target: Target, *, tokens: int, dim: int, p: float) -> TargetFacts:
-    """Return what certificates of one target share."""
-    return facts_of(target, tokens=tokens, dim=dim, p=p).setting
-
-
 def certificate_of(
     target: Target,
     spec: ConstructionSpec,
-    facts: TargetFacts,
+    facts: Facts,
     *,
     network: Network | None = None,
     tolerance: float = TOLERANCE,
@@ -188,7 +180,7 @@ def certificate_of(
     ----------
     target : Target
     spec : ConstructionSpec
-    facts : TargetFacts
+    facts : Facts
         Of the same target, N and d.
     network : Network, optional
         From a file; a fresh compilation if left out.

@@ -11,13 +11,12 @@ from looprate.experiments.study.certificates import (
     asked_spec,
     certificate_of,
     cost_of,
-    target_facts,
 )
 from looprate.experiments.study.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
 from looprate.experiments.study.work import planned_target
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.construction.certify.certificate import TargetFacts
+from looprate.theory.facts import Facts, facts_of
 from looprate.theory.targets import resolve_target
 
 __all__ = ["BOXES", "TOLERANCE"]
@@ -62,9 +61,10 @@ def certificate_rows(
     specs: list[dict[str, Any]],
     tolerance: float,
     boxes: int,
-    source: str | None,
+    source: str | None = None,
+    hypotheses: bool = False,
 ) -> list[Row]:
-    """Return one certificate a specification, as rows.
+    """Return one certificate a specification, as rows, with the findings on hypotheses if asked.
 
     ``source`` is what own functions in it are: facts of others are not used.
     """
@@ -78,15 +78,17 @@ def certificate_rows(
         report(sum(costs[: place + 1]) / sum(costs))
         row = found.as_dict() | {"target": target, "p": p}
         row.pop("checks")
+        if hypotheses:
+            row["hypotheses"] = [finding.as_dict() for finding in facts.hypotheses]
         rows.append(row)
     return rows
 
 
 @lru_cache(maxsize=4)
-def _facts(target: str, tokens: int, dim: int, p: float, source: str | None) -> TargetFacts:
+def _facts(target: str, tokens: int, dim: int, p: float, source: str | None) -> Facts:
     """Facts that the tasks of one target share, once in each worker."""
     f = resolve_target(target, tokens=tokens, dim=dim)
-    return target_facts(f, tokens=tokens, dim=dim, p=p)
+    return facts_of(f, tokens=tokens, dim=dim, p=p)
 
 
 def lesson_arguments(grid: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from looprate.experiments.study.certificates import asked_spec
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.memorisers import memoriser_kind
 from looprate.theory.notation import check_dim, check_loops, check_p, check_tokens
@@ -23,7 +24,6 @@ ALIASES = {
     **{"f": "target", "N": "tokens", "n": "tokens", "d": "dim", "r": "loops"},
     **{"m": "grid", "cells": "grid", "t": "step", "δ": "delta", "radius": "delta"},
 }
-DIGITS = 6  # q of the digit memoriser
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ class Setting:
         ValueError
             If the grid has fewer cells than there are tokens.
         """
-        kind = memoriser_kind(self.memoriser)
-        bits = DIGITS if kind.takes_bits else None
-        return ConstructionSpec(self.tokens, self.dim, self.grid, kind.name, kind.coding, bits)
+        return asked_spec(
+            tokens=self.tokens, dim=self.dim, grid=self.grid, memoriser=self.memoriser
+        )
 
     def query(self, usual: Setting | None = None) -> str:
         """Return the setting as the query of an address, without what is as usual."""

@@ -210,7 +210,7 @@ def _constructed(subject: Subject, memoriser: str, grid: int, boxes: int) -> Kno
     _, found = certificate_of(
         target_of(subject.target, subject.tokens, subject.dim),
         setting.spec,
-        _facts(subject).setting,
+        _facts(subject),
         tolerance=TOLERANCE,
         boxes=boxes,
     )

@@ -3,7 +3,7 @@
 import math
 
 from looprate.experiments.eta.config import EtaConfig
-from looprate.experiments.eta.plan import planned_specs
+from looprate.experiments.eta.plan import compared_specs
 
 __all__ = ["TMLT_ERROR", "certificates", "figure_rows", "fit_rows"]
 
@@ -53,7 +53,7 @@ def certificates(config: EtaConfig, log_gain, *, width=0.01):
     found = {"claim": "the target is continuous", "verdict": "holds", "reason": "", "evidence": {}}
     rows = []
     for point in config.points_of_dial():
-        for spec in planned_specs(config):
+        for spec in compared_specs(config):
             middle = TMLT_ERROR * (1.0 if spec.modulated else math.exp(log_gain(point)))
             rows.append(
                 {"target": point.name, "p": config.p, "memoriser": spec.memoriser}

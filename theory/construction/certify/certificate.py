@@ -18,9 +18,9 @@ unit (1e-12 of the largest); comparisons allow for that.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from looprate.theory.bounds.explicit import explicit_bound
 from looprate.theory.bounds.rows import BoundProblem, BoundRow, Moduli
@@ -35,35 +35,13 @@ from looprate.theory.notation import check_p
 from looprate.theory.targets import Target
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["BOXES", "TOLERANCE", "Certificate", "TargetFacts", "certify"]
+if TYPE_CHECKING:
+    from looprate.theory.facts import Facts
+
+__all__ = ["BOXES", "TOLERANCE", "Certificate", "certify"]
 
 TOLERANCE = 5e-3  # relative width of the error's enclosure
 BOXES = 1_000_000  # evaluated for it at most
-
-
-@dataclass(frozen=True)
-class TargetFacts:
-    """What certificates of one target share, in one setting (N, d, p).
-
-    Attributes
-    ----------
-    p : float
-        Exponent of the error norm, 1 <= p <= inf.
-    moduli : Moduli
-    oscillation : float
-        D, a bound of every entry's oscillation.
-    trivial, trivial_stderr : float or None
-        The best constant's error with its standard error.
-    hypotheses : sequence of Finding
-        Checks of the target; one that does not hold makes the verdict NOT_TESTABLE.
-    """
-
-    p: float
-    moduli: Moduli
-    oscillation: float
-    trivial: float | None = None
-    trivial_stderr: float | None = None
-    hypotheses: Sequence[Finding] = ()
 
 
 @dataclass(frozen=True)
@@ -147,7 +125,7 @@ class Certificate:
 def certify(
     construction: Construction,
     target: Target,
-    facts: TargetFacts,
+    facts: Facts,
     *,
     tolerance: float = TOLERANCE,
     boxes: int = BOXES,
@@ -163,7 +141,7 @@ def certify(
         Its network may come from a file or have been changed: every weight is compared with a fresh
         compilation, every output with the steps of the proof.
     target : Target
-    facts : TargetFacts
+    facts : Facts
         Of this target, N and d.
     tolerance, boxes, seconds
         As in :func:`looprate.theory.construction.certify.error.enclosed_error`.
