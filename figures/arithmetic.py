@@ -67,30 +67,14 @@ def panels(rows: Sequence[Row]) -> list[str]:
     return [name for name in ARITHMETIC if where(rows, arithmetic=name)]
 
 
-def draw(ax: Axes, rows: Sequence[Row]) -> None:
-    """Draw the first arithmetic in the rows: one line per memoriser.
-
-    Parameters
-    ----------
-    ax : Axes
-        Empty; gets a logarithmic x axis, and a y axis that is logarithmic above its smallest
-        value, has 0 as a level of its own at the bottom and "not finite" as one at the top.
-    rows : sequence of rows
-        With the columns :data:`COLUMNS`.
+def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
+    """Draw one panel an arithmetic, all on one y axis.
 
     Notes
     -----
     Hollow markers are what the exact module refuses.  A row without a value is drawn at the top:
     it is not finite, or, hollow, it was refused before there was a number.
     """
-    first = panels(rows)[0] if panels(rows) else None
-    _draw_panel(ax, where(rows, arithmetic=first), _Levels.of(rows))
-    fit_width(ax.set_title(f"{_message(rows)}\n{setting_title(rows)}"))
-    _legend(ax, rows)
-
-
-def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
-    """Draw one panel an arithmetic, all on one y axis."""
     names: list[str | None] = [*panels(rows)] or [None]
     grid = figure.subplots(1, len(names), sharex=True, sharey=True, squeeze=False)[0]
     for ax, name in zip(grid, names, strict=True):

@@ -41,28 +41,14 @@ def panels(rows: Sequence[Row]) -> list[str]:
     return [name for name in PANELS if name in there]
 
 
-def draw(ax: Axes, rows: Sequence[Row]) -> None:
-    """Draw the first panel of the rows.
-
-    Parameters
-    ----------
-    ax : Axes
-        Empty; gets two logarithmic axes.
-    rows : sequence of rows
-        With the columns :data:`COLUMNS`.
+def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
+    """Draw one panel beside the other, on one y axis, with one legend below.
 
     Notes
     -----
     Colour is the share, the mark the level; targets of one level, alike but for the share, are
     joined.  Bars are what ``detail`` says: certified enclosures or intervals over seeds.
     """
-    first = panels(rows)[0] if panels(rows) else None
-    _draw_panel(ax, where(rows, panel=first), rows)
-    ax.set_ylabel(SAYS)
-
-
-def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
-    """Draw one panel beside the other, on one y axis, with one legend below."""
     names = panels(rows)
     grid = figure.subplots(1, max(1, len(names)), sharey=True, squeeze=False)[0]
     for ax, name in zip(grid, names, strict=False):

@@ -36,15 +36,8 @@ def panels(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def draw(ax: Axes, rows: Sequence[Row]) -> None:
-    """Draw the first modulus in the rows: a line and a band over seeds for each family.
-
-    Parameters
-    ----------
-    ax : Axes
-        Empty; gets logarithmic axes.
-    rows : sequence of rows
-        With the columns :data:`COLUMNS`.
+def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
+    """Draw one panel a modulus, all on one y axis.
 
     Notes
     -----
@@ -52,13 +45,6 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     least to the largest; caps above are the largest certified upper bound.  1 is marked, the strip
     around it is 10 % wide either way.
     """
-    kind = panels(rows)[0] if panels(rows) else None
-    _draw_kind(ax, where(rows, kind=kind))
-    _finish([ax], rows)
-
-
-def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
-    """Draw one panel a modulus, all on one y axis."""
     kinds: list[str | None] = [*panels(rows)] or [None]
     grid = list(figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0])
     for ax, kind in zip(grid, kinds, strict=True):

@@ -32,6 +32,7 @@ __all__ = [
     "points",
 ]
 
+COLOUR_MAP, LIGHTEST = "viridis", 0.88  # monotone in greyscale; the yellow end is cut
 RcParams = dict[Any, Any]  # str -> value; the stubs of matplotlib want literal keys
 
 GREY = "0.35"  # rates and the best constant: context, not a claim
@@ -113,6 +114,12 @@ STYLES: dict[str, tuple[Callable[[], RcParams], float]] = {
     "slides": (slides, 1.8),
     "poster": (poster, 3.0),
 }
+
+
+def shade_of(index: int, count: int) -> str:
+    """Return the colour of the index-th of several counts, dark to light."""
+    share = index / (count - 1) if count > 1 else 0.0
+    return matplotlib.colors.to_hex(matplotlib.colormaps[COLOUR_MAP](LIGHTEST * share))
 
 
 def points(factor: float) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -14,15 +13,14 @@ from looprate.figures.common import (
     fit_width,
     setting_title,
 )
-from looprate.figures.rows import Cell, Row, distinct, where
-from looprate.figures.style import FAMILY_STYLE, plain_log_ticks, points
+from looprate.figures.rows import Row, distinct, where
+from looprate.figures.style import FAMILY_STYLE, plain_log_ticks, points, shade_of
 from looprate.theory.tables import TABLES
 
 SIZE = (2.5, 2.6)  # inches a panel, at the size of a page
 MARGIN = 1.0  # inches to the right of the panels, for the legend
 COLUMNS = TABLES["training-curves"]
 CHOICES = {"family": tuple(FAMILY_STYLE)}
-COLOUR_MAP, LIGHTEST = "viridis", 0.88  # monotone in greyscale; the yellow end is cut
 
 
 def panels(rows: Sequence[Row]) -> list[str]:
@@ -30,30 +28,14 @@ def panels(rows: Sequence[Row]) -> list[str]:
     return [name for name in FAMILY_STYLE if where(rows, family=name, chosen=True)]
 
 
-def draw(ax: Axes, rows: Sequence[Row]) -> None:
-    """Draw the first family in the rows: one median line per loop count.
-
-    Parameters
-    ----------
-    ax : Axes
-        Empty; gets a logarithmic y axis.
-    rows : sequence of rows
-        With the columns :data:`COLUMNS`; rows that are not chosen are left out.
+def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
+    """Draw one panel a family, all on one y axis and with the same colours.
 
     Notes
     -----
     Lines are medians over seeds of the runs that have a value, with the band from the smallest to
     the largest.
     """
-    family = panels(rows)[0] if panels(rows) else None
-    _draw_family(ax, where(rows, family=family, chosen=True), _loop_counts(rows))
-    fit_width(ax.set_title(setting_title(rows)))
-    plain_log_ticks(ax)
-    _legend(ax, rows)
-
-
-def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
-    """Draw one panel a family, all on one y axis and with the same colours."""
     families: list[str | None] = [*panels(rows)] or [None]
     grid = figure.subplots(1, len(families), sharey=True, squeeze=False)[0]
     for ax, family in zip(grid, families, strict=True):
@@ -70,7 +52,7 @@ def _draw_family(ax: Axes, rows: Sequence[Row], counts: Sequence[float]) -> None
     ax.set_yscale("log")
     for loops in (count for count in counts if where(rows, loops=count)):
         band = band_over_seeds(where(rows, loops=loops), x="step")
-        colour = _colour(counts.index(loops), len(counts))
+        colour = shade_of(counts.index(loops), len(counts))
         ax.plot(band.x, band.median, color=colour, linewidth=points(1.0), label=f"{loops:g}")
         ax.fill_between(
             band.x, band.low, band.high, color=colour, alpha=0.15, linewidth=0.0, label="_band"
@@ -82,18 +64,7 @@ def _draw_family(ax: Axes, rows: Sequence[Row], counts: Sequence[float]) -> None
 
 def _loop_counts(rows: Sequence[Row]) -> list[float]:
     """Loop counts of the chosen rows, ascending."""
-    return sorted(_as_float(count) for count in distinct(where(rows, chosen=True), "loops"))
-
-
-def _as_float(cell: Cell) -> float:
-    """A cell that is known to be a number."""
-    return float(cell or 0.0)
-
-
-def _colour(index: int, count: int) -> tuple[float, float, float, float]:
-    """Colour of the index-th of several loop counts, dark to light."""
-    share = index / (count - 1) if count > 1 else 0.0
-    return matplotlib.colormaps[COLOUR_MAP](LIGHTEST * share)
+    return sorted(float(count or 0.0) for count in distinct(where(rows, chosen=True), "loops"))
 
 
 def _legend(ax: Axes, rows: Sequence[Row]) -> None:
@@ -101,7 +72,7 @@ def _legend(ax: Axes, rows: Sequence[Row]) -> None:
     counts = _loop_counts(rows)
     seeds = len(distinct(where(rows, chosen=True), "seed"))
     handles = [
-        Line2D([], [], color=_colour(index, len(counts)), label=f"$r = {loops:g}$")
+        Line2D([], [], color=shade_of(index, len(counts)), label=f"$r = {loops:g}$")
         for index, loops in enumerate(counts)
     ]
     title = "1 seed" if seeds == 1 else f"median;\nband: all\n{seeds} seeds"

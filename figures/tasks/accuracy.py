@@ -10,21 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from looprate.figures.common import band_over_seeds
-from looprate.figures.rows import Row, column, distinct, where
+from looprate.figures.rows import Row, distinct, where
 from looprate.figures.style import GREY, points
 from looprate.figures.tasks.common import (
     METRICS,
     MODEL_STYLE,
-    NUDGE,
     diverged_handle,
-    draw_diverged,
+    draw_model,
     grid_of_panels,
     loop_axis,
     loop_counts,
     metric_axis,
     model_handle,
-    sound,
+    seeds_handle,
     title_of,
 )
 from looprate.theory.tables import TABLES
@@ -70,7 +68,7 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     own = where(rows, name=name)
     fits = where(own, curve="fit")
     for model in (model for model in MODEL_STYLE if where(fits, model=model)):
-        _draw_model(ax, where(fits, model=model), model)
+        draw_model(ax, where(fits, model=model), model, line_order=2)
     for row in where(own, curve="reported"):
         _draw_reported(ax, row)
     metric_axis(ax, own)
@@ -83,10 +81,7 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     """Draw one panel a task, with one legend below."""
     grid_of_panels(figure, panels(rows), lambda ax, name: draw(ax, where(rows, name=name)))
     handles = [model_handle(model) for model in MODEL_STYLE if where(rows, model=model)]
-    handles.append(
-        Line2D([], [], color=GREY, marker="o", markerfacecolor="none", linestyle="none",
-               label="a seed; lines: medians")
-    )  # fmt: skip
+    handles.append(seeds_handle())
     if where(rows, curve="reported"):
         words = "reported (arXiv 2410.01405v7, secondary summary)"
         handles.append(Line2D([], [], color=GREY, linestyle="dashed", marker="*", label=words))
@@ -102,29 +97,3 @@ def _draw_reported(ax: Axes, row: Row) -> None:
     label = f"_reported: {words}, r = {loops:g}"
     ax.axhline(value, linestyle="dashed", linewidth=points(0.8), label=label, **look)
     ax.plot([loops], [value], marker="*", linestyle="none", label="_star", clip_on=False, **look)
-
-
-def _draw_model(ax: Axes, rows: Sequence[Row], model: str) -> None:
-    """Draw the seeds, the medians and the crosses of one model."""
-    style, words = MODEL_STYLE[model]
-    kept = sound(rows)
-    ax.plot(
-        column(kept, "loops") * NUDGE[model],
-        column(kept, "value"),
-        color=style.colour,
-        marker=style.marker,
-        markerfacecolor="none",
-        linestyle="none",
-        label=f"_seeds of {words}",
-        zorder=3,
-    )
-    band = band_over_seeds(kept, x="loops")
-    ax.plot(
-        band.x * NUDGE[model],
-        band.median,
-        color=style.colour,
-        linewidth=points(style.width),
-        label=words,
-        zorder=2,
-    )
-    draw_diverged(ax, rows, style.colour)

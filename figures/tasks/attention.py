@@ -36,27 +36,14 @@ def size(rows: Sequence[Row]) -> tuple[float, float]:
     return PANEL * _across(count) + 0.7, PANEL * -(-count // _across(count)) + 0.6
 
 
-def draw(ax: Axes, rows: Sequence[Row]) -> None:
-    """Draw the first loop in the rows.
-
-    Parameters
-    ----------
-    ax : Axes
-        Empty.
-    rows : sequence of rows
-        With the columns :data:`COLUMNS`.
+def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
+    """Draw one panel a loop, on one colour scale.
 
     Notes
     -----
     Weights are means over the heads, from 0 to the largest of all loops, on a square-root scale; a
     query's weights add up to 1 over its row.  The framed row is where the answer is predicted.
     """
-    loop = panels(rows)[0] if panels(rows) else None
-    _draw_loop(ax, where(rows, loop=loop), _largest(rows))
-
-
-def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
-    """Draw one panel a loop, on one colour scale."""
     loops: list[float | None] = [*panels(rows)] or [None]
     across = _across(len(loops))
     grid = figure.subplots(-(-len(loops) // across), across, squeeze=False)

@@ -17,7 +17,7 @@ from matplotlib.ticker import (
     PercentFormatter,
 )
 
-from looprate.figures.common import plain_text
+from looprate.figures.common import band_over_seeds, plain_text
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import FAMILY_STYLE, GREY, LineStyle, points
 
@@ -111,6 +111,32 @@ def loop_axis(ax: Axes, counts: Sequence[float]) -> None:
         ax.set_xlim(min(counts) / PADDING, max(counts) * PADDING)
 
 
+def draw_model(ax: Axes, rows: Sequence[Row], model: str, *, line_order: float) -> None:
+    """Draw the seeds, the medians and the crosses of one model against the loop count."""
+    style, words = MODEL_STYLE[model]
+    kept = sound(rows)
+    ax.plot(
+        column(kept, "loops") * NUDGE[model],
+        column(kept, "value"),
+        color=style.colour,
+        marker=style.marker,
+        markerfacecolor="none",
+        linestyle="none",
+        label=f"_seeds of {words}",
+        zorder=3,
+    )
+    band = band_over_seeds(kept, x="loops")
+    ax.plot(
+        band.x * NUDGE[model],
+        band.median,
+        color=style.colour,
+        linewidth=points(style.width),
+        label=words,
+        zorder=line_order,
+    )
+    draw_diverged(ax, rows, style.colour)
+
+
 def draw_diverged(ax: Axes, rows: Sequence[Row], colour: str, *, x: str = "loops") -> None:
     """Mark every fit that diverged with a cross on the floor of the axes; no line goes there."""
     lost = [row for row in rows if row["diverged"] or row["value"] is None]
@@ -133,6 +159,12 @@ def model_handle(model: str) -> Line2D:
     return Line2D(
         [], [], color=style.colour, marker=style.marker, linewidth=points(style.width), label=name
     )
+
+
+def seeds_handle() -> Line2D:
+    """Return the legend entry of what a mark and a line are."""
+    return Line2D([], [], color=GREY, marker="o", markerfacecolor="none", linestyle="none",
+                  label="a seed; lines: medians")  # fmt: skip
 
 
 def diverged_handle(rows: Sequence[Row]) -> list[Line2D]:

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from looprate.figures.common import band_over_seeds
-from looprate.figures.rows import Row, column, where
+from looprate.figures.rows import Row, where
 from looprate.figures.style import GREY, points
 from looprate.figures.tasks.accuracy import panels
 from looprate.figures.tasks.common import (
     METRICS,
     MODEL_STYLE,
-    NUDGE,
     PADDING,
     diverged_handle,
-    draw_diverged,
+    draw_model,
     grid_of_panels,
     loop_axis,
     loop_counts,
     metric_axis,
     model_handle,
-    sound,
+    seeds_handle,
     title_of,
 )
 from looprate.theory.tables import TABLES
@@ -69,7 +66,7 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     ax.axvline(trained or 1.0, color=GREY, linestyle="dotted", linewidth=points(1.0),
                label="_trained", zorder=1)  # fmt: skip
     for model in (model for model in MODEL_STYLE if where(shown, model=model)):
-        _draw_model(ax, where(shown, model=model), model)
+        draw_model(ax, where(shown, model=model), model, line_order=3)
     metric_axis(ax, shown)
     loop_axis(ax, counts)
     ax.set_xlabel("loops at test time")
@@ -85,28 +82,8 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
         model_handle(model) for model in MODEL_STYLE if where(rows, model=model)
     ]
     handles += [
-        Line2D([], [], color=GREY, marker="o", markerfacecolor="none", linestyle="none",
-               label="a seed; lines: medians"),
+        seeds_handle(),
         Line2D([], [], color=GREY, linestyle="dotted", label="loops in training"),
         Patch(color=BEYOND, label="more loops than trained: a loss here is overthinking"),
     ]  # fmt: skip
     figure.legend(handles=[*handles, *diverged_handle(shown)], ncols=3, loc="outside lower center")
-
-
-def _draw_model(ax: Axes, rows: Sequence[Row], model: str) -> None:
-    """Draw the seeds and medians of one model."""
-    style, words = MODEL_STYLE[model]
-    kept = sound(rows)
-    look: dict[str, Any] = {"color": style.colour, "zorder": 3}
-    ax.plot(
-        column(kept, "loops") * NUDGE[model],
-        column(kept, "value"),
-        marker=style.marker,
-        markerfacecolor="none",
-        linestyle="none",
-        label=f"_seeds of {words}",
-        **look,
-    )
-    band = band_over_seeds(kept, x="loops")
-    ax.plot(band.x * NUDGE[model], band.median, linewidth=points(style.width), label=words, **look)
-    draw_diverged(ax, rows, style.colour)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from looprate.figures.common import band_over_seeds, fit_width
 from looprate.figures.rows import Row, column, distinct, where
-from looprate.figures.style import GREY, points
+from looprate.figures.style import GREY, points, shade_of
 from looprate.figures.tasks.common import (
     METRICS,
     MODEL_STYLE,
@@ -26,7 +25,6 @@ SIZE = (2.1, 2.3)  # inches a panel, at the size of a page
 MARGIN = 1.2  # for the legend on the right
 COLUMNS = TABLES["task-training"]
 CHOICES = {"metric": tuple(METRICS), "model": tuple(MODEL_STYLE)}
-COLOUR_MAP, LIGHTEST = "viridis", 0.88  # monotone in greyscale; the yellow end is cut
 
 
 def panels(rows: Sequence[Row]) -> list[str]:
@@ -34,38 +32,20 @@ def panels(rows: Sequence[Row]) -> list[str]:
     return [model for model in MODEL_STYLE if where(rows, model=model)]
 
 
-def draw(ax: Axes, rows: Sequence[Row]) -> None:
-    """Draw the first model in the rows: thin lines the seeds, thick ones their medians.
-
-    Parameters
-    ----------
-    ax : Axes
-        Empty.
-    rows : sequence of rows
-        With the columns :data:`COLUMNS`.
+def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
+    """Draw one panel a model, all on one y axis and with the same colours.
 
     Notes
     -----
     A fit that diverged is dashed, ends in a cross and is in no median.
     """
-    model = panels(rows)[0] if panels(rows) else None
-    counts = loop_counts(rows)
-    for loops in counts:
-        _draw_count(ax, where(rows, model=model, loops=loops), _colour(counts, loops), loops)
-    metric_axis(ax, rows)
-    ax.set_xlabel("training step")
-    ax.margins(x=0.02)
-    ax.set_title(MODEL_STYLE[model][1] if model else "", fontsize="medium")
-
-
-def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
-    """Draw one panel a model, all on one y axis and with the same colours."""
     models: list[str | None] = [*panels(rows)] or [None]
     grid = list(figure.subplots(1, len(models), sharey=True, squeeze=False)[0])
     counts = loop_counts(rows)
     for ax, model in zip(grid, models, strict=True):
-        for loops in counts:
-            _draw_count(ax, where(rows, model=model, loops=loops), _colour(counts, loops), loops)
+        for place, loops in enumerate(counts):
+            own = where(rows, model=model, loops=loops)
+            _draw_count(ax, own, shade_of(place, len(counts)), loops)
         ax.set_xlabel("training step")
         ax.set_title(MODEL_STYLE[model][1] if model else "", fontsize="medium")
         ax.margins(x=0.02)
@@ -97,15 +77,12 @@ def _draw_count(ax: Axes, rows: Sequence[Row], colour: str, loops: float) -> Non
     ax.plot(band.x, band.median, color=colour, linewidth=points(1.4), label=f"{loops:g}", zorder=3)
 
 
-def _colour(counts: Sequence[float], loops: float) -> str:
-    """Colour of one of several loop counts, dark to light."""
-    share = counts.index(loops) / (len(counts) - 1) if len(counts) > 1 else 0.0
-    return matplotlib.colors.to_hex(matplotlib.colormaps[COLOUR_MAP](LIGHTEST * share))
-
-
 def _legend(ax: Axes, rows: Sequence[Row], counts: Sequence[float]) -> None:
     """Right of the panels: every loop count once."""
-    handles = [Line2D([], [], color=_colour(counts, r), label=f"$r = {r:g}$") for r in counts]
+    handles = [
+        Line2D([], [], color=shade_of(place, len(counts)), label=f"$r = {loops:g}$")
+        for place, loops in enumerate(counts)
+    ]
     if where(rows, diverged=True):
         handles.append(Line2D([], [], color=GREY, marker="x", linestyle="dashed", label="diverged"))
     title = "thin: a seed\nthick: median"
