@@ -166,6 +166,7 @@ def facts_of(
         If a lower bound exceeds a closed form.
     """
     shape: Row = {"tokens": tokens, "dim": dim, "p": p}
+    target(np.full((2, tokens, dim), 0.4))  # an own function finds out what it can be called on
     hypotheses = tuple(check_hypotheses(target, **shape))
     rows: list[Row] = []
     known = has_closed_forms(target, **shape)

@@ -13,8 +13,8 @@ from looprate.experiments.claims.claim import Row, compared, found
 from looprate.theory.bounds import loop_counts, rates
 from looprate.theory.bounds.cell_width import delta_of_loops, loops_of_delta
 from looprate.theory.bounds.rows import BoundRow, all_terms, first_informative_loops
-from looprate.theory.bounds.theorem import Placement, theorem_3_6_bound
-from looprate.theory.facts import moduli_of, trivial_error
+from looprate.theory.bounds.theorem import Placement
+from looprate.theory.facts import Facts, facts_of
 from looprate.theory.gate import state_of
 from looprate.theory.hypotheses import check_hypotheses as hypotheses
 from looprate.theory.targets import TARGETS, OwnFunction, Target, resolve_target
@@ -114,9 +114,9 @@ def check_whole_limit(slope: Any = None) -> Finding:
 
 # -- Theorem 3.6 -----------------------------------------------------------------------------------
 @lru_cache(maxsize=64)
-def _trivial(name: str, tokens: int, dim: int, p: float) -> tuple[float, float]:
-    """The best constant's error, once for each setting."""
-    return trivial_error(resolve_target(name), tokens=tokens, dim=dim, p=p)
+def facts_at(name: str, tokens: int, dim: int, p: float) -> Facts:
+    """What is known of a target, once for each setting."""
+    return facts_of(resolve_target(name), tokens=tokens, dim=dim, p=p)
 
 
 def theorem_at(
@@ -129,19 +129,7 @@ def theorem_at(
     placement: Placement = "default",
 ) -> BoundRow:
     """Theorem 3.6's bound of a built-in target."""
-    target = resolve_target(name)
-    trivial, stderr = _trivial(name, tokens, dim, p)
-    return theorem_3_6_bound(
-        moduli_of(target, [], tokens=tokens, dim=dim, p=p),
-        loops,
-        tokens=tokens,
-        dim=dim,
-        p=p,
-        oscillation=target.oscillation(tokens=tokens, dim=dim) or 0.0,
-        placement=placement,
-        trivial=trivial,
-        trivial_stderr=stderr,
-    )
+    return facts_at(name, tokens, dim, p).bound("theorem-3.6", placement=placement)(loops)
 
 
 def only_token_term(name: str, loops: int, **given: Any) -> BoundRow:

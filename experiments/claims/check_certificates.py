@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from looprate.experiments.claims.check_bounds import theorem_at
+from looprate.experiments.claims.check_bounds import facts_at, theorem_at
 from looprate.experiments.claims.claim import Row, compared, found
 from looprate.experiments.study.certificates import asked_spec, certificate_of
 from looprate.experiments.study.constructed_findings import constructed_slope, expected_slope
@@ -23,7 +23,7 @@ from looprate.theory.construction.build.network import Network
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.certify.certificate import Certificate, certify
 from looprate.theory.construction.memorisers import MEMORISERS, memoriser_kind
-from looprate.theory.facts import Facts, facts_of
+from looprate.theory.facts import Facts
 from looprate.theory.gate import under_hypotheses
 from looprate.theory.notation import Kind
 from looprate.theory.targets import Target, resolve_target
@@ -83,24 +83,18 @@ INFORMATIVE = (  # the bound is below the best constant's error
 )
 
 
-@lru_cache(maxsize=64)
-def _facts(target: Target, tokens: int, dim: int, p: float) -> Facts:
-    """Facts that cases share."""
-    return facts_of(target, tokens=tokens, dim=dim, p=p)
-
-
 @lru_cache(maxsize=256)
 def certified(case: Case) -> Certificate:
     """The certificate of a case."""
     target = resolve_target(case.target)
-    facts = _facts(target, case.tokens, case.dim, case.p)
+    facts = facts_at(case.target, case.tokens, case.dim, case.p)
     return certificate_of(target, case.spec, facts, tolerance=TOLERANCE)[1]
 
 
 def judged(finding: Finding, cases: Iterable[Case]) -> Finding:
     """The finding, not testable where it is violated and a case's target fails a hypothesis."""
     shapes = {(case.target, case.tokens, case.dim, case.p) for case in cases}
-    known = [_facts(resolve_target(name), *shape) for name, *shape in shapes]
+    known = [facts_at(*shape) for shape in shapes]
     return under_hypotheses(finding, [one for facts in known for one in facts.hypotheses])
 
 
@@ -108,7 +102,7 @@ def judged(finding: Finding, cases: Iterable[Case]) -> Finding:
 def broken(case: Case, change: Change) -> Certificate:
     """The certificate of a case with wrong facts of its target."""
     target = resolve_target(case.target)
-    facts = change(_facts(target, case.tokens, case.dim, case.p))
+    facts = change(facts_at(case.target, case.tokens, case.dim, case.p))
     return certify(compile_construction(target, case.spec), target, facts, tolerance=TOLERANCE)
 
 
@@ -140,13 +134,13 @@ def biased(case: Case) -> Certificate:
         replace(unit, bias=unit.bias - 1) if unit.name == "leave" else unit for unit in block.units
     )
     network: Network = replace(built.network, block=replace(block, units=units))
-    facts = _facts(target, case.tokens, case.dim, case.p)
+    facts = facts_at(case.target, case.tokens, case.dim, case.p)
     return certificate_of(target, case.spec, facts, network=network, tolerance=TOLERANCE)[1]
 
 
 def on_target(case: Case, target: Target) -> Certificate:
     """The certificate of another target in the same setting."""
-    facts = _facts(target, case.tokens, case.dim, case.p)
+    facts = facts_at(case.target, case.tokens, case.dim, case.p)
     return certificate_of(target, case.spec, facts, tolerance=TOLERANCE)[1]
 
 
@@ -286,7 +280,7 @@ def check_no_extra_terms(memoriser: str = "digits", cases: Sequence[Case] = INFO
         target = resolve_target(case.target)
         network = compile_construction(target, own.spec).network
         rows.append((f"eta(t), {own}", len(network.eta), 0))
-        facts = _facts(target, own.tokens, own.dim, own.p)
+        facts = facts_at(own.target, own.tokens, own.dim, own.p)
         bound = explicit_bound(
             facts.moduli,
             own.spec.loops,

@@ -175,8 +175,10 @@ def _both_ways(
     if not callable(f):
         raise TypeError(f"`f` must be callable on (B, N, d), got {type(f).__name__}")
     on_numpy = _on_numpy(f, shape)
-    if isinstance(f, OwnFunction) and "torch" not in f.accepts:
-        return f, None, {}
+    if isinstance(f, OwnFunction):
+        f(np.full(shape, 0.4))  # the first call finds out what it can be called on
+        if "torch" not in f.accepts:
+            return f, None, {}
     torch = _torch()
     like: dict[str, Any] = {"dtype": torch.float64}
     if _is_module(f):
