@@ -5,6 +5,7 @@ The JSON text holds the arguments of :func:`looprate.figures.drawing.redraw_each
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -19,11 +20,14 @@ BAD_INPUT = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw what is asked for; return 0, or 2 if an input was bad."""
-    asked, *parent = sys.argv[1:] if arguments is None else arguments
-    if parent:  # --parent PID: end when that process does
-        become_child(int(parent[-1]))
+    parser = argparse.ArgumentParser(prog="python -m looprate.figures", description=__doc__)
+    parser.add_argument("asked", metavar="JSON", type=json.loads, help="see looprate figures")
+    parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does")
+    options = parser.parse_args(arguments)
+    if options.parent is not None:
+        become_child(options.parent)
     try:
-        return _drawn(**json.loads(asked))
+        return _drawn(**options.asked)
     except BrokenPipeError:  # nobody listens
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

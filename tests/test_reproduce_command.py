@@ -157,7 +157,7 @@ def test_a_folder_of_something_else_is_refused(name, tmp_path, said):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["sudko"], "`TASK` must be all or one of sudoku, countdown"),
+        (["sudko"], "did you mean sudoku?"),
         ([], "`TASK` must be all or some of sudoku"),
         (["lcs", "--loops", "0"], "`loops`"),
         (["lcs", "--loops", "2", "2"], "`loops` must hold distinct values, got [2, 2]"),
