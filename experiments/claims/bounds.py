@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from functools import partial
 
-from looprate.experiments.claims import check_bounds as of
-from looprate.experiments.claims.claim import PAPER, THIS, Claim, Control, Drawn
+from looprate.experiments.claims.check_bounds import (
+    STEP_FUNCTION,
+    UNEQUAL,
+    check_constructions_fit,
+    check_delta_inverts,
+    check_exponent,
+    check_hypotheses,
+    check_placement,
+    check_printed_exponent,
+    check_vacuous_near_n,
+    check_whole_limit,
+    only_token_term,
+)
+from looprate.experiments.claims.claim import PAPER, THIS, Claim, Drawn, wrong
 from looprate.theory.bounds import rates
 from looprate.theory.bounds.cell_width import delta_of_stages
 from looprate.theory.bounds.loop_counts import printed_loops
@@ -26,13 +38,8 @@ BOUNDS_CLAIMS = (
         "Random inputs can refute equivariance with a witness; they cannot establish it. The "
         "formulas of the targets do.",
         "9 targets, (N, d) = (2, 1) and (3, 2), 64 random inputs and permutations each",
-        partial(of.check_hypotheses, 0),
-        (
-            Control(
-                "a function that weights tokens by their place",
-                partial(of.check_hypotheses, 0, (of.UNEQUAL,)),
-            ),
-        ),
+        partial(check_hypotheses, 0),
+        (wrong("a function that weights tokens by their place", check_hypotheses, 0, (UNEQUAL,)),),
         seconds=10.0,
     ),
     Claim(
@@ -44,13 +51,8 @@ BOUNDS_CLAIMS = (
         "A jump found by bisection refutes continuity; that none was found does not establish it. "
         "The formulas of the targets do.",
         "9 targets, (N, d) = (2, 1) and (3, 2), pairs 1e-6 apart, 512 bisected segments each",
-        partial(of.check_hypotheses, 1),
-        (
-            Control(
-                "a step at 1/2 in every coordinate",
-                partial(of.check_hypotheses, 1, (of.STEP_FUNCTION,)),
-            ),
-        ),
+        partial(check_hypotheses, 1),
+        (wrong("a step at 1/2 in every coordinate", check_hypotheses, 1, (STEP_FUNCTION,)),),
     ),
     Claim(
         "delta-and-loops-invert",
@@ -62,11 +64,12 @@ BOUNDS_CLAIMS = (
         "What a cell width costs in loops by the printed formula; 514 loops for quarter cells at "
         "N = 2, d = 1.",
         SHAPES,
-        of.check_delta_inverts,
+        check_delta_inverts,
         (
-            Control(
+            wrong(
                 "exponent 1/((N+1)d), of the stages, instead of the printed one",
-                partial(of.check_delta_inverts, delta_of_stages),
+                check_delta_inverts,
+                delta_of_stages,
             ),
         ),
         LOOPS,
@@ -81,13 +84,8 @@ BOUNDS_CLAIMS = (
         "The theorem as printed is true but gives away a power of m; the count of its stages is "
         "tighter. No statement about networks built otherwise.",
         f"{SHAPES}; the power of m read at m = 10^6 and 10^7",
-        of.check_printed_exponent,
-        (
-            Control(
-                "stages counted with the printed formula",
-                partial(of.check_printed_exponent, printed_loops),
-            ),
-        ),
+        check_printed_exponent,
+        (wrong("stages counted with the printed formula", check_printed_exponent, printed_loops),),
         LOOPS,
     ),
     Claim(
@@ -99,13 +97,8 @@ BOUNDS_CLAIMS = (
         ("increments on the sum code",),
         "The network compiled here is one that the theorem's loop count allows.",
         SHAPES,
-        of.check_constructions_fit,
-        (
-            Control(
-                "digits with q = 4 on the sum code",
-                partial(of.check_constructions_fit, "digits", 4),
-            ),
-        ),
+        check_constructions_fit,
+        (wrong("digits with q = 4 on the sum code", check_constructions_fit, "digits", 4),),
     ),
     Claim(
         "bound-exponent",
@@ -116,11 +109,12 @@ BOUNDS_CLAIMS = (
         ("f Lipschitz", "M = ∞", "O-terms with this project's constants"),
         "The rate of an upper bound. Errors may fall faster; that they cannot is not claimed.",
         "mean-field; (N, d) in (1,1), (2,1), (2,2); p in 1, 2, 4; r = 10^60 and 10^80",
-        of.check_exponent,
+        check_exponent,
         (
-            Control(
+            wrong(
                 "the exponent of the stages instead of the printed one",
-                partial(of.check_exponent, partial(rates.holder_exponent, delta_rule="stages")),
+                check_exponent,
+                partial(rates.holder_exponent, delta_rule="stages"),
             ),
         ),
         LOOPS,
@@ -134,8 +128,8 @@ BOUNDS_CLAIMS = (
         "The limit is taken symbolically, for three shapes. With a quantiser slope M that stays "
         "fixed the strips grow with r and the limit is infinite.",
         "(N, d, p) in (1,1,1), (2,1,1), (2,2,2)",
-        of.check_whole_limit,
-        (Control("M fixed at 1000", partial(of.check_whole_limit, 1000)),),
+        check_whole_limit,
+        (wrong("M fixed at 1000", check_whole_limit, 1000),),
         seconds=2.0,
     ),
     Claim(
@@ -148,13 +142,8 @@ BOUNDS_CLAIMS = (
         "There δ is near 1 or above. The figure is the first loop count at which the bound is "
         "below the best constant for some target in scope (N = 2, d = 1, p = 1).",
         "6 targets; (N, d) in (1,1), (2,1), (3,1), (2,2); p = 1",
-        of.check_vacuous_near_n,
-        (
-            Control(
-                "every term but the token one dropped",
-                partial(of.check_vacuous_near_n, of.only_token_term),
-            ),
-        ),
+        check_vacuous_near_n,
+        (wrong("every term but the token one dropped", check_vacuous_near_n, only_token_term),),
         LOOPS,
     ),
     Claim(
@@ -167,8 +156,8 @@ BOUNDS_CLAIMS = (
         "Both readings are offered by name; the explicit inequality of this project supports the "
         "stronger one, which is the default.",
         "6 targets; (N, d, p) in (1,1,1), (2,1,1), (2,2,2), (3,1,4); three loop counts",
-        of.check_placement,
-        (Control("the two placements exchanged", partial(of.check_placement, "default", "all")),),
+        check_placement,
+        (wrong("the two placements exchanged", check_placement, "default", "all"),),
         TERMS,
     ),
 )

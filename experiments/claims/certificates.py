@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from functools import partial
 
-from looprate.experiments.claims import check_certificates as of
 from looprate.experiments.claims.check_bounds import (
     STEP_FUNCTION,
     UNEQUAL,
     only_token_term,
     theorem_at,
 )
-from looprate.experiments.claims.claim import PAPER, THIS, Claim, Control, Drawn
+from looprate.experiments.claims.check_certificates import (
+    INFORMATIVE,
+    Case,
+    biased,
+    broken,
+    check_density,
+    check_inequality,
+    check_no_extra_terms,
+    check_slope,
+    check_term,
+    check_theorem_above_error,
+    no_oscillation,
+    on_target,
+    shrunk,
+    without,
+)
+from looprate.experiments.claims.claim import PAPER, THIS, Claim, Drawn, wrong
 from looprate.theory.construction.certify.certificate import Certificate
 
 TERMS = Drawn("bound-terms", "looprate verify --preset smoke --out runs/smoke")
@@ -25,24 +40,24 @@ GRIDS = (4, 6, 8, 12, 16)
 HYPOTHESES = ("f equivariant and continuous", "outputs stay between the labels", "exact arithmetic")
 
 
-def _without_sequence(case: of.Case) -> Certificate:
+def _without_sequence(case: Case) -> Certificate:
     """The bound without its sequence modulus."""
-    return of.broken(case, partial(of.without, kinds=("sequence",)))
+    return broken(case, partial(without, kinds=("sequence",)))
 
 
-def _without_gaps(case: of.Case) -> Certificate:
+def _without_gaps(case: Case) -> Certificate:
     """The bound without its token and contextual moduli."""
-    return of.broken(case, partial(of.without, kinds=("token", "contextual")))
+    return broken(case, partial(without, kinds=("token", "contextual")))
 
 
-def _without_range(case: of.Case) -> Certificate:
+def _without_range(case: Case) -> Certificate:
     """The bound with D = 0, so without collisions and strips."""
-    return of.broken(case, of.no_oscillation)
+    return broken(case, no_oscillation)
 
 
-def _shrunk(case: of.Case) -> Certificate:
+def _shrunk(case: Case) -> Certificate:
     """The bound with moduli and D a twentieth of their size."""
-    return of.broken(case, of.shrunk)
+    return broken(case, shrunk)
 
 
 CERTIFICATE_CLAIMS = (
@@ -55,13 +70,10 @@ CERTIFICATE_CLAIMS = (
         HYPOTHESES,
         "A cell's centre is at most δ√(Nd)/2 away. The figure shows how much is given away.",
         CASES,
-        partial(of.check_term, "discretisation"),
+        partial(check_term, "discretisation"),
         (
-            Control(
-                "sequence modulus dropped",
-                partial(of.check_term, "discretisation", _without_sequence),
-            ),
-            Control("a weight changed", partial(of.check_term, "discretisation", of.biased)),
+            wrong("sequence modulus dropped", check_term, "discretisation", _without_sequence),
+            wrong("a weight changed", check_term, "discretisation", biased),
         ),
         TERMS,
         seconds=8.0,
@@ -76,13 +88,10 @@ CERTIFICATE_CLAIMS = (
         "The token and contextual terms of Theorem 3.6 are here, with the increments, and nowhere "
         "else.",
         CASES,
-        partial(of.check_term, "memoriser"),
+        partial(check_term, "memoriser"),
         (
-            Control(
-                "token and contextual modulus dropped",
-                partial(of.check_term, "memoriser", _without_gaps),
-            ),
-            Control("a weight changed", partial(of.check_term, "memoriser", of.biased)),
+            wrong("token and contextual modulus dropped", check_term, "memoriser", _without_gaps),
+            wrong("a weight changed", check_term, "memoriser", biased),
         ),
         TERMS,
     ),
@@ -95,8 +104,8 @@ CERTIFICATE_CLAIMS = (
         HYPOTHESES,
         "The constant is this project's: the paper leaves it open.",
         CASES,
-        partial(of.check_term, "collisions"),
-        (Control("D = 0: the term dropped", partial(of.check_term, "collisions", _without_range)),),
+        partial(check_term, "collisions"),
+        (wrong("D = 0: the term dropped", check_term, "collisions", _without_range),),
         TERMS,
     ),
     Claim(
@@ -108,8 +117,8 @@ CERTIFICATE_CLAIMS = (
         "What is compared is an upper end of the error in strips, from ranges; the error itself is "
         "smaller. With M δ = 2^30 it is negligible.",
         CASES,
-        partial(of.check_term, "strips"),
-        (Control("D = 0: the term dropped", partial(of.check_term, "strips", _without_range)),),
+        partial(check_term, "strips"),
+        (wrong("D = 0: the term dropped", check_term, "strips", _without_range),),
         TERMS,
     ),
     Claim(
@@ -125,28 +134,22 @@ CERTIFICATE_CLAIMS = (
         "inequality for all.",
         "9 networks, N <= 2, d = 1, p = 1, each at a grid where the bound is below the best "
         "constant's error",
-        of.check_inequality,
+        check_inequality,
         (
-            Control("sequence modulus dropped", partial(of.check_inequality, _without_sequence)),
-            Control(
-                "moduli and D a twentieth of their size", partial(of.check_inequality, _shrunk)
-            ),
-            Control("a weight changed", partial(of.check_inequality, of.biased)),
-            Control(
+            wrong("sequence modulus dropped", check_inequality, _without_sequence),
+            wrong("moduli and D a twentieth of their size", check_inequality, _shrunk),
+            wrong("a weight changed", check_inequality, biased),
+            wrong(
                 "a target that is not equivariant",
-                partial(
-                    of.check_inequality,
-                    partial(of.on_target, target=UNEQUAL),
-                    of.INFORMATIVE[2:3],
-                ),
+                check_inequality,
+                partial(on_target, target=UNEQUAL),
+                INFORMATIVE[2:3],
             ),
-            Control(
+            wrong(
                 "a target that jumps",
-                partial(
-                    of.check_inequality,
-                    partial(of.on_target, target=STEP_FUNCTION),
-                    of.INFORMATIVE[2:3],
-                ),
+                check_inequality,
+                partial(on_target, target=STEP_FUNCTION),
+                INFORMATIVE[2:3],
             ),
         ),
         Drawn("bound-terms", "looprate construct mean-field --grid 8 --memoriser timestep"),
@@ -162,16 +165,12 @@ CERTIFICATE_CLAIMS = (
         "The printed bound survives on the networks tried. It leaves its O-constants open, so no "
         "number could refute it for all constants.",
         "the 9 increments networks of the two claims above",
-        of.check_theorem_above_error,
+        check_theorem_above_error,
         (
-            Control(
-                "every term but the token one dropped",
-                partial(of.check_theorem_above_error, only_token_term),
+            wrong(
+                "every term but the token one dropped", check_theorem_above_error, only_token_term
             ),
-            Control(
-                "loops of a grid 32 times finer",
-                partial(of.check_theorem_above_error, theorem_at, 32),
-            ),
+            wrong("loops of a grid 32 times finer", check_theorem_above_error, theorem_at, 32),
         ),
         CURVES,
         seconds=2.0,
@@ -186,13 +185,10 @@ CERTIFICATE_CLAIMS = (
         "finite evidence for it and no more. The networks have no eta(t).",
         "mean-field and context-max, N = 2, d = 1, p = 1; ε = 1/2, 1/4, 1/8 of the best constant's "
         "error; digits, m <= 16",
-        of.check_density,
+        check_density,
         (
-            Control("one grid however many loops", partial(of.check_density, grids=(4, 4, 4, 4))),
-            Control(
-                "a target that is not equivariant",
-                partial(of.check_density, targets=(UNEQUAL,)),
-            ),
+            wrong("one grid however many loops", check_density, grids=(4, 4, 4, 4)),
+            wrong("a target that is not equivariant", check_density, targets=(UNEQUAL,)),
         ),
         CURVES,
         seconds=5.0,
@@ -207,13 +203,8 @@ CERTIFICATE_CLAIMS = (
         "Steeper than the printed 1/((N+1)d+1) by the loops the proof really uses. A fit over five "
         "grids, tolerance 0.04 of the slope: an asymptotic exponent cannot be measured.",
         "mean-field, N = 2, d = 1, m = 4, 6, 8, 12, 16; slope against r",
-        partial(of.check_slope, "increments", "sum", GRIDS),
-        (
-            Control(
-                "the rank code's exponent, 1/(Nd)",
-                partial(of.check_slope, "increments", "rank", GRIDS),
-            ),
-        ),
+        partial(check_slope, "increments", "sum", GRIDS),
+        (wrong("the rank code's exponent, 1/(Nd)", check_slope, "increments", "rank", GRIDS),),
         CURVES,
         seconds=3.0,
     ),
@@ -226,13 +217,8 @@ CERTIFICATE_CLAIMS = (
         (*HYPOTHESES, "f Lipschitz, p = 1"),
         "An upper bound's exponent for networks with eta(t); the paper states no rate for them.",
         "mean-field, N = 2, d = 1, m = 4, 6, 8, 12, 16; slope against r",
-        partial(of.check_slope, "timestep", "rank", GRIDS),
-        (
-            Control(
-                "the increments' errors instead",
-                partial(of.check_slope, "increments", "rank", GRIDS),
-            ),
-        ),
+        partial(check_slope, "timestep", "rank", GRIDS),
+        (wrong("the increments' errors instead", check_slope, "increments", "rank", GRIDS),),
         CURVES,
     ),
     Claim(
@@ -244,13 +230,8 @@ CERTIFICATE_CLAIMS = (
         (*HYPOTHESES, "f Lipschitz, p = 1", "q = 3 + ⌈log2 m⌉"),
         "Weight-tied networks reach the rank code's rate up to a factor logarithmic in r.",
         "mean-field, N = 2, d = 1, m = 4, 6, 8, 12, 16; slope against the number of labels",
-        partial(of.check_slope, "digits", "rank", GRIDS),
-        (
-            Control(
-                "the increments' errors instead",
-                partial(of.check_slope, "increments", "rank", GRIDS),
-            ),
-        ),
+        partial(check_slope, "digits", "rank", GRIDS),
+        (wrong("the increments' errors instead", check_slope, "increments", "rank", GRIDS),),
         CURVES,
         seconds=3.0,
     ),
@@ -264,10 +245,10 @@ CERTIFICATE_CLAIMS = (
         "Theorem 3.6's two extra terms are the price of the increments. Two upper bounds differ; "
         "that weight tying separates LT from TMLT is neither claimed nor refuted.",
         "9 networks of digits at the grids of the explicit inequality",
-        of.check_no_extra_terms,
+        check_no_extra_terms,
         (
-            Control("increments", partial(of.check_no_extra_terms, "increments")),
-            Control("timestep, which has eta(t)", partial(of.check_no_extra_terms, "timestep")),
+            wrong("increments", check_no_extra_terms, "increments"),
+            wrong("timestep, which has eta(t)", check_no_extra_terms, "timestep"),
         ),
         TERMS,
         seconds=5.0,

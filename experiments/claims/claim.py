@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,11 @@ class Control:
 
     name: str
     check: Check
+
+
+def wrong(name: str, check: Callable[..., Finding], *args: Any, **kwargs: Any) -> Control:
+    """Return a control whose check is called with some arguments."""
+    return Control(name, partial(check, *args, **kwargs))
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,25 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import partial
 
-from looprate.experiments.claims import check_construction as of
-from looprate.experiments.claims.claim import PAPER, THIS, Claim, Control, Drawn
+from looprate.experiments.claims.check_construction import (
+    changed_eta,
+    check_contextual,
+    check_extra_loops,
+    check_fewer_loops,
+    check_memoriser_error,
+    check_memoriser_size,
+    check_quantise,
+    check_range,
+    check_sizes,
+    check_value_loops,
+    drifting,
+    flipped_bit,
+    leaning,
+    padded,
+    same,
+    unclipped,
+)
+from looprate.experiments.claims.claim import PAPER, THIS, Claim, Drawn, wrong
 
 STAGES = Drawn(
     "stages", "looprate construct mean-field --grid 4 --memoriser increments --out runs/stages"
@@ -26,10 +43,10 @@ CONSTRUCTION_CLAIMS = (
         (EXACT, "no coordinate within 1/M above a grid line"),
         "Inside a strip the cell is fractional: that is what the strip term pays for.",
         f"{SHAPES}, Mδ = 8, thousands of lattice points off the strips, grid lines included",
-        of.check_quantise,
+        check_quantise,
         (
-            Control("the unit that ends a step is late", partial(of.check_quantise, of.unclipped)),
-            Control("m-2 loops", partial(of.check_quantise, of.same, 1)),
+            wrong("the unit that ends a step is late", check_quantise, unclipped),
+            wrong("m-2 loops", check_quantise, same, 1),
         ),
         STAGES,
     ),
@@ -43,10 +60,10 @@ CONSTRUCTION_CLAIMS = (
         "Tokens that share a cell are the collision term. Distinct labels are all the memoriser "
         "needs.",
         f"{SHAPES}, every set of cells, every order of the tokens, both codes",
-        of.check_contextual,
+        check_contextual,
         (
-            Control("one bias of the leaving unit lower", partial(of.check_contextual, of.leaning)),
-            Control("N-1 loops", partial(of.check_contextual, of.same, 1)),
+            wrong("one bias of the leaving unit lower", check_contextual, leaning),
+            wrong("N-1 loops", check_contextual, same, 1),
         ),
         STAGES,
     ),
@@ -60,10 +77,10 @@ CONSTRUCTION_CLAIMS = (
         (EXACT, "labels 0 to L of the code in use"),
         "Counts of this project's networks. That no other network needs fewer is not claimed.",
         f"{SHAPES}, q = 4, a table by hand, every label in use",
-        of.check_value_loops,
+        check_value_loops,
         (
-            Control("one loop less than stated", partial(of.check_value_loops, -1)),
-            Control("one loop more stated than needed", partial(of.check_value_loops, 1)),
+            wrong("one loop less than stated", check_value_loops, -1),
+            wrong("one loop more stated than needed", check_value_loops, 1),
         ),
         STAGES,
     ),
@@ -77,15 +94,20 @@ CONSTRUCTION_CLAIMS = (
         "The compiled network keeps the bound on the tables tried; the general proof is in "
         "theory/construction/build/increments.py.",
         f"{SHAPES}, a target's table and a table by hand, every label in use",
-        partial(of.check_memoriser_error, "increments"),
+        partial(check_memoriser_error, "increments"),
         (
-            Control(
+            wrong(
                 "one bit of the stored increments flipped",
-                partial(of.check_memoriser_error, "increments", of.flipped_bit),
+                check_memoriser_error,
+                "increments",
+                flipped_bit,
             ),
-            Control(
+            wrong(
                 "an eighth of the largest gap claimed",
-                partial(of.check_memoriser_error, "increments", of.same, Fraction(1, 8)),
+                check_memoriser_error,
+                "increments",
+                same,
+                Fraction(1, 8),
             ),
         ),
         MEMORISERS,
@@ -98,8 +120,8 @@ CONSTRUCTION_CLAIMS = (
         (),
         "Rows and units the memoriser adds to the stages before it; label and clock are theirs.",
         "d = 1, 2, 3",
-        partial(of.check_memoriser_size, "increments"),
-        (Control("seven memorisers", partial(of.check_memoriser_size, "increments", 7)),),
+        partial(check_memoriser_size, "increments"),
+        (wrong("seven memorisers", check_memoriser_size, "increments", 7),),
     ),
     Claim(
         "theorem-4-2-exact",
@@ -110,13 +132,8 @@ CONSTRUCTION_CLAIMS = (
         "Exact on the tables tried, as fractions, not floats; the general proof is in "
         "theory/construction/build/timestep.py. In floats rounding comes on top.",
         f"{SHAPES}, a target's table and a table by hand, every label in use",
-        partial(of.check_memoriser_error, "timestep"),
-        (
-            Control(
-                "one entry of eta changed",
-                partial(of.check_memoriser_error, "timestep", of.changed_eta),
-            ),
-        ),
+        partial(check_memoriser_error, "timestep"),
+        (wrong("one entry of eta changed", check_memoriser_error, "timestep", changed_eta),),
         MEMORISERS,
     ),
     Claim(
@@ -127,8 +144,8 @@ CONSTRUCTION_CLAIMS = (
         (),
         "Rows and units the memoriser adds to the stages before it; label and clock are theirs.",
         "d = 1, 2, 3",
-        partial(of.check_memoriser_size, "timestep"),
-        (Control("seven memorisers", partial(of.check_memoriser_size, "timestep", 7)),),
+        partial(check_memoriser_size, "timestep"),
+        (wrong("seven memorisers", check_memoriser_size, "timestep", 7),),
     ),
     Claim(
         "digits-error",
@@ -140,15 +157,13 @@ CONSTRUCTION_CLAIMS = (
         "Whatever the order of the labels: neighbours need not have near values, as they must for "
         "increments.",
         f"{SHAPES}, q = 4, a target's table and a table by hand, every label in use",
-        partial(of.check_memoriser_error, "digits"),
+        partial(check_memoriser_error, "digits"),
         (
-            Control(
-                "one bit of the stored digits flipped",
-                partial(of.check_memoriser_error, "digits", of.flipped_bit),
+            wrong(
+                "one bit of the stored digits flipped", check_memoriser_error, "digits", flipped_bit
             ),
-            Control(
-                "three more digits claimed",
-                partial(of.check_memoriser_error, "digits", of.same, Fraction(1, 8)),
+            wrong(
+                "three more digits claimed", check_memoriser_error, "digits", same, Fraction(1, 8)
             ),
         ),
         MEMORISERS,
@@ -163,13 +178,16 @@ CONSTRUCTION_CLAIMS = (
         "needs.",
         "(N, d, m) in (1,1,6), (2,1,5), (3,1,4); 64 random lattice inputs, strips included; "
         "k = 1, 3, 40",
-        of.check_extra_loops,
+        check_extra_loops,
         (
-            Control(
+            wrong(
                 "a row that gains one in every loop",
-                partial(of.check_extra_loops, of.drifting, 0, ("increments",)),
+                check_extra_loops,
+                drifting,
+                0,
+                ("increments",),
             ),
-            Control("counted from r-1", partial(of.check_extra_loops, of.same, 1)),
+            wrong("counted from r-1", check_extra_loops, same, 1),
         ),
         STAGES,
         seconds=2.0,
@@ -184,8 +202,8 @@ CONSTRUCTION_CLAIMS = (
         "docstrings.",
         "(N, d, m) in (1,1,6), (2,1,5), (3,1,4); every set of cells at its centre and two "
         "corners, 128 inputs in strips each",
-        of.check_range,
-        (Control("a row that gains one in every loop", partial(of.check_range, of.drifting)),),
+        check_range,
+        (wrong("a row that gains one in every loop", check_range, drifting),),
     ),
     Claim(
         "sizes-within-the-papers",
@@ -196,8 +214,8 @@ CONSTRUCTION_CLAIMS = (
         "Every row is counted, the constant one included. Integers in the weights are long: size "
         "in numbers is not size in bits.",
         "d = 1, 2, 3, three memorisers, both codes",
-        of.check_sizes,
-        (Control("300 idle hidden units more", partial(of.check_sizes, of.padded)),),
+        check_sizes,
+        (wrong("300 idle hidden units more", check_sizes, padded),),
     ),
     Claim(
         "timestep-needs-fewer-loops",
@@ -208,13 +226,8 @@ CONSTRUCTION_CLAIMS = (
         "An upper bound against an upper bound. It does not say that a weight-tied block must "
         "need more: digits narrow the gap to a factor q.",
         "(N, d) in (1,1), (2,1), (3,1), (2,2), (8,4); m in 2, 3, 4, 8, 16",
-        of.check_fewer_loops,
-        (
-            Control(
-                "the two memorisers exchanged",
-                partial(of.check_fewer_loops, "increments", "timestep"),
-            ),
-        ),
+        check_fewer_loops,
+        (wrong("the two memorisers exchanged", check_fewer_loops, "increments", "timestep"),),
         MEMORISERS,
     ),
 )

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 from looprate.experiments.claims.check_certificates import Case, certified, judged
-from looprate.experiments.claims.claim import THIS, Claim, Control, Drawn, Row, compared, found
+from looprate.experiments.claims.claim import (
+    THIS,
+    Claim,
+    Drawn,
+    Row,
+    compared,
+    found,
+    wrong,
+)
 from looprate.theory.bounds.loop_counts import largest_grid
 from looprate.theory.construction.memorisers import memoriser_kind
 from looprate.theory.verdict import Finding, Verdict
@@ -58,8 +65,8 @@ ETA_CLAIMS = (
         "dial with own-token shares 0, 1/4, 1/2, 3/4, 1, one period; N = 2, d = 1, p = 1; r = 1009",
         check_gain,
         (
-            Control("the two networks exchanged", partial(check_gain, "increments", "timestep")),
-            Control(f"eta(t) with {FEWER} times fewer loops", partial(check_gain, fewer=FEWER)),
+            wrong("the two networks exchanged", check_gain, "increments", "timestep"),
+            wrong(f"eta(t) with {FEWER} times fewer loops", check_gain, fewer=FEWER),
         ),
         Drawn("eta-gain", "looprate eta --preset smoke --out runs/eta-smoke"),
         seconds=6.0,

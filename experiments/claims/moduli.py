@@ -4,15 +4,34 @@ from __future__ import annotations
 
 from functools import partial
 
-from looprate.experiments.claims import check_moduli as of
-from looprate.experiments.claims.check_moduli import Setting
-from looprate.experiments.claims.claim import PAPER, THIS, Claim, Control, Drawn
+from looprate.experiments.claims.check_moduli import (
+    SETTINGS,
+    Setting,
+    by_place,
+    check_below_sequence,
+    check_brackets,
+    check_comes_close,
+    check_monotone,
+    check_multiples,
+    check_never_exceeds,
+    check_one_token,
+    check_subadditive,
+    check_vanishing,
+    check_watched_row,
+    check_zero,
+    doubled,
+    halved,
+    lifted,
+    mirrored,
+    squared,
+)
+from looprate.experiments.claims.claim import PAPER, THIS, Claim, Drawn, wrong
 
 DRAWN = Drawn("moduli", "looprate verify --preset smoke --out runs/smoke")
 FUNCTIONS = "f: [0,1]^(N×d) → R^(N×d) continuous and permutation-equivariant"
 KINDS = "w, w_tok, w_cont as defined there: entrywise p-norm of outputs, Frobenius norm of inputs"
 SCOPE = (
-    f"{len(of.SETTINGS)} targets (N <= 3, d <= 2, p from 1 to inf), all three moduli, radii 0.05 "
+    f"{len(SETTINGS)} targets (N <= 3, d <= 2, p from 1 to inf), all three moduli, radii 0.05 "
     "to 0.6; brackets from pairs that attain a value and from closed forms"
 )
 FROM_DEFINITION = f"{THIS}, from the definition of the moduli in {PAPER}"
@@ -26,9 +45,9 @@ MODULI_CLAIMS = (
         (FUNCTIONS, KINDS),
         "Inputs that do not differ have outputs that do not differ. Says nothing about how fast a "
         "modulus leaves 0.",
-        f"{len(of.SETTINGS)} targets, all three moduli, closed forms at radius 0",
-        of.check_zero,
-        (Control("every modulus raised by 0.01", partial(of.check_zero, of.lifted)),),
+        f"{len(SETTINGS)} targets, all three moduli, closed forms at radius 0",
+        check_zero,
+        (wrong("every modulus raised by 0.01", check_zero, lifted),),
         DRAWN,
     ),
     Claim(
@@ -39,8 +58,8 @@ MODULI_CLAIMS = (
         (FUNCTIONS, KINDS),
         "A larger radius allows every pair a smaller one does.",
         SCOPE,
-        of.check_monotone,
-        (Control("a modulus that falls with its radius", partial(of.check_monotone, of.mirrored)),),
+        check_monotone,
+        (wrong("a modulus that falls with its radius", check_monotone, mirrored),),
         DRAWN,
     ),
     Claim(
@@ -52,8 +71,8 @@ MODULI_CLAIMS = (
         "A segment of length s + t can be walked in two parts. It lets lower bounds at large radii "
         "speak for small ones.",
         SCOPE,
-        of.check_subadditive,
-        (Control("w^4 instead of w", partial(of.check_subadditive, of.squared)),),
+        check_subadditive,
+        (wrong("w^4 instead of w", check_subadditive, squared),),
         DRAWN,
     ),
     Claim(
@@ -64,8 +83,8 @@ MODULI_CLAIMS = (
         (FUNCTIONS, KINDS, "the domain is convex"),
         "The bound on labels g apart, and so the error of the increments, rests on it.",
         SCOPE,
-        of.check_multiples,
-        (Control("w^4 instead of w", partial(of.check_multiples, of.squared)),),
+        check_multiples,
+        (wrong("w^4 instead of w", check_multiples, squared),),
         DRAWN,
     ),
     Claim(
@@ -76,13 +95,8 @@ MODULI_CLAIMS = (
         (FUNCTIONS, KINDS),
         "Moving one token is one way of moving the sequence, and one output token is part of all.",
         SCOPE,
-        partial(of.check_below_sequence, "token"),
-        (
-            Control(
-                "sequence modulus halved",
-                partial(of.check_below_sequence, "token", of.halved),
-            ),
-        ),
+        partial(check_below_sequence, "token"),
+        (wrong("sequence modulus halved", check_below_sequence, "token", halved),),
         DRAWN,
     ),
     Claim(
@@ -93,13 +107,8 @@ MODULI_CLAIMS = (
         (FUNCTIONS, KINDS),
         "Moving all tokens but one is one way of moving the sequence.",
         SCOPE,
-        partial(of.check_below_sequence, "contextual"),
-        (
-            Control(
-                "sequence modulus halved",
-                partial(of.check_below_sequence, "contextual", of.halved),
-            ),
-        ),
+        partial(check_below_sequence, "contextual"),
+        (wrong("sequence modulus halved", check_below_sequence, "contextual", halved),),
         DRAWN,
     ),
     Claim(
@@ -112,14 +121,16 @@ MODULI_CLAIMS = (
         "nothing of the kind.",
         "token-sine and token-power at N = 2 and 3, radii 0 to 0.6",
         partial(
-            of.check_vanishing,
+            check_vanishing,
             "contextual",
             (Setting("token-sine:periods=1"), Setting("token-power:alpha=0.5", 3, p=1.0)),
         ),
         (
-            Control(
+            wrong(
                 "a target with a context share of 0.3",
-                partial(of.check_vanishing, "contextual", (of.SETTINGS[1],)),
+                check_vanishing,
+                "contextual",
+                (SETTINGS[1],),
             ),
         ),
         DRAWN,
@@ -132,13 +143,13 @@ MODULI_CLAIMS = (
         (FUNCTIONS, "f(X)_n does not depend on x_n"),
         "Such a target makes the token term of Theorem 3.6 vanish.",
         "others-mean at N = 2 and 3, radii 0 to 0.6",
-        partial(
-            of.check_vanishing, "token", (Setting("others-mean"), Setting("others-mean", 3, 2))
-        ),
+        partial(check_vanishing, "token", (Setting("others-mean"), Setting("others-mean", 3, 2))),
         (
-            Control(
+            wrong(
                 "mean-field, which looks at the own token too",
-                partial(of.check_vanishing, "token", (Setting("mean-field"),)),
+                check_vanishing,
+                "token",
+                (Setting("mean-field"),),
             ),
         ),
         DRAWN,
@@ -151,8 +162,8 @@ MODULI_CLAIMS = (
         (FUNCTIONS, "N = 1"),
         "The smallest case in which every formula of the project must still be right.",
         "mean-field, token-sine, context-max at N = 1, d = 2, radii 0.05 to 0.6",
-        of.check_one_token,
-        (Control("N = 2", partial(of.check_one_token, 2)),),
+        check_one_token,
+        (wrong("N = 2", check_one_token, 2),),
         None,
     ),
     Claim(
@@ -163,13 +174,8 @@ MODULI_CLAIMS = (
         (FUNCTIONS, "f is permutation-equivariant"),
         "The search may watch token 1 only. For a function that looks at places it may not.",
         "the pairs found for 7 targets, both moduli, every token of N <= 3",
-        of.check_watched_row,
-        (
-            Control(
-                "a function that weights tokens by their place",
-                partial(of.check_watched_row, of.by_place),
-            ),
-        ),
+        check_watched_row,
+        (wrong("a function that weights tokens by their place", check_watched_row, by_place),),
         None,
     ),
     Claim(
@@ -182,13 +188,10 @@ MODULI_CLAIMS = (
         "One pair beyond would refute a closed form. None found does not establish it: its proof "
         "stands in the docstrings.",
         SCOPE,
-        of.check_never_exceeds,
+        check_never_exceeds,
         (
-            Control("sequence closed form halved", partial(of.check_never_exceeds, of.halved)),
-            Control(
-                "token closed form halved",
-                partial(of.check_never_exceeds, partial(of.halved, only="token")),
-            ),
+            wrong("sequence closed form halved", check_never_exceeds, halved),
+            wrong("token closed form halved", check_never_exceeds, partial(halved, only="token")),
         ),
         DRAWN,
     ),
@@ -201,8 +204,8 @@ MODULI_CLAIMS = (
         "Shows that the closed form is not too large by more than 1 %, and that the search works "
         "on these targets; on others it may fall shorter.",
         SCOPE,
-        of.check_comes_close,
-        (Control("closed forms doubled", partial(of.check_comes_close, of.doubled)),),
+        check_comes_close,
+        (wrong("closed forms doubled", check_comes_close, doubled),),
         DRAWN,
     ),
     Claim(
@@ -215,8 +218,8 @@ MODULI_CLAIMS = (
         "The two sides share no code: one searches pairs, the other encloses ranges with outward "
         "rounding. The gap says how much is left unknown.",
         "mean-field, token-times-mean, softmax-attention; N = 2, d = 1, p = 2, radius 0.1",
-        of.check_brackets,
-        (Control("upper bound taken at half the radius", partial(of.check_brackets, 0.5)),),
+        check_brackets,
+        (wrong("upper bound taken at half the radius", check_brackets, 0.5),),
         DRAWN,
         seconds=12.0,
     ),

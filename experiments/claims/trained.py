@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from looprate.experiments.claims.claim import THIS, Claim, Control, Drawn, found
+from looprate.experiments.claims.claim import THIS, Claim, Drawn, found, wrong
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.gate import under_hypotheses
 from looprate.theory.verdict import Finding, Verdict
@@ -186,7 +185,7 @@ TRAINED_CLAIMS = (
         "mean-field, N = 2, d = 1, p = 1: LT at r = 13, TMLT at r = 19, 100 steps, 2 seeds; or the "
         "rows of a study given with --study",
         check_trained,
-        (Control("one step of training instead of 100", partial(check_trained, 1)),),
+        (wrong("one step of training instead of 100", check_trained, 1),),
         Drawn("error-against-loops", "looprate verify --preset smoke --out runs/smoke"),
         seconds=20.0,
     ),
