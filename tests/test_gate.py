@@ -2,7 +2,6 @@
 
 import json
 import math
-from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from looprate import cli
 from looprate.commands import targets as command_targets
 from looprate.experiments.engine.run import run_tasks
+from looprate.experiments.engine.sweep import CONSTRUCTIONS, FITS, THEORY, Sweep
 from looprate.experiments.engine.task import Task
 from looprate.experiments.study.certificates import default_bits
 from looprate.experiments.study.config import PRESETS
@@ -200,13 +200,11 @@ def written_report(name, folder):
     fit |= {"error": 0.1, "error_stderr": 0.0, "validation_error": 0.1, "curve": [0.1]}
     fit |= {"curve_steps": [1]}
     fit["config"]["recipe"]["steps"] = 1
-    stored = {"theory": theory, "rows": [fit], "certificates": built, "lessons": []}
-    stored = {key: json.loads(json.dumps(rows)) for key, rows in stored.items()}
-    study = SimpleNamespace(
-        config=PRESETS["smoke"], folder=folder, **{k: partial(list, v) for k, v in stored.items()}
-    )
+    study = Sweep(folder, {THEORY: [], CONSTRUCTIONS: [], FITS: []})
+    stored = json.loads(json.dumps({THEORY: theory, CONSTRUCTIONS: built, FITS: [fit]}))
+    study.rows = stored.__getitem__
     (folder / "figures").mkdir()
-    return write_report(study)["parts"][0]
+    return write_report(PRESETS["smoke"], study)["parts"][0]
 
 
 def drawn(folder, kind):

@@ -4,18 +4,19 @@ import numpy as np
 import pytest
 
 from looprate.experiments.study import summary
-from looprate.experiments.study.summary import MIN_SEEDS, cells, findings, paired_gain, slope_of
+from looprate.experiments.study.summary import cells, findings, paired_gain, slope_of
 from looprate.experiments.study.work import theory_rows
 from looprate.theory.bounds.rates import theorem_exponent
 from looprate.theory.facts import moduli_of, stored_facts
 from looprate.theory.gate import Contradiction
+from looprate.theory.statistics.paired import LEAST_PAIRS
 from looprate.theory.targets import resolve_target
 from looprate.theory.verdict import Finding, Verdict
 from looprate.theory.versions import bound_function
 
 SHAPE = {"tokens": 2, "dim": 1, "p": 1.0}
 FINE, ROUGH = 0.01, 0.03  # learning rates
-SEEDS = MIN_SEEDS + 1
+SEEDS = LEAST_PAIRS + 1
 SPREAD = (1.0, 1.1, 0.9, 1.05, 0.95, 1.02, 0.98, 1.08)  # of seeds, shared by all loop counts
 
 
@@ -108,7 +109,7 @@ def test_paired_gain_leaves_out_seeds_that_diverged_in_either():
         paired_gain([1.0], [1.0, 2.0])
 
 
-@pytest.mark.parametrize("seeds", [MIN_SEEDS, 5, 10])
+@pytest.mark.parametrize("seeds", [LEAST_PAIRS, 5, 10])
 def test_the_interval_of_a_gain_covers_the_truth_mostly(seeds):
     rng, truth, repeats = np.random.default_rng(0), 0.7, 200
     covered = wrong = 0
@@ -189,23 +190,23 @@ def test_a_rise_between_two_loop_counts_is_named_even_where_the_last_is_best(the
     assert found.evidence["best_loops"] == 16
 
 
-@pytest.mark.parametrize("seeds", [1, 2, MIN_SEEDS - 1])
+@pytest.mark.parametrize("seeds", [1, 2, LEAST_PAIRS - 1])
 def test_too_few_seeds_carry_no_verdict_about_seeds(theory, seeds):
     table = {(f, r): level for f in ("lt", "tmlt") for r, level in ((1, 0.8), (4, 0.1))}
     for (family, loops), level in list(table.items()):
         table[family, loops] = level if family == "lt" else level / 4
     for words in ("error of the LT", "error of the TMLT", "timestep modulation"):
         assert finding_about(words, theory, trained(table, seeds)).verdict is Verdict.NOT_TESTABLE
-        enough = finding_about(words, theory, trained(table, MIN_SEEDS))
+        enough = finding_about(words, theory, trained(table, LEAST_PAIRS))
         assert enough.verdict is Verdict.HOLDS  # the rows themselves are clear
 
 
 def test_seeds_that_diverged_do_not_count_as_seeds(theory):
-    clear = [level * s for level in (0.1,) for s in SPREAD[:MIN_SEEDS]]
+    clear = [level * s for level in (0.1,) for s in SPREAD[:LEAST_PAIRS]]
     table = {("lt", 1): 0.8, ("lt", 4): [None, *clear[1:]]}
-    found = finding_about("more loops lower", theory, trained(table, MIN_SEEDS))
+    found = finding_about("more loops lower", theory, trained(table, LEAST_PAIRS))
     assert found.verdict is Verdict.NOT_TESTABLE
-    assert f"{MIN_SEEDS} seeds" in found.reason
+    assert f"{LEAST_PAIRS} seeds" in found.reason
 
 
 @pytest.mark.parametrize(

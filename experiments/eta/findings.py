@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from looprate.experiments.eta.config import DialPoint, EtaConfig
 from looprate.experiments.eta.gain import Certified, Match, Trained, certified_gains
 from looprate.experiments.eta.statistics import (
-    CONFIDENCE,
     Growth,
     certified_gain_finding,
     growth,
@@ -23,6 +22,7 @@ from looprate.experiments.eta.statistics import (
     mean_gain_finding,
     seed_draws,
 )
+from looprate.theory.statistics.paired import CONFIDENCE
 from looprate.theory.statistics.seed_intervals import expanded_percentiles
 from looprate.theory.verdict import Finding, Verdict
 
@@ -41,11 +41,11 @@ def trained_part(config: EtaConfig, found: Trained) -> Row:
     mean = per_seed.mean(axis=0) if len(per_seed) else np.zeros(per_seed.shape[1])
     draws = seed_draws(per_seed, rng) if enough else mean[None]
     findings = [
-        mean_gain_finding(per_seed, claim="eta(t) lowers the trained error", rng=rng),
+        mean_gain_finding(per_seed, claim="eta(t) lowers the trained error"),
         *_growths(config, found.points, mean, draws, len(per_seed), config.delta, "trained gain"),
         *(
             mean_gain_finding(
-                found.gains[:, :, k], claim=f"eta(t) lowers the trained error at r = {r}", rng=rng
+                found.gains[:, :, k], claim=f"eta(t) lowers the trained error at r = {r}"
             )
             for k, r in enumerate(found.loops)
         ),

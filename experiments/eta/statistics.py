@@ -18,19 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from looprate.theory.statistics.paired import CONFIDENCE, LEAST_PAIRS, paired_mean
 from looprate.theory.statistics.seed_intervals import (
     Interval,
     expanded_percentiles,
-    linear_interval,
 )
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["CONFIDENCE", "LEAST_SEEDS", "within_level_rank"]
+__all__ = ["within_level_rank"]
 
 Array = NDArray[np.float64]
 RESAMPLES = 2000
-CONFIDENCE = 0.95
-LEAST_SEEDS = 4  # fewer cannot carry a verdict about seeds
 LEAST_TARGETS = 4  # of one level: fewer have too few orders for a permutation test
 SAME = 1e-9  # relative: moduli that differ by less are rounding of one number
 
@@ -142,19 +140,16 @@ def growth_finding(found: Growth, *, claim: str, quantity: str, note: str = "") 
     return Finding(claim, Verdict.HOLDS if low > 0 else Verdict.VIOLATED, reason, evidence)
 
 
-def mean_gain_finding(gains: Array, *, claim: str, rng: np.random.Generator) -> Finding:
+def mean_gain_finding(gains: Array, *, claim: str) -> Finding:
     """Judge whether the mean gain over targets is positive, from gains (S, T) by seed."""
     seeds = len(gains)
-    if seeds < LEAST_SEEDS or not gains.size:
-        reason = f"needs {LEAST_SEEDS} seeds that did not diverge, got {seeds}"
+    if seeds < LEAST_PAIRS or not gains.size:
+        reason = f"needs {LEAST_PAIRS} seeds that did not diverge, got {seeds}"
         return Finding(claim, Verdict.NOT_TESTABLE, reason, {"seeds": seeds})
-    picks = rng.integers(seeds, size=(RESAMPLES, seeds))
-    interval = linear_interval(gains.mean(axis=1), picks, CONFIDENCE)
-    low, high = interval if interval is not None else (-math.inf, math.inf)
-    per_target = [linear_interval(column, picks, CONFIDENCE) for column in gains.T]
-    better = sum(ends is not None and ends[0] > 0 for ends in per_target)
-    worse = sum(ends is not None and ends[1] < 0 for ends in per_target)
-    mean = float(gains.mean())
+    each = [found for part in (gains.mean(axis=1), *gains.T) if (found := paired_mean(part))]
+    (mean, (low, high)), *per_target = each
+    better = sum(low_ > 0 for _, (low_, _) in per_target)
+    worse = sum(high_ < 0 for _, (_, high_) in per_target)
     evidence = {"mean": mean, "interval": [low, high], "seeds": seeds}
     evidence |= {"better": better, "worse": worse, "targets": gains.shape[1]}
     reason = (

@@ -13,27 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from looprate.experiments.eta.statistics import (
-    CONFIDENCE,
-    LEAST_SEEDS,
-    RESAMPLES,
-    within_level_rank,
-)
+from looprate.experiments.eta.statistics import within_level_rank
 from looprate.experiments.reproduce.catalogue import MODELS
-from looprate.theory.statistics.seed_intervals import linear_interval
+from looprate.theory.statistics.paired import CONFIDENCE, LEAST_PAIRS, paired_mean
 
 Row = dict[str, Any]
 HIGHER_IS_BETTER = {"accuracy": True, "squared error": False, "perplexity": False}
 LEAST_COUNTS = 3  # loop counts for a trend
 LEAST_REPEATS = 2  # seeds for a range
 CLEAR = 0.8  # Spearman's correlation of the medians that counts as a trend
-SEED = 0  # of the resampling: the same rows give the same report
 RULES = (
     f"A trend with loops is a yes where Spearman's correlation of loops and medians is at least "
     f"{CLEAR:g}, that of every seed is above 0, and the worst seed at the most loops is better "
     "than the best seed at the fewest; a no where none of these correlations is above 0. TMLT "
-    f"above Looped is a yes (no) where the {CONFIDENCE:.0%} bootstrap interval of the mean "
-    f"difference, paired by seed, lies above (below) 0, with at least {LEAST_SEEDS} pairs. All "
+    f"above Looped is a yes (no) where the {CONFIDENCE:.0%} interval (Student's) of the mean "
+    f"difference, paired by seed, lies above (below) 0, with at least {LEAST_PAIRS} pairs. All "
     "else is not clear."
 )
 
@@ -136,10 +130,9 @@ def beats(rows: Sequence[Row], loops: int) -> Row:
     told = f"{len(sound)} pair{'' if len(sound) == 1 else 's'}{left_out}"
     if sound:
         told = f"better by {gains.mean():+.3g} on average, {told}"
-    if len(sound) < LEAST_SEEDS:
-        return _answer(claim, "not clear", f"needs {LEAST_SEEDS} pairs: {told}", evidence)
-    picks = np.random.default_rng(SEED).integers(len(sound), size=(RESAMPLES, len(sound)))
-    low, high = linear_interval(gains, picks, CONFIDENCE) or (-math.inf, math.inf)
+    if len(sound) < LEAST_PAIRS:
+        return _answer(claim, "not clear", f"needs {LEAST_PAIRS} pairs: {told}", evidence)
+    low, high = found[1] if (found := paired_mean(gains)) else (-math.inf, math.inf)
     evidence["interval"] = [low, high]
     word = "yes" if low > 0 else "no" if high < 0 else "not clear"
     return _answer(claim, word, f"{told}, {CONFIDENCE:.0%} {low:+.3g} to {high:+.3g}", evidence)

@@ -13,10 +13,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
 from looprate.theory.bounds.rates import theorem_exponent
 from looprate.theory.bounds.rows import BoundRow, first_informative_loops
+from looprate.theory.statistics.paired import LEAST_PAIRS, paired_mean
 from looprate.theory.statistics.slopes import SlopeFit, fit_slope
 from looprate.theory.verdict import Finding, Verdict
 
@@ -25,7 +25,6 @@ __all__ = ["cells", "recipe_of"]
 Row = dict[str, Any]
 NAMES = {"lt": "LT", "tmlt": "TMLT", "untied": "untied Transformer"}
 CONVERGED = 0.05  # relative gain over the last quarter of training below which a fit has converged
-MIN_SEEDS = 4  # fewer cannot carry a verdict about seeds
 REACH = 0.99  # a lower bound should come this close to an exact modulus
 
 
@@ -80,21 +79,14 @@ def _cell(place: tuple[Any, ...], by_rate: dict[float, list[Row]]) -> Row:
 def paired_gain(before: Sequence[float | None], after: Sequence[float | None]) -> Row | None:
     """Return the geometric mean of after/before over seeds with a 95 % interval.
 
-    The interval is Student's for the mean logarithm: a bootstrap of four seeds covers 80 %, not 95.
     None where fewer than two seeds have both.
     """
-    logs = np.array(
-        [math.log(b / a) for a, b in zip(before, after, strict=True) if a and b], dtype=float
-    )
-    if len(logs) < 2:
+    logs = [math.log(b / a) for a, b in zip(before, after, strict=True) if a and b]
+    found = paired_mean(logs)
+    if found is None:
         return None
-    mean, stderr = float(logs.mean()), float(logs.std(ddof=1)) / math.sqrt(len(logs))
-    reach = float(stdtrit(len(logs) - 1, 0.975)) * stderr
-    return {
-        "ratio": math.exp(mean),
-        "interval": [math.exp(mean - reach), math.exp(mean + reach)],
-        "seeds": len(logs),
-    }
+    mean, ends = found
+    return {"ratio": math.exp(mean), "interval": [*map(math.exp, ends)], "seeds": len(logs)}
 
 
 def slope_of(group: Sequence[Row], *, tokens: int) -> SlopeFit | None:
@@ -194,8 +186,8 @@ def _loops_finding(family: str, own: Sequence[Row]) -> Finding:
     claim = f"more loops lower the trained error of the {NAMES[family]}"
     first, last = own[0], own[-1]
     gain = paired_gain(first["errors"], last["errors"]) if first is not last else None
-    if gain is None or gain["seeds"] < MIN_SEEDS:
-        reason = f"needs two loop counts and {MIN_SEEDS} seeds that did not diverge"
+    if gain is None or gain["seeds"] < LEAST_PAIRS:
+        reason = f"needs two loop counts and {LEAST_PAIRS} seeds that did not diverge"
         return Finding(claim, Verdict.NOT_TESTABLE, reason, {"gain": gain})
     low, high = gain["interval"]
     best = min((c for c in own if c["median"] is not None), key=lambda cell: cell["median"])
@@ -226,8 +218,8 @@ def _clock_finding(group: Sequence[Row]) -> Finding:
         if lt and tmlt and (gain := paired_gain(lt["errors"], tmlt["errors"])):
             ratios[loops] = gain
     several = {loops: gain for loops, gain in ratios.items() if loops > 1}
-    if not several or min(gain["seeds"] for gain in several.values()) < MIN_SEEDS:
-        reason = f"needs r > 1 and {MIN_SEEDS} seeds of both families that did not diverge"
+    if not several or min(gain["seeds"] for gain in several.values()) < LEAST_PAIRS:
+        reason = f"needs r > 1 and {LEAST_PAIRS} seeds of both families that did not diverge"
         return Finding(
             claim,
             Verdict.NOT_TESTABLE,
