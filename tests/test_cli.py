@@ -14,9 +14,12 @@ import pytest
 from rapidfuzz.distance.OSA import distance as osa_distance
 
 from looprate.cli import _parser, main
+from looprate.commands import moduli as command_moduli
 from looprate.commands import targets as command_targets
-from looprate.options import SHARED
+from looprate.experiments.engine import task
+from looprate.options import SHARED, asked_device
 from looprate.theory.bounds.rows import TERM_NAMES
+from looprate.theory.notation import KINDS
 from looprate.theory.targets import TARGETS, resolve_target
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -178,6 +181,24 @@ def test_an_option_means_the_same_in_every_command():
     for string in set(known) - PER_STUDY:
         shared = [s for strings, _ in SHARED.values() for s in strings]
         assert len(known[string]) == 1 or string in [*shared, *ENGINE, "-h", "--help"]
+
+
+def test_a_gpu_is_taken_where_this_machine_has_one_and_does_the_work(monkeypatch):
+    asked = {"auto": "cpu", "cpu": "cpu", "cuda": "cuda"}
+    for drivers, devices, auto in (((), ("0",), "cpu"), (("/",), (), "cpu"), (("/",), "0", "cuda")):
+        monkeypatch.setattr(task, "DRIVERS", drivers)
+        monkeypatch.setattr(task, "visible_devices", lambda devices=devices: devices)
+        for word, device in {**asked, "auto": auto}.items():
+            options = _parser().parse_args(["verify", "--device", word])
+            assert asked_device(options) == device
+            elsewhere = ["verify", "--device", word, "--engine", "dask", "--scheduler", "tcp://x:1"]
+            assert asked_device(_parser().parse_args(elsewhere)) == asked[word]
+    for command in (["verify"], ["eta"], ["reproduce", "lcs"]):
+        assert _parser().parse_args(command).device == "auto"
+
+
+def test_the_moduli_on_the_command_line_are_those_there_are():
+    assert command_moduli.KINDS == KINDS
 
 
 # -- output for scripts ----------------------------------------------------------------------------
