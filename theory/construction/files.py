@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from looprate.theory.construction.build.network import Affine, Block, Head, Network, Unit
 from looprate.theory.outputs import write_atomically
@@ -34,6 +34,7 @@ COORDINATE = re.compile(r"0|[1-9][0-9]{0,8}")
 CURE = "save the network again"
 PathLike = str | os.PathLike[str]
 T = TypeVar("T")
+Reader: TypeAlias = Callable[[Any, str], T]  # (value, its place) -> what it says
 
 
 @dataclass(frozen=True)
@@ -245,73 +246,63 @@ def _digest(payload: Mapping[str, Any]) -> str:
 
 def _network(payload: Mapping[str, Any]) -> Network:
     """Build the network of a file, checking every part."""
-    parts = _keys(
-        payload,
-        "the file",
-        *("format", "version", "digest", "loops", "rows", "heads", "units", "drift"),
-        *("encoder", "decoder", "eta", "construction"),
-    )
-    if parts["construction"] is not None:
-        _typed(parts["construction"], "construction", dict)
-    block = Block(
-        rows=tuple(_list(parts["rows"], "rows", _name)),
-        heads=tuple(_list(parts["heads"], "heads", _head)),
-        units=tuple(_list(parts["units"], "units", _unit)),
-        drift=_form(parts["drift"], "drift"),
-    )
-    decoder = tuple(_list(parts["decoder"], "decoder", _output))
+    parts: dict[str, Any] = _object(dict, **_PARTS)(payload, "")
+    decoder = tuple(parts["decoder"])
     if not decoder:
         raise ValueError("`decoder` must hold at least one coordinate, got none")
-    encoder = _mapping(parts["encoder"], "encoder", _affine)
-    beyond = {i for affine in encoder.values() for i in affine.weights if i >= len(decoder)}
+    beyond = {i for row in parts["encoder"].values() for i in row.weights if i >= len(decoder)}
     if beyond:
         raise ValueError(
             f"`encoder` must read coordinates below d = {len(decoder)}, got {min(beyond)}"
         )
-    eta = _mapping(parts["eta"], "eta", lambda value, place: tuple(_list(value, place, _integer)))
-    return Network(block, encoder, decoder, eta, _typed(parts["loops"], "loops", int))
+    rows, heads, units = (tuple(parts[name]) for name in ("rows", "heads", "units"))
+    block = Block(rows, heads, units, parts["drift"])
+    return Network(block, parts["encoder"], decoder, parts["eta"], parts["loops"])
 
 
-def _head(value: Any, place: str) -> Head:
-    """Read one head."""
-    parts = _keys(value, place, "query", "key", "value", "output")
-    return Head(**{part: _form(form, f"{place}.{part}") for part, form in parts.items()})
+def _typed(value: Any, place: str, kind: type[T]) -> T:
+    """Return a value of exactly this type; a bool is not an int."""
+    if type(value) is not kind:
+        raise ValueError(f"`{place}` must be {kind.__name__} in JSON, got {_short(value)}")
+    return value
 
 
-def _unit(value: Any, place: str) -> Unit:
-    """Read one hidden unit."""
-    parts = _keys(value, place, "name", "reads", "bias", "writes")
-    return Unit(
-        name=_name(parts["name"], f"{place}.name"),
-        reads=_form(parts["reads"], f"{place}.reads"),
-        bias=_integer(parts["bias"], f"{place}.bias"),
-        writes=_form(parts["writes"], f"{place}.writes"),
-    )
+def _one(kind: type[T]) -> Reader[T]:
+    """Read a value of one type."""
+    return lambda value, place: _typed(value, place, kind)
 
 
-def _affine(value: Any, place: str) -> Affine:
-    """Read one row of L1."""
-    parts = _keys(value, place, "weights", "bias")
-    weights = _form(parts["weights"], f"{place}.weights")
-    for coordinate in weights:
-        if not COORDINATE.fullmatch(coordinate):
+def _listed(read: Reader[T]) -> Reader[list[T]]:
+    """Read a list entry by entry."""
+    return lambda value, place: [
+        read(entry, f"{place}[{index}]") for index, entry in enumerate(_typed(value, place, list))
+    ]
+
+
+def _mapped(read: Reader[T]) -> Reader[dict[str, T]]:
+    """Read a mapping entry by entry."""
+    return lambda value, place: {
+        name: read(entry, f"{place}[{_short(name)}]")
+        for name, entry in _typed(value, place, dict).items()
+    }
+
+
+def _object(make: Callable[..., T], **readers: Reader[Any]) -> Reader[T]:
+    """Read an object that has exactly these keys."""
+
+    def read(value: Any, place: str) -> T:
+        found, names = _typed(value, place, dict), ", ".join(readers)
+        dot = f"{place}." if place else ""
+        if found.keys() != readers.keys():
+            missing = ", ".join(name for name in readers if name not in found) or None
+            unknown = _short(", ".join(sorted(found.keys() - readers.keys())))
             raise ValueError(
-                f"`{place}.weights` must have coordinates 0, 1, ..., got {_short(coordinate)}"
+                f"`{place or 'the file'}` must have the keys {names}: missing {missing}, "
+                f"unknown {unknown}"
             )
-    return Affine({int(i): w for i, w in weights.items()}, _integer(parts["bias"], f"{place}.bias"))
+        return make(**{name: one(found[name], f"{dot}{name}") for name, one in readers.items()})
 
-
-def _output(value: Any, place: str) -> tuple[Mapping[str, Fraction], Fraction]:
-    """Read one coordinate of L2."""
-    pair = _typed(value, place, list)
-    if len(pair) != 2:
-        raise ValueError(f"`{place}` must be [weights, bias], got {len(pair)} entries")
-    return _mapping(pair[0], place, _fraction), _fraction(pair[1], place)
-
-
-def _form(value: Any, place: str) -> dict[str, int]:
-    """Read a linear form."""
-    return _mapping(value, place, _integer)
+    return read
 
 
 def _integer(value: Any, place: str) -> int:
@@ -333,40 +324,26 @@ def _fraction(value: Any, place: str) -> Fraction:
     return fraction
 
 
-def _name(value: Any, place: str) -> str:
-    """Read the name of a row or unit."""
-    return _typed(value, place, str)
+def _weights(value: Any, place: str) -> dict[int, int]:
+    """Read the weights of one row of L1."""
+    weights = _FORM(value, place)
+    wrong = [_short(name) for name in weights if not COORDINATE.fullmatch(name)]
+    if wrong:
+        raise ValueError(f"`{place}` must have coordinates 0, 1, ..., got {wrong[0]}")
+    return {int(i): w for i, w in weights.items()}
 
 
-def _typed(value: Any, place: str, kind: type[T]) -> T:
-    """Return a value of exactly this type; a bool is not an int."""
-    if type(value) is not kind:
-        raise ValueError(f"`{place}` must be {kind.__name__} in JSON, got {_short(value)}")
-    return value
+def _output(value: Any, place: str) -> tuple[Mapping[str, Fraction], Fraction]:
+    """Read one coordinate of L2."""
+    pair = _typed(value, place, list)
+    if len(pair) != 2:
+        raise ValueError(f"`{place}` must be [weights, bias], got {len(pair)} entries")
+    return _mapped(_fraction)(pair[0], place), _fraction(pair[1], place)
 
 
-def _list(value: Any, place: str, read: Callable[[Any, str], T]) -> list[T]:
-    """Read a list entry by entry."""
-    entries = _typed(value, place, list)
-    return [read(entry, f"{place}[{index}]") for index, entry in enumerate(entries)]
-
-
-def _mapping(value: Any, place: str, read: Callable[[Any, str], T]) -> dict[str, T]:
-    """Read a mapping entry by entry."""
-    entries = _typed(value, place, dict)
-    return {name: read(entry, f"{place}[{_short(name)}]") for name, entry in entries.items()}
-
-
-def _keys(value: Any, place: str, *names: str) -> dict[str, Any]:
-    """Return an object that has exactly these keys."""
-    found = _typed(value, place, dict)
-    if found.keys() != set(names):
-        missing = ", ".join(name for name in names if name not in found) or None
-        unknown = _short(", ".join(sorted(found.keys() - set(names))))
-        raise ValueError(
-            f"`{place}` must have the keys {', '.join(names)}: missing {missing}, unknown {unknown}"
-        )
-    return found
+def _origin(value: Any, place: str) -> dict[str, Any] | None:
+    """Read what a network was compiled from."""
+    return None if value is None else _typed(value, place, dict)
 
 
 def _short(value: Any) -> str:
@@ -374,3 +351,15 @@ def _short(value: Any) -> str:
     if isinstance(value, list | dict):
         return f"a {type(value).__name__} of {len(value)} entries"
     return repr(value[:40] + "..." if isinstance(value, str) and len(value) > 40 else value)
+
+
+_FORM = _mapped(_integer)
+_HEAD = _object(Head, query=_FORM, key=_FORM, value=_FORM, output=_FORM)
+_UNIT = _object(Unit, name=_one(str), reads=_FORM, bias=_integer, writes=_FORM)
+_PARTS: dict[str, Reader[Any]] = {
+    **{"format": _one(str), "version": _one(int), "digest": _one(str), "loops": _one(int)},
+    **{"rows": _listed(_one(str)), "heads": _listed(_HEAD), "units": _listed(_UNIT)},
+    **{"drift": _FORM, "encoder": _mapped(_object(Affine, weights=_weights, bias=_integer))},
+    **{"decoder": _listed(_output), "eta": _mapped(lambda v, at: tuple(_listed(_integer)(v, at)))},
+    "construction": _origin,
+}
