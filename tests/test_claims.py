@@ -232,9 +232,9 @@ def test_no_claim_about_errors_is_violated_where_a_hypothesis_does_not_hold(
     )
     for check in checks:
         assert check().verdict is Verdict.VIOLATED
-    facts = check_certificates._facts
+    facts = check_certificates.facts_at
     monkeypatch.setattr(
-        check_certificates, "_facts", lambda *a: replace(facts(*a), hypotheses=(hypothesis,))
+        check_certificates, "facts_at", lambda *a: replace(facts(*a), hypotheses=(hypothesis,))
     )
     for check in checks:
         assert check().verdict is Verdict.NOT_TESTABLE

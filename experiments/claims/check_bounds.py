@@ -114,9 +114,10 @@ def check_whole_limit(slope: Any = None) -> Finding:
 
 # -- Theorem 3.6 -----------------------------------------------------------------------------------
 @lru_cache(maxsize=64)
-def facts_at(name: str, tokens: int, dim: int, p: float) -> Facts:
-    """What is known of a target, once for each setting."""
-    return facts_of(resolve_target(name), tokens=tokens, dim=dim, p=p)
+def facts_at(of: Target | str, tokens: int, dim: int, p: float) -> Facts:
+    """What is known of a target, or of the one a text names, once for each setting."""
+    target = resolve_target(of) if isinstance(of, str) else of
+    return facts_of(target, tokens=tokens, dim=dim, p=p)
 
 
 def theorem_at(

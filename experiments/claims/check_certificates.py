@@ -140,7 +140,7 @@ def biased(case: Case) -> Certificate:
 
 def on_target(case: Case, target: Target) -> Certificate:
     """The certificate of another target in the same setting."""
-    facts = facts_at(case.target, case.tokens, case.dim, case.p)
+    facts = facts_at(target, case.tokens, case.dim, case.p)
     return certificate_of(target, case.spec, facts, tolerance=TOLERANCE)[1]
 
 
