@@ -22,8 +22,6 @@ __all__ = [
     "FAMILY_STYLE",
     "GREY",
     "KIND_STYLE",
-    "MEMORISER_STYLE",
-    "SHADE",
     "STYLES",
     "TERM_STYLE",
     "TOKEN_STYLE",

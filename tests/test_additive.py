@@ -10,7 +10,7 @@ import pytest
 
 from cases.pairs import pair_values, random_pairs, row_of
 from cases.targets import EXAMPLES, KINDS
-from looprate.theory.continuity.lower.search import moving_tokens
+from looprate.theory.continuity.lower.problem import moving_tokens
 from looprate.theory.continuity.upper import additive
 from looprate.theory.continuity.upper.additive import additive_upper_bound
 from looprate.theory.enclosure.additive import AdditiveForm, Atom, additive_form

@@ -13,7 +13,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from looprate.theory.continuity.lower.search import moving_tokens
+from looprate.theory.continuity.lower.problem import moving_tokens
 from looprate.theory.continuity.transfer import (
     lower_from,
     pieces,

@@ -10,7 +10,7 @@ import pytest
 
 from cases.pairs import pair_values, random_pairs, row_of
 from cases.targets import EXAMPLES, KINDS
-from looprate.theory.continuity.lower.search import moving_tokens
+from looprate.theory.continuity.lower.problem import moving_tokens
 from looprate.theory.continuity.upper import cell_bounds as cell_bounds_file
 from looprate.theory.continuity.upper import centre_form, ends_form
 from looprate.theory.continuity.upper.cell_bounds import cell_bounds

@@ -20,7 +20,7 @@ from looprate.theory.continuity.lower.bound import (
     modulus_lower_bound,
     radii_of,
 )
-from looprate.theory.continuity.lower.search import Effort
+from looprate.theory.continuity.lower.problem import Effort
 from looprate.theory.targets import OwnFunction, parse_target
 
 SHAPE = (2, 2, 1)

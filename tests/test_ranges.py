@@ -5,7 +5,7 @@ import pytest
 
 import looprate.theory.continuity.upper.ranges as ranges
 from looprate.theory.continuity import modulus_lower_bound
-from looprate.theory.continuity.lower.search import moving_tokens
+from looprate.theory.continuity.lower.problem import moving_tokens
 from looprate.theory.continuity.upper.ranges import ranges_upper_bound
 from looprate.theory.enclosure.rounding import EPS
 from looprate.theory.targets import parse_target

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
-from looprate.theory.continuity.lower.search import moving_tokens
+from looprate.theory.continuity.lower.problem import moving_tokens
 from looprate.theory.continuity.upper import steepest
 from looprate.theory.continuity.upper.branching import Outcome, branch_and_bound
 from looprate.theory.continuity.upper.cells import CellProblem, Cells

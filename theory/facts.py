@@ -34,12 +34,9 @@ __all__ = [
     "facts_of",
     "has_closed_forms",
     "lower_curves",
-    "moduli_of",
     "moduli_rows",
-    "oscillation_of",
     "search_radii",
     "stored_facts",
-    "trivial_error",
 ]
 
 DELTAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)

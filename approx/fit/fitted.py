@@ -16,7 +16,7 @@ from looprate.approx.fit.memory import in_halves
 from looprate.approx.fit.sampling import Function
 from looprate.approx.models.looped import ModelConfig
 
-__all__ = ["FitResult", "Member", "Recipe", "member_errors", "predictions"]
+__all__ = ["FitResult", "Member", "Recipe", "member_errors"]
 
 
 @dataclass(frozen=True)

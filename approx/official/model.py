@@ -30,8 +30,6 @@ from looprate.approx.models.looped import sinusoids
 from looprate.approx.official.layout import CLOCK, MODULATED, OfficialConfig, entries, ignored
 from looprate.theory.notation import check_loops
 
-__all__ = ["from_official"]
-
 TANH_GELU: Callable[[Tensor], Tensor] = partial(F.gelu, approximate="tanh")
 ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {
     "model.LoopedGPT": F.gelu,

@@ -18,8 +18,6 @@ from looprate.experiments.engine.task import (
     in_words,
 )
 
-__all__ = ["run_tasks"]
-
 
 def run_tasks(
     tasks: Sequence[Task], *, processes: int, report: Report, engine: Engine = HERE

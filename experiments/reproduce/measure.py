@@ -14,8 +14,6 @@ from looprate.approx.models.sequence import SequenceModel
 from looprate.experiments.tasks.base import Batch, Task
 from looprate.experiments.tasks.language import perplexity
 
-__all__ = ["TEST", "VALIDATION"]
-
 VALIDATION, TEST = 0, 1  # first seeds of the held-out rows: of the curve, and of the final test
 PART = 256  # rows measured together, fewer where their predictions are more than
 NUMBERS = 1 << 28

@@ -11,7 +11,7 @@ from looprate.experiments.engine.child import children, lines_of, python
 from looprate.experiments.engine.progress import Progress
 from looprate.experiments.engine.task import default_processes
 
-__all__ = ["FORMATS", "STYLES", "Drawn", "draw_folder"]
+__all__ = ["FORMATS", "STYLES", "draw_folder"]
 
 # Those of looprate.figures.style and looprate.figures.drawing, which are not imported here.
 STYLES = ("paper", "slides", "poster")

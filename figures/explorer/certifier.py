@@ -14,8 +14,6 @@ from looprate.figures.explorer import views
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.words import in_words
 
-__all__ = ["CERTIFY"]
-
 CERTIFY, CERTIFYING = "Certify this network", "certifying ..."
 
 

@@ -21,8 +21,6 @@ from looprate.figures.explorer.certifier import tell
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.words import in_words
 
-__all__ = ["TRAIN"]
-
 LOOPS = (1, 2, 4, 8)
 SEEDS = (0, 1, 2)
 RATE = 2.5e-2

@@ -8,8 +8,6 @@ from bokeh.core.templates import get_env
 from bokeh.models import CustomJS, InlineStyleSheet, Slider
 from jinja2 import Template
 
-__all__ = ["BOUND_COLOUR", "OTHER_COLOUR"]
-
 BOUND_COLOUR, OTHER_COLOUR = "#D55E00", "#56B4E9"
 BUILT_COLOUR = "#009E73"
 BRIGHTER = {"#0072B2": "#3FA9E8"}  # what is too dark to be seen on black

@@ -19,7 +19,7 @@ from looprate.theory.verdict import Verdict
 if TYPE_CHECKING:
     from looprate.experiments.claims import Claim
 
-__all__ = ["FOLDER", "add_claims"]
+__all__ = ["add_claims"]
 
 FOLDER = Path("runs") / "claims"
 

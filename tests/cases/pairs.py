@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from looprate.theory.continuity.lower.bound import ModulusLowerBound
-from looprate.theory.continuity.lower.search import moving_tokens
+from looprate.theory.continuity.lower.problem import moving_tokens
 
 __all__ = ["lower_of_pairs", "norms", "pair_values", "random_pairs", "row_of"]
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 import sympy as sp
 
-__all__ = ["limit_at_infinity", "worst_case_exponents"]
+__all__ = ["limit_at_infinity"]
 
 Expr: TypeAlias = Any  # SymPy ships no types
 Moduli: TypeAlias = Mapping[Any, Any]

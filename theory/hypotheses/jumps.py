@@ -21,8 +21,6 @@ from looprate.theory.hypotheses.precision import Precision
 from looprate.theory.hypotheses.subject import Array, Subject
 from looprate.theory.norms import p_norm
 
-__all__ = ["TINY"]
-
 BEFORE, TINY = 1e-10, 1e-13  # lengths between which a continuous f's change shrinks
 CLOSE = 1e-6  # from where on a segment with a change below LEAST is given up
 KEPT = 0.8  # ... to less than this share: exponents above 0.04 pass

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
-__all__ = ["Interval", "expanded_percentiles", "linear_interval"]
+__all__ = ["Interval", "expanded_percentiles"]
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]

@@ -25,14 +25,8 @@ from looprate.theory.continuity.lower.objective import (
     objective,
     watched_outputs,
 )
-from looprate.theory.continuity.lower.problem import Values
-from looprate.theory.continuity.lower.search import (
-    Array,
-    Effort,
-    Problem,
-    moving_tokens,
-    search_pairs,
-)
+from looprate.theory.continuity.lower.problem import Array, Effort, Problem, Values, moving_tokens
+from looprate.theory.continuity.lower.search import search_pairs
 from looprate.theory.continuity.transfer import Rule, strengthened_lower_bounds
 from looprate.theory.norms import p_norm
 from looprate.theory.notation import Kind, check_delta, check_kind, check_p, check_size

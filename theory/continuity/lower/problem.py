@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from looprate.theory.notation import Kind
 
-__all__ = ["PATIENCE", "STALLED"]
-
 Array = NDArray[np.float64]
 Values = Callable[[Array, Array], Array]
 Ascent = Callable[[Array, Array, Array, int, tuple[float, float]], tuple[Array, Array]]

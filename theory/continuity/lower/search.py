@@ -23,13 +23,10 @@ from looprate.theory.continuity.lower.problem import (
     Problem,
     best_candidates,
     ends,
-    moving_tokens,
 )
 from looprate.theory.continuity.lower.recombine import recombined, shared
 from looprate.theory.continuity.lower.scan import scanned
 from looprate.theory.continuity.lower.starts import starts
-
-__all__ = ["Array", "Effort", "Problem", "moving_tokens"]
 
 STAGES = ((0.3, 0.5, 0.02), (0.7, 0.1, 1e-9))  # share of the steps, first and last step / delta
 EARLY = 2  # part of the sweeps that the scanned candidates get at once

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.continuity.lower.search import moving_tokens
+from looprate.theory.continuity.lower.problem import moving_tokens
 from looprate.theory.continuity.transfer import upper_from
 from looprate.theory.continuity.upper.additive import additive_upper_bound
 from looprate.theory.continuity.upper.branching import branch_and_bound
