@@ -6,7 +6,6 @@ import functools
 import html
 import json
 import math
-import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -254,9 +253,10 @@ def test_a_column_is_an_attribute(f, answers):
 
 
 @pytest.mark.parametrize("name", ["moduli", "bound", "check"])
-def test_an_answer_is_copied_and_stored(answers, name):
-    for twin in (copy.deepcopy(answers[name]), pickle.loads(pickle.dumps(answers[name]))):
-        assert twin.to_rows() == answers[name].to_rows()
+def test_an_answer_is_copied(answers, name):
+    twin = copy.deepcopy(answers[name])
+    assert twin.to_rows() == answers[name].to_rows()
+    assert repr(twin) == repr(answers[name])
 
 
 def marks(axes):

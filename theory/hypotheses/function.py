@@ -20,7 +20,7 @@ CURES = {
     values.deterministic: "draw no random numbers in it, fix them outside, and let it keep nothing "
     "between calls",
     values.alone: "axis 0 is the batch; did you mean axis=1? (the tokens; N is x.shape[1], the "
-    "number of inputs len(x) is anything)",
+    "number of inputs len(x) is anything; torch's layers take tokens so with batch_first=True)",
 }
 
 

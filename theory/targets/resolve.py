@@ -66,6 +66,11 @@ def load_function(text: str, *, tokens: int | None = None, dim: int | None = Non
         raise TypeError(f"`target` {text!r} must be a function, got {type(function).__name__}")
     with home.entered(), same_random_numbers():
         function = made(function)
+    if isinstance(function, type):
+        raise TypeError(
+            f"`target` {text!r} must be a function, got a class; write `f = {name}(...)` below it "
+            "and name f"
+        )
     if not home.private:  # a module of the caller's process, which others use
         function = copied(function)
     own = OwnFunction(text, function, frozenset(), home=home)
