@@ -221,7 +221,7 @@ class AskedTarget:
         bits: int | None = None,
         sharpness: int | None = None,
         tolerance: float | None = None,
-        seconds: float = 120.0,
+        seconds: float = 60.0,
         seed: int = 0,
     ) -> ConstructAnswer:
         """Compile the proof into weights and certify them, as ``looprate construct`` does.
@@ -236,7 +236,7 @@ class AskedTarget:
         tolerance : float, optional
             Relative width of the error's enclosure to aim at.
         seconds : float
-            Refuse what is estimated to take longer.
+            Refuse what is estimated to take longer; the error's enclosure, on top, ends then.
         seed : int
             Of the cross-checks.
         """
@@ -254,7 +254,9 @@ class AskedTarget:
         )
         affordable(spec, seconds)
         how: dict[str, Any] = {} if tolerance is None else {"tolerance": tolerance}
-        made, certificate = certificate_of(self.target, spec, self.facts, seed=seed, **how)
+        made, certificate = certificate_of(
+            self.target, spec, self.facts, seconds=seconds, seed=seed, **how
+        )
         return ConstructAnswer(self, (certificate.as_dict(),), made, certificate)
 
     def fit(
