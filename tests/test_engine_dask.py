@@ -26,7 +26,7 @@ from looprate.experiments.engine import on_dask as engine_dask
 from looprate.experiments.engine.on_dask import UnlikeDriver
 from looprate.experiments.engine.run import run_tasks
 from looprate.experiments.engine.task import ATTEMPTS, Engine, Failures, Task, TaskFailed
-from looprate.experiments.rows.records import write_atomically
+from looprate.theory.outputs import write_atomically
 
 pytest.importorskip("distributed", reason='pip install "looprate[cluster]"')
 

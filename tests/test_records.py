@@ -21,9 +21,9 @@ from looprate.experiments.rows.records import (
     digest,
     exclusive,
     read_rows,
-    write_atomically,
     write_npz,
 )
+from looprate.theory.outputs import write_atomically
 
 PROVENANCE = {"version", "commit", "device", "seed", "seconds"}
 ROWS = [{"seed": 0, "error": 0.1, "curve": [0.3, 1 / 3]}, {"seed": 1, "error": 2e-9, "word": "é\n"}]
@@ -97,7 +97,6 @@ def test_what_a_task_says_of_its_origin_is_stored(path):
 
 
 def test_every_kind_of_row_is_stamped():
-    from looprate.experiments.eta import sweep as eta_study
     from looprate.experiments.learned import moduli as learned
     from looprate.experiments.reproduce import fitting
     from looprate.experiments.study import lessons as tasks_construct
@@ -107,7 +106,7 @@ def test_every_kind_of_row_is_stamped():
     assert set(row) >= PROVENANCE
     for work in (
         *(tasks_study.fit_rows, fitting.fit_row, tasks_construct.certificate_rows),
-        *(tasks_construct.lesson_rows, eta_study.certificate_rows),
+        tasks_construct.lesson_rows,
         *(learned.target_rows, learned.learned_rows),
     ):
         assert work.__code__ is stamped(work).__code__, work.__module__
@@ -351,7 +350,7 @@ def test_digest_is_stable_ignores_order_of_keys_and_sees_every_change():
 WRITER = """
 import sys
 from pathlib import Path
-from looprate.experiments.rows.records import write_atomically
+from looprate.theory.outputs import write_atomically
 path = Path(sys.argv[1])
 write = write_atomically if sys.argv[2] == "atomic" else Path.write_text
 while True:

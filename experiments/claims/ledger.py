@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from looprate.experiments.claims import CLAIMS, REJECTED, Claim
-from looprate.experiments.rows.records import digest, write_atomically
-from looprate.theory.outputs import checked_input
+from looprate.experiments.rows.records import digest
+from looprate.theory.outputs import checked_input, write_atomically
 from looprate.theory.sources import HERE
 
 __all__ = ["chosen_claims", "results", "stored_result"]

@@ -10,10 +10,9 @@ from looprate.experiments.eta.config import EtaConfig
 from looprate.experiments.eta.findings import certified_part, hypotheses, map_in_words, trained_part
 from looprate.experiments.eta.gain import trained_gains
 from looprate.experiments.rows.provenance import versions
-from looprate.experiments.rows.records import write_atomically
 from looprate.experiments.study.figure_rows import write_rows
 from looprate.theory.gate import under_hypotheses
-from looprate.theory.outputs import strict_json
+from looprate.theory.outputs import strict_json, write_atomically
 from looprate.theory.verdict import Finding
 
 __all__ = ["write_eta_report"]

@@ -16,8 +16,7 @@ from looprate.experiments.reproduce.reported import SOURCE, reported_cell, repor
 from looprate.experiments.reproduce.silence import Setting, silence
 from looprate.experiments.reproduce.summary import beats, cells, diverged, rises, test_loop_cells
 from looprate.experiments.rows.question import stored_config
-from looprate.experiments.rows.records import write_atomically
-from looprate.theory.outputs import strict_json
+from looprate.theory.outputs import strict_json, write_atomically
 
 __all__ = ["write_report"]
 

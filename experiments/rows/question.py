@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from looprate.experiments.rows.merge_config import FIRST, LARGEST, UNITED
-from looprate.experiments.rows.records import digest, write_atomically
-from looprate.theory.outputs import checked_input
+from looprate.experiments.rows.records import digest
+from looprate.theory.outputs import checked_input, write_atomically
 
 __all__ = ["ask", "folder_for", "stored_config"]
 

@@ -34,7 +34,7 @@ from looprate.theory.outputs import (
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["RowStore", "digest", "exclusive", "read_rows", "write_atomically", "write_npz"]
+__all__ = ["RowStore", "digest", "exclusive", "read_rows", "write_npz"]
 
 Row = dict[str, Any]
 FRAME = {"task", "index", "of"}  # what the store adds to every row

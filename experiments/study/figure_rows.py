@@ -18,7 +18,7 @@ from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.gate import Onset
 from looprate.theory.tables import TABLES, write_table
 
-__all__ = ["BOUND_LABELS", "slug", "write_rows"]
+__all__ = ["BOUND_LABELS", "loop_grid", "slug", "term_rows", "write_rows"]
 
 Row = dict[str, Any]
 BOUND_LABELS = {
@@ -80,14 +80,18 @@ def write_figure_rows(
     starts = [onset.loops for onset in first.values() if onset.loops]
     run = max((row["loops"] for row in (*group, *certificates)), default=tokens + 1)
     last = min(FARTHEST, max([run * 10, *(int(MARGIN * s) for s in starts)]))
-    grid = _loop_grid(tokens, last)
+    grid = loop_grid(tokens, last)
     tables = {
         "error-against-loops": [
             *_error_rows(theory, group, bounds, grid),
             *_constructed_rows(certificates),
         ],
         "moduli": [dict(row) for row in theory["moduli"]],
-        "bound-terms": _term_rows(theory, bounds, grid),
+        "bound-terms": [
+            row  # the printed theorem first
+            for version in ("theorem-3.6", "increments")
+            for row in term_rows(version, bounds[version], grid)
+        ],
         "training-curves": _curve_rows(group),
     }
     name = slug(theory["target"], tokens, dim)
@@ -113,9 +117,9 @@ def _cells(row: Row) -> Row:
     }
 
 
-def _loop_grid(tokens: int, last: int) -> list[int]:
+def loop_grid(tokens: int, last: int, a_decade: int = POINTS_A_DECADE) -> list[int]:
     """Return loop counts r > N on a log grid up to ``last``."""
-    count = max(2, int(POINTS_A_DECADE * math.log10(last / (tokens + 1))))
+    count = max(2, int(a_decade * math.log10(last / (tokens + 1))))
     return sorted({round(r) for r in np.geomspace(tokens + 1, last, count)})
 
 
@@ -197,27 +201,14 @@ def _rate_rows(theory: Row, grid: Sequence[int]) -> list[Row]:
     return rows
 
 
-def _term_rows(
-    theory: Row, bounds: dict[str, Callable[[int], BoundRow]], grid: Sequence[int]
-) -> list[Row]:
-    """Rows of the stacked terms, the printed theorem first."""
-    rows = []
-    for version in ("theorem-3.6", "increments"):
-        for r in grid:
-            bound = bounds[version](r)
-            rows += [
-                {
-                    "version": version,
-                    "loops": r,
-                    "term": term,
-                    "value": bound.terms[term],
-                    "trivial": theory["trivial"],
-                    "total": bound.total,
-                    "status": str(bound.verdict),
-                }
-                for term in TERM_NAMES
-            ]
-    return rows
+def term_rows(version: str, bound: Callable[[int], BoundRow], grid: Sequence[int]) -> list[Row]:
+    """Rows of the stacked terms of one bound."""
+    return [
+        {"version": version, "loops": r, "term": term, "value": row.terms[term]}
+        | {"trivial": row.trivial, "total": row.total, "status": str(row.verdict)}
+        for r, row in ((r, bound(r)) for r in grid)
+        for term in TERM_NAMES
+    ]
 
 
 def _curve_rows(group: Sequence[Row]) -> list[Row]:

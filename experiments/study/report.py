@@ -8,7 +8,6 @@ from typing import Any
 
 from looprate.experiments.engine.sweep import CONSTRUCTIONS, FITS, THEORY, Sweep
 from looprate.experiments.rows.provenance import versions
-from looprate.experiments.rows.records import write_atomically
 from looprate.experiments.study.config import StudyConfig
 from looprate.experiments.study.constructed_findings import constructed_findings
 from looprate.experiments.study.figure_rows import BOUND_LABELS, slug, write_figure_rows, write_rows
@@ -19,7 +18,7 @@ from looprate.theory.bounds.rows import BoundRow, first_informative_loops
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.facts import stored_facts
 from looprate.theory.gate import state_of, under_hypotheses
-from looprate.theory.outputs import strict_json
+from looprate.theory.outputs import strict_json, write_atomically
 from looprate.theory.targets import resolve_target
 
 __all__ = ["write_report"]

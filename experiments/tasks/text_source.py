@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.experiments.engine.progress import Progress
-from looprate.experiments.rows.records import write_atomically
 from looprate.experiments.tasks.tiny_text import tiny_lines
+from looprate.theory.outputs import write_atomically
 
 Lines = Sequence[str]
 Tokens = NDArray[np.unsignedinteger[Any]]

@@ -10,11 +10,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from looprate.experiments.study.construction_rows import stage_rows
+from looprate.experiments.study.figure_rows import term_rows
 from looprate.figures.drawing import KINDS, redraw
 from looprate.figures.explorer import views
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.rows import FLAGS, Row, write_rows
-from looprate.theory.bounds.rows import TERM_NAMES
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.memorisers import MEMORISERS
 
@@ -178,7 +178,7 @@ def figure_rows(
     rows = {
         "error-against-loops": lambda: _error_rows(setting, folders, fitted, built),
         "moduli": lambda: views.moduli_rows(setting),
-        "bound-terms": lambda: _term_rows(setting),
+        "bound-terms": lambda: term_rows(views.VERSION, *views.bound_over(setting)),
         "stages": lambda: stage_rows(compile_construction(f, setting.spec)),
     }[kind]()
     columns = dict.fromkeys(KINDS[kind].columns)
@@ -229,24 +229,3 @@ def _trained_rows(
     """Return the rows of trained networks."""
     trained = views.trained_rows(setting, folders, fitted)
     return [{**row, "curve": "trained"} for row in trained]
-
-
-def _term_rows(setting: Setting) -> list[dict[str, Any]]:
-    """Return the rows of the stacked terms of Theorem 3.6 over the loop counts of the bound."""
-    bounds = [row for row in views.bound_rows(setting) if row["curve"] == views.VERSION]
-    rows = []
-    for loops in (row["loops"] for row in bounds):
-        found = views.bound_at(setting.changed(loops=loops))
-        rows += [
-            {
-                "version": views.VERSION,
-                "loops": loops,
-                "term": term,
-                "value": found.terms[term],
-                "trivial": found.trivial,
-                "total": found.total,
-                "status": str(found.verdict),
-            }
-            for term in TERM_NAMES
-        ]
-    return rows

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from looprate.experiments.study.certificates import affordable, certificate_of
-from looprate.experiments.study.figure_rows import BOUND_LABELS
+from looprate.experiments.study.figure_rows import BOUND_LABELS, loop_grid
 from looprate.figures.explorer.setting import LARGEST_LOOPS, Setting
 from looprate.figures.rows import Row, read_rows
 from looprate.theory import facts
@@ -153,6 +153,12 @@ def bound_at(setting: Setting) -> BoundRow:
     return found
 
 
+def bound_over(setting: Setting) -> tuple[Callable[[int], BoundRow], list[int]]:
+    """Return Theorem 3.6 by loops, and the loop counts of the page's axis."""
+    counts = loop_grid(setting.tokens, LARGEST_LOOPS, POINTS_A_DECADE)
+    return _bound(subject_of(setting), VERSION), counts
+
+
 def bound_rows(setting: Setting) -> list[Known]:
     """Return rows {curve, label, loops, value, status} of bounds and the best constant.
 
@@ -165,9 +171,7 @@ def bound_rows(setting: Setting) -> list[Known]:
 @lru_cache(maxsize=32)
 def _bound_rows(subject: Subject, memoriser: str) -> tuple[Known, ...]:
     """Evaluate the bounds over the whole axis, once a subject and memoriser."""
-    decades = math.log10(LARGEST_LOOPS / (subject.tokens + 1))
-    grid = np.geomspace(subject.tokens + 1, LARGEST_LOOPS, int(POINTS_A_DECADE * decades))
-    counts = sorted({round(r) for r in grid})
+    counts = loop_grid(subject.tokens, LARGEST_LOOPS, POINTS_A_DECADE)
     rows: list[Known] = []
     for version, label in (
         (VERSION, "Theorem 3.6, as printed"),
