@@ -1,11 +1,12 @@
 """Looped Transformers and their fits: one model, one batched training loop, one error.
 
-``looped``  the model, plain (LT) and timestep-modulated (TMLT) in one forward, and its untied twin;
-``block``   the same block for many models at once, with its gradient, compiled where possible;
-``bank``    many models as one set of stacked parameters;
-``adam``    one update of a bank's parameters;
-``training``  the state of one fit and its step; ``fit`` runs it, with checkpoints;
-``error``   L^p errors on the cube.
+``models``       plain (LT) and timestep-modulated (TMLT) in one forward, untied twins, on sequences
+``banks``        many models as one set of stacked parameters, with their gradient and Adam
+``fit``          the steps of a bank, with checkpoints
+``constructed``  constructed networks as torch modules
+``enclosed``     torch modules on boxes of inputs
+``official``     the authors' public models
+``error``        L^p errors on the cube
 """
 
 if __name__ != "looprate.approx":  # a second copy of every class

@@ -1,16 +1,12 @@
-"""Studies that put trained networks beside the theory, and the command line.
+"""Studies that put trained networks beside the theory: run, stored, resumed, reported.
 
-``config``        what a study is, and its presets
-``records``       rows on disk: append, resume, lock
-``provenance``    the version and commit a row comes from
-``engine``        tasks over processes, or over a cluster
-``evaluate``      the theory of a target as plain rows
-``tasks_study``   what a worker does
-``study``         the main job: plan, run, resume
-``summary``       chosen recipes, gains, slopes, findings
-``figure_rows``   the rows each figure is drawn from
-``report``        report.md and report.json
-``cli``           the command line
+``study``      the main job, ``looprate verify``
+``eta``        when does eta(t) help?
+``learned``    moduli of trained networks beside their targets'
+``reproduce``  the paper's experiments, on the ``tasks``
+``claims``     the ledger
+``engine``     ``Sweep`` and ``run_in_folder`` for all of them; processes of this machine or many
+``rows``       what is stored: written, read, merged, exported, and which question it answers
 """
 
 if __name__ != "looprate.experiments":  # a second copy of every class
