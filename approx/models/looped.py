@@ -36,6 +36,7 @@ from looprate.approx.models.parts import (
     add_clock,
     check_block,
     modulation,
+    scalars_of,
     sinusoids,
 )
 from looprate.theory.notation import check_dim, check_loops
@@ -201,11 +202,7 @@ class LoopedTransformer(nn.Module):
 
 def parameter_count(config: ModelConfig) -> int:
     """Return the number of scalars of a model of this configuration."""
-    c, L = config, config.blocks
-    block = c.width * (4 * c.width + 2 * c.hidden + 1 + 4) + c.hidden
-    ends = c.width * c.dim * 2 + c.width + c.dim + c.width * c.positions
-    clock = c.clock * (c.frequencies + 1 + 4 * c.width) if c.family == "tmlt" else 0
-    return L * block + ends + clock
+    return scalars_of(LoopedTransformer, config)
 
 
 def matched_config(config: ModelConfig, family: Family, *, loops: int = 1) -> ModelConfig:

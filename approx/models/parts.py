@@ -6,8 +6,9 @@ the one on sequences.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Literal, Protocol, get_args
 
 import torch
@@ -147,3 +148,10 @@ def modulation(module: nn.Module, config: BlockConfig, loops: int) -> Tensor:
         hidden = F.silu(wave @ into.mT + bias)
         eta = eta + (hidden @ out.mT).view(loops, 4, config.width)
     return eta * eta.new_tensor([1.0, config.gate, 1.0, config.gate])[:, None]
+
+
+@functools.lru_cache(maxsize=256)
+def scalars_of(kind: Callable[..., nn.Module], config: Hashable) -> int:
+    """Return the number of scalars of a model, counted on a device that holds no numbers."""
+    with torch.device("meta"):
+        return sum(weights.numel() for weights in kind(config).parameters())

@@ -18,13 +18,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from looprate.approx.models.parts import Draw, Family, add_block, add_clock, modulation, sinusoids
+from looprate.approx.models.parts import (
+    Draw,
+    Family,
+    add_block,
+    add_clock,
+    modulation,
+    scalars_of,
+    sinusoids,
+)
 from looprate.approx.models.sequence_config import SequenceConfig
 from looprate.approx.models.unrolled import (
     Weights,
@@ -268,15 +276,9 @@ def _modulated(eta: Tensor, block: Weights) -> Weights:
 
 def parameter_count(config: SequenceConfig) -> int:
     """Return the number of scalars of a model of this configuration, without making them."""
-    return _count(config if config.family == "untied" else replace(config, loops=1))
-
-
-@lru_cache(maxsize=256)
-def _count(config: SequenceConfig) -> int:
-    """Count on a device that holds no numbers."""
-    with torch.device("meta"):
-        model = SequenceModel(config, seed=0)
-    return sum(p.numel() for p in model.parameters())
+    return scalars_of(
+        SequenceModel, config if config.family == "untied" else replace(config, loops=1)
+    )
 
 
 def matched_config(config: SequenceConfig, family: Family, *, loops: int) -> SequenceConfig:

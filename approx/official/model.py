@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from looprate.approx.models.looped import sinusoids
+from looprate.approx.models.parts import scalars_of, sinusoids
 from looprate.approx.official.layout import CLOCK, MODULATED, OfficialConfig, entries, ignored
 from looprate.theory.notation import check_loops
 
@@ -254,9 +254,7 @@ def official_model(config: Mapping[str, Any], *, seed: int) -> OfficialModel:
 
 def official_parameter_count(config: Mapping[str, Any]) -> int:
     """Return the number of scalars of a model, without making them."""
-    with torch.device("meta"):
-        model = OfficialModel(OfficialConfig.parse(config))
-    return sum(p.numel() for p in model.parameters())
+    return scalars_of(OfficialModel, OfficialConfig.parse(config))
 
 
 def _group(model: OfficialModel, group: str) -> nn.ParameterDict:
