@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from looprate.experiments.engine.sweep import checkpoint_of
 from looprate.experiments.rows.provenance import stamped, versions
@@ -31,6 +31,31 @@ __all__ = ["located", "planned_target", "source_digest", "trained"]
 
 Report = Callable[[float], None]
 OWN_TERM = re.compile(r"[^\s*+]+:[^\W\d]\w*(?=\s*(\+|$))")  # of a sum: FILE.py:NAME, MODULE:NAME
+
+
+class FittedRow(TypedDict):
+    """One trained network of a study; stored rows have those of their origin besides."""
+
+    target: str
+    seed: int
+    learning_rate: float
+    family: str
+    loops: int
+    tokens: int
+    dim: int
+    p: float
+    parameters: int
+    config: dict[str, Any]  # model, recipe, points, replicates
+    curve_steps: list[int]
+    device: str
+    versions: dict[str, str]
+    diverged_at: int | None  # step; None: it did not
+    error: float | None  # held-out L^p error; None: diverged
+    error_stderr: float | None
+    validation_error: float | None
+    late_gain: float  # of the validation error, over the last quarter of training
+    curve: list[float]
+    seconds: float
 
 
 def source_digest(target: Target, *, tokens: int, dim: int) -> str | None:
@@ -187,7 +212,7 @@ def trained(
     device: str,
     report: Report | None = None,
     checkpoint: Path | None = None,
-) -> tuple[FitResult, list[dict[str, Any]]]:
+) -> tuple[FitResult, list[FittedRow]]:
     """Fit one bank; return it with a row per model: held-out error, training curve, setting.
 
     Parameters
@@ -225,35 +250,33 @@ def trained(
     sizes: dict[str, Any] = {"points": points, "replicates": replicates}
     estimates = member_errors(result, functions, **place, **how, **sizes, batch=plan.batch)
     late = result.late_gain()
-    shared = {
-        "family": family,
-        "loops": loops,
-        "tokens": tokens,
-        "dim": dim,
-        "p": p,
-        "parameters": parameter_count(config),
-        "config": {"model": model, "recipe": recipe, **sizes},
-        "curve_steps": result.steps.tolist(),
-        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        "versions": versions(),
-    }
     seconds = (time.monotonic() - started) / len(result.members)
     rows = []
     for index, (member, estimate) in enumerate(zip(result.members, estimates, strict=True)):
         diverged = int(result.diverged_at[index])
+        whole = diverged < 0
         rows.append(
-            {
-                "target": names[member.target],
-                "seed": member.seed,
-                "learning_rate": member.learning_rate,
-                **shared,
-                "diverged_at": diverged if diverged >= 0 else None,
-                "error": None if diverged >= 0 else estimate.value,
-                "error_stderr": None if diverged >= 0 else estimate.stderr,
-                "validation_error": None if diverged >= 0 else float(result.curve[-1, index]),
-                "late_gain": float(late[index]),
-                "curve": result.curve[:, index].tolist(),
-                "seconds": round(seconds, 3),
-            }
+            FittedRow(
+                target=names[member.target],
+                seed=member.seed,
+                learning_rate=member.learning_rate,
+                family=family,
+                loops=loops,
+                tokens=tokens,
+                dim=dim,
+                p=p,
+                parameters=parameter_count(config),
+                config={"model": model, "recipe": recipe, **sizes},
+                curve_steps=result.steps.tolist(),
+                device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
+                versions=versions(),
+                diverged_at=None if whole else diverged,
+                error=estimate.value if whole else None,
+                error_stderr=estimate.stderr if whole else None,
+                validation_error=float(result.curve[-1, index]) if whole else None,
+                late_gain=float(late[index]),
+                curve=result.curve[:, index].tolist(),
+                seconds=round(seconds, 3),
+            )
         )
     return result, rows
