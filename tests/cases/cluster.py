@@ -16,7 +16,18 @@ __all__ = ["Place", "free_port", "kill", "loopback", "namespaces", "started", "w
 ROOT = Path(__file__).resolve().parents[2]
 STARTING = 120.0  # seconds a process may take to start beside busy neighbours
 #: Workers import a torch that only counts its threads: they start in 1 s, not in 5.
-TORCH = '__version__ = "stub"\n\n\ndef set_num_threads(n):\n    global threads\n    threads = n\n'
+TORCH = """
+__version__, threads = "stub", 1
+
+
+def set_num_threads(n):
+    global threads
+    threads = n
+
+
+def get_num_threads():
+    return threads
+"""
 
 
 @dataclass(frozen=True)
