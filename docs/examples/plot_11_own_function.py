@@ -65,7 +65,7 @@ everything = np.sqrt(SHAPE["tokens"] * SHAPE["dim"])
 whole = modulus_upper_bound(
     f.target, everything, kind="sequence", **SHAPE, p=np.inf, tolerance=0.1
 )
-facts = replace(f.facts.setting, moduli=modulus, oscillation=whole.value)
+facts = replace(f.facts, moduli=modulus, oscillation=whole.value)
 best, stderr = facts.trivial, facts.trivial_stderr
 print(
     f"oscillation of an entry <= {whole.value:.4f}; "

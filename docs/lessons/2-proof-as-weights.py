@@ -493,7 +493,7 @@ print(f"printed: {printed_loops(2000, **SHAPE) / printed_loops(1000, **SHAPE):.3
 # %%
 from looprate import certify
 
-facts = f.facts.setting  # what certificates need to know of the target
+facts = f.facts  # what certificates need to know of the target
 certificate = certify(built["timestep"], target, facts)
 print(fill(f"{certificate.verdict}: {certificate.reason}", 78))
 

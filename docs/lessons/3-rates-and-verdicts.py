@@ -219,7 +219,7 @@ loops = [spec.loops for spec in specs]
 errors = []  # functions x grids: upper ends of the enclosures
 for share in (0.2, 0.4, 0.6, 0.8, 1.0):
     g = resolve_target(f"dial:token={share:g},context={1 - share:g},periods=1")
-    facts = facts_of(g, **SHAPE, p=1).setting
+    facts = facts_of(g, **SHAPE, p=1)
     found = [
         certify(compile_construction(g, spec), g, facts, tolerance=0.05)
         for spec in specs
@@ -383,7 +383,7 @@ b = theorem_3_6_bound(
 )
 
 jump = resolve_target("formula: sign(x - 0.5)")
-height = facts_of(jump, **SHAPE, p=1).setting
+height = facts_of(jump, **SHAPE, p=1)
 c = certify(compile_construction(jump, spec), jump, height, tolerance=0.05)
 
 one = fit_slope(loops, errors[0], tokens=2, rng=np.random.default_rng(0))
