@@ -19,7 +19,8 @@ import torch
 
 import looprate
 from looprate import cli
-from looprate.results import BoundAnswer, flat
+from looprate.answer import flat
+from looprate.results import BoundAnswer
 from looprate.theory.continuity import modulus_lower_bound
 
 SOURCE = Path(looprate.__file__)
