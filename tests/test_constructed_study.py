@@ -2,10 +2,12 @@
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 
 from looprate.experiments.study.certificates import asked_spec, cost_of, default_bits
+from looprate.experiments.study.config import PRESETS
 from looprate.experiments.study.constructed_findings import (
     constructed_curve,
     constructed_findings,
@@ -14,12 +16,14 @@ from looprate.experiments.study.constructed_findings import (
 )
 from looprate.experiments.study.lessons import (
     BOXES,
+    FEW_BOXES,
     TOLERANCE,
     certificate_rows,
     lesson_arguments,
     lesson_rows,
     planned_specs,
 )
+from looprate.experiments.study.plan import construct_tasks
 from looprate.figures.explorer.setting import Setting
 from looprate.theory.bounds.loop_counts import construction_loops, last_label
 from looprate.theory.construction.memorisers import MEMORISERS
@@ -148,6 +152,15 @@ def test_grids_beyond_the_budget_and_below_the_tokens_are_left_out():
     assert list(every) == [3, 4, 100]
     huge = {"tokens": 64, "dim": 4, "memoriser": "timestep", "grids": [64]}  # beyond any float
     assert planned_specs(**huge, seconds=1e9) == ([], {64: math.inf})
+
+
+@pytest.mark.parametrize(
+    ("shape", "boxes"), [((2, 2), BOXES), ((4, 1), BOXES), ((2, 4), FEW_BOXES)]
+)
+def test_inputs_of_many_entries_get_few_boxes_and_smaller_ones_the_usual(shape, boxes):
+    config = replace(PRESETS["smoke"], targets=("mean-field",), shapes=(shape,), grids=(2,))
+    *tasks, _ = construct_tasks(config)
+    assert {task.arguments["boxes"] for task in tasks} == {boxes}
 
 
 def test_facts_of_a_target_are_those_of_its_closed_forms():

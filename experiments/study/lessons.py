@@ -19,12 +19,13 @@ from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.facts import Facts, facts_of
 from looprate.theory.targets import resolve_target
 
-__all__ = ["BOXES", "TOLERANCE"]
+__all__ = ["BOXES", "FEW_BOXES", "LOW", "TOLERANCE"]
 
 Row = dict[str, Any]
 LESSON_TARGET = "dial:token=0.7,context=0.3,periods=1"
 TOLERANCE = 2e-2  # of the errors' enclosures: slopes need no more
 BOXES = 300_000
+LOW, FEW_BOXES = 4, 5_000  # beyond so many entries of an input more boxes hardly narrow it
 START = 0.5  # seconds of a certificate beside the estimate: the error's enclosure
 DIGITS = (4, 8)  # q of the digit memorisers shown
 ARITHMETIC_GRIDS = (2, 3, 4, 6, 8, 12, 16)

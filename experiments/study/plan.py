@@ -15,6 +15,8 @@ from looprate.experiments.study.certificates import cost_of
 from looprate.experiments.study.config import StudyConfig, fit_arguments
 from looprate.experiments.study.lessons import (
     BOXES,
+    FEW_BOXES,
+    LOW,
     START,
     TOLERANCE,
     certificate_rows,
@@ -115,7 +117,7 @@ def construct_tasks(config: StudyConfig) -> list[Task]:
                     "p": config.p,
                     "specs": [spec.as_dict() for spec in specs],
                     "tolerance": TOLERANCE,
-                    "boxes": BOXES,
+                    "boxes": BOXES if tokens * dim <= LOW else FEW_BOXES,
                     "source": source,
                 }
                 key = key_of(arguments, what="certificates")
