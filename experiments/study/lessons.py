@@ -19,7 +19,7 @@ from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.facts import Facts, facts_of
 from looprate.theory.targets import resolve_target
 
-__all__ = ["BOXES", "FEW_BOXES", "LOW", "TOLERANCE"]
+__all__ = ["BOXES", "TOLERANCE"]
 
 Row = dict[str, Any]
 LESSON_TARGET = "dial:token=0.7,context=0.3,periods=1"
