@@ -140,10 +140,10 @@ def test_facts_have_the_same_digits_everywhere(said, target, asked, stored):
 
 
 def test_a_certificate_has_the_same_digits_everywhere(said, target, asked):
-    how = ("--grid", GRID, "--memoriser", "digits", "--bits", 6, "--tolerance", views.TOLERANCE)
+    how = ("--grid", GRID, "--memoriser", "digits", "--tolerance", views.TOLERANCE)
     wanted = answer(said, "construct", target, *how)
     assert wanted["bound"] is None or math.isfinite(wanted["bound"])
-    options = {"memoriser": "digits", "bits": 6, "tolerance": views.TOLERANCE}
+    options = {"memoriser": "digits", "tolerance": views.TOLERANCE}
     (row,) = asked.construct(GRID, **options).rows
     (bound,) = answer(said, "bound", target, "--inequality", "digits", "--loops", wanted["loops"])
     assert wanted["trivial"] == row["trivial"] == bound["trivial"]
