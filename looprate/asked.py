@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from looprate.results import BoundAnswer, CheckAnswer, ConstructAnswer, FitAnswer, ModuliAnswer
     from looprate.theory.bounds.theorem import Placement
     from looprate.theory.facts import Facts
+    from looprate.theory.verdict import Finding
 
 __all__ = ["AskedTarget", "asked_target", "target"]
 
@@ -137,6 +138,13 @@ class AskedTarget:
 
         return facts_of(self.target, **self._shape)
 
+    @cached_property
+    def hypotheses(self) -> tuple[Finding, ...]:
+        """The hypotheses on the target, checked; the facts hold the same ones."""
+        from looprate.theory.hypotheses import check_hypotheses
+
+        return tuple(check_hypotheses(self.target, **self._shape))
+
     @property
     def _shape(self) -> dict[str, Any]:
         """N, d and p as keywords."""
@@ -146,7 +154,7 @@ class AskedTarget:
         """Return the hypotheses of Theorem 3.6 on the target, each with a verdict and a reason."""
         from looprate.results import CheckAnswer
 
-        return CheckAnswer(self, tuple(found.as_dict() for found in self.facts.hypotheses))
+        return CheckAnswer(self, tuple(found.as_dict() for found in self.hypotheses))
 
     def moduli(
         self,

@@ -48,7 +48,7 @@ class CheckAnswer(Answer):
         """One line for each hypothesis that fails, with its witness."""
         from looprate.theory.gate import failures
 
-        return failures(self.facts.hypotheses)
+        return failures(self.asked.hypotheses)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Write one line a hypothesis."""
@@ -216,13 +216,9 @@ class FitAnswer(Answer):
             raise IndexError(
                 f"`index` must be a row's, below {len(self.rows)}, got {index}; see to_rows()"
             )
-        index %= len(self.rows)
-        loops = self.rows[index]["loops"]
-        for bank in self.banks:
-            if index < len(bank.members):
-                return model_of(bank.bank, bank.config, index, loops=loops)
-            index -= len(bank.members)
-        raise AssertionError  # rows and members go together
+        places = [(bank, k) for bank in self.banks for k in range(len(bank.members))]
+        bank, member = places[index]
+        return model_of(bank.bank, bank.config, member, loops=self.rows[index]["loops"])
 
     def best(self) -> LoopedTransformer:
         """Return the network with the smallest validation error, which held-out points had no part

@@ -7,21 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from cases.affine_boxes import CENTRE, HALF, HIGH, LOW, NEAR, inputs
 from looprate.theory.enclosure import Interval, affine
 from looprate.theory.enclosure.affine import SLACK, SMALL, Affine, affine_variables
 from looprate.theory.enclosure.rounding import EPS
-
-LOW, HIGH = (
-    np.array([[[0.25], [1.0]], [[-0.5], [2.0]]]),
-    np.array([[[0.75], [1.5]], [[0.5], [4.0]]]),
-)
-CENTRE, HALF = (LOW + HIGH) / 2, (HIGH - LOW) / 2
-NEAR = 1e-6  # relative, of remainders that come from rounding alone
-
-
-def inputs():
-    """Two boxes of two tokens: centres 1/2, 5/4 and 0, 3; half sides 1/4, 1/4 and 1/2, 1."""
-    return affine_variables(Interval(LOW, HIGH))
 
 
 def made(centre, coef, rest, value=None):

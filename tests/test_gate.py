@@ -15,8 +15,7 @@ from looprate.experiments.study.certificates import default_bits
 from looprate.experiments.study.config import PRESETS
 from looprate.experiments.study.construction_rows import arithmetic_rows
 from looprate.experiments.study.figure_rows import BOUND_LABELS
-from looprate.experiments.study.lessons import certificate_rows
-from looprate.experiments.study.plan import BOXES, TOLERANCE
+from looprate.experiments.study.lessons import BOXES, TOLERANCE, certificate_rows
 from looprate.experiments.study.report import write_report
 from looprate.experiments.study.work import source_digest, theory_rows
 from looprate.figures.explorer import views

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cases.clock import Clock
 from looprate.theory.continuity.upper import stages
 from looprate.theory.continuity.upper.cells import CellProblem
 from looprate.theory.continuity.upper.stages import Search, relative_gap, shifted
@@ -30,20 +31,10 @@ def search_of(f=linear, kind="sequence", tokens=2, dim=1, *, p=2.0, known=False,
     return Search(f, kind, tokens, dim, p, more.pop("tolerance", 0.1), known, **more)
 
 
-class Clock:
-    """A monotonic clock that moves when told."""
-
-    def __init__(self):
-        self.now = NOW
-
-    def monotonic(self):
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch):
     """The clock of the stages, stopped."""
-    stopped = Clock()
+    stopped = Clock(NOW)
     monkeypatch.setattr(stages, "time", stopped)
     return stopped
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cases.clock import Clock
 from looprate.theory.continuity.lower.bound import ModulusLowerBound, ModulusLowerCurve
 from looprate.theory.continuity.upper import bound as upper
 from looprate.theory.continuity.upper.bound import ModulusUpperBound, modulus_upper_bound
@@ -21,19 +22,9 @@ def linear(x):
     return 2.0 * x
 
 
-class Clock:
-    """A monotonic clock that moves when told."""
-
-    def __init__(self):
-        self.now = NOW
-
-    def monotonic(self):
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch):
-    stopped = Clock()
+    stopped = Clock(NOW)
     monkeypatch.setattr(upper, "time", stopped)
     return stopped
 

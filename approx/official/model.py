@@ -81,7 +81,8 @@ class OfficialModel(nn.Module):
         x, mask = self._embedded(ids), self._mask(ids.shape[1])
         rows = self._modulation(r)
         for t in range(r):
-            x = self._block(x, self.blocks[min(t, c.depth - 1)], rows[t], mask)
+            block: Any = self.blocks[min(t, c.depth - 1)]
+            x = self._block(x, block, rows[t], mask)
         return self._logits(x)
 
     def _embedded(self, ids: Tensor) -> Tensor:
@@ -123,10 +124,9 @@ class OfficialModel(nn.Module):
         return list(zip(*(part.unbind(0) for part in parts), strict=True))
 
     def _block(
-        self, x: Tensor, p: nn.Module, eta: tuple[Tensor, ...] | None, mask: Tensor | None
+        self, x: Tensor, p: nn.ParameterDict, eta: tuple[Tensor, ...] | None, mask: Tensor | None
     ) -> Tensor:
         """Apply one block: (B, T, D) to (B, T, D)."""
-        assert isinstance(p, nn.ParameterDict)
         c, D = self.config, self.config.width
         raw = c.cls == "model.LoopedGPT"
         y = self._norm(x, p, "norm1") if eta is None else self._norm(x, p, "norm1") * eta[0]
@@ -259,8 +259,7 @@ def official_parameter_count(config: Mapping[str, Any]) -> int:
 
 def _group(model: OfficialModel, group: str) -> nn.ParameterDict:
     """Return the parameters of the ends, or of one block by its number."""
-    found = model.ends if group == "ends" else model.blocks[int(group)]
-    assert isinstance(found, nn.ParameterDict)
+    found: Any = model.ends if group == "ends" else model.blocks[int(group)]
     return found
 
 

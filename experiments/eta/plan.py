@@ -9,7 +9,7 @@ from looprate.experiments.engine.sweep import CONSTRUCTIONS, FITS, Sweep
 from looprate.experiments.engine.task import Task
 from looprate.experiments.eta.config import EtaConfig
 from looprate.experiments.study.certificates import cost_of
-from looprate.experiments.study.lessons import BOXES, TOLERANCE, certificate_rows
+from looprate.experiments.study.lessons import TOLERANCE, boxes_for, certificate_rows
 from looprate.experiments.study.plan import A_SECOND, fit_tasks, key_of
 from looprate.theory.bounds.loop_counts import largest_grid
 from looprate.theory.construction.build.spec import ConstructionSpec
@@ -49,7 +49,7 @@ def _construct_tasks(config: EtaConfig) -> list[Task]:
             "p": config.p,
             "specs": [spec.as_dict() for spec in specs],
             "tolerance": TOLERANCE,
-            "boxes": BOXES,
+            "boxes": boxes_for(config.tokens, config.dim),
         }
         key = key_of(arguments, what="eta")
         arguments["hypotheses"] = True

@@ -19,7 +19,7 @@ from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.facts import Facts, facts_of
 from looprate.theory.targets import resolve_target
 
-__all__ = ["BOXES", "TOLERANCE"]
+__all__ = ["TOLERANCE", "boxes_for"]
 
 Row = dict[str, Any]
 LESSON_TARGET = "dial:token=0.7,context=0.3,periods=1"
@@ -30,6 +30,11 @@ START = 0.5  # seconds of a certificate beside the estimate: the error's enclosu
 DIGITS = (4, 8)  # q of the digit memorisers shown
 ARITHMETIC_GRIDS = (2, 3, 4, 6, 8, 12, 16)
 STAGE_GRID = 4  # few enough labels to tell apart on a page
+
+
+def boxes_for(tokens: int, dim: int) -> int:
+    """Return how many boxes the enclosure of an error may take at one N and d."""
+    return BOXES if tokens * dim <= LOW else FEW_BOXES
 
 
 def planned_specs(

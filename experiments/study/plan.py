@@ -14,11 +14,9 @@ from looprate.experiments.rows.records import digest
 from looprate.experiments.study.certificates import cost_of
 from looprate.experiments.study.config import StudyConfig, fit_arguments
 from looprate.experiments.study.lessons import (
-    BOXES,
-    FEW_BOXES,
-    LOW,
     START,
     TOLERANCE,
+    boxes_for,
     certificate_rows,
     lesson_arguments,
     lesson_rows,
@@ -117,7 +115,7 @@ def construct_tasks(config: StudyConfig) -> list[Task]:
                     "p": config.p,
                     "specs": [spec.as_dict() for spec in specs],
                     "tolerance": TOLERANCE,
-                    "boxes": BOXES if tokens * dim <= LOW else FEW_BOXES,
+                    "boxes": boxes_for(tokens, dim),
                     "source": source,
                 }
                 key = key_of(arguments, what="certificates")

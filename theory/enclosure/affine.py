@@ -427,13 +427,12 @@ def affine_variables(box: Interval) -> Affine:
 
 def _inner(pairs: list[tuple[Any, Any]]) -> Affine:
     """Return sums of products, with one symbol for what each sum misses."""
-    total, missed = None, np.zeros(())
-    for a, b in pairs:
-        a, b = (a, b) if isinstance(a, Affine) else (b, a)
-        part, more = a._product(b)
-        total = part if total is None else total.plus(part)
+    products = (a._product(b) if isinstance(a, Affine) else b._product(a) for a, b in pairs)
+    total, missed = next(products)
+    missed = missed * (1 + SLACK)
+    for part, more in products:
+        total = total.plus(part)
         missed = (missed + more) * (1 + SLACK)
-    assert total is not None
     return total._with(missed)
 
 
