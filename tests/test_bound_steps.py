@@ -9,18 +9,12 @@ import math
 from fractions import Fraction
 from itertools import product
 
-import mpmath
 import numpy as np
 import pytest
 
+from cases.slack import SAME, above
 from looprate.theory.continuity.lower.problem import moving_tokens
-from looprate.theory.continuity.transfer import (
-    lower_from,
-    pieces,
-    strengthened_lower_bounds,
-    upper_from,
-)
-from looprate.theory.continuity.upper import additive, cells, centre_form, ends_form, ranges
+from looprate.theory.continuity.upper import additive, centre_form, ends_form, ranges
 from looprate.theory.continuity.upper.cells import (
     CellProblem,
     Cells,
@@ -30,162 +24,9 @@ from looprate.theory.continuity.upper.cells import (
 )
 from looprate.theory.continuity.upper.operator_norm import (
     SLACK,
-    entries_norm_upper_bound,
-    operator_norm_upper_bound,
 )
-from looprate.theory.continuity.upper.places import Places
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.rounding import EPS
-
-SAME = 1e-9  # relative: far above every slack, far below what a wrong step changes
-P_VALUES = (1.0, 1.3, 2.0, 3.0, 40.0)
-
-
-def above(found, exact, least=0.5, most=4.0):
-    """Whether bounds exceed exact values >= 0 by some slack, at least and at most so much."""
-    found, exact = np.asarray(found, dtype=float), np.asarray(exact, dtype=float)
-    return bool(
-        (found >= exact * (1 + least * SLACK)).all() and (found <= exact * (1 + most * SLACK)).all()
-    )
-
-
-# -- norms ---------------------------------------------------------------------------------------
-
-
-def entries():
-    """Rows of numbers >= 0 of all sizes; ties, one entry alone, next to nothing."""
-    rng = np.random.default_rng(0)
-    rows = rng.random((60, 4)) * 10.0 ** rng.integers(-3, 3, (60, 1))
-    rows[:20] *= 10.0 ** rng.integers(-6, 1, (20, 4))
-    rows[20:24] = [[1, 1, 1, 1], [0, 0, 0, 2], [3, 3, 0, 0], [1e-200, 2e-200, 0, 1e-210]]
-    rows[24:26] = [[1e200, 3e200, 1e190, 0], [1, 1e-9, 1e-12, 1e-17]]
-    return rows
-
-
-def exact_norms(rows, p):
-    with mpmath.workdps(60):
-        return [
-            float(mpmath.power(sum(mpmath.mpf(v) ** p for v in row), mpmath.mpf(1) / p))
-            for row in rows.tolist()
-        ]
-
-
-@pytest.mark.parametrize("p", P_VALUES)
-def test_norms_of_entries_exceed_the_exact_ones_by_their_slack(p):
-    rows = entries()
-    assert above(entries_norm_upper_bound(rows, p), exact_norms(rows, p), most=2.0)
-
-
-@pytest.mark.parametrize("p", [*P_VALUES, math.inf])
-def test_norms_of_nothing_are_0_of_the_unbounded_inf_and_for_p_inf_the_largest(p):
-    rows = np.array([[0.0, 0.0], [1.0, math.inf], [0.25, 0.5]])
-    found = entries_norm_upper_bound(rows, p)
-    assert found[0] == 0
-    assert found[1] == math.inf
-    assert found[2] >= 0.5
-    assert found[2] == 0.5 or p < math.inf
-
-
-def test_lengths_exceed_the_exact_ones_by_their_slack():
-    rows = entries()[:23]
-    assert above(cells.lengths(rows), exact_norms(rows, 2.0), most=2.0)
-
-
-@pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
-def test_operator_norms_exceed_the_exact_ones_by_their_slack(p):
-    rng = np.random.default_rng(1)
-    for shape in ((1, 1), (1, 4), (4, 1), (3, 3), (2, 5)):
-        some = rng.standard_normal((30, *shape))
-        some[:3] = np.eye(*shape)
-        if p == 2:
-            exact = np.linalg.svd(some, compute_uv=False).max(1)
-        elif p == 1:
-            signs = np.array(list(product((-1.0, 1.0), repeat=shape[0])))
-            exact = np.sqrt(((signs @ some) ** 2).sum(2)).max(1)
-        else:
-            exact = np.sqrt((some**2).sum(2)).max(1)
-        found = operator_norm_upper_bound(some, p)
-        assert above(found, exact, least=0.2, most=40.0), shape
-
-
-def test_between_the_norms_that_are_known_lyapunov_s_inequality_is_used():
-    some = np.random.default_rng(2).standard_normal((40, 3, 4))
-    one, two, most = (operator_norm_upper_bound(some, p) for p in (1.0, 2.0, math.inf))
-    rows = np.sqrt((some**2).sum(2))
-    for p in (1.2, 1.7, 2.5, 6.0):
-        share = 2 / p - 1 if p < 2 else 2 / p
-        between = one**share * two ** (1 - share) if p < 2 else two**share * most ** (1 - share)
-        exact = np.minimum(between, (rows**p).sum(1) ** (1 / p))
-        assert operator_norm_upper_bound(some, p) == pytest.approx(exact, rel=1e-10)
-        assert (between < (rows**p).sum(1) ** (1 / p)).any()
-
-
-# -- transfers between radii -----------------------------------------------------------------------
-
-
-def radii():
-    """Pairs of radii whose quotient is a whole number, or next to one, or anything."""
-    rng = np.random.default_rng(3)
-    for k in (1, 2, 3, 7, 10, 1000):
-        for s in (0.1, 0.3, 1 / 3, 0.07, 1e-3, float(rng.random())):
-            for t in (k * s, math.nextafter(k * s, 0), math.nextafter(k * s, 9e9)):
-                yield t, s
-    yield from rng.random((60, 2)).tolist()
-    yield from ((0.5, 0.2), (1.0, 0.3), (1e-300, 1e-3), (2.0, 1.999))
-
-
-def test_bounds_move_to_other_radii_by_whole_pieces_and_are_the_nearest_floats_outside():
-    """w(t) <= k w(s) and w(s) >= w(t)/k for k = ceil(t/s), in fractions: no float is nearer."""
-    for t, s in radii():
-        k = math.ceil(Fraction(t) / Fraction(s))
-        assert pieces(t, s) == max(k, 1)
-        for value in (2.0, 0.1, 1e-320, 1e-200):
-            found, rule = upper_from(t, [(s, value)])
-            exact = Fraction(value) * max(k, 1)
-            assert Fraction(found) >= exact
-            assert found == value or Fraction(math.nextafter(found, 0)) < exact
-            assert rule == ("monotone" if t <= s else "subadditive")
-            low, source = lower_from(s, [(t, value)])
-            exact = Fraction(value) / max(k, 1)
-            assert Fraction(low) <= exact
-            assert Fraction(math.nextafter(low, math.inf)) > exact
-            assert source == t or low == 0
-
-
-def test_the_best_transfer_is_taken_whatever_the_order():
-    known = [(0.4, 5.0), (0.0, 0.0), (0.1, 1.0), (0.9, 8.0), (0.01, math.inf)]
-    for some in (known, known[::-1]):
-        assert upper_from(0.25, some) == (3.0, "subadditive")
-        assert upper_from(0.05, some) == (1.0, "monotone")
-        assert upper_from(0.4, some) == (4.0, "subadditive")
-        assert upper_from(0.9, some) == (8.0, "monotone")
-    assert upper_from(0.4, [(0.4, 5.0)]) == (5.0, "monotone")
-    assert upper_from(0.4, []) == (math.inf, "direct")
-    assert upper_from(0.4, [(0.0, 1.0)]) == (math.inf, "direct")
-    assert upper_from(1.0, [(0.1, 1e308)])[0] == math.inf
-    known = [(0.4, 4.0), (0.1, 1.5), (0.05, 0.0)]
-    for some in (known, known[::-1]):
-        assert lower_from(0.2, some) == (2.0, 0.4)
-        assert lower_from(0.1, some) == (1.5, 0.1)
-        assert lower_from(0.9, some) == (4.0, 0.4)
-        assert lower_from(0.05, some)[0] == pytest.approx(0.75)
-        assert lower_from(0.0, some) == (0.0, None)
-    assert lower_from(0.01, [(0.05, 0.0)]) == (0.0, None)
-    carried, source = lower_from(0.05, [(0.1, math.inf)])  # an overflow says: beyond all floats
-    assert (carried < math.inf, carried > 1e307, source) == (True, True, 0.1)
-
-
-def test_curves_say_where_their_values_come_from():
-    lower, rules, sources = strengthened_lower_bounds([0.1, 0.2, 0.4, 0.8], [0.5, 2.0, 1.0, 3.0])
-    assert lower.tolist() == [1.0, 2.0, 2.0, 3.0]
-    assert rules == ("subadditive", "pair", "monotone", "pair")
-    assert sources.tolist() == [0.2, 0.2, 0.2, 0.8]
-    with pytest.raises(ValueError, match="shape"):
-        strengthened_lower_bounds([0.1], [0.5, 1.0])
-    for bad in ((0.1, 0.0), (-0.1, 1.0), (math.inf, 1.0), (0.1, math.nan)):
-        with pytest.raises(ValueError, match="`radius` must be finite"):
-            pieces(*bad)
-
 
 # -- cells and their ends --------------------------------------------------------------------------
 
@@ -491,72 +332,3 @@ def test_the_dual_holds_every_way_to_share_out_radii_and_comes_close():
         assert found > value
     twice = additive._dual(heights[2:3], np.array([2]), inner, delta)[0]
     assert twice == pytest.approx(additive._dual(heights[2:], np.array([1, 1]), inner, delta)[0])
-
-
-# -- places ----------------------------------------------------------------------------------------
-
-
-def test_places_are_the_cells_that_boxes_overlap():
-    rng = np.random.default_rng(11)
-    steps = 8
-    low = rng.integers(0, steps, (5, 2)) / steps
-    high = low + rng.integers(1, 3, (5, 2)) / steps
-    high = np.minimum(high, 1.0)
-    places = Places.of(low, high, steps)
-    mask = np.zeros((steps, steps), dtype=bool)
-    for a, b in zip(low, high, strict=True):
-        i, j = (np.round(a * steps).astype(int), np.round(b * steps).astype(int))
-        mask[i[0] : j[0], i[1] : j[1]] = True
-    assert places.share == pytest.approx(mask.mean())
-    for i, j in product(range(steps), repeat=2):
-        corner = np.array([[i, j]]) / steps
-        assert places.meet(corner, corner + 1 / steps)[0] == mask[i, j]
-        assert places.meet(corner + 0.3 / steps, corner + 0.3 / steps)[0] == mask[i, j]
-        wide = mask[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2].any()
-        around = np.clip(corner - 0.5 / steps, 0, 1), np.clip(corner + 1.5 / steps, 0, 1)
-        assert places.meet(*around)[0] == wide
-    turned = places.permuted((0, 1), 1)
-    assert turned.share == pytest.approx((mask | mask.T).mean())
-    assert places.permuted((0,), 1).share == places.share
-
-
-@pytest.mark.parametrize(("width", "steps"), [(1, 4), (2, 4), (3, 2)])
-def test_places_meet_boxes_as_sets_of_cells_do(width, steps):
-    """Boxes of any ends, points and faces among them, against cells told one by one."""
-    rng = np.random.default_rng(12)
-    ends_ = np.sort(rng.integers(0, 2 * steps + 1, (2, 40, width)) / (2 * steps), axis=0)
-
-    def cells_of(low, high):
-        """The cells that a box overlaps; of a box without width, the one it lies in."""
-        spans = []
-        for a, b in zip(low, high, strict=True):
-            inside = [k for k in range(steps) if k / steps < b and (k + 1) / steps > a]
-            lies = min(int(a * steps), steps - 1)
-            spans.append(inside if a < b else [lies])
-        return set(product(*spans))
-
-    for count in (0, 1, 2):
-        low, high = ends_[:, :count]
-        places = Places.of(low, high, steps)
-        filled = set().union(*(cells_of(a, b) for a, b in zip(low, high, strict=True)))
-        assert places.share == len(filled) / steps**width
-        assert places.ndim == width
-        assert places.below.dtype == np.int32
-        met = places.meet(*ends_)
-        wanted = [bool(cells_of(a, b) & filled) for a, b in zip(*ends_, strict=True)]
-        assert met.tolist() == wanted
-        assert count == 0 or 0 < sum(wanted) < 40
-
-
-def test_places_of_tokens_in_every_order():
-    low = np.array([[0.0, 0.5, 0.0, 0.0, 0.5, 0.5]])  # tokens (0, 1), (0, 0), (1, 1) of halves
-    places = Places.of(low, low + 0.5, 2)
-    assert places.share == 1 / 64
-    assert places.permuted((0, 1, 2), 2).share == 6 / 64
-    two = places.permuted((0, 2), 2)
-    assert two.share == 2 / 64
-    turned = np.array([[0.5, 0.5, 0.0, 0.0, 0.0, 0.5]])
-    assert two.meet(turned, turned + 0.5).tolist() == [True]
-    assert places.meet(turned, turned + 0.5).tolist() == [False]
-    other = np.array([[0.0, 0.0, 0.0, 0.5, 0.5, 0.5]])
-    assert two.meet(other, other + 0.5).tolist() == [False]
