@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import os
 import random
 import shutil
@@ -70,14 +71,20 @@ class Limited:
 
     def __init__(self):
         self.reached = None
+        self.free = math.inf  # until then a limit is not heard: only a line is interrupted, once
 
     def interrupt(self, number, _):
+        if time.monotonic() < self.free:  # two limits at once, or a line that has ended
+            return
+        self.free = time.monotonic() + HUNG
+        signal.setitimer(signal.ITIMER_REAL, HUNG)  # a line may hold an interruption, not for ever
         self.reached = number
         signal.raise_signal(signal.SIGINT)  # as a terminal does: it can be made to wait
 
     def lost(self, what):
         """Ask again where an interruption fell into a finaliser, as the command's process does."""
         if isinstance(what.exc_value, KeyboardInterrupt):
+            self.free = 0.0
             signal.setitimer(signal.ITIMER_PROF, AGAIN)
         else:
             self.usual(what)
@@ -86,6 +93,7 @@ class Limited:
         """Return the exit code, or OVER, or in words what is wrong."""
         self.reached = None
         self.usual, sys.unraisablehook = sys.unraisablehook, self.lost
+        self.free = 0.0
         signal.setitimer(signal.ITIMER_REAL, HUNG)
         signal.setitimer(signal.ITIMER_PROF, LIMIT)
         try:
@@ -95,6 +103,7 @@ class Limited:
         except BaseException as error:
             code = f"{type(error).__name__}: {error}"
         finally:
+            self.free = math.inf
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
             sys.unraisablehook = self.usual
@@ -199,6 +208,25 @@ def drop_and_work():
     busy()
 
 
+def both():
+    """Reach both limits at once."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, signal.SIGPROF})
+    signal.raise_signal(signal.SIGALRM)
+    signal.raise_signal(signal.SIGPROF)
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM, signal.SIGPROF})
+    finally:  # the other one is heard here, as it would be where the first one is caught
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def held():
+    """Swallow an interruption and go on."""
+    try:
+        busy()
+    except KeyboardInterrupt:
+        busy()
+
+
 def test_an_interruption_lost_in_a_finaliser_comes_again(limited, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "main", lambda words: words[0]())
     assert limited.run([drop_and_work]) == OVER
@@ -209,6 +237,8 @@ def test_a_line_that_waits_for_ever_is_not_taken_for_one_that_works(limited, mon
     monkeypatch.setattr(sys.modules[__name__], "main", lambda words: words[0]())
     assert limited.run([lambda: time.sleep(5.0)]) == "it hangs"
     assert limited.run([busy]) in (OVER, "it hangs")  # on a busy machine
+    assert limited.run([both]) == "it hangs"  # two limits at once are one interruption
+    assert limited.run([held]) == "it hangs"  # an interruption that is held comes again
     assert limited.run([lambda: 130]) == 130
     assert list(faults(["moduli"], "it hangs", "", ""))
 
