@@ -102,10 +102,42 @@ def test_points_are_put_on_the_device_and_truth_may_differ_by_model(monkeypatch,
     assert [where for where in asked if where is device] == [device] * 4
 
 
-def test_no_gradient_is_kept_and_sizes_out_of_range_are_refused():
+def test_no_gradient_is_kept():
     weight = torch.nn.Parameter(torch.tensor(0.5))
     how = {"points": 32, "replicates": 2, "batch": 32} | CASE
     assert errors_of(lambda x: (weight * x)[None], lambda x: x, **how)[0].value > 0
-    for wrong in ({"tokens": 0}, {"dim": 0}, {"p": 0.5}):
-        with pytest.raises(ValueError, match=f"`{next(iter(wrong))}`"):
-            errors_of(gap, gap, **(how | wrong))
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (3, 2)])
+def test_errors_of_known_functions_are_found_with_the_root_and_every_entry(p, shape):
+    """A constant difference c has the error c (Nd)^(1/p) and no spread; x has (Nd/(p+1))^(1/p)."""
+    tokens, dim = shape
+    given = {"tokens": tokens, "dim": dim, "p": p, "points": 256, "replicates": 4, "batch": 64}
+    shifts = torch.tensor([0.25, 0.5])[:, None, None, None]
+    found = errors_of(lambda x: x + shifts, lambda x: x, **given)
+    for shift, one in zip((0.25, 0.5), found, strict=True):
+        assert one.value == pytest.approx(shift * (tokens * dim) ** (1 / p), rel=1e-6)
+        assert one.stderr < 1e-7
+    (one,) = errors_of(lambda x: 2 * x[None], lambda x: x, **given)
+    truth = (tokens * dim / (p + 1)) ** (1 / p)
+    assert abs(one.value - truth) < 5 * one.stderr + 1e-4
+    assert 0 < one.stderr < 0.01 * one.value
+    (same,) = errors_of(lambda x: x[None], lambda x: x, **given)
+    assert (same.value, same.stderr) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"tokens": 0}, "`tokens`"),
+        ({"dim": 0}, "`dim`"),
+        ({"p": 0.5}, "`p`"),
+        ({"p": math.inf}, "`p` must be finite"),
+        ({"replicates": 1}, "`replicates` must be >= 2"),
+        ({"points": 100}, "`points` must be a multiple of batch=32"),
+    ],
+)
+def test_estimates_that_cannot_be_made_are_refused(change, said):
+    with pytest.raises(ValueError, match=said):
+        errors_of(gap, gap, **({"points": 32, "replicates": 2, "batch": 32} | CASE | change))

@@ -8,37 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from cases.small_fits import SMALL, begun, run, square
 from looprate.approx.banks.adam import adam_function
 from looprate.approx.banks.bank import model_of
-from looprate.approx.error import HELD_OUT, error, errors_of, sobol_points
+from looprate.approx.error import HELD_OUT, error, sobol_points
 from looprate.approx.fit.fitted import FitResult, Recipe, predictions
-from looprate.approx.fit.fitting import fit
 from looprate.approx.fit.training import VALIDATION
-from looprate.approx.models.looped import ModelConfig
 
 fit_file = importlib.import_module("looprate.approx.fit.fitting")
-SMALL = ModelConfig(width=8, hidden=16, gate=0.5)
 RECIPE = Recipe(steps=120, batch=16, evaluations=4, validation_points=64)
-
-
-def mean(x):
-    return 0.5 * x + 0.5 * x.mean(1, keepdim=True)
-
-
-def square(x):
-    return x * x
-
-
-def run(**changes):
-    settings = {
-        "tokens": 2,
-        "loops": 2,
-        "seeds": [0, 1],
-        "learning_rates": [1e-2, 3e-2],
-        "recipe": RECIPE,
-        "compiled": False,
-    }
-    return fit([mean, square], SMALL, **{**settings, **changes})
+run = functools.partial(run, recipe=RECIPE)
 
 
 @functools.cache
@@ -59,18 +38,9 @@ def test_a_fit_repeats_bit_for_bit():
 
 
 def test_models_do_not_depend_on_their_neighbours():
-    alone = fit(
-        [square],
-        SMALL,
-        tokens=2,
-        loops=2,
-        seeds=[1],
-        learning_rates=[3e-2],
-        recipe=RECIPE,
-        compiled=False,
-    )
+    alone = run([square], seeds=[3], learning_rates=[3e-2])
     together = plain()
-    index = [(m.target, m.seed, m.learning_rate) for m in together.members].index((1, 1, 3e-2))
+    index = [(m.target, m.seed, m.learning_rate) for m in together.members].index((1, 3, 3e-2))
     # A bank's matmuls may round differently from one model's; training amplifies a little.
     np.testing.assert_allclose(together.curve[0, index], alone.curve[0, 0], rtol=1e-2)
 
@@ -85,36 +55,17 @@ def test_a_diverging_model_is_reported_and_the_others_go_on():
     np.testing.assert_allclose(result.curve[:, ~wild], sane.curve[:, ~wild], rtol=1e-5)
 
 
-class Stopped(Exception):
-    pass
-
-
 def test_a_stopped_fit_resumes_to_the_same_numbers(tmp_path):
-    path = tmp_path / "fit.npz"
-
-    def stop(step):
-        if step >= 60:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        run(checkpoint=path, checkpoint_seconds=0.0, progress=stop)
-    assert path.exists()
-    seen = []
+    path, seen = tmp_path / "fit.npz", []
+    begun(path, 2, recipe=RECIPE)
     resumed = run(checkpoint=path, progress=seen.append)
     assert min(seen) > 30  # it did not start again
     np.testing.assert_array_equal(resumed.curve, plain().curve)
 
 
 def test_a_checkpoint_of_another_fit_or_a_torn_one_is_not_used(tmp_path):
-    path = tmp_path / "fit.npz"
-
-    def stop(step):
-        if step >= 60:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        run(checkpoint=path, checkpoint_seconds=0.0, progress=stop)
-    seen = []
+    path, seen = tmp_path / "fit.npz", []
+    begun(path, 2, recipe=RECIPE)
     run(checkpoint=path, loops=3, progress=seen.append)
     assert min(seen) <= 30
     path.write_bytes(path.read_bytes()[:100])
@@ -123,17 +74,10 @@ def test_a_checkpoint_of_another_fit_or_a_torn_one_is_not_used(tmp_path):
 
 def test_a_checkpoint_of_an_older_format_starts_anew(tmp_path, monkeypatch):
     """Fits of p > 2 took another loss until format 3."""
-    path = tmp_path / "fit.npz"
-
-    def stop(step):
-        if step >= 60:
-            raise Stopped
-
+    path, seen = tmp_path / "fit.npz", []
     with monkeypatch.context() as older:
         older.setattr(fit_file, "FORMAT", 2)
-        with pytest.raises(Stopped):
-            run(checkpoint=path, checkpoint_seconds=0.0, progress=stop, p=3.0)
-    seen = []
+        begun(path, 2, recipe=RECIPE, p=3.0)
     found = run(checkpoint=path, progress=seen.append, p=3.0)
     assert min(seen) <= 30
     np.testing.assert_array_equal(found.curve, run(p=3.0).curve)
@@ -146,15 +90,6 @@ def test_predictions_are_those_of_the_modules():
     for index in (0, 5):
         expected = model_of(result.bank, SMALL, index)(x, 2)
         torch.testing.assert_close(out[index], expected, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("p", [1.0, 2.0, 3.0])
-def test_error_of_a_known_gap_is_within_its_bars(p):
-    # |x - 0| integrates to 1/(p+1) per entry, and there are N d = 6 entries.
-    truth = (6 / (p + 1)) ** (1 / p)
-    estimate = error(lambda x: x, lambda x: 0 * x, tokens=3, dim=2, p=p, dtype=torch.float64)
-    assert abs(estimate.value - truth) < 5 * estimate.stderr + 1e-4
-    assert estimate.stderr < 1e-2
 
 
 def test_error_bars_are_not_too_small():
@@ -254,63 +189,3 @@ def test_the_late_gain_is_over_the_last_quarter_of_the_curve():
     assert gain([4]) == 0
     assert gain([2, 2, 2, 2, 4]) == pytest.approx(-1)
     assert gain([0.0] * 5) == 0
-
-
-# -- estimates of errors ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("p", [1.0, 2.0, 3.0])
-@pytest.mark.parametrize("shape", [(1, 1), (2, 3)])
-def test_errors_of_known_functions_are_found_with_the_root_and_every_entry(p, shape):
-    """A constant difference c has the error c (Nd)^(1/p) and no spread; x has (Nd/(p+1))^(1/p)."""
-    tokens, dim = shape
-    given = {"tokens": tokens, "dim": dim, "p": p, "points": 256, "replicates": 4, "batch": 64}
-    shifts = torch.tensor([0.25, 0.5])[:, None, None, None]
-    found = errors_of(lambda x: x + shifts, lambda x: x, **given)
-    for shift, one in zip((0.25, 0.5), found, strict=True):
-        assert one.value == pytest.approx(shift * (tokens * dim) ** (1 / p), rel=1e-6)
-        assert one.stderr < 1e-7
-        assert (one.points, one.replicates, one.p) == (1024, 4, p)
-    (one,) = errors_of(lambda x: 2 * x[None], lambda x: x, **given)
-    assert one.value == pytest.approx((tokens * dim / (p + 1)) ** (1 / p), rel=0.01)
-    assert 0 < one.stderr < 0.02 * one.value
-    (same,) = errors_of(lambda x: x[None], lambda x: x, **given)
-    assert (same.value, same.stderr) == (0.0, 0.0)
-
-
-def test_batches_and_a_single_model_do_not_change_the_estimate():
-    given = {"tokens": 2, "dim": 1, "p": 2.0, "points": 128, "replicates": 3}
-    one = error(lambda x: x**2, lambda x: x, **given)
-    (two,) = errors_of(lambda x: (x**2)[None], lambda x: x, batch=32, **given)
-    assert two.value == pytest.approx(one.value, rel=1e-6)
-    assert two.stderr == pytest.approx(one.stderr, rel=1e-3)
-    assert (one.points, one.replicates) == (384, 3)
-    assert errors_of(lambda x: x[None], lambda x: x, tokens=2, dim=1, p=2.0)[0].points == 8 * 512
-    assert error(lambda x: x, lambda x: x, tokens=2, dim=1, p=2.0).points == 8 * 512
-    other = error(lambda x: x**2, lambda x: x, seed=1, **given)
-    assert other.value != one.value
-    exact = error(lambda x: x + 0.1, lambda x: x, dtype=torch.float64, **given)
-    assert exact.value == pytest.approx(0.1 * 2**0.5, rel=1e-12)
-
-
-def test_points_can_be_skipped_and_repeat_for_a_seed():
-    given = {"tokens": 2, "dim": 1, "seed": 3}
-    whole, later = sobol_points(16, **given), sobol_points(8, skip=8, **given)
-    torch.testing.assert_close(whole[8:], later, rtol=0, atol=0)
-    assert whole.shape == (16, 2, 1)
-    assert not torch.equal(whole, sobol_points(16, tokens=2, dim=1, seed=4))
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"p": math.inf}, "`p` must be finite"),
-        ({"replicates": 1}, "`replicates` must be >= 2"),
-        ({"points": 100}, "`points` must be a multiple of batch=64"),
-    ],
-)
-def test_estimates_that_cannot_be_made_are_refused(change, said):
-    given = {"tokens": 1, "dim": 1, "p": 1.0, "points": 64, "replicates": 2, "batch": 64}
-    assert len(errors_of(lambda x: x[None], lambda x: x, **given)) == 1
-    with pytest.raises(ValueError, match=said):
-        errors_of(lambda x: x[None], lambda x: x, **(given | change))

@@ -11,6 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from cases.small_fits import SMALL, begun, mean, run, square
 from looprate.approx.banks.bank import bank_forward
 from looprate.approx.banks.block import compile_for
 from looprate.approx.error import sobol_points
@@ -26,31 +27,11 @@ from looprate.experiments.study.plan import fit_tasks
 from looprate.theory.targets import resolve_target
 from looprate.theory.targets.own import OwnFunction
 
-SMALL = ModelConfig(width=8, hidden=16, gate=0.5)
 RECIPE = Recipe(steps=30, batch=8, evaluations=3, validation_points=16)
 NEIGHBOURS = (
     1e-3  # relative: a bank's matmuls may round otherwise in another bank; training grows it
 )
-
-
-def mean(x):
-    return 0.5 * x + 0.5 * x.mean(1, keepdim=True)
-
-
-def square(x):
-    return x * x
-
-
-def run(**changes):
-    settings = {
-        "tokens": 2,
-        "loops": 2,
-        "seeds": [0, 3],
-        "learning_rates": [1e-2, 3e-2],
-        "recipe": RECIPE,
-        "compiled": False,
-    }
-    return fit([mean, square], SMALL, **{**settings, **changes})
+run = functools.partial(run, recipe=RECIPE)
 
 
 @functools.cache
@@ -398,24 +379,10 @@ def test_a_task_holds_all_targets_on_a_gpu_and_a_bank_of_32_models_on_a_cpu(tmp_
         assert len({task.key for task in tasks}) == len(tasks)
 
 
-class Stopped(Exception):
-    pass
-
-
 def test_a_stopped_fit_goes_on_in_banks_of_another_size(tmp_path):
-    path, each = tmp_path / "fit.npz", model_bytes(SMALL, tokens=2, batch=8, loops=2)
-    steps = []
-
-    def stop(step):
-        steps.append(step)
-        if len(steps) == 5:  # the first bank has ended, the second is on its way
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        run(checkpoint=path, checkpoint_seconds=0.0, progress=stop, free_bytes=4 * each)
-    assert steps == sorted(steps)
-    assert steps[-1] < RECIPE.steps
-    seen = []
+    path, each, seen = tmp_path / "fit.npz", model_bytes(SMALL, tokens=2, batch=8, loops=2), []
+    # after five reports the first bank has ended, the second is on its way
+    assert begun(path, 5, recipe=RECIPE, free_bytes=4 * each)[-1] < RECIPE.steps
     assert_same(run(checkpoint=path, progress=seen.append, free_bytes=3 * each), plain())
     assert min(seen) > 10  # it did not start again
     assert seen[-1] == RECIPE.steps
@@ -483,15 +450,7 @@ def test_a_fit_takes_no_more_gpu_memory_than_planned():
     config, shape = ModelConfig(width=16, hidden=64), {"tokens": 2, "batch": 32, "loops": 16}
     recipe = Recipe(steps=20, batch=32, evaluations=1, validation_points=32)
     torch.cuda.reset_peak_memory_stats()
-    fit(
-        [mean],
-        config,
-        tokens=2,
-        loops=16,
-        seeds=range(256),
-        learning_rates=[1e-2],
-        recipe=recipe,
-        device="cuda",
-    )
+    usual = {"learning_rates": [1e-2], "recipe": recipe, "device": "cuda"}
+    fit([mean], config, tokens=2, loops=16, seeds=range(256), **usual)
     planned = 256 * model_bytes(config, **shape)
     assert torch.cuda.max_memory_allocated() < planned / 0.8

@@ -17,9 +17,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cases.small_fits import begun, run
 from looprate.approx.fit.fitted import Recipe
-from looprate.approx.fit.fitting import fit
-from looprate.approx.models.looped import ModelConfig
 from looprate.experiments.claims import CLAIMS
 from looprate.experiments.claims.ledger import evidence_file
 from looprate.experiments.eta.config import PRESETS as ETA
@@ -236,27 +235,13 @@ def test_digests_depend_on_no_process_address_or_hash():
 
 
 # -- checkpoints -----------------------------------------------------------------------------------
-CONFIG = ModelConfig(dim=1, width=4, heads=1, hidden=4)
-TINY = Recipe(steps=12, batch=8, evaluations=4)
-
-
-def begun(function, path):
-    """Begin a fit of a function and stop it half-way, a checkpoint written."""
-
-    def stop(step):
-        if step >= 6:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fitted(function, path, checkpoint_seconds=0.0, progress=stop)
-    assert path.exists()
+TINY = {"seeds": [0], "learning_rates": [1e-2], "loops": 1}
+TINY["recipe"] = Recipe(steps=12, batch=8, evaluations=4)
 
 
 def fitted(function, path, **more):
     """Fit one tiny model to a function and return its validation curve."""
-    settings_of_fit = {"tokens": 2, "loops": 1, "seeds": [0], "learning_rates": [1e-2]}
-    given = {**settings_of_fit, "recipe": TINY, "compiled": False, "checkpoint": path, **more}
-    return fit([function], CONFIG, **given).curve
+    return run([function], checkpoint=path, **TINY, **more).curve
 
 
 @pytest.mark.parametrize(
@@ -270,14 +255,14 @@ def fitted(function, path, **more):
 )
 def test_a_fit_never_continues_that_of_another_function(one, other, tmp_path):  # C1
     path = tmp_path / "checkpoint.npz"
-    begun(one, path)
+    begun(path, 2, targets=[one], **TINY)
     np.testing.assert_array_equal(fitted(other, path), fitted(other, None))
 
 
 @pytest.mark.parametrize("make", [lambda: scaled(0.5), lambda: Callable(torch.tensor([1.0]))])
 def test_a_fit_of_the_same_function_made_again_is_continued(make, tmp_path):
     path, steps = tmp_path / "checkpoint.npz", []
-    begun(make(), path)
+    begun(path, 2, targets=[make()], **TINY)
     curve = fitted(make(), path, progress=steps.append)
     assert min(steps) > 3
     np.testing.assert_array_equal(curve, fitted(make(), None))
