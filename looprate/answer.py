@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from looprate.experiments.rows.query import flat
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -102,17 +104,6 @@ class Answer(ABC):
     def _words(self) -> list[str]:
         """Sentences below the table."""
         return []
-
-
-def flat(row: Row) -> Row:
-    """Return a row without nested dictionaries: their keys, joined by a dot."""
-    found: Row = {}
-    for key, value in row.items():
-        if isinstance(value, dict):
-            found |= {f"{key}.{inner}": part for inner, part in flat(value).items()}
-        else:
-            found[key] = value
-    return found
 
 
 def _cell(value: Any) -> str:

@@ -343,4 +343,4 @@ def read_rows(path: str | Path) -> list[Row]:
     if (place := Path(path)).suffix != ".jsonl":
         return tables.read_rows(place)
     place.stat()  # a store that is not there has no rows; here it is an error
-    return records.read_rows(place)[0]
+    return records.read_rows(place)

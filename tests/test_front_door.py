@@ -19,7 +19,7 @@ import torch
 
 import looprate
 from looprate import cli
-from looprate.answer import flat
+from looprate.experiments.rows.query import flat
 from looprate.results import BoundAnswer
 from looprate.theory.continuity import modulus_lower_bound
 

@@ -323,10 +323,10 @@ def test_an_unreadable_line_is_named_and_nothing_is_touched(path, line, place):
 
 
 def test_no_file_and_an_empty_file_hold_no_rows(path):
-    assert read_rows(path) == ([], 0)
+    assert read_rows(path) == []
     path.parent.mkdir()
     path.touch()
-    assert read_rows(path) == ([], 0)
+    assert read_rows(path) == []
 
 
 # -- digest ----------------------------------------------------------------------------------------

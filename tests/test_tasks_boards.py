@@ -12,9 +12,7 @@ from looprate.experiments.tasks.sudoku_files import read_csv
 from looprate.experiments.tasks.sudoku_solver import (
     Box,
     conflicts,
-    count_solutions,
     random_grids,
-    solve,
     solve_all,
 )
 
@@ -79,8 +77,9 @@ def all_small():
 # -- the solver ------------------------------------------------------------------------------------
 def test_the_solver_counts_the_288_small_boards(all_small):
     assert len(all_small) == 288
-    assert count_solutions([0] * 16, SMALL, limit=1000) == 288
-    assert count_solutions([0] * 16, SMALL, limit=7) == 7
+    empty = np.zeros((1, 16), int)
+    assert solve_all(empty, SMALL, limit=1000)[1] == 288
+    assert solve_all(empty, SMALL, limit=7)[1] == 7
 
 
 def test_counts_are_those_of_all_small_boards(all_small):
@@ -144,13 +143,15 @@ def test_every_solution_follows_the_rules_and_keeps_the_clues():
 
 
 def test_a_hard_board_is_solved_and_an_impossible_one_is_not():
-    board = np.array([int(k) for k in HARD.replace(".", "0")])
-    solution = solve(board)
-    assert follows_the_rules(solution, USUAL)
-    assert (solution == board)[board > 0].all()
-    assert count_solutions(board) == 1
-    board[1] = 8
-    assert solve(board) is None
+    board = np.array([[int(k) for k in HARD.replace(".", "0")]])
+    solutions, counts = solve_all(board, USUAL)
+    assert follows_the_rules(solutions[0], USUAL)
+    assert (solutions == board)[board > 0].all()
+    assert counts == 1
+    board[0, 1] = 8
+    solutions, counts = solve_all(board, USUAL)
+    assert counts == 0
+    assert not solutions.any()
 
 
 def test_filled_boards_differ_and_conflicts_are_seen():
@@ -184,7 +185,7 @@ def test_other_sizes_are_refused():
     with pytest.raises(ValueError, match="at most 9, got 16"):
         Sudoku(4, 4)
     with pytest.raises(ValueError, match="`limit` must be >= 1, got 0"):
-        count_solutions([0] * 16, SMALL, limit=0)
+        solve_all(np.zeros((1, 16), int), SMALL, limit=0)
 
 
 # -- puzzles ---------------------------------------------------------------------------------------

@@ -164,7 +164,7 @@ def _stored(study: Path, name: str) -> list[Row]:
     """Rows of a study's folder."""
     from looprate.experiments.rows.records import read_rows
 
-    rows, _ = read_rows(study / name)
+    rows = read_rows(study / name)
     if not rows and name == "rows.jsonl":
         raise ValueError(f"`study` must be a folder of looprate verify with fits, got {study}")
     return rows

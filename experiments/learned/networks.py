@@ -38,7 +38,7 @@ def chosen_fits(
     ValueError
         If the folder has no such networks.
     """
-    rows = [row for row in read_rows(folder / "rows.jsonl")[0] if _file(folder, row).is_file()]
+    rows = [row for row in read_rows(folder / "rows.jsonl") if _file(folder, row).is_file()]
     if not rows:
         raise ValueError(
             f"`DIR` must be a study folder with rows.jsonl and models/*.npz, got {folder}; make "

@@ -69,7 +69,16 @@ def _boards(epochs: int, rows: int, batch: int) -> dict[str, Any]:
     return {"steps": steps, "batch": batch, "warmup": 10_000, "loss": "every", "lean": True}
 
 
-STRING_MODEL = {"positions": "sinusoidal", "embedding_norm": True}
+BOARDS: dict[str, Any] = {
+    "injection": True,
+    "note": "published: positions and the clock's sinusoid added in every loop; here the "
+    "embedding with positions is, and the clock modulates; the batch is ours",
+}
+PAIRS: dict[str, Any] = {
+    "positions": "sinusoidal",
+    "embedding_norm": True,
+    "note": "published pair differs in activation and norm gains, this one in the clock alone",
+}
 TREES = {
     "steps": 500_000,
     "batch": 64,
@@ -93,40 +102,10 @@ TEXT = {
 PAPER: dict[str, TaskPreset] = {
     preset.task.key: preset
     for preset in (
-        _paper(
-            Sudoku(),
-            (32,),
-            6,
-            _boards(200, 100_000, 128),
-            injection=True,
-            note="published: positions and the clock's sinusoid added in every loop; here the "
-            "embedding with positions is, and the clock modulates; the batch is ours",
-        ),
-        _paper(
-            Countdown(),
-            (32, 50),
-            6,
-            _boards(500, 500_000, 256),
-            injection=True,
-            note="published: positions and the clock's sinusoid added in every loop; here the "
-            "embedding with positions is, and the clock modulates; the batch is ours",
-        ),
-        _paper(
-            LongestCommonSubsequence(size=100),
-            (10, 50, 100),
-            12,
-            STRINGS,
-            **STRING_MODEL,
-            note="published pair differs in activation and norm gains, this one in the clock alone",
-        ),
-        _paper(
-            EditDistance(size=60),
-            (10, 50, 100),
-            12,
-            STRINGS,
-            **STRING_MODEL,
-            note="published pair differs in activation and norm gains, this one in the clock alone",
-        ),
+        _paper(Sudoku(), (32,), 6, _boards(200, 100_000, 128), **BOARDS),
+        _paper(Countdown(), (32, 50), 6, _boards(500, 500_000, 256), **BOARDS),
+        _paper(LongestCommonSubsequence(size=100), (10, 50, 100), 12, STRINGS, **PAIRS),
+        _paper(EditDistance(size=60), (10, 50, 100), 12, STRINGS, **PAIRS),
         _paper(
             DecisionTree(),
             (12, 15, 50, 70),

@@ -96,47 +96,27 @@ def _medium(
     return TaskPreset(task, config, recipe, loops, test_loops, seeds, depths=depths, note=note)
 
 
+_GAMES: dict[str, Any] = {
+    "loops": (4, 8, 16, 32),
+    "test_loops": (4, 8, 16, 32, 48, 64),
+    "seeds": 2,
+    "steps": 5000,
+    "depths": (6,),
+    **_PUZZLES,
+}
+_WORDS: dict[str, Any] = {
+    "loops": (5, 10, 50),
+    "test_loops": (5, 10, 25, 50, 75, 100),
+    "seeds": 3,
+    "steps": 3000,
+    "batch": 256,
+    "model": _SENTENCES,
+}
 _MEDIUM = _by_key(
-    _medium(
-        Sudoku(2, 3),
-        (4, 8, 16, 32),
-        (4, 8, 16, 32, 48, 64),
-        2,
-        steps=5000,
-        batch=256,
-        loss="every",
-        depths=(6,),
-        model={"injection": True},
-    ),
-    _medium(
-        Countdown(numbers=3, max_number=20, max_target=60),
-        (4, 8, 16, 32),
-        (4, 8, 16, 32, 48, 64),
-        2,
-        steps=5000,
-        batch=512,
-        loss="every",
-        depths=(6,),
-        model={"injection": True},
-    ),
-    _medium(
-        LongestCommonSubsequence(size=20),
-        (5, 10, 50),
-        (5, 10, 25, 50, 75, 100),
-        3,
-        steps=3000,
-        batch=256,
-        model=_SENTENCES,
-    ),
-    _medium(
-        EditDistance(size=20),
-        (5, 10, 50),
-        (5, 10, 25, 50, 75, 100),
-        3,
-        steps=3000,
-        batch=256,
-        model=_SENTENCES,
-    ),
+    _medium(Sudoku(2, 3), batch=256, **_GAMES),
+    _medium(Countdown(numbers=3, max_number=20, max_target=60), batch=512, **_GAMES),
+    _medium(LongestCommonSubsequence(size=20), **_WORDS),
+    _medium(EditDistance(size=20), **_WORDS),
     _medium(
         DecisionTree(dims=8, depth=3, points=32),
         (2, 4, 12),

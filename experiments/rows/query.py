@@ -22,6 +22,7 @@ __all__ = [
     "RowFile",
     "Survey",
     "check_known",
+    "flat",
     "matching",
     "open_folders",
     "parse_condition",

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from looprate.experiments.rows.provenance import provenance
 from looprate.theory.outputs import (
@@ -62,12 +62,6 @@ def _clean(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_clean(item) for item in value]
     return value
-
-
-def _to_disk(stream: BinaryIO) -> None:
-    """Make what was written outlast a power cut."""
-    stream.flush()
-    os.fsync(stream.fileno())
 
 
 def _of_path(error: OSError, path: Path) -> OSError:
@@ -140,25 +134,21 @@ def _row(line: bytes, path: Path, number: int) -> Row:
     return row
 
 
-def read_rows(path: Path) -> tuple[list[Row], int]:
-    """Return the rows of a file and the length in bytes of its sound part.
-
-    A last task that is torn belongs to neither.
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a file without those of a last task that is torn.
 
     Raises
     ------
     CorruptRows
         If any line but a torn last one is not a row.
     """
-    if not path.exists():
-        return [], 0
     rows: list[Row] = []
-    sound = whole = 0
-    for row, end in _lines(path):
+    whole = 0
+    for row, _ in _lines(path) if path.exists() else ():
         rows.append(row)
         if row["index"] + 1 >= row["of"]:
-            sound, whole = end, len(rows)
-    return rows[:whole], sound
+            whole = len(rows)
+    return rows[:whole]
 
 
 class RowStore:
@@ -179,7 +169,7 @@ class RowStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._starts: dict[str, int] = {}  # of each finished task, where its rows start
+        self._starts: dict[str, tuple[int, int]] = {}  # of each finished task: start, rows
         self._sound = 0  # bytes up to the end of the last whole task
         self._size = checked_input(path).stat().st_size if path.exists() else 0
         if self._size:
@@ -194,7 +184,7 @@ class RowStore:
             if row["task"] == key and row["index"] == count:
                 count += 1
                 if count == row["of"]:
-                    self._starts[key] = start
+                    self._starts[key] = start, count
             else:
                 key = ""  # rows of a task that is not whole
             if row["index"] + 1 >= row["of"]:
@@ -215,21 +205,17 @@ class RowStore:
 
     def task(self, key: str) -> list[Row] | None:
         """Return the rows of a finished task in order, or None."""
-        if key not in self._starts:
-            return None
-        with self.path.open("rb") as stream:
-            stream.seek(self._starts[key])
-            first = _parsed(stream.readline())
-            return [first, *(_parsed(stream.readline()) for _ in range(first["of"] - 1))]
+        lines = self.lines(key)
+        return None if lines is None else list(map(_parsed, lines))
 
     def lines(self, key: str) -> list[bytes] | None:
         """Return the rows of a finished task as they are on disk, or None."""
         if key not in self._starts:
             return None
+        start, count = self._starts[key]
         with self.path.open("rb") as stream:
-            stream.seek(self._starts[key])
-            first = stream.readline()
-            return [first, *(stream.readline() for _ in range(json.loads(first)["of"] - 1))]
+            stream.seek(start)
+            return [stream.readline() for _ in range(count)]
 
     def append(self, key: str, rows: Sequence[Row]) -> list[Row]:
         """Append the rows of one task, with their provenance, in one write; return them so.
@@ -250,7 +236,7 @@ class RowStore:
         start = self._sound
         self._write(b"".join(map(_line_of, stored)))
         if stored:
-            self._starts[key] = start
+            self._starts[key] = start, len(stored)
         return stored
 
     def _write(self, content: bytes) -> None:
@@ -261,7 +247,8 @@ class RowStore:
                 self._check_size(os.fstat(stream.fileno()).st_size)
                 stream.truncate(self._sound)  # drops a torn last task, nothing else
                 stream.write(content)
-                _to_disk(stream)
+                stream.flush()
+                os.fsync(stream.fileno())  # to outlast a power cut
         except OSError as error:
             with suppress(OSError):
                 os.truncate(self.path, self._sound)

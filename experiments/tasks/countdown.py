@@ -149,16 +149,8 @@ class Countdown(Task):
         rows = np.where(batch.mask, outputs, batch.inputs)
         return self.valid(rows).astype(np.float64)
 
-    def validate(self, row: Array) -> bool:
-        """Return whether a row of token ids, shape (T,), holds a correct derivation.
-
-        The row is numbers, target and answer; the answer may be any derivation, not only the one
-        that :meth:`sample` gives.
-        """
-        return bool(self.valid(np.asarray(row)[None])[0])
-
     def valid(self, rows: Array) -> NDArray[np.bool_]:
-        """Return whether rows (B, T) hold a correct derivation, shape (B,)."""
+        """Return whether rows (B, T) hold a correct derivation, shape (B,): any, not only ours."""
         if rows.ndim != 2 or rows.shape[1] != self.length:
             raise ValueError(f"`rows` must have shape (B, {self.length}), got {rows.shape}")
         number = EQUALS + 1

@@ -62,28 +62,16 @@ def cost(first: Sequence[Hashable], second: Sequence[Hashable], *, border: int =
 def costs(
     first: Array, second: Array, lengths_first: Array, lengths_second: Array, *, border: int = 1
 ) -> NDArray[np.int64]:
-    """Return the edit distances of many pairs of strings.
+    """Return the edit distances of many pairs of strings, shape (B,).
 
     Parameters
     ----------
-    first, second : integer arrays of shapes (B, n) and (B, m)
-        Strings, padded with anything.
-    lengths_first, lengths_second : integer arrays of shape (B,)
+    first, second, lengths_first, lengths_second
+        As in :func:`looprate.experiments.tasks.tables.last_cells`.
     border : 1 or 2
         As in :func:`cost`.
-
-    Returns
-    -------
-    int64 array of shape (B,)
-
-    Raises
-    ------
-    ValueError
-        If ``border`` is neither, or shapes and lengths do not belong together.
     """
     _check_border(border)
-    # a cell is at most 2 (i + j); one step more is added before the minimum is taken
-    largest = GAP * (first.shape[-1] + second.shape[-1]) + REPLACE
     return last_cells(
         first,
         second,
@@ -92,7 +80,8 @@ def costs(
         border=border,
         compare=np.not_equal,
         combine=_cheapest,
-        dtype=np.uint8 if largest < 256 else np.int32,
+        # a cell is at most 2 (i + j); one step more is added before the minimum is taken
+        largest=GAP * (first.shape[-1] + second.shape[-1]) + REPLACE,
     )
 
 
@@ -160,7 +149,7 @@ class EditDistance(StringTask):
 
     def answers(self, pairs: Pairs) -> Array:
         """Return the distances of all pairs, shape (B,)."""
-        return costs(*pairs.parts(), border=self.border)
+        return costs(*pairs, border=self.border)
 
     def answer(self, first: str, second: str) -> int:
         """Return the distance of one pair, the plain way."""
@@ -184,7 +173,7 @@ class EditDistance(StringTask):
         *parts, differ = (np.concatenate(part) for part in zip(*blocks, strict=True))
         back = np.argsort(order, kind="stable")
         back = back[differ[back]]
-        return order[back], Pairs(*parts)[back]
+        return order[back], Pairs(*parts).at(back)
 
     def _pairs(
         self, rng: np.random.Generator, edits: Array, moves: Array, lengths: Array

@@ -38,24 +38,7 @@ def length(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
 def lengths_of(
     first: Array, second: Array, lengths_first: Array, lengths_second: Array
 ) -> NDArray[np.int64]:
-    """Return the lengths of the longest common subsequences of many pairs of strings.
-
-    Parameters
-    ----------
-    first, second : integer arrays of shapes (B, n) and (B, m)
-        Strings, padded with anything.
-    lengths_first, lengths_second : integer arrays of shape (B,)
-
-    Returns
-    -------
-    int64 array of shape (B,)
-
-    Raises
-    ------
-    ValueError
-        If shapes and lengths do not belong together.
-    """
-    largest = min(first.shape[-1], second.shape[-1]) + 1
+    """Return the lengths for many pairs, shape (B,); see :func:`last_cells` for the arguments."""
     return last_cells(
         first,
         second,
@@ -64,7 +47,7 @@ def lengths_of(
         border=0,
         compare=np.equal,
         combine=_longest,
-        dtype=np.uint8 if largest < 256 else np.int32,
+        largest=min(first.shape[-1], second.shape[-1]) + 1,
     )
 
 
@@ -107,7 +90,7 @@ class LongestCommonSubsequence(StringTask):
 
     def answers(self, pairs: Pairs) -> Array:
         """Return the lengths for all pairs, shape (B,)."""
-        return lengths_of(*pairs.parts())
+        return lengths_of(*pairs)
 
     def answer(self, first: str, second: str) -> int:
         """Return the length for one pair, the plain way."""

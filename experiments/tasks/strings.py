@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,7 @@ BLOCK = 2048
 HASH_BASE, HASH_MIX = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9  # odd, so that no bit is lost
 
 
-@dataclass(frozen=True)
-class Pairs:
+class Pairs(NamedTuple):
     """Two strings a row, letters as 1, 2, ... and 0 beyond the end.
 
     Attributes
@@ -50,13 +49,9 @@ class Pairs:
     lengths_first: Array
     lengths_second: Array
 
-    def parts(self) -> tuple[Array, Array, Array, Array]:
-        """Return the four arrays."""
-        return self.first, self.second, self.lengths_first, self.lengths_second
-
-    def __getitem__(self, rows: Array) -> Pairs:
+    def at(self, rows: Array) -> Pairs:
         """Return some of the rows."""
-        return Pairs(*(part[rows] for part in self.parts()))
+        return Pairs(*(part[rows] for part in self))
 
 
 @dataclass(frozen=True)
@@ -128,10 +123,10 @@ class StringTask(Task):
         def attempt(owners: Array) -> tuple[Array, tuple[Array, ...]]:
             positions, pairs = self.draw(rng, steps[owners])
             ours = in_test_split(pairs) == test
-            positions, pairs = positions[ours], pairs[ours]
+            positions, pairs = positions[ours], pairs.at(ours)
             answers = self.answers(pairs)
             named = answers < self.numbers
-            return positions[named], (*pairs[named].parts(), answers[named])
+            return positions[named], (*pairs.at(named), answers[named])
 
         *parts, answers = accepted_rows(count, attempt, block=BLOCK)
         return self.batch(Pairs(*parts), answers)

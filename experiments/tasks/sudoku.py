@@ -17,7 +17,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -90,7 +90,7 @@ class Sudoku(Task):
             raise ValueError(
                 f"`clues` must be left out beside `path`, got {clues}; the file has its own"
             )
-        least = FEWEST.get((min(self._sides), max(self._sides)), box.order)
+        least = FEWEST.get((min(box.rows, box.columns), max(box.rows, box.columns)), box.order)
         given = clues if isinstance(clues, tuple) else (clues, clues)
         whole = len(given) == 2 and all(type(number) is int for number in given)
         if not whole or not least <= given[0] <= given[1] <= box.cells:
@@ -126,11 +126,6 @@ class Sudoku(Task):
     def box(self) -> Box:
         """The shape of a box."""
         return Box(self.box_rows, self.box_columns)
-
-    @property
-    def _sides(self) -> tuple[int, int]:
-        """Rows and columns of a box."""
-        return self.box_rows, self.box_columns
 
     @property
     def _default_clues(self) -> tuple[int, int]:
@@ -266,7 +261,11 @@ def _pool(box: Box, clues: int, bases: int, split: Split) -> tuple[Boards, Board
             grids = random_grids(min(math.ceil(missing / share) + 8, CHUNK), box, rng)
             tried += len(grids)
             hope = min(0.9 * missing, share * len(grids)) / box.cells  # bases a step of digging
-            given = _dug(grids, box, clues, rng, partial(_report, bar, len(masks), hope))
+
+            def tell(steps: int, found: int = len(masks), hope: float = hope) -> None:
+                bar.to(found + hope * steps)
+
+            given = _dug(grids, box, clues, rng, tell)
             good = np.flatnonzero(given.sum(1) == clues)[:missing]
             masks = np.concatenate([masks, given[good].astype(np.int64)])
             solutions = np.concatenate([solutions, grids[good]])
@@ -276,11 +275,6 @@ def _pool(box: Box, clues: int, bases: int, split: Split) -> tuple[Boards, Board
         f"`clues` must be reached by taking clues away at random, got {clues}, where {len(masks)} "
         f"of {bases} base puzzles were found; ask for more clues or fewer `bases`"
     )
-
-
-def _report(bar: Progress, found: int, hope: float, steps: int) -> None:
-    """Move the bar to the bases found and those hoped for so far."""
-    bar.to(found + hope * steps)
 
 
 def _dug(
@@ -297,7 +291,7 @@ def _dug(
         bits = to_bits(np.where(given[rows], grids[rows], 0), box)
         digit = (1 << (grids[rows, cell] - 1)).astype(np.uint16)
         bits[(*np.divmod(cell, box.order), np.arange(len(rows)))] = box.full & ~digit
-        others, _ = search(bits, box, limit=1)  # is there a solution with another digit here?
+        others, *_ = search(bits, box, limit=1)  # is there a solution with another digit here?
         given[rows, cell] = others > 0
         report(place + 1)
     return given

@@ -146,8 +146,13 @@ class _Stack:
 
 
 def search(
-    bits: Bits, box: Box, *, limit: int, rng: np.random.Generator | None = None
-) -> tuple[NDArray[np.int64], Bits]:
+    bits: Bits,
+    box: Box,
+    *,
+    limit: int,
+    rng: np.random.Generator | None = None,
+    most: float = np.inf,
+) -> tuple[NDArray[np.int64], Bits, NDArray[np.int64]]:
     """Search many boards exactly, depth first.
 
     Parameters
@@ -159,6 +164,8 @@ def search(
         Solutions after which a board is left.
     rng : numpy.random.Generator, optional
         Draws the digit tried first; without it the smallest.
+    most : int, optional
+        Steps after which the search is given up.
 
     Returns
     -------
@@ -166,19 +173,13 @@ def search(
         Number of solutions, at most ``limit``.
     first : uint16 array of shape (order, order, M)
         The first solution found as bits, 0 where there is none.
+    unfinished : int64 array
+        Numbers of the boards given up.
     """
-    counts, first, _ = _search(bits, box, limit, rng, None)
-    return counts, first
-
-
-def _search(
-    bits: Bits, box: Box, limit: int, rng: np.random.Generator | None, most: int | None
-) -> tuple[NDArray[np.int64], Bits, NDArray[np.int64]]:
-    """Search as :func:`search` does, at most so many steps; return also what is unfinished."""
     counts, first = np.zeros(bits.shape[2], np.int64), np.zeros_like(bits)
     stack, active = _Stack(box.order, bits.shape[2]), np.arange(bits.shape[2])
     step = 0
-    while active.size and (most is None or step < most):
+    while active.size and step < most:
         step += 1
         after, dead = conclusions(bits, box)
         solved = ~dead & ((bits & (bits - 1)) == 0).all((0, 1))  # of bits: dead judges these
@@ -257,7 +258,7 @@ def solve_all(boards: Any, box: Box, *, limit: int = 2) -> tuple[Boards, NDArray
     for start in range(0, len(checked), CHUNK):
         part = slice(start, start + CHUNK)
         bits = to_bits(checked[part], box)
-        counts[part], first, hard = _search(bits, box, limit, None, PATIENCE)
+        counts[part], first, hard = search(bits, box, limit=limit, most=PATIENCE)
         for place in hard.tolist():
             found = search_hard(bits[:, :, place : place + 1], box, limit=limit)
             if found is None:
@@ -268,17 +269,6 @@ def solve_all(boards: Any, box: Box, *, limit: int = 2) -> tuple[Boards, NDArray
             counts[start + place], first[:, :, place] = found
         solutions[part] = from_bits(first, box)
     return solutions, counts
-
-
-def solve(board: Any, box: Box | None = None) -> Boards | None:
-    """Return a solution of one board (cells,), or None if it has none."""
-    solutions, counts = solve_all(np.asarray(board)[None], box or Box(), limit=1)
-    return solutions[0] if counts[0] else None
-
-
-def count_solutions(board: Any, box: Box | None = None, *, limit: int = 2) -> int:
-    """Return the number of solutions of one board (cells,), at most ``limit``."""
-    return int(solve_all(np.asarray(board)[None], box or Box(), limit=limit)[1][0])
 
 
 def conflicts(boards: Boards, box: Box) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Combine = Callable[[Array, Array, Array, Array, Array], None]
@@ -28,7 +28,7 @@ def last_cells(
     border: int,
     compare: np.ufunc,
     combine: Combine,
-    dtype: DTypeLike,
+    largest: int,
 ) -> NDArray[np.int64]:
     """Return the cell (length of first, length of second) of every row's table.
 
@@ -44,7 +44,8 @@ def last_cells(
     combine : callable
         ``combine(above, beside, diagonal, flags, out)`` writes new cells to ``out``; it may
         overwrite ``diagonal`` and ``flags`` (uint8, 0 or 1).
-    dtype : integer type that holds every cell
+    largest : int
+        No cell, and nothing that it is computed from, is larger.
 
     Returns
     -------
@@ -55,17 +56,14 @@ def last_cells(
     ValueError
         If shapes or lengths do not belong together.
     """
-    ends = np.stack(
-        [
-            _checked("first", first, lengths_first, len(first)),
-            _checked("second", second, lengths_second, len(first)),
-        ]
-    )
+    parts = (("first", first, lengths_first), ("second", second, lengths_second))
+    ends = np.stack([_checked(*part, len(first)) for part in parts])
+    dtype = np.dtype(np.uint8 if largest < 256 else np.int32)
     result = np.zeros(len(first), np.int64)
     for start in range(0, len(first), BLOCK):
         rows = slice(start, start + BLOCK)
         a, b = _columns(first[rows]), _columns(second[rows])[::-1].copy()
-        result[rows] = _block(a, b, ends[:, rows], border, compare, combine, np.dtype(dtype))
+        result[rows] = _block(a, b, ends[:, rows], border, compare, combine, dtype)
     return result
 
 
