@@ -8,7 +8,7 @@ from looprate.experiments.tasks.language import Language
 from looprate.experiments.tasks.sudoku import Sudoku
 from looprate.experiments.tasks.sudoku_files import read_csv
 from looprate.experiments.tasks.sudoku_hard import search_hard
-from looprate.experiments.tasks.sudoku_solver import Box, conflicts, count_solutions, solve, to_bits
+from looprate.experiments.tasks.sudoku_solver import Box, conflicts, solve_all, to_bits
 from looprate.experiments.tasks.text_source import _divided
 
 HARD = "......52..8.4......3...9...5.1...6..2..7........3.....6...1..........7.4.......3."
@@ -24,17 +24,17 @@ def cells(text):
 # -- boards that resist ----------------------------------------------------------------------------
 @pytest.mark.parametrize(("text", "count"), [(HARD, 1), (LOOSE, 100)])
 def test_boards_of_17_clues_are_solved_and_counted(text, count):  # R31
-    board = cells(text)
-    solution = solve(board)
-    assert not conflicts(solution[None], Box()).any()
-    assert ((board == 0) | (board == solution)).all()
-    assert count_solutions(board, limit=100) == count
+    boards = cells(text)[None]
+    solutions, counts = solve_all(boards, Box(), limit=100)
+    assert not conflicts(solutions, Box()).any()
+    assert ((boards == 0) | (boards == solutions)).all()
+    assert counts == count
 
 
 @pytest.mark.slow
 def test_a_board_without_solution_is_given_up_in_one_line():  # R31
     with pytest.raises(ValueError, match="within 2,097,152 branches, board 1 was not"):
-        solve(cells(IMPOSSIBLE))
+        solve_all(cells(IMPOSSIBLE)[None], Box(), limit=1)
 
 
 def test_a_search_ends_at_its_limit_of_branches():
@@ -47,11 +47,11 @@ def test_both_searches_count_alike(box):
     rng = np.random.default_rng(0)
     for clues in range(3, 7):
         board = np.zeros(box.cells, dtype=np.int64)
-        full = solve(board, box)
+        (full,), _ = solve_all(board[None], box, limit=1)
         shown = rng.permutation(box.cells)[:clues]
         board[shown] = full[shown]
         found, first = search_hard(to_bits(board[None], box), box, limit=300)
-        assert found == count_solutions(board, box, limit=300)
+        assert found == solve_all(board[None], box, limit=300)[1]
         assert (first > 0).all()
     wrong = np.zeros(box.cells, dtype=np.int64)
     wrong[:2] = 1
