@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from looprate.theory.outputs import strict_json
 
-__all__ = ["in_words", "print_json", "print_table"]
+__all__ = ["in_words", "print_findings", "print_json", "print_table"]
 
 GAP = 2  # spaces between columns
 
@@ -53,6 +54,12 @@ def print_table(head: list[str], rows: list[list[str]]) -> int:
             print()
         return 0
     return _print_fitting(head, rows, words, room)
+
+
+def print_findings(findings: Sequence[dict[str, Any]]) -> int:
+    """Print findings, each as its verdict, what is claimed, and why."""
+    rows = [[each["verdict"], each["claim"], each["reason"]] for each in findings]
+    return print_table(["verdict", "claim", "why"], rows)
 
 
 def _print_fitting(head: list[str], rows: list[list[str]], words: list[int], room: int) -> int:

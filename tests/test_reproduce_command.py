@@ -38,7 +38,7 @@ every_preset = pytest.mark.parametrize(
 @pytest.fixture
 def undrawn(monkeypatch):
     """No figures: they have tests of their own."""
-    monkeypatch.setattr(command_reproduce, "draw_folder", lambda *_: (0, ""))
+    monkeypatch.setattr("looprate.study.draw_folder", lambda *_: (0, ""))
 
 
 def fits(folder):

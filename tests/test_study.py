@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from looprate import study as command_study
 from looprate.approx.fit.fitted import Recipe
 from looprate.cli import main
-from looprate.commands import verify as command_verify
 from looprate.experiments.engine.sweep import THEORY
 from looprate.experiments.rows.provenance import TRACES
 from looprate.experiments.study.config import StudyConfig
@@ -81,7 +81,7 @@ def first(tmp_path_factory):
     """A finished tiny study, made by the command; not to be changed."""
     folder = tmp_path_factory.mktemp("first") / "study"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command_verify, "draw_folder", draw_png)
+        patch.setattr(command_study, "draw_folder", draw_png)
         assert main(["verify", *TINY, "--out", str(folder)]) == 0
     return folder
 
@@ -95,7 +95,7 @@ def study(first, tmp_path):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Figures are not drawn: another test looks at them."""
-    monkeypatch.setattr(command_verify, "draw_folder", lambda *_: (0, ""))
+    monkeypatch.setattr(command_study, "draw_folder", lambda *_: (0, ""))
 
 
 # -- what a study leaves ---------------------------------------------------------------------------

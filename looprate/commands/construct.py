@@ -13,7 +13,7 @@ from looprate.experiments.engine.progress import Progress
 from looprate.experiments.study.drawing import draw_folder
 from looprate.options import add_option, add_options
 from looprate.parser import Commands, add_command
-from looprate.printing import in_words, print_json, print_table
+from looprate.printing import in_words, print_findings, print_json, print_table
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.outputs import checked_folder, checked_output
 
@@ -261,8 +261,7 @@ def _print(certificate: Certificate, softmax: dict[str, Any] | None, options: Na
         )
     if softmax:
         print(_softmax_line(softmax))
-    checks = [[check["verdict"], check["claim"], check["reason"]] for check in facts["checks"]]
-    print_table(["verdict", "claim", "why"], checks)
+    print_findings(facts["checks"])
     print(f"{facts['verdict']}: {facts['reason']}")
     if options.save:
         print(f"network: {options.save}")

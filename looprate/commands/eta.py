@@ -5,17 +5,15 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from looprate.experiments.rows.question import folder_for
-from looprate.experiments.study.drawing import draw_folder
-from looprate.options import add_engine, add_option, add_options, asked_device, chosen_engine
+from looprate.options import add_option, asked_device
 from looprate.parser import Commands, add_command
-from looprate.printing import print_json, print_table
+from looprate.printing import print_findings, print_json
+from looprate.study import add_study, run_study
 
 if TYPE_CHECKING:
-    from looprate.experiments.engine.task import Engine
+    from looprate.experiments.engine.sweep import Sweep
     from looprate.experiments.eta.config import EtaConfig
 
 __all__ = ["add_eta"]
@@ -46,30 +44,33 @@ def add_eta(commands: Commands) -> None:
     )
     add_option(eta, "loops", " to train")
     add_option(eta, "seeds", "; verdicts need 4")
-    add_option(
-        eta,
-        "out",
-        " (default: runs/eta-PRESET, or one beside it where that answers another question)",
-    )
-    add_option(eta, "device")
-    add_engine(eta)
-    add_options(eta, "style", "json")
+    add_study(eta, "eta")
     eta.set_defaults(run=run_eta)
 
 
 def run_eta(options: Namespace) -> int:
     """Run or resume the sweep, write its report and figure, and print the verdicts."""
+    from looprate.experiments.engine.sweep import CONSTRUCTIONS
+    from looprate.experiments.eta.plan import eta_sweep
+    from looprate.experiments.eta.report import write_eta_report
+
     config = _config(options)
-    folder = folder_for(options.out, Path("runs") / f"eta-{options.preset}", config.as_dict())
-    report = _run(config, folder, *chosen_engine(options, config.device))
-    code, _ = draw_folder(folder, options.style, ["png", "pdf"])
-    if code:
-        return code
-    if options.json:
-        return print_json(report)
-    _print("hypotheses", report["hypotheses"])
-    for part in report["parts"]:
-        _print(part["part"], part["findings"])
+
+    def tell(sweep: Sweep, failed: Sequence[str]) -> dict[str, Any]:
+        certificates = sweep.rows(CONSTRUCTIONS)  # gains need every target: none if one failed
+        told = {"fits": sweep.rows(), "certificates": certificates}
+        return {} if failed else write_eta_report(config, sweep.folder, **told)
+
+    folder, code, report = run_study(
+        options, "eta", config.as_dict(), lambda folder: eta_sweep(config, folder), tell
+    )
+    if code or options.json:
+        return code or print_json(report)
+    findings = {"hypotheses": report["hypotheses"]}
+    findings |= {part["part"]: part["findings"] for part in report["parts"]}
+    for name, found in findings.items():
+        print(f"\n{name}")
+        print_findings(found)
     print(f"report:  {folder / 'eta.md'}")
     print(f"figure:  {folder / 'figures' / 'eta-gain__sweep.png'}")
     return 0
@@ -85,31 +86,3 @@ def _config(options: Namespace) -> EtaConfig:
     if options.loops:
         changes["loops"] = tuple(options.loops)
     return replace(PRESETS[options.preset], **changes)
-
-
-def _run(config: EtaConfig, folder: Path, engine: Engine, processes: int) -> dict[str, Any]:
-    """Run what is missing of a sweep and write its report."""
-    from looprate.experiments.engine.sweep import CONSTRUCTIONS, Sweep, run_in_folder
-    from looprate.experiments.eta.plan import eta_sweep
-    from looprate.experiments.eta.report import write_eta_report
-
-    def tell(sweep: Sweep, failed: Sequence[str]) -> dict[str, Any]:
-        certificates = sweep.rows(CONSTRUCTIONS)  # gains need every target: none if one failed
-        told = {"fits": sweep.rows(), "certificates": certificates}
-        return {} if failed else write_eta_report(config, folder, **told)
-
-    return run_in_folder(
-        folder,
-        lambda: eta_sweep(config, folder),
-        tell,
-        name="eta",
-        processes=processes,
-        engine=engine,
-    )
-
-
-def _print(name: str, findings: list[dict[str, Any]]) -> None:
-    """Print findings as a table under a name."""
-    print(f"\n{name}")
-    rows = [[f["verdict"], f["claim"], f["reason"]] for f in findings]
-    print_table(["verdict", "claim", "why"], rows)

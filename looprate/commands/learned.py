@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from looprate.experiments.study.drawing import draw_folder
 from looprate.options import add_engine, add_option, add_options, chosen_engine
 from looprate.parser import Commands, add_command
-from looprate.printing import print_json, print_table
+from looprate.printing import print_findings, print_json, print_table
 
 if TYPE_CHECKING:
     from looprate.experiments.learned.moduli import LearnedPlan
@@ -170,8 +170,7 @@ def _print(cells: Sequence[Row], hypotheses: Sequence[Row], findings: Sequence[R
         own = [c for c in cells if (c["target"], c["tokens"], c["dim"], c["p"]) == place]
         head = ["modulus", "delta", "family", "loops", "target", "learned", "ratio found", "proven"]
         print_table(head, [_line(cell) for cell in own])
-    rows = [[finding["verdict"], finding["claim"], finding["reason"]] for finding in findings]
-    print_table(["verdict", "claim", "why"], rows)
+    print_findings(findings)
     print("learned: median over seeds of lower bounds, each attained by a pair of inputs, to the")
     print("median of certified upper bounds where there are any. ratio found: lower bound over the")
     print("target's modulus, median [least, largest over seeds]. proven: what the bounds allow.")

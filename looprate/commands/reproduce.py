@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from looprate.experiments.rows.question import folder_for
-from looprate.experiments.study.drawing import draw_folder
-from looprate.options import add_engine, add_option, add_options, asked_device, chosen_engine
+from looprate.options import add_option, asked_device
 from looprate.parser import Commands, add_command
 from looprate.printing import print_json, print_table
+from looprate.study import add_study, run_study
 
 if TYPE_CHECKING:
+    from looprate.experiments.engine.sweep import Sweep
     from looprate.experiments.reproduce.preset import TaskPreset
 
 __all__ = ["add_reproduce"]
@@ -80,14 +80,8 @@ def add_reproduce(commands: Commands) -> None:
         help="of language: an own UTF-8 text, a file or a folder of them, read as bytes",
     )
     reproduce.add_argument("--model", nargs="+", choices=MODELS, help="some of the models")
-    add_option(
-        reproduce,
-        "out",
-        " (default: runs/reproduce-PRESET, or one beside it where that answers another question)",
-    )
-    add_option(reproduce, "device")
-    add_engine(reproduce)
-    add_options(reproduce, "list", "style", "json")
+    add_option(reproduce, "list")
+    add_study(reproduce, "reproduce")
     reproduce.set_defaults(run=run_reproduce)
 
 
@@ -95,17 +89,23 @@ def run_reproduce(options: Namespace) -> int:
     """Train or resume, write report and figures, and print a table a task."""
     if options.list:
         return _list(options.json)
+    from looprate.experiments.reproduce.plan import reproduce_sweep, reproduced_rows
+    from looprate.experiments.reproduce.report import write_report
+
     presets = _presets(options)
     asked = {name: preset.as_dict() for name, preset in presets.items()}
-    options.device = asked_device(options)
-    config = {"preset": options.preset, "device": options.device, "tasks": asked}
-    folder = folder_for(options.out, Path("runs") / f"reproduce-{options.preset}", config)
-    report, rows = _run(presets, options, folder)
-    code, _ = draw_folder(folder, options.style, ["png", "pdf"])
-    if code:
-        return code
-    if options.json:
-        return print_json(report)
+    config = {"preset": options.preset, "device": asked_device(options), "tasks": asked}
+
+    def plan(folder: Path) -> Sweep:
+        return reproduce_sweep(presets, options.preset, folder, config["device"])
+
+    def tell(sweep: Sweep, failed: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        rows = reproduced_rows(sweep)  # what failed is among what was not run
+        return (write_report(sweep.folder, rows) if rows or not failed else {}), rows
+
+    folder, code, (report, rows) = run_study(options, "reproduce", config, plan, tell)
+    if code or options.json:
+        return code or print_json(report)
     for name, preset in presets.items():
         _print([row for row in rows if row["name"] == name], name, preset)
     print(f"report:  {folder / 'report.md'}")
@@ -128,7 +128,10 @@ def _presets(options: Namespace) -> dict[str, TaskPreset]:
     if options.seeds is not None:
         changes["seeds"] = options.seeds
     presets = {name: replace(PRESETS[options.preset][name], **changes) for name in names}
-    return _with_own_files(presets, options)
+    presets = _with_own_files(presets, options)
+    if "language" in presets:
+        presets["language"].task.sample("test", 0, 1)  # no text: this fails before any work
+    return presets
 
 
 def _with_own_files(presets: dict[str, TaskPreset], options: Namespace) -> dict[str, TaskPreset]:
@@ -152,34 +155,6 @@ def _with_own_files(presets: dict[str, TaskPreset], options: Namespace) -> dict[
         config = replace(preset.config, **sizes)
         presets[name] = replace(preset, task=task, config=config, note=note)
     return presets
-
-
-def _run(
-    presets: dict[str, TaskPreset], options: Namespace, folder: Path
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Train what is missing; return the report and the rows of the folder."""
-    from looprate.experiments.engine.sweep import Sweep, run_in_folder
-    from looprate.experiments.reproduce.plan import reproduce_sweep, reproduced_rows
-    from looprate.experiments.reproduce.report import write_report
-    from looprate.experiments.tasks.language import Language
-
-    engine, processes = chosen_engine(options, options.device)
-    for preset in presets.values():
-        if isinstance(preset.task, Language):
-            preset.task.sample("test", 0, 1)  # a text that is not there fails before any work
-
-    def tell(sweep: Sweep, failed: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        rows = reproduced_rows(sweep)  # what failed is among what was not run
-        return (write_report(folder, rows) if rows or not failed else {}), rows
-
-    return run_in_folder(
-        folder,
-        lambda: reproduce_sweep(presets, options.preset, folder, options.device),
-        tell,
-        name="reproduce",
-        processes=processes,
-        engine=engine,
-    )
 
 
 def _print(rows: list[dict[str, Any]], name: str, preset: TaskPreset) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from argparse import Namespace
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from looprate.experiments.study.drawing import draw_folder
-from looprate.options import add_engine, add_option, add_options, asked_device, chosen_engine
+from looprate.options import add_option, asked_device
 from looprate.parser import Commands, add_command
-from looprate.printing import in_words, print_json, print_table
+from looprate.printing import in_words, print_findings, print_json
+from looprate.study import add_study, run_study
 
 if TYPE_CHECKING:
-    from looprate.experiments.engine.task import Engine
     from looprate.experiments.study.config import StudyConfig
 
 __all__ = ["add_verify"]
@@ -48,35 +46,33 @@ def add_verify(commands: Commands) -> None:
     )
     verify.add_argument("--rates", type=float, nargs="+", help="peak learning rates to try")
     verify.add_argument("--steps", type=int, help="training steps")
-    add_option(
-        verify,
-        "out",
-        " (default: runs/verify-PRESET, or one beside it where that answers another question)",
-    )
-    add_option(verify, "device")
-    add_engine(verify)
-    add_options(verify, "style", "json")
+    add_study(verify, "verify")
     verify.set_defaults(run=run_verify)
 
 
 def run_verify(options: Namespace) -> int:
     """Run the main job, resume it if need be, and write its report and figures."""
-    from looprate.experiments.rows.question import folder_for
+    from looprate.asked import asked_target
     from looprate.experiments.study.figure_rows import slug
+    from looprate.experiments.study.plan import study_sweep
+    from looprate.experiments.study.report import write_report
 
     config = _study_config(options)
-    usual = Path("runs") / f"verify-{options.preset}"
-    folder = folder_for(options.out, usual, config.as_dict())
-    report = _run_study(config, folder, *chosen_engine(options, config.device))
-    code, _ = draw_folder(folder, options.style, ["png", "pdf"])
-    if code:
-        return code
-    if options.json:
-        return print_json(report)
+    for text in config.targets:  # a broken own function fails before any work
+        for tokens, dim in config.shapes:
+            asked_target(text, tokens=tokens, dim=dim)
+    folder, code, report = run_study(
+        options,
+        "verify",
+        config.as_dict(),
+        lambda folder: study_sweep(config, folder),
+        lambda study, failed: write_report(config, study, failed),
+    )
+    if code or options.json:
+        return code or print_json(report)
     for part in report["parts"]:
         print(f"\n{part['target']}: {in_words(part)}")
-        rows = [[f["verdict"], f["claim"], f["reason"]] for f in part["findings"]]
-        print_table(["verdict", "claim", "why"], rows)
+        print_findings(part["findings"])
     print(f"report:  {folder / 'report.md'}")
     for part in report["parts"]:
         name = slug(part["target"], part["tokens"], part["dim"])
@@ -120,23 +116,3 @@ def _study_config(options: Namespace) -> StudyConfig:
             f"{sorted(config.loops)}; add loops >= {most + 1}"
         )
     return config
-
-
-def _run_study(config: StudyConfig, folder: Path, engine: Engine, processes: int) -> dict[str, Any]:
-    """Run what is missing of a study and write its report."""
-    from looprate.asked import asked_target
-    from looprate.experiments.engine.sweep import run_in_folder
-    from looprate.experiments.study.plan import study_sweep
-    from looprate.experiments.study.report import write_report
-
-    for text in config.targets:  # a broken own function fails before any work
-        for tokens, dim in config.shapes:
-            asked_target(text, tokens=tokens, dim=dim)
-    return run_in_folder(
-        folder,
-        lambda: study_sweep(config, folder),
-        lambda study, failed: write_report(config, study, failed),
-        name="verify",
-        processes=processes,
-        engine=engine,
-    )
