@@ -231,12 +231,8 @@ def test_linear_functions_have_their_operator_norms():
     two, most = np.linalg.norm(TALL, 2), np.sqrt((TALL**2).sum(1)).max()
     signs = np.array(list(product((1.0, -1.0), repeat=3)))
     one = np.sqrt(((signs @ TALL) ** 2).sum(1)).max()
-    found = {p: linear_bound(TALL, 0 * TALL, p) for p in P_VALUES}
     for p, exact in ((1.0, one), (2.0, two), (math.inf, most)):
-        assert exact <= found[p] <= exact * 1.1
-    third = found[1.0] ** (1 / 3) * found[2.0] ** (2 / 3)
-    assert found[1.5] == pytest.approx(min(third, 3 ** (1 / 6) * found[2.0]), rel=1e-6)
-    assert found[3.0] == pytest.approx(found[2.0] ** (2 / 3) * found[math.inf] ** (1 / 3), rel=1e-6)
+        assert exact <= linear_bound(TALL, 0 * TALL, p) <= exact * 1.1
 
 
 @pytest.mark.parametrize("radius", [0.01, 0.3])
@@ -258,31 +254,3 @@ def test_orthogonal_and_parallel_columns_take_the_better_weights():
     for unknown in (apart * 0.1, same * 0.1):
         worst = np.linalg.norm(apart + unknown, 2)
         assert worst <= linear_bound(apart, unknown, 2.0) <= (3 + np.linalg.norm(unknown)) * 1.1
-
-
-def test_a_bound_that_is_good_enough_is_not_made_better():
-    two = linear_bound(TALL, 0 * TALL, 2.0)
-    quick = linear_bound(TALL, 0 * TALL, 1.0, threshold=10.0)
-    assert quick == pytest.approx(math.sqrt(3) * two)
-    assert linear_bound(TALL, 0 * TALL, 1.0, threshold=0.01) < quick
-
-
-def test_many_entries_take_the_root_of_their_number_for_p_1():
-    wide = np.concatenate([np.eye(3)] * 4)
-    assert len(wide) > additive.MOST_ROWS
-    found = linear_bound(wide, 0 * wide, 1.0)
-    assert found == pytest.approx(math.sqrt(12) * linear_bound(wide, 0 * wide, 2.0), rel=1e-9)
-
-
-def test_cells_are_short_where_a_function_is_steep_and_never_too_small():
-    atom = Atom(0, lambda x: abs(x - 0.3) ** 0.5)
-    edges, (ranges,) = additive._partition([atom], 0.1, 0.1)
-    assert (edges[0], edges[-1]) == (0.0, 1.0)
-    assert (np.diff(edges) > 0).all()
-    assert np.diff(edges).max() == 1 / additive.COARSE
-    near = additive._modulus_on(edges, ranges, np.array([0.1]))[0]
-    assert (ranges.hi - ranges.lo).max() <= near * 0.1 * additive.FINE
-    assert near == pytest.approx(math.sqrt(0.1), rel=0.05)
-    jump = Atom(0, lambda x: Interval(np.zeros(x.shape), np.ones(x.shape)))
-    wild, _ = additive._partition([jump], 0.1, 0.1)
-    assert additive.MOST_CELLS < wild.size <= 2 * additive.MOST_CELLS

@@ -12,9 +12,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from cases.slack import SAME, above
+from cases.slack import SAME
 from looprate.theory.continuity.lower.problem import moving_tokens
-from looprate.theory.continuity.upper import additive, centre_form, ends_form, ranges
+from looprate.theory.continuity.upper import centre_form, ends_form, ranges
 from looprate.theory.continuity.upper.cells import (
     CellProblem,
     Cells,
@@ -292,43 +292,3 @@ def test_a_cap_lies_in_its_box_and_touches_it():
     most = np.maximum(axis * height[:, None], axis * reach[:, None]) + rest
     assert (high >= most).all()
     assert (high <= most + 1e-5 * reach[:, None]).all()
-
-
-# -- functions of one variable ---------------------------------------------------------------------
-
-
-def test_moduli_from_cell_ranges_are_those_of_all_pairs_of_cells_near_enough():
-    rng = np.random.default_rng(9)
-    for size in (1, 2, 7, 40):
-        edges = np.concatenate([[0.0], np.sort(rng.random(size - 1)), [1.0]])
-        lo = rng.standard_normal(size)
-        hi = lo + rng.random(size)
-        radii_ = np.sort(np.concatenate([[1e-3, 0.1, 1.0], rng.random(5)]))
-        found = additive._modulus_on(edges, Interval(lo, hi), radii_)
-        exact = []
-        for radius in radii_:
-            near = edges[:-1][None, :] - edges[1:][:, None] <= radius
-            apart = np.maximum(hi[None] - lo[:, None], hi[:, None] - lo[None])
-            exact.append(np.where(near & near.T, apart, 0.0).max())
-        assert above(found, exact, most=2.0), size
-
-
-def test_the_dual_holds_every_way_to_share_out_radii_and_comes_close():
-    """Two variables, staircases under the square of a modulus; the sharing by trying all."""
-    rng = np.random.default_rng(10)
-    delta, steps = 0.4, 40
-    inner = np.arange(steps) / steps * delta
-    heights = np.cumsum(rng.random((2, steps)), axis=1)
-    heights = np.concatenate([heights, [np.sqrt(np.arange(1, steps + 1.0))] * 2])
-    for a, b in ((0, 1), (2, 3), (0, 3)):
-        far = inner[:, None] ** 2 + inner[None] ** 2 <= delta**2
-        exact = np.where(far, heights[a][:, None] + heights[b][None], 0.0).max()
-        pair = heights[[a, b]]
-        found, factor = additive._dual(pair, np.array([1, 1]), inner, delta)
-        assert exact <= found <= 1.15 * exact
-        assert factor >= 0
-        value = sum((pair - factor * inner**2).max(1)) + factor * delta**2
-        assert found == pytest.approx(value, rel=1e-9)
-        assert found > value
-    twice = additive._dual(heights[2:3], np.array([2]), inner, delta)[0]
-    assert twice == pytest.approx(additive._dual(heights[2:], np.array([1, 1]), inner, delta)[0])
