@@ -62,7 +62,7 @@ READING = {
 }
 NOT_CLAIMED = (
     "A trained error is no evidence for or against a bound: a bound says what some weights reach.",
-    "No lower bound: nothing here says that weight-tied blocks cannot do better.",
+    "No lower bound is drawn. For the worst case there is one: looprate bound --worst-case.",
     "No level of grey lines: rates hold up to a constant. No rate theorem for TMLT in the paper.",
 )
 SOURCE = "Xu & Sato, On Expressive Power of Looped Transformers, ICML 2025, arXiv 2410.01405v7"

@@ -80,7 +80,9 @@ def made_up(memoriser, error_at, verdict="holds", tokens=2):
         (3, 1, 1.0, 1.0, "sum", -1 / 4),
         (2, 2, 1.0, 1.0, "rank", -1 / 4),
         (2, 1, 1.0, 0.5, "sum", -1 / 6),
-        (2, 1, 2.0, 1.0, "rank", -1 / 4),  # collisions fall like δ^{d/p}
+        (2, 1, 2.0, 1.0, "rank", -1 / 2),
+        (2, 1, 4.0, 1.0, "rank", -1 / 4),  # collisions of two tokens fall like δ^{2d/p}
+        (3, 1, 2.0, 1.0, "rank", -1 / 6),  # those of more like δ^{d/p}
         (1, 1, 2.0, 1.0, "rank", -1.0),  # one token has none
     ],
 )
@@ -89,7 +91,8 @@ def test_the_expected_slope_is_that_of_the_label_counts(tokens, dim, p, holder, 
     assert found == pytest.approx(slope)
     labels = [last_label(m, tokens=tokens, dim=dim, coding=coding) for m in (1000, 2000)]
     power = math.log2(labels[1] / labels[0])  # labels like δ^-power
-    width = holder if tokens == 1 else min(holder, dim / p)  # power of δ in the error
+    shared = {1: math.inf, 2: 2 * dim}.get(tokens, dim)
+    width = min(holder, shared / p)  # power of δ in the error
     assert found == pytest.approx(-width / power, rel=1e-2)
 
 

@@ -34,7 +34,13 @@ from looprate.theory.construction.build.increments import (
     increment_lattice,
     increments_value,
 )
-from looprate.theory.construction.build.labels import cell_centres, label_table, labels_in_use
+from looprate.theory.construction.build.labels import (
+    cell_centres,
+    colliding,
+    every_cell,
+    label_table,
+    labels_in_use,
+)
 from looprate.theory.construction.build.network import Affine, Network
 from looprate.theory.construction.build.parts import Part, join
 from looprate.theory.construction.build.quantise import cell_coordinates, cell_number, quantise_part
@@ -703,3 +709,23 @@ def test_parts_refuse_two_owners():
         join([quantise_part(spec), Part({}, units=quantise_part(spec).units)])
     with pytest.raises(ValueError, match=r"forms must name rows of the block, got \['none'\]"):
         join([quantise_part(spec), Part({}, drift={"none": 1})])
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize(
+    ("tokens", "dim", "grid"), [(2, 1, 2), (2, 1, 7), (2, 2, 3), (2, 3, 2), (3, 1, 5)]
+)
+def test_the_table_holds_f_at_the_centre_of_every_cell_that_does_not_collide(
+    tokens, dim, grid, coding
+):
+    """Of two tokens in one cell, only those in cell 0 collide: a share δ^{2d} of all inputs."""
+    spec = make_spec(tokens, dim, grid, coding=coding)
+    rough = lambda x: np.sin(900 * x + 77 * (x * x).sum(axis=1, keepdims=True))  # noqa: E731
+    table, (cells, copies) = label_table(rough, spec), every_cell(spec)
+    wanted = rough(cell_centres(cells, spec))
+    held = [[table.value(k) for k in oracle_labels(row, spec)] for row in cells.tolist()]
+    right = (np.abs(np.array(held, dtype=float) - wanted) < 1e-9).all(axis=(1, 2))
+    assert right[~colliding(cells, spec)].all()
+    if tokens == 2:
+        assert not right[colliding(cells, spec)].any()
+        assert copies[colliding(cells, spec)].sum() / copies.sum() == grid ** (-2 * dim)

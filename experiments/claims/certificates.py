@@ -64,8 +64,8 @@ CERTIFICATE_CLAIMS = (
     Claim(
         "term-discretisation",
         "Discretisation: the table's error is at most w(δ√(Nd)/2)",
-        "‖f̂ - f‖_{L^p} over collision-free cells off the strips <= w(δ√(Nd)/2), f̂ the value of f "
-        "at the cell's centre.",
+        "‖f̂ - f‖_{L^p} over cells that do not collide, off the strips <= w(δ√(Nd)/2), f̂ the value "
+        "of f at the cell's centre.",
         INEQUALITY,
         HYPOTHESES,
         "A cell's centre is at most δ√(Nd)/2 away. The figure shows how much is given away.",
@@ -97,12 +97,13 @@ CERTIFICATE_CLAIMS = (
     ),
     Claim(
         "term-collisions",
-        "Collisions: tokens that share a cell cost at most (Nd)^(1/p) D (C(N,2) δ^d)^(1/p)",
-        "‖net - f‖_{L^p} over inputs with two tokens in one cell <= (Nd)^(1/p) D μ^(1/p), "
-        "μ = min(1, C(N,2) δ^d).",
+        "Collisions: tokens that share a cell cost at most (Nd)^(1/p) D μ_c^(1/p)",
+        "‖net - f‖_{L^p} over inputs with two tokens in one cell, for N = 2 in cell 0, is at most "
+        "(Nd)^(1/p) D μ_c^(1/p), μ_c = min(1, C(N,2) δ^d), for N = 2 δ^(2d).",
         f"{INEQUALITY}; O(N^(2/p) δ^(d/p)) in Theorem 3.6 (v7)",
         HYPOTHESES,
-        "The constant is this project's: the paper leaves it open.",
+        "The constant is this project's: the paper leaves it open. Two tokens in one cell have a "
+        "label of their own, which stands for f at the cell's centre, except in cell 0.",
         CASES,
         partial(check_term, "collisions"),
         (wrong("D = 0: the term dropped", check_term, "collisions", _without_range),),
@@ -125,8 +126,8 @@ CERTIFICATE_CLAIMS = (
         "explicit-inequality",
         "The explicit inequality as a whole, where it says something",
         "‖net - f‖_{L^p} <= w(δ√(Nd)/2) + (Nd)^(1/p) e_mem + (Nd)^(1/p) D μ^(1/p), "
-        "μ = min(1, C(N,2) δ^d + dN(m-1)/M), and the right-hand side is below the best constant's "
-        "error.",
+        "μ = min(1, μ_c + dN(m-1)/M), μ_c = C(N,2) δ^d, for N = 2 δ^(2d), and the right-hand side "
+        "is below the best constant's error.",
         INEQUALITY,
         HYPOTHESES,
         "A certificate is rigorous for its network: outputs on every cell, weights compared one by "

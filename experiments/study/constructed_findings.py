@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from looprate.theory.bounds.explicit import collision_power
 from looprate.theory.bounds.loop_counts import Coding, label_power
 from looprate.theory.bounds.rates import holder_exponent
 from looprate.theory.construction.memorisers import MEMORISERS
@@ -52,12 +53,13 @@ def constructed_slope(curve: Sequence[Row]) -> SlopeFit | None:
 def expected_slope(*, tokens: int, dim: int, p: float, holder: float, coding: Coding) -> float:
     """Return the slope of the explicit inequality at the construction's own loop counts.
 
-    It falls like δ^min(s, d/p), like δ^s for N = 1, the error at least as fast: faster for p > d
-    where tokens that share cells are answered with f there.  Labels grow like δ^{-(N+1)d} on the
-    sum code, δ^{-Nd} on the rank code.
+    It falls like δ^min(s, d/p), with 2d in place of d for N = 2 and like δ^s for N = 1, the error
+    at least as fast.  Labels grow like δ^{-(N+1)d} on the sum code, δ^{-Nd} on the rank code.
     """
     power = label_power(tokens=tokens, dim=dim, coding=coding)
-    exponent = min(holder, 1.0) if tokens == 1 else min(holder, 1.0, dim / p)
+    exponent = min(holder, 1.0)
+    if tokens > 1:
+        exponent = min(exponent, collision_power(tokens, dim) / p)
     return -exponent / power
 
 

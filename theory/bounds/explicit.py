@@ -2,19 +2,25 @@
 
 The explicit inequality
 -----------------------
-Let a construction with grid m = 1/δ answer every collision-free cell within e_mem of f at the
-cell's centre, in every entry, and let every output lie between the smallest and the largest value
-of f in that entry.  Let D bound the oscillation of every entry and
-μ = min(1, C(N,2) δ^d + dN(m-1)/M).  Then
+Let a construction with grid m = 1/δ answer every cell that does not collide within e_mem of f at
+the cell's centre, in every entry, and let every output lie between the smallest and the largest
+value of f in that entry.  Let D bound the oscillation of every entry, let μ_c be the measure of the
+cells that collide and μ = min(1, μ_c + dN(m-1)/M).  Then
 
     ‖net - f‖_{L^p} <= w(δ√(Nd)/2) + (Nd)^{1/p} e_mem + (Nd)^{1/p} D μ^{1/p}
 
-Proof.  Off a set of measure μ no two tokens share a cell (each of C(N,2) pairs does with
-probability δ^d) and no coordinate lies in one of the m-1 transition strips of width 1/M.  There the
-output is within e_mem per entry of f at the centre, which is at most δ√(Nd)/2 away.  On the rest
-both output and f lie in intervals of length D.  Minkowski's inequality adds the two.  For the
-increments of Lemma 4.1 (v7) on the sum code e_mem <= w_tok(δ√d) + w_cont(δ√(Nd)): two labels in
-use that are g apart stem from cells at most g δ√d (token) and g δ√(Nd) (its context) apart.
+Proof.  Off a set of measure μ no cell collides and no coordinate lies in one of the m-1 transition
+strips of width 1/M.  There the output is within e_mem per entry of f at the centre, which is at
+most δ√(Nd)/2 away.  On the rest both output and f lie in intervals of length D.  Minkowski's
+inequality adds the two.
+
+Collisions: μ_c <= C(N,2) δ^d: each pair of tokens shares a cell with probability δ^d.  For N = 2
+it is δ^{2d}: the mapping takes two tokens in one cell z as z and, one U lower, as z again, so that
+s = U(z-1) + z, which no two distinct cells have and which the label table fills with f at the
+centre; for z = 0 alone s is negative.
+
+Increments of Lemma 4.1 (v7) on the sum code have e_mem <= w_tok(δ√d) + w_cont(δ√(Nd)): two labels
+in use that are g apart stem from cells at most g δ√d (token) and g δ√(Nd) (its context) apart.
 """
 
 from __future__ import annotations
@@ -69,7 +75,9 @@ def explicit_bound(
 ) -> BoundRow:
     """Explicit inequality at the largest grid of a construction that fits into r loops.
 
-    w(δ√(Nd)/2) + (Nd)^{1/p} e_mem + (Nd)^{1/p} D μ^{1/p}, μ = min(1, C(N,2) δ^d + dN(m-1)/M)
+    w(δ√(Nd)/2) + (Nd)^{1/p} e_mem + (Nd)^{1/p} D μ^{1/p}, μ = min(1, μ_c + dN(m-1)/M),
+
+    μ_c = C(N,2) δ^d, for N = 2 even δ^{2d}.
 
     Parameters
     ----------
@@ -138,6 +146,11 @@ def explicit_bound(
     return row(max((q for q in range(2, MOST_BITS + 1) if loops_of(bits=q) <= r), default=1))
 
 
+def collision_power(tokens: int, dim: int) -> int:
+    """Power of δ in μ_c: d, and 2d for N = 2, where two tokens collide in cell 0 alone."""
+    return 2 * dim if tokens == 2 else dim
+
+
 def _explicit_terms(
     problem: BoundProblem,
     modulus: ModuliRecorder,
@@ -157,7 +170,7 @@ def _explicit_terms(
     if sum(parts) > problem.ceiling:  # e_mem never exceeds D; keep the shares
         parts = [part * (problem.ceiling / sum(parts)) for part in parts]
     token, context, other = parts
-    colliding = problem.collision_root(delta)
+    colliding = problem.root_of(math.comb(n, 2)) * delta ** (collision_power(n, d) / problem.p)
     collisions = problem.on_measures(colliding)
     bad = problem.on_measures(colliding, problem.root_of(d * n * (grid - 1) / problem.slope))
     return all_terms(

@@ -100,13 +100,14 @@ def theorem_3_6_expr(
     return sum(theorem_3_6_terms(placement=placement, constants=constants).values())
 
 
-def explicit_inequality_expr() -> Expr:
+def explicit_inequality_expr(colliding: Expr = N * (N - 1) / (2 * m**d)) -> Expr:
     """Right-hand side of the explicit inequality (``explicit.py``), in m = 1/δ.
 
-    w(√(Nd)/(2m)) + (Nd)^{1/p} e_mem + (Nd)^{1/p} D min(1, C(N,2) m^{-d} + dN(m-1)/M)^{1/p}
+    w(√(Nd)/(2m)) + (Nd)^{1/p} e_mem + (Nd)^{1/p} D min(1, μ_c + dN(m-1)/M)^{1/p}, with
+    μ_c = C(N,2) m^{-d} unless ``colliding`` is another measure, such as m^{-2d} for N = 2.
     """
     root = (N * d) ** (1 / p)
-    bad = sp.Min(1, N * (N - 1) / (2 * m**d) + d * N * (m - 1) / M)
+    bad = sp.Min(1, colliding + d * N * (m - 1) / M)
     return w(sp.sqrt(N * d) / (2 * m)) + root * e_mem + root * D * bad ** (1 / p)
 
 

@@ -36,7 +36,14 @@ from looprate.theory.construction.build.contextual import contextual_code
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.values import values_of
 
-__all__ = ["LabelTable", "cell_centres", "every_cell", "grid_coordinates", "labels_in_use"]
+__all__ = [
+    "LabelTable",
+    "cell_centres",
+    "colliding",
+    "every_cell",
+    "grid_coordinates",
+    "labels_in_use",
+]
 
 VALUE_BITS = 40  # of the largest value; eta, sums and scaled sums of such stay exact in 64 bits
 MOST_LABELS = 2**21  # linear filling multiplies a value by a count of labels in 64 bits
@@ -112,6 +119,16 @@ def every_cell(spec: ConstructionSpec) -> tuple[Integers, Integers]:
         run = np.where(cells[:, j] == cells[:, j - 1], run + 1, 1)
         copies = copies * (j + 1) // run
     return cells, copies
+
+
+def colliding(cells: Integers, spec: ConstructionSpec) -> NDArray[np.bool_]:
+    """Return which rows of :func:`every_cell` have a label that does not stand for f there, (K,).
+
+    Rows with a cell that tokens share; for N = 2 the table holds f at the centres of all of them
+    but cell 0, whose label is negative.
+    """
+    shared = np.asarray((cells[:, 1:] == cells[:, :-1]).any(axis=1))
+    return shared & (cells[:, 0] == 0) if spec.tokens == 2 else shared
 
 
 def grid_coordinates(cells: Integers, spec: ConstructionSpec) -> Integers:

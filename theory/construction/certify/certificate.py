@@ -7,7 +7,7 @@ measured on its own, next to its bound:
 
 discretisation  ‖f̂ - f‖ over collision-free cells                <= w(δ√(Nd)/2)
 memoriser       (Nd)^{1/p} max |output - f̂| over labels in use    <= (Nd)^{1/p} e_mem
-collisions      ‖net - f‖ over cells that tokens share              <= (Nd)^{1/p} D μ_c^{1/p}
+collisions      ‖net - f‖ over cells that collide                   <= (Nd)^{1/p} D μ_c^{1/p}
 strips          ‖net - f‖ over the strips                           <= (Nd)^{1/p} D μ_s^{1/p}
 
 The inequality puts μ_c + μ_s under one root: for p > 1 the last two bounds add to more than they do

@@ -30,7 +30,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.construction.build.labels import LabelTable, grid_coordinates
+from looprate.theory.construction.build.labels import LabelTable, colliding, grid_coordinates
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.certify.cells import CellRun
 from looprate.theory.construction.run.oracle import oracle_labels
@@ -72,9 +72,8 @@ class ErrorProblem:
 
     @property
     def colliding(self) -> NDArray[np.bool_]:
-        """Which rows of the run have two tokens in one cell."""
-        cells = self.run.cells
-        return np.asarray((cells[:, 1:] == cells[:, :-1]).any(axis=1))
+        """Which rows of the run collide."""
+        return colliding(self.run.cells, self.spec)
 
     def label_values(self) -> Fractions:
         """The label table's f̂ on the collision-free cells, (K', N, d)."""
@@ -93,8 +92,8 @@ class MeasuredError:
     total : (float, float) or None
         ‖net - f‖ over the cube.
     discretisation, collisions, strips : (float, float) or None
-        ‖f̂ - f‖ over collision-free cells off the strips, ‖net - f‖ over cells that tokens share off
-        the strips, and ‖net - f‖ over the strips.
+        ‖f̂ - f‖ over collision-free cells off the strips, ‖net - f‖ over cells that collide off the
+        strips, and ‖net - f‖ over the strips.
     boxes : int
         Boxes evaluated.
     note : str
