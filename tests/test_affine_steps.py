@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cases.affine_boxes import CENTRE, HALF, HIGH, LOW, NEAR, inputs
-from looprate.theory.enclosure import Interval, affine
+from looprate.theory.enclosure import Interval, affine, intervals
 from looprate.theory.enclosure.affine import SLACK, SMALL, Affine, affine_variables
 from looprate.theory.enclosure.rounding import EPS
 
@@ -100,7 +100,7 @@ def test_ranks_count_earlier_entries_of_a_box():
     assert affine._same_box(box, 1).tolist() == [[0], [1]]
     with pytest.raises(TypeError, match="mixes different inputs"):
         affine._same_box(box, 0)
-    lifted = affine._lifted(np.zeros((5, 2, 3)), 2, 4)
+    lifted = intervals.lifted(np.zeros((5, 2, 3)), 4)
     assert lifted.shape == (5, 1, 1, 2, 3)
     assert affine._size(np.array([[1.0], [-2.0]])).tolist() == [3 * (1 + 8 * EPS)]
 

@@ -228,12 +228,13 @@ def scaled(gain, factor):
 
 def test_a_wrong_curvature_is_caught(monkeypatch):
     crossed, first, centred = curved._crossed, attention._first, attention._centred
+    lifted = curved.lifted
     derivative = cosines._Features.derivative
     gain, zero = attention._gain, Interval(0.0)
     wrongs = [
         (curved, "_crossed", lambda a, b, n: crossed(a, b, n) * 0.5, "product"),
         (curved, "slope_products", lambda a, b, square: a.times(b) * 0.5, "sin"),
-        (curved, "_lift", lambda operand, n: zero + 0 * operand.curvature, "mean"),
+        (curved, "lifted", lambda part, n: zero + 0 * lifted(part, n), "mean"),
         (attention, "_first", lambda w, a, z, v: first(w, 0 * a, z, v), "attended"),
         (attention, "_centred", lambda w, p: centred(w, p) * 0.9, "attended"),
         (attention, "_gain", lambda z, v: scaled(gain(z, v), 0.1), "attended"),

@@ -146,7 +146,7 @@ def test_halves_share_a_face_and_keep_outputs_and_weights():
     assert np.array_equal(y.hi, np.concatenate([low + 3, low + 3]))
     assert weight.tolist() == [1, 4, 1, 4]
     assert first.shape == second.shape == (4, 1, 2)
-    both = given.picked(np.array([True, False])).joined(given)
+    both = type(given).joined([given.picked(np.array([True, False])), given])
     assert both.weight.tolist() == [1, 1, 4]
     assert both.side.tolist() == [1, 1, 0]
 

@@ -40,7 +40,7 @@ def erf(x: Any) -> Any:
     if isinstance(x, Interval):
         return _on_interval(x)
     if isinstance(x, Affine):
-        return x.applied(erf)
+        return x.entrywise(erf)
     if isinstance(x, Chained):
         slope = (-(x.value**2)).exp() * _around(2 / math.sqrt(math.pi))
         return x.chain(_on_interval(x.value), slope, lambda: x.value * slope * -2.0)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.enclosure.deadline import OutOfTimeError
-from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.enclosure.intervals import Interval, spread
 
 __all__ = ["AdditiveForm", "Atom", "additive_form"]
 
@@ -95,28 +95,18 @@ class _Sums(EnclosureArray):
                 shape = np.broadcast_shapes(first.shape, second.shape)
                 spread, factor = first._spread(shape), second.const.broadcast_to(shape)
                 return _Sums(self.tape, spread.const.times(factor), spread.coef.times(factor))
-        return self._entrywise(lambda x, y: x * y, other)
+        return self.entrywise(lambda x, y: x * y, other)
 
     def over(self, other: _Sums) -> _Sums:
         if other._constant():
             return self.times(other.operand(Interval(1.0).over(other.const)))
-        return self._entrywise(lambda x, y: x / y, other)
-
-    def under(self, other: _Sums) -> _Sums:
-        return other.over(self)
-
-    def matrix(self, other: _Sums, *, left: bool) -> _Sums:
-        a, b = (other, self) if left else (self, other)
-        total = a[..., :, :1].times(b[..., :1, :])
-        for k in range(1, a.shape[-1]):  # term by term: coefficients that are 0 stay 0
-            total = total.plus(a[..., :, k : k + 1].times(b[..., k : k + 1, :]))
-        return total
+        return self.entrywise(lambda x, y: x / y, other)
 
     def power(self, exponent: float) -> _Sums:
-        return self if exponent == 1 else self._entrywise(lambda x: x**exponent)
+        return self if exponent == 1 else self.entrywise(lambda x: x**exponent)
 
     def maximum(self, other: Any) -> _Sums:
-        return self._entrywise(lambda x, y: x.maximum(y), self.operand(other))
+        return self.entrywise(lambda x, y: x.maximum(y), self.operand(other))
 
     def reduce(self, how: str, axis: int, keepdims: bool) -> _Sums:
         if how != "sum" and self.shape[axis] > 1:
@@ -127,41 +117,8 @@ class _Sums(EnclosureArray):
     def __neg__(self) -> _Sums:
         return _Sums(self.tape, -self.const, -self.coef)
 
-    def __abs__(self) -> _Sums:
-        return self._entrywise(abs)
-
-    def sqrt(self) -> _Sums:
-        return self._entrywise(lambda x: x.sqrt())
-
-    def exp(self) -> _Sums:
-        return self._entrywise(lambda x: x.exp())
-
-    def log(self) -> _Sums:
-        return self._entrywise(lambda x: x.log())
-
-    def sin(self) -> _Sums:
-        return self._entrywise(lambda x: x.sin())
-
-    def cos(self) -> _Sums:
-        return self._entrywise(lambda x: x.cos())
-
-    def tanh(self) -> _Sums:
-        return self._entrywise(lambda x: x.tanh())
-
-    def swapaxes(self, first: int, second: int) -> _Sums:
-        a, b = (range(self.ndim)[k] for k in (first, second))
-        return _Sums(self.tape, self.const.swapaxes(a, b), self.coef.swapaxes(a + 1, b + 1))
-
-    def reshape(self, *shape: Any) -> _Sums:
-        const = self.const.reshape(*shape)
-        return _Sums(self.tape, const, self.coef.reshape((self.coef.shape[0], *const.shape)))
-
-    def zeros_like(self) -> _Sums:
-        return self.operand(np.zeros(self.shape))
-
-    def __getitem__(self, key: Any) -> _Sums:
-        parts = key if isinstance(key, tuple) else (key,)
-        return _Sums(self.tape, self.const[key], self.coef[(slice(None), *parts)])
+    def moved(self, move: Callable[[Any, int], Any]) -> _Sums:
+        return _Sums(self.tape, move(self.const, 0), move(self.coef, 1))
 
     def _constant(self) -> bool:
         """Tell whether no entry depends on an atom."""
@@ -169,14 +126,12 @@ class _Sums(EnclosureArray):
 
     def _spread(self, shape: tuple[int, ...]) -> _Sums:
         """Return the array broadcast to a shape, with a coefficient for every atom made so far."""
-        count, *rest = self.coef.shape
-        lifted = self.coef.reshape((count, *(1,) * (len(shape) - len(rest)), *rest))
-        lifted = lifted.broadcast_to((count, *shape))
-        more = np.zeros((len(self.tape.atoms) - count, *shape))
+        lifted = spread(self.coef, shape)
+        more = np.zeros((len(self.tape.atoms) - len(lifted), *shape))
         coef = Interval(np.concatenate([lifted.lo, more]), np.concatenate([lifted.hi, more]))
         return _Sums(self.tape, self.const.broadcast_to(shape), coef)
 
-    def _entrywise(self, function: Function, *others: _Sums) -> _Sums:
+    def entrywise(self, function: Function, *others: _Sums) -> _Sums:
         """Return a function of every entry: a constant, or a new atom of its one variable."""
         shape = np.broadcast_shapes(self.shape, *(other.shape for other in others))
         spread = [operand._spread(shape) for operand in (self, *others)]

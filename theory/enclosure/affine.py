@@ -22,9 +22,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.enclosure.chained import Chained
+from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.enclosure.curved import Curved
-from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.enclosure.intervals import Interval, lifted
 from looprate.theory.enclosure.jets import Jet
 from looprate.theory.enclosure.rounding import EPS
 
@@ -44,7 +44,7 @@ class _Symbols:
 
 
 @final
-class Affine(Chained):
+class Affine(EnclosureArray):
     """Affine forms of shape S: centres, coefficients ``(n, *S)`` of n symbols, remainders, ranges.
 
     ``box`` (S) says which box of the batch an entry belongs to: symbols are each box's own.
@@ -86,7 +86,7 @@ class Affine(Chained):
         return value if isinstance(value, Affine) else Interval(0.0).operand(value)
 
     def plus(self, other: Affine | Interval) -> Affine:
-        value = self.value.plus(_value(other))
+        value = self.value.plus(other.value)
         centre, rest = _number(other)
         coef = self._paired(other, value.shape, None, None)
         total = self.centre + centre
@@ -101,7 +101,7 @@ class Affine(Chained):
 
     def _product(self, other: Affine | Interval) -> tuple[Affine, Array]:
         """Return the linear part of a product and the size of what it misses."""
-        value = self.value.times(_value(other))
+        value = self.value.times(other.value)
         centre, rest = _number(other)
         coef = self._paired(other, value.shape, centre, self.centre)
         total = self.centre * centre
@@ -121,7 +121,7 @@ class Affine(Chained):
     def under(self, other: Any) -> Affine:
         if isinstance(other, Affine):
             return other.over(self)
-        return self.applied(lambda u: u.under(Interval(1.0))).times(other)
+        return self.entrywise(lambda u: u.under(Interval(1.0))).times(other)
 
     def matrix(self, other: Affine | Interval, *, left: bool) -> Affine:
         if isinstance(other, Interval) and left:
@@ -136,7 +136,7 @@ class Affine(Chained):
     def maximum(self, other: Any) -> Affine:
         b = self.operand(other)
         low = self.plus(-b)
-        value = self.value.maximum(_value(b))
+        value = self.value.maximum(b.value)
         lo, hi = np.minimum(low.value.lo, 0.0), np.maximum(low.value.hi, 0.0)
         with np.errstate(invalid="ignore"):
             share = np.where(lo == 0, 1.0, np.where(hi == 0, 0.0, hi / (hi - lo)))
@@ -204,7 +204,7 @@ class Affine(Chained):
 
     def alone(self) -> Affine:
         """Return the inputs with a count of symbols of their own, for :meth:`among`."""
-        made = self._moved(lambda x, lead: x)
+        made = self.moved(lambda x, lead: x)
         made.symbols = _Symbols(self.symbols.inputs)
         return made
 
@@ -242,9 +242,9 @@ class Affine(Chained):
         return plain._with(left * (1 + SLACK))._within(self.value)
 
     def power(self, exponent: float) -> Affine:
-        if exponent in (0, 1):
-            return super().power(exponent)
-        return self.applied(lambda u: u.power(exponent))
+        if exponent == 0:
+            return self.zeros_like() + 1.0
+        return self if exponent == 1 else self.entrywise(lambda u: u.power(exponent))
 
     def __neg__(self) -> Affine:
         size = self.size_of_terms
@@ -255,63 +255,28 @@ class Affine(Chained):
     def __abs__(self) -> Affine:
         return self.maximum(-self)
 
-    def sqrt(self) -> Affine:
-        return self.applied(lambda u: u.sqrt())
-
-    def exp(self) -> Affine:
-        return self.applied(lambda u: u.exp())
-
-    def log(self) -> Affine:
-        return self.applied(lambda u: u.log())
-
-    def sin(self) -> Affine:
-        return self.applied(lambda u: u.sin())
-
-    def cos(self) -> Affine:
-        return self.applied(lambda u: u.cos())
-
-    def tanh(self) -> Affine:
-        return self.applied(lambda u: u.tanh())
-
-    def swapaxes(self, first: int, second: int) -> Affine:
-        a, b = (range(self.ndim)[k] for k in (first, second))
-        return self._moved(lambda x, lead: x.swapaxes(a + lead, b + lead))
-
-    def reshape(self, *shape: Any) -> Affine:
-        wanted = self.centre.reshape(*shape).shape
-        return self._moved(lambda x, lead: x.reshape((*x.shape[:lead], *wanted)))
-
     def zeros_like(self) -> Affine:
         zero = np.zeros(self.shape)
         return Affine(self.symbols, self.box, zero, np.zeros((0, *self.shape)), zero)
 
-    def __getitem__(self, key: Any) -> Affine:
-        parts = key if isinstance(key, tuple) else (key,)
-        self.value[key]  # refuses what is no slice
-        return self._moved(lambda x, lead: x[(*(slice(None),) * lead, *parts)])
-
-    def chain(self, value: Interval, slope: Interval, second: Callable[[], Interval]) -> Affine:
-        raise TypeError("affine forms have functions of their own")
-
-    def _moved(self, move: Callable[[Any, int], Any]) -> Affine:
-        """Return the forms moved to other places."""
+    def moved(self, move: Callable[[Any, int], Any]) -> Affine:
         made = object.__new__(Affine)
         made.symbols = self.symbols
         made.box, made.centre, made.rest = (move(x, 0) for x in (self.box, self.centre, self.rest))
         made.coef, made.radius = move(self.coef, 1), move(self.radius, 0)
         made.size_of_terms = move(self.size_of_terms, 0)
-        made.value = self.value._moved(lambda ends: move(ends, 0))
+        made.value = move(self.value, 0)
         return made
 
     def _paired(
         self, other: Affine | Interval, shape: tuple[int, ...], mine: Any, theirs: Any
     ) -> Array:
         """Return mine * own coefficients + theirs * the other's; None stands for 1."""
-        own = _lifted(self.coef, self.ndim, len(shape))
+        own = lifted(self.coef, len(shape))
         own = own if mine is None else own * mine
         if isinstance(other, Interval):
             return np.broadcast_to(own, (len(own), *shape))
-        add = _lifted(other.coef, other.ndim, len(shape))
+        add = lifted(other.coef, len(shape))
         add = add if theirs is None else add * theirs
         both, more = min(len(own), len(add)), own if len(own) > len(add) else add
         total = np.empty((len(more), *shape))
@@ -365,7 +330,7 @@ class Affine(Chained):
         size = (self.size_of_terms + np.where(own, missed, 0.0)) * (1 + 2 * EPS)
         return Affine(self.symbols, self.box, self.centre, coef, rest, value, size)
 
-    def applied(self, function: Callable[[Any], Any]) -> Affine:
+    def entrywise(self, function: Callable[[Any], Any]) -> Affine:
         """Return a function of one number, given as one that takes curved arrays and jets."""
         one = Interval(np.ones((1, *self.shape)))
         on = function(Curved(Jet(self.value, one), Interval(np.zeros(one.shape))))
@@ -436,11 +401,6 @@ def _inner(pairs: list[tuple[Any, Any]]) -> Affine:
     return total._with(missed)
 
 
-def _value(operand: Affine | Interval) -> Interval:
-    """Return the ranges of an operand."""
-    return operand.value if isinstance(operand, Affine) else operand
-
-
 def _number(operand: Affine | Interval) -> tuple[Array, Array]:
     """Return centre and remainder of an operand."""
     if isinstance(operand, Affine):
@@ -461,11 +421,6 @@ def _common(a: Interval, b: Interval) -> Interval:
     found = np.maximum(a.lo, b.lo), np.minimum(a.hi, b.hi)
     some = found[0] <= found[1]
     return Interval(np.where(some, found[0], b.lo), np.where(some, found[1], b.hi))
-
-
-def _lifted(coef: Array, ndim: int, wanted: int) -> Array:
-    """Return (n, *S) with axes of length 1 put in, as broadcasting would for shape S."""
-    return coef.reshape((len(coef), *(1,) * (wanted - ndim), *coef.shape[1:]))
 
 
 def _same_box(box: Whole, axis: int) -> Whole:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -70,13 +71,18 @@ class EnclosureArray(InPlace):
     def over(self, other: Any) -> Self:
         """Return self / other."""
 
-    @abstractmethod
     def under(self, other: Any) -> Self:
         """Return other / self."""
+        made: Self = self.operand(other).over(self)
+        return made
 
-    @abstractmethod
     def matrix(self, other: Any, *, left: bool) -> Self:
         """Return self @ other, or other @ self if ``left``; both with at least two axes."""
+        a, b = (other, self) if left else (self, other)
+        total: Self = a[..., :, :1].times(b[..., :1, :])
+        for k in range(1, a.shape[-1]):
+            total = total.plus(a[..., :, k : k + 1].times(b[..., k : k + 1, :]))
+        return total
 
     @abstractmethod
     def power(self, exponent: float) -> Self:
@@ -94,37 +100,61 @@ class EnclosureArray(InPlace):
     def __neg__(self) -> Self: ...
 
     @abstractmethod
-    def __abs__(self) -> Self: ...
+    def entrywise(self, function: Callable[[Any], Any]) -> Self:
+        """Return a function of one number, written with the functions of enclosures."""
 
     @abstractmethod
-    def sqrt(self) -> Self: ...
+    def moved(self, move: Callable[[Any, int], Any]) -> Self:
+        """Return the array with its parts moved; ``move`` takes each with its leading axes."""
 
-    @abstractmethod
-    def exp(self) -> Self: ...
+    def __abs__(self) -> Self:
+        return self.entrywise(abs)
 
-    @abstractmethod
-    def log(self) -> Self: ...
+    def sqrt(self) -> Self:
+        """Return square roots."""
+        return self.entrywise(lambda x: x.sqrt())
 
-    @abstractmethod
-    def sin(self) -> Self: ...
+    def exp(self) -> Self:
+        """Return exponentials."""
+        return self.entrywise(lambda x: x.exp())
 
-    @abstractmethod
-    def cos(self) -> Self: ...
+    def log(self) -> Self:
+        """Return logarithms."""
+        return self.entrywise(lambda x: x.log())
 
-    @abstractmethod
-    def tanh(self) -> Self: ...
+    def sin(self) -> Self:
+        """Return sines."""
+        return self.entrywise(lambda x: x.sin())
 
-    @abstractmethod
-    def swapaxes(self, first: int, second: int) -> Self: ...
+    def cos(self) -> Self:
+        """Return cosines."""
+        return self.entrywise(lambda x: x.cos())
 
-    @abstractmethod
-    def reshape(self, *shape: Any) -> Self: ...
+    def tanh(self) -> Self:
+        """Return hyperbolic tangents."""
+        return self.entrywise(lambda x: x.tanh())
 
-    @abstractmethod
-    def zeros_like(self) -> Self: ...
+    def swapaxes(self, first: int, second: int) -> Self:
+        """Return the array with two axes exchanged."""
+        a, b = (range(self.ndim)[k] for k in (first, second))
+        return self.moved(lambda x, lead: x.swapaxes(a + lead, b + lead))
 
-    @abstractmethod
-    def __getitem__(self, key: Any) -> Self: ...
+    def reshape(self, *shape: Any) -> Self:
+        """Return the array in another shape of as many entries."""
+        given = shape if hasattr(shape[0], "__index__") else tuple(shape[0])
+        wanted = [self.size // max(-math.prod(given), 1) if n == -1 else n for n in given]
+        return self.moved(lambda x, lead: x.reshape((*x.shape[:lead], *wanted)))
+
+    def zeros_like(self) -> Self:
+        """Return zeros of the same shape."""
+        return self.moved(lambda x, _: np.zeros_like(x))
+
+    def __getitem__(self, key: Any) -> Self:
+        parts = key if isinstance(key, tuple) else (key,)
+        for part in parts:
+            if not (part is None or part is Ellipsis or isinstance(part, int | slice)):
+                raise TypeError(f"`key` must hold integers and slices, got {type(part).__name__}")
+        return self.moved(lambda x, lead: x[(*(slice(None),) * lead, *parts)])
 
     @abstractmethod
     def middle(self) -> np.ndarray[Any, np.dtype[np.float64]]:

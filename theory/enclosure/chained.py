@@ -25,8 +25,9 @@ class Chained(EnclosureArray):
     def chain(self, value: Interval, slope: Interval, second: Callable[[], Interval]) -> Self:
         """Return a function φ of every entry: its values, its slopes, and what finds its φ''."""
 
-    @abstractmethod
-    def under(self, other: Any) -> Self: ...
+    def entrywise(self, function: Callable[[Any], Any]) -> Self:
+        made: Self = function(self)
+        return made
 
     def power(self, exponent: float) -> Self:
         if exponent == 0:

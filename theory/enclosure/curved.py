@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.theory.enclosure.chained import Chained
-from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.enclosure.intervals import Interval, lifted, spread
 from looprate.theory.enclosure.jets import Jet, variables
 
 __all__ = ["Curved", "curved_variables"]
@@ -57,56 +57,52 @@ class Curved(Chained):
 
     def plus(self, other: Curved | Interval) -> Curved:
         jet = self.jet.plus(_jet(other))
-        mine = _spread(self, jet.shape)
+        mine = spread(self.curvature, jet.shape)
         if isinstance(other, Interval):
             return Curved(jet, mine)
-        return Curved(jet, mine.plus(_spread(other, jet.shape)))
+        return Curved(jet, mine.plus(spread(other.curvature, jet.shape)))
 
     def times(self, other: Curved | Interval) -> Curved:
         jet = self.jet.times(_jet(other))
         if isinstance(other, Interval):
-            curvature = _lift(self, jet.ndim).times(other)
-            return Curved(jet, curvature.broadcast_to((len(curvature), *jet.shape)))
-        curvature = _lift(self, jet.ndim).times(other.value)
-        curvature = curvature.plus(_lift(other, jet.ndim).times(self.value))
+            curvature = lifted(self.curvature, jet.ndim).times(other)
+            return Curved(jet, spread(curvature, jet.shape))
+        curvature = lifted(self.curvature, jet.ndim).times(other.value)
+        curvature = curvature.plus(lifted(other.curvature, jet.ndim).times(self.value))
         curvature = curvature.plus(_crossed(self.jet, other.jet, jet.ndim))
-        return Curved(jet, curvature.broadcast_to((len(curvature), *jet.shape)))
+        return Curved(jet, spread(curvature, jet.shape))
 
     def over(self, other: Curved | Interval) -> Curved:
         jet = self.jet.over(_jet(other))
-        curvature = _lift(self, jet.ndim)
+        curvature = lifted(self.curvature, jet.ndim)
         if isinstance(other, Curved):
-            curvature = curvature.plus(-_lift(other, jet.ndim).times(jet.value))
+            curvature = curvature.plus(-lifted(other.curvature, jet.ndim).times(jet.value))
             curvature = curvature.plus(-_crossed(jet, other.jet, jet.ndim))
-        curvature = curvature.over(_value(other))
-        return Curved(jet, curvature.broadcast_to((len(curvature), *jet.shape)))
+        curvature = curvature.over(other.value)
+        return Curved(jet, spread(curvature, jet.shape))
 
     def under(self, other: Any) -> Curved:
         if isinstance(other, Curved):
             return other.over(self)
         quotient = self.jet.under(other)
         twice = _crossed(quotient, self.jet, quotient.ndim)
-        curvature = _lift(self, quotient.ndim).times(quotient.value).plus(twice)
+        curvature = lifted(self.curvature, quotient.ndim).times(quotient.value).plus(twice)
         return Curved(quotient, -curvature.over(self.value))
 
     def matrix(self, other: Curved | Interval, *, left: bool) -> Curved:
         if isinstance(other, Interval):
-            curvature = _lift(self, max(self.ndim, other.ndim))
+            curvature = lifted(self.curvature, max(self.ndim, other.ndim))
             return Curved(self.jet.matrix(other, left=left), curvature.matrix(other, left=left))
-        a, b = (other, self) if left else (self, other)
-        total = a[..., :, :1].times(b[..., :1, :])
-        for k in range(1, a.shape[-1]):
-            total = total.plus(a[..., :, k : k + 1].times(b[..., k : k + 1, :]))
-        return total
+        return super().matrix(other, left=left)
 
     def maximum(self, other: Any) -> Curved:
         b = self.operand(other)
         jet = self.jet.maximum(_jet(b))
-        first, second = self.value.lo > _value(b).hi, _value(b).lo > self.value.hi
-        mine = _spread(self, jet.shape)
+        first, second = self.value.lo > b.value.hi, b.value.lo > self.value.hi
+        mine = spread(self.curvature, jet.shape)
         count = mine.shape[0]
         theirs = (
-            _spread(b, jet.shape)
+            spread(b.curvature, jet.shape)
             if isinstance(b, Curved)
             else Interval(np.zeros((count, *jet.shape)))
         )
@@ -127,20 +123,8 @@ class Curved(Chained):
     def __neg__(self) -> Curved:
         return Curved(-self.jet, -self.curvature)
 
-    def swapaxes(self, first: int, second: int) -> Curved:
-        a, b = (range(self.ndim)[k] for k in (first, second))
-        return Curved(self.jet.swapaxes(a, b), self.curvature.swapaxes(a + 1, b + 1))
-
-    def reshape(self, *shape: Any) -> Curved:
-        jet = self.jet.reshape(*shape)
-        return Curved(jet, self.curvature.reshape((self.curvature.shape[0], *jet.shape)))
-
-    def zeros_like(self) -> Curved:
-        return Curved(self.jet.zeros_like(), self.curvature.zeros_like())
-
-    def __getitem__(self, key: Any) -> Curved:
-        parts = key if isinstance(key, tuple) else (key,)
-        return Curved(self.jet[key], self.curvature[(slice(None), *parts)])
+    def moved(self, move: Callable[[Any, int], Any]) -> Curved:
+        return Curved(move(self.jet, 0), move(self.curvature, 1))
 
     def chain(self, value: Interval, slope: Interval, second: Callable[[], Interval]) -> Curved:
         jet = self.jet.chain(value, slope, second)
@@ -179,35 +163,11 @@ def slope_products(a: Interval, b: Interval, square: NDArray[np.bool_]) -> Inter
 
 def _crossed(a: Jet, b: Jet, ndim: int) -> Interval:
     """Return G_a G_b^T + G_b G_a^T, one pair of directions after the other."""
-    first, second = _lifted(a.slope, a.ndim, ndim), _lifted(b.slope, b.ndim, ndim)
+    first, second = lifted(a.slope, ndim), lifted(b.slope, ndim)
     i, j = np.triu_indices(first.shape[0])
     return first.picked(i).times(second.picked(j)).plus(first.picked(j).times(second.picked(i)))
-
-
-def _value(operand: Curved | Interval) -> Interval:
-    """Return the values of an operand."""
-    return operand.value if isinstance(operand, Curved) else operand
 
 
 def _jet(operand: Curved | Interval) -> Jet | Interval:
     """Return the jet of an operand, or the constant."""
     return operand.jet if isinstance(operand, Curved) else operand
-
-
-def _lifted(array: Interval, ndim: int, wanted: int) -> Interval:
-    """Return (n, *S) with axes of length 1 put in, as broadcasting would for shape S."""
-    if ndim == wanted:
-        return array
-    count, *rest = array.shape
-    return array.reshape((count, *(1,) * (wanted - ndim), *rest))
-
-
-def _lift(operand: Curved, ndim: int) -> Interval:
-    """Return the curvature of an operand, lifted."""
-    return _lifted(operand.curvature, operand.ndim, ndim)
-
-
-def _spread(operand: Curved, shape: tuple[int, ...]) -> Interval:
-    """Return the curvature of an operand broadcast to values of a shape."""
-    lifted = _lift(operand, len(shape))
-    return lifted.broadcast_to((lifted.shape[0], *shape))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.theory.enclosure.chained import Chained
-from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.enclosure.intervals import Interval, lifted
 from looprate.theory.enclosure.rounding import up, up_sum
 
 __all__ = ["Gain", "grouped_variables"]
@@ -68,16 +68,6 @@ class Gain(Chained):
         gain = _up(gain, inverse)
         return Gain(value, np.broadcast_to(gain, (len(gain), *value.shape)))
 
-    def under(self, other: Any) -> Gain:
-        return self.operand(other).over(self)
-
-    def matrix(self, other: Gain, *, left: bool) -> Gain:
-        a, b = (other, self) if left else (self, other)
-        total = a[..., :, :1].times(b[..., :1, :])
-        for k in range(1, a.shape[-1]):
-            total = total.plus(a[..., :, k : k + 1].times(b[..., k : k + 1, :]))
-        return total
-
     def maximum(self, other: Any) -> Gain:
         b = self.operand(other)
         value = self.value.maximum(b.value)
@@ -96,20 +86,8 @@ class Gain(Chained):
     def __neg__(self) -> Gain:
         return Gain(-self.value, self.gain)
 
-    def swapaxes(self, first: int, second: int) -> Gain:
-        a, b = (range(self.ndim)[k] for k in (first, second))
-        return Gain(self.value.swapaxes(a, b), self.gain.swapaxes(a + 1, b + 1))
-
-    def reshape(self, *shape: Any) -> Gain:
-        value = self.value.reshape(*shape)
-        return Gain(value, self.gain.reshape((len(self.gain), *value.shape)))
-
-    def zeros_like(self) -> Gain:
-        return Gain(self.value.zeros_like(), np.zeros(self.gain.shape))
-
-    def __getitem__(self, key: Any) -> Gain:
-        parts = key if isinstance(key, tuple) else (key,)
-        return Gain(self.value[key], self.gain[(slice(None), *parts)])
+    def moved(self, move: Callable[[Any, int], Any]) -> Gain:
+        return Gain(move(self.value, 0), move(self.gain, 1))
 
     def chain(self, value: Interval, slope: Interval, second: Callable[[], Interval]) -> Gain:
         return Gain(value, _up(self.gain, slope.magnitude))
@@ -135,11 +113,7 @@ def grouped_variables(box: Interval) -> Gain:
 def _lifted(a: Gain, b: Gain) -> tuple[Array, Array]:
     """Return the gains of both with axes of length 1 put in, as broadcasting would."""
     ndim = max(a.ndim, b.ndim)
-
-    def lift(x: Gain) -> Array:
-        return x.gain.reshape((len(x.gain), *(1,) * (ndim - x.ndim), *x.shape))
-
-    return lift(a), lift(b)
+    return lifted(a.gain, ndim), lifted(b.gain, ndim)
 
 
 def _up(gain: Array, factor: Array) -> Array:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from looprate.theory.enclosure.boxes import measured_errors
+from looprate.theory.enclosure.columns import Columns
 from looprate.theory.enclosure.deadline import OutOfTimeError, until
 from looprate.theory.enclosure.forms import check_boxes
 from looprate.theory.enclosure.intervals import Interval, rational_power
@@ -57,7 +59,7 @@ class ErrorIntegral:
 
 
 @dataclass(frozen=True)
-class _Leaves:
+class _Leaves(Columns):
     """Boxes that tile the given ones, with their bounds; first axis B everywhere."""
 
     low: Array
@@ -68,15 +70,6 @@ class _Leaves:
     lower: Array
     upper: Array
     side: NDArray[np.intp]
-
-    def picked(self, which: NDArray[Any]) -> _Leaves:
-        """Return some of the boxes."""
-        return _Leaves(*(getattr(self, f.name)[which] for f in fields(self)))
-
-    def joined(self, other: _Leaves) -> _Leaves:
-        """Return these boxes and others."""
-        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-        return _Leaves(*(np.concatenate(pair) for pair in pairs))
 
 
 @np.errstate(all="ignore")
@@ -155,7 +148,7 @@ def error_integral(
             halves = clock.evaluated(target, *_halves(leaves.picked(chosen)), exponent, scale)
         except OutOfTimeError:
             break
-        leaves = leaves.picked(~chosen).joined(halves)
+        leaves = _Leaves.joined([leaves.picked(~chosen), halves])
         count += len(halves.low)
         lower, upper = _totals(leaves, exponent)
         if report is not None:
@@ -191,48 +184,18 @@ def error_norm(
     |y - f| is divided by an upper bound of its supremum, sharper for larger p, so that the powers
     that count are near 1.
     """
-    exponent, given = check_p(p), {"weights": weights}
+    exponent = check_p(p)
+    enclosed = partial(error_integral, target, low, high, outputs, weights=weights)
     if exponent in (1, math.inf):
-        return error_integral(
-            target,
-            low,
-            high,
-            outputs,
-            p=p,
-            tolerance=tolerance,
-            boxes=boxes,
-            report=report,
-            end=end,
-            **given,
-        )
+        return enclosed(p=p, tolerance=tolerance, boxes=boxes, report=report, end=end)
     _check_tolerance(tolerance)
     cuts = 0 if exponent <= UNCUT_EXPONENT else boxes // SUPREMUM_SHARE
-    top = error_integral(
-        target,
-        low,
-        high,
-        outputs,
-        p=math.inf,
-        tolerance=SPREAD / exponent,
-        boxes=cuts,
-        end=time.monotonic() + (end - time.monotonic()) / 2,
-        **given,
-    )
+    half = time.monotonic() + (end - time.monotonic()) / 2
+    top = enclosed(p=math.inf, tolerance=SPREAD / exponent, boxes=cuts, end=half)
     scale = top.upper if 0 < top.upper < math.inf else 1.0
     power = -math.expm1(-exponent * tolerance)  # 1 - (1 - t)^p, about
-    found = error_integral(
-        target,
-        low,
-        high,
-        outputs,
-        p=p,
-        tolerance=power,
-        boxes=max(boxes - top.boxes, 1),
-        report=report,
-        scale=scale,
-        end=end,
-        **given,
-    )
+    left = max(boxes - top.boxes, 1)
+    found = enclosed(p=p, tolerance=power, boxes=left, report=report, scale=scale, end=end)
     lower, upper = norm_from_integral(found.lower, found.upper, exponent)
     norm = Interval(lower, upper).times(Interval(scale)).maximum(0.0)
     ends = float(norm.lo), float(norm.hi)

@@ -67,6 +67,11 @@ class Interval(EnclosureArray):
     def shape(self) -> tuple[int, ...]:
         return self.lo.shape
 
+    @property
+    def value(self) -> Interval:
+        """The intervals themselves, as they stand in enclosures that carry more than values."""
+        return self
+
     def middle(self) -> Array:
         """Return numbers near the midpoints; 0 on the whole line, an end on half lines."""
         lo, hi = np.isfinite(self.lo), np.isfinite(self.hi)
@@ -131,18 +136,11 @@ class Interval(EnclosureArray):
         hi = np.where(zero, 0.0, rounding.up(hi))
         return Interval(np.where(through, -np.inf, lo), np.where(through, np.inf, hi))
 
-    def under(self, other: Interval) -> Interval:
-        return other.over(self)
-
     def matrix(self, other: Interval, *, left: bool) -> Interval:
         a, b = (other, self) if left else (self, other)
-        terms = a.shape[-1]
-        if terms >= SHORT_CONTRACTION and (b.lo is b.hi) and b.ndim == 2:
+        if a.shape[-1] >= SHORT_CONTRACTION and (b.lo is b.hi) and b.ndim == 2:
             return Interval(*rounding.long_product(a.lo, a.hi, b.lo))
-        total = a[..., :, :1] * b[..., :1, :]
-        for k in range(1, terms):
-            total = total.plus(a[..., :, k : k + 1].times(b[..., k : k + 1, :]))
-        return total
+        return super().matrix(other, left=left)
 
     def reduce(self, how: str, axis: int, keepdims: bool) -> Interval:
         if how == "amax":
@@ -227,32 +225,21 @@ class Interval(EnclosureArray):
     def cos(self) -> Interval:
         return Interval(*rounding.sinusoid(self.lo, self.hi, np.cos, 0.0))
 
-    def swapaxes(self, first: int, second: int) -> Interval:
-        return self._moved(lambda ends: ends.swapaxes(first, second))
-
-    def reshape(self, *shape: Any) -> Interval:
-        return self._moved(lambda ends: ends.reshape(*shape))
+    def entrywise(self, function: Callable[[Any], Any]) -> Interval:
+        made: Interval = function(self)
+        return made
 
     def broadcast_to(self, shape: tuple[int, ...]) -> Interval:
         """Return the intervals repeated to a shape."""
-        return self._moved(lambda ends: np.broadcast_to(ends, shape))
-
-    def zeros_like(self) -> Interval:
-        return Interval(np.zeros(self.shape))
-
-    def __getitem__(self, key: Any) -> Interval:
-        for part in key if isinstance(key, tuple) else (key,):
-            if not (part is None or part is Ellipsis or isinstance(part, int | slice)):
-                raise TypeError(f"`key` must hold integers and slices, got {type(part).__name__}")
-        return self._moved(lambda ends: ends[key])
+        return self.moved(lambda ends, _: np.broadcast_to(ends, shape))
 
     def picked(self, which: NDArray[Any]) -> Interval:
         """Return the intervals at an array of indices of the first axis."""
-        return self._moved(lambda ends: ends[which])
+        return self.moved(lambda ends, _: ends[which])
 
-    def _moved(self, move: Callable[[Array], Array]) -> Interval:
+    def moved(self, move: Callable[[Any, int], Any]) -> Interval:
         """Return the intervals with both ends moved; points stay points."""
-        return Interval(move(self.lo), None if self.lo is self.hi else move(self.hi))
+        return Interval(move(self.lo, 0), None if self.lo is self.hi else move(self.hi, 0))
 
     def _positive_part(self) -> Interval:
         """Return the intersection with [0, inf)."""
@@ -283,6 +270,20 @@ def _signed(base: Interval, exponent: float) -> Interval:
     lo = _powers(Interval(np.abs(base.lo)), exponent)
     hi = _powers(Interval(np.abs(base.hi)), exponent)
     return Interval(np.where(base.lo < 0, -lo.hi, lo.lo), np.where(base.hi < 0, -hi.lo, hi.hi))
+
+
+def lifted(part: Any, ndim: int) -> Any:
+    """Return a part (n, *S) with axes of length 1 put in, as broadcasting S to ``ndim`` would."""
+    count, *rest = part.shape
+    if len(rest) == ndim:
+        return part
+    return part.reshape((count, *(1,) * (ndim - len(rest)), *rest))
+
+
+def spread(part: Interval, shape: tuple[int, ...]) -> Interval:
+    """Return a part (n, *S) broadcast to values of a shape."""
+    wide: Interval = lifted(part, len(shape))
+    return wide.broadcast_to((len(wide), *shape))
 
 
 def hull(a: Interval, b: Interval) -> Interval:

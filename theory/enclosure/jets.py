@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.theory.enclosure.chained import Chained
-from looprate.theory.enclosure.intervals import Interval, hull
+from looprate.theory.enclosure.intervals import Interval, hull, lifted, spread
 
 __all__ = ["Jet", "variables"]
 
@@ -72,55 +72,55 @@ class Jet(Chained):
         return value if isinstance(value, Jet) else self.value.operand(value)
 
     def plus(self, other: Jet | Interval) -> Jet:
-        value = self.value.plus(_value(other))
-        mine = _spread(self.slope, self.ndim, value.shape)
+        value = self.value.plus(other.value)
+        mine = spread(self.slope, value.shape)
         if isinstance(other, Interval):
             return Jet(value, mine)
-        return Jet(value, mine.plus(_spread(other.slope, other.ndim, value.shape)))
+        return Jet(value, mine.plus(spread(other.slope, value.shape)))
 
     def times(self, other: Jet | Interval) -> Jet:
-        value = self.value.times(_value(other))
-        slope = _lift(self.slope, self.ndim, value.ndim).times(_value(other))
+        value = self.value.times(other.value)
+        slope = lifted(self.slope, value.ndim).times(other.value)
         if isinstance(other, Jet):
-            theirs = _lift(other.slope, other.ndim, value.ndim).times(self.value)
+            theirs = lifted(other.slope, value.ndim).times(self.value)
             slope = slope.plus(theirs)
-        return Jet(value, slope.broadcast_to((slope.shape[0], *value.shape)))
+        return Jet(value, spread(slope, value.shape))
 
     def over(self, other: Jet | Interval) -> Jet:
-        quotient = self.value.over(_value(other))
-        slope = _lift(self.slope, self.ndim, quotient.ndim)
+        quotient = self.value.over(other.value)
+        slope = lifted(self.slope, quotient.ndim)
         if isinstance(other, Jet):
-            theirs = _lift(other.slope, other.ndim, quotient.ndim)
+            theirs = lifted(other.slope, quotient.ndim)
             slope = slope.plus(-theirs.times(quotient))
-        slope = slope.over(_value(other))
-        return Jet(quotient, slope.broadcast_to((slope.shape[0], *quotient.shape)))
+        slope = slope.over(other.value)
+        return Jet(quotient, spread(slope, quotient.shape))
 
     def under(self, other: Jet | Interval) -> Jet:
         if isinstance(other, Jet):
             return other.over(self)
         quotient = other.over(self.value)
-        slope = _lift(-self.slope, self.ndim, quotient.ndim).times(quotient).over(self.value)
+        slope = lifted(-self.slope, quotient.ndim).times(quotient).over(self.value)
         return Jet(quotient, slope)
 
     def matrix(self, other: Jet | Interval, *, left: bool) -> Jet:
-        value = self.value.matrix(_value(other), left=left)
-        slope = _lift(self.slope, self.ndim, value.ndim).matrix(_value(other), left=left)
+        value = self.value.matrix(other.value, left=left)
+        slope = lifted(self.slope, value.ndim).matrix(other.value, left=left)
         if isinstance(other, Jet):
-            theirs = _lift(other.slope, other.ndim, value.ndim)
+            theirs = lifted(other.slope, value.ndim)
             slope = slope.plus(theirs.matrix(self.value, left=not left))
         return Jet(value, slope)
 
     def maximum(self, other: Any) -> Jet:
         b = self.operand(other)
-        value = self.value.maximum(_value(b))
+        value = self.value.maximum(b.value)
         count = self.slope.shape[0]
-        mine = _spread(self.slope, self.ndim, value.shape)
+        mine = spread(self.slope, value.shape)
         theirs = (
-            _spread(b.slope, b.ndim, value.shape)
+            spread(b.slope, value.shape)
             if isinstance(b, Jet)
             else Interval(np.zeros((count, *value.shape)))
         )
-        first, second = self.value.lo > _value(b).hi, _value(b).lo > self.value.hi
+        first, second = self.value.lo > b.value.hi, b.value.lo > self.value.hi
         both = hull(mine, theirs)
         lo = np.where(first, mine.lo, np.where(second, theirs.lo, both.lo))
         hi = np.where(first, mine.hi, np.where(second, theirs.hi, both.hi))
@@ -138,20 +138,8 @@ class Jet(Chained):
     def __neg__(self) -> Jet:
         return Jet(-self.value, -self.slope)
 
-    def swapaxes(self, first: int, second: int) -> Jet:
-        a, b = (range(self.ndim)[k] for k in (first, second))
-        return Jet(self.value.swapaxes(a, b), self.slope.swapaxes(a + 1, b + 1))
-
-    def reshape(self, *shape: Any) -> Jet:
-        value = self.value.reshape(*shape)
-        return Jet(value, self.slope.reshape((self.slope.shape[0], *value.shape)))
-
-    def zeros_like(self) -> Jet:
-        return Jet(self.value.zeros_like(), self.slope.zeros_like())
-
-    def __getitem__(self, key: Any) -> Jet:
-        parts = key if isinstance(key, tuple) else (key,)
-        return Jet(self.value[key], self.slope[(slice(None), *parts)])
+    def moved(self, move: Callable[[Any, int], Any]) -> Jet:
+        return Jet(move(self.value, 0), move(self.slope, 1))
 
     def chain(self, value: Interval, slope: Interval, second: Callable[[], Interval]) -> Jet:
         return Jet(value, self.slope.times(slope))
@@ -173,22 +161,3 @@ def variables(box: Interval) -> Jet:
     count = int(np.prod(entry))
     eye = np.eye(count).reshape(count, 1, *entry)
     return Jet(box, Interval(np.broadcast_to(eye, (count, batch, *entry))))
-
-
-def _value(operand: Jet | Interval) -> Interval:
-    """Return the values of an operand."""
-    return operand.value if isinstance(operand, Jet) else operand
-
-
-def _lift(slope: Interval, ndim: int, wanted: int) -> Interval:
-    """Return slopes with axes of length 1 put in, as broadcasting would for the values."""
-    if ndim == wanted:
-        return slope
-    directions, *rest = slope.shape
-    return slope.reshape((directions, *(1,) * (wanted - ndim), *rest))
-
-
-def _spread(slope: Interval, ndim: int, shape: tuple[int, ...]) -> Interval:
-    """Return slopes broadcast to values of a shape."""
-    lifted = _lift(slope, ndim, len(shape))
-    return lifted.broadcast_to((lifted.shape[0], *shape))

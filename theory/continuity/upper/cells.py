@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from looprate.theory.continuity.upper.operator_norm import SLACK
 from looprate.theory.continuity.upper.places import Places
+from looprate.theory.enclosure.columns import Columns
 from looprate.theory.enclosure.curved import Curved, curved_variables
 from looprate.theory.enclosure.forms import evaluated
 from looprate.theory.enclosure.intervals import Interval
@@ -25,7 +26,7 @@ SHARE_OF_SIZE = 0.1  # how much the steepness of a column counts in splitting, b
 
 
 @dataclass(frozen=True)
-class Cells:
+class Cells(Columns):
     """Boxes of centres (B, K), K = N·d, and of differences (B, M) of the M movable entries."""
 
     c_low: Array
@@ -33,18 +34,11 @@ class Cells:
     d_low: Array
     d_high: Array
 
-    def __len__(self) -> int:
-        return len(self.c_low)
-
     @property
     def widest(self) -> Array:
         """The longest sides, shape (B,)."""
         sides = np.concatenate([self.c_high - self.c_low, self.d_high - self.d_low], 1)
         return np.asarray(sides.max(1))
-
-    def picked(self, which: NDArray[Any]) -> Cells:
-        """Return some of the cells, by mask or indices."""
-        return Cells(self.c_low[which], self.c_high[which], self.d_low[which], self.d_high[which])
 
     def cut(self, c_low: Array, c_high: Array, d_low: Array, d_high: Array) -> Cells:
         """Return the parts of the cells in other boxes; low above high where there is none."""
@@ -57,22 +51,10 @@ class Cells:
 
     def replaced(self, which: NDArray[np.intp], others: Cells) -> Cells:
         """Return the cells with some of them replaced."""
-        parts = []
-        for name in ("c_low", "c_high", "d_low", "d_high"):
-            part = getattr(self, name).copy()
-            part[which] = getattr(others, name)
-            parts.append(part)
+        parts = [part.copy() for part in self._columns()]
+        for part, other in zip(parts, others._columns(), strict=True):
+            part[which] = other
         return Cells(*parts)
-
-    @staticmethod
-    def joined(parts: list[Cells]) -> Cells:
-        """Return all cells of several arrays."""
-        return Cells(
-            np.concatenate([part.c_low for part in parts]),
-            np.concatenate([part.c_high for part in parts]),
-            np.concatenate([part.d_low for part in parts]),
-            np.concatenate([part.d_high for part in parts]),
-        )
 
     def halved(self, side: NDArray[np.intp]) -> Cells:
         """Return both halves of every cell along a side: c first (0 to K-1), then D."""
@@ -184,7 +166,7 @@ class CellProblem:
 
 
 @dataclass(frozen=True)
-class Derivatives:
+class Derivatives(Columns):
     """What is known of the watched rows on boxes.
 
     Attributes
@@ -202,16 +184,6 @@ class Derivatives:
     bend: Array
     bend_radius: Array
 
-    def picked(self, which: NDArray[Any]) -> Derivatives:
-        """Return those of some boxes."""
-        return Derivatives(
-            self.value.picked(which),
-            self.middle[which],
-            self.radius[which],
-            self.bend[which],
-            self.bend_radius[which],
-        )
-
     def column(self) -> Array:
         """Return how much each input direction matters to a bound, shape (B, K)."""
         radius = np.where(np.isfinite(self.radius), self.radius, 1e100)
@@ -219,7 +191,7 @@ class Derivatives:
 
 
 @dataclass(frozen=True)
-class Ends:
+class Ends(Columns):
     """Boxes of X and Y, their middles, and how far c and D reach from c0 and D0."""
 
     x: Interval
@@ -263,22 +235,6 @@ class Ends:
             d_low=cells.d_low,
             d_high=cells.d_high,
             d_most=np.maximum(np.abs(cells.d_low), np.abs(cells.d_high)),
-        )
-
-    def picked(self, which: NDArray[np.intp]) -> Ends:
-        """Return those of some cells."""
-        return Ends(
-            x=self.x.picked(which),
-            y=self.y.picked(which),
-            x0=self.x0.picked(which),
-            y0=self.y0.picked(which),
-            c0=self.c0.picked(which),
-            c_reach=self.c_reach.picked(which),
-            d_reach=self.d_reach.picked(which),
-            d0=self.d0[which],
-            d_low=self.d_low[which],
-            d_high=self.d_high[which],
-            d_most=self.d_most[which],
         )
 
     def hull(self) -> tuple[Array, Array]:

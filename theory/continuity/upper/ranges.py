@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from looprate.theory.continuity.upper.operator_norm import SLACK, entries_norm_upper_bound
 from looprate.theory.enclosure.affine import affine_variables
+from looprate.theory.enclosure.columns import Columns
 from looprate.theory.enclosure.deadline import OutOfTimeError
 from looprate.theory.enclosure.forms import evaluated, local_form
 from looprate.theory.enclosure.intervals import Interval
@@ -108,7 +109,7 @@ def ranges_upper_bound(
 
 
 @dataclass(frozen=True)
-class _Forms:
+class _Forms(Columns):
     """Linear forms on boxes.
 
     Attributes
@@ -135,18 +136,6 @@ class _Forms:
     rest: Array
     least: Array
     most: Array
-
-    def __len__(self) -> int:
-        return len(self.low)
-
-    def picked(self, which: Whole) -> _Forms:
-        """Return those of some boxes."""
-        return _Forms(*(getattr(self, part.name)[which] for part in fields(self)))
-
-    def with_more(self, others: _Forms) -> _Forms:
-        """Return these and others."""
-        pairs = [(getattr(self, k.name), getattr(others, k.name)) for k in fields(self)]
-        return _Forms(*map(np.concatenate, pairs))
 
 
 class _Tree:
@@ -196,7 +185,7 @@ class _Tree:
             low = np.stack([old.low, above], 1).reshape(-1, len(self.first))
             high = np.stack([below, old.high], 1).reshape(-1, len(self.first))
             found = self._bounded(low, high, np.repeat(old.level + 1, 2))
-            self.forms = self.forms.with_more(found)
+            self.forms = _Forms.joined([self.forms, found])
             self.children = np.concatenate([self.children, np.full(len(found), -1)])
         return self.children[which]
 
@@ -251,25 +240,12 @@ def _grid(times: Whole) -> Array:
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class _Pairs(Columns):
     """Pairs of boxes of one level each, and upper bounds."""
 
     first: Whole
     second: Whole
     bound: Array
-
-    def __len__(self) -> int:
-        return len(self.first)
-
-    def picked(self, which: NDArray[Any]) -> _Pairs:
-        """Return some of the pairs, by mask or indices."""
-        return _Pairs(self.first[which], self.second[which], self.bound[which])
-
-    @staticmethod
-    def joined(parts: list[_Pairs]) -> _Pairs:
-        """Return all pairs of several arrays."""
-        columns = [[getattr(part, k.name) for part in parts] for k in fields(_Pairs)]
-        return _Pairs(*(np.concatenate(column) for column in columns))
 
     def highest(self, tree: _Tree) -> tuple[_Pairs, _Pairs]:
         """Take pairs with the largest bounds out that need few new boxes: those, and the rest."""
@@ -302,7 +278,7 @@ class _Pairs:
         """Return the pairs above the threshold, bounded, and the largest bound of the others."""
         parts, settled = [self.picked(np.zeros(0, dtype=int))], 0.0
         for start in range(0, len(self), PAIRS_AT_ONCE):
-            some = self.picked(slice(start, start + PAIRS_AT_ONCE))  # type: ignore[arg-type]
+            some = self.picked(slice(start, start + PAIRS_AT_ONCE))
             some = some.picked(_admissible(tree.forms, some, delta, movable))
             if not len(some):
                 continue
