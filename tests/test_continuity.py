@@ -12,7 +12,7 @@ import torch
 from cases.targets import EXAMPLES, KINDS
 from looprate.theory.continuity import modulus_lower_bound, strengthened_lower_bounds
 from looprate.theory.continuity.lower.objective import gradient_leaps
-from looprate.theory.targets import OwnFunction, TokenPower, TokenSine, load_function, parse_target
+from looprate.theory.targets import OwnFunction, TokenPower, TokenSine, parse_target
 
 ROUNDING = 1e-9  # relative; float64 differences of outputs at radius 0.02
 NOISE = 1e-12  # absolute, where the modulus is 0
@@ -193,12 +193,6 @@ def test_results_repeat_for_a_seed(kind):
     assert (run(3).direct == run(3).direct).all()
 
 
-def test_radius_zero_and_no_context_give_zero():
-    target = parse_target("mean-field")
-    assert modulus_lower_bound(target, 0.0, kind="token", tokens=2, dim=1).value == 0
-    assert modulus_lower_bound(target, 0.3, kind="contextual", tokens=1, dim=2).value == 0
-
-
 def test_structural_zeros_are_found():
     for name, kind in (("token-sine", "contextual"), ("others-mean", "token")):
         bound = modulus_lower_bound(parse_target(name), 0.5, kind=kind, tokens=3, dim=1, effort=0.1)
@@ -281,35 +275,3 @@ def test_the_worst_output_token_is_watched_unless_f_is_called_equivariant():
     assert found.row == 1
     first = modulus_lower_bound(own, 0.1, equivariant=True, **common)
     assert first.value == pytest.approx(0.1, rel=1e-6)
-
-
-def test_own_functions_from_a_file_are_searched(tmp_path):
-    path = tmp_path / "mine.py"
-    path.write_text("def double(x):\n    return 2 * x\n")
-    own = load_function(f"{path}:double")
-    bound = modulus_lower_bound(own, 0.1, kind="sequence", tokens=2, dim=1, effort=0.2)
-    assert bound.value == pytest.approx(0.2, rel=1e-6)
-
-
-def test_the_thread_setting_survives():
-    torch.set_num_threads(2)
-    modulus_lower_bound(parse_target("mean-field"), 0.1, kind="token", tokens=2, dim=1, effort=0.01)
-    assert torch.get_num_threads() == 2
-
-
-@pytest.mark.parametrize(
-    ("f", "change", "message"),
-    [
-        (lambda x: x[:, :1], {}, r"`f` returned shape \(2, 1, 1\), expected \(2, 2, 1\)"),
-        (lambda x: x * math.nan, {}, "`f` returned NaN or inf inside the cube"),
-        (abs, {"kind": "local"}, "`kind` must be one of"),
-        (abs, {"effort": 0.0}, "`effort` .* must be finite and > 0, got 0"),
-        (abs, {"delta": -1.0}, "`delta` .* must be finite and >= 0"),
-        (abs, {"delta": [[0.1]]}, r"`delta` must be a number or have shape \(L,\)"),
-        (abs, {"p": 0.5}, "`p` .* must be >= 1"),
-    ],
-)
-def test_bad_arguments_are_refused(f, change, message):
-    arguments = {"delta": 0.1, "kind": "sequence", "tokens": 2, "dim": 1, **change}
-    with pytest.raises(ValueError, match=message):
-        modulus_lower_bound(f, **arguments)

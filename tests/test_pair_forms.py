@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from looprate.theory.continuity.upper import centre_form, ends_form
-from looprate.theory.continuity.upper.cell_bounds import _side, _slopes, cell_bounds
+from looprate.theory.continuity.upper.cell_bounds import _slopes, cell_bounds
 from looprate.theory.continuity.upper.cells import CellProblem, Cells, Derivatives, Ends
 from looprate.theory.continuity.upper.centre_form import CentreForm, steepness
 from looprate.theory.continuity.upper.ends_form import EndsForm
 from looprate.theory.continuity.upper.operator_norm import SLACK
-from looprate.theory.continuity.upper.steepest import _steepest
 from looprate.theory.enclosure.intervals import Interval
 
 NEAR = 1e-9
@@ -236,46 +235,6 @@ def test_what_second_derivatives_add_to_the_centre_form():
     assert near.bent(small, ends, hull)[0] == pytest.approx(0.6 * 0.1**2 / 4, rel=1e-6)
 
 
-def test_differences_that_exceed_a_threshold_lie_in_a_cap():
-    """f = (3x, 0.3y): ‖JD‖ > 0.75·3·δ needs |D_0| near that much, on either side or on one."""
-
-    def stretched(x):
-        return x * np.array([[3.0], [0.3]])
-
-    problem = problem_of(stretched, tokens=2, delta=0.2)
-    for d_low, d_high, sides in (
-        ([-0.2, -0.2], [0.2, 0.2], (-1, 1)),
-        ([0.0, -0.2], [0.2, 0.2], (1,)),
-        ([-0.2, -0.2], [0.05, 0.2], (-1,)),
-        ([-0.05, -0.2], [0.05, 0.2], ()),
-    ):
-        cells = cell([0.3, 0.3], [0.6, 0.6], d_low, d_high)
-        ends = Ends.of(problem, cells)
-        form = CentreForm.of(problem, cells, ends)
-        reach = form.reach[0]
-        threshold = 0.75 * 3 * reach
-        c_low, c_high, low, high = form.cap(threshold, np.zeros(1), ends)
-        assert np.isinf(c_low).all()
-        assert np.isinf(c_high).all()
-        # λ1 D_0² + λ2 (δ² - D_0²) >= threshold²
-        height = math.sqrt((threshold**2 - 0.09 * reach**2) / (9 - 0.09))
-        if not sides:
-            assert (low > high).all()
-            continue
-        least = -reach if -1 in sides else height
-        most = reach if 1 in sides else -height
-        assert low[0, 0] == pytest.approx(least, abs=1e-4)
-        assert high[0, 0] == pytest.approx(most, abs=1e-4)
-        assert low[0, 0] <= least
-        assert high[0, 0] >= most
-        across = math.sqrt(reach**2 - height**2)
-        assert high[0, 1] == pytest.approx(across, abs=1e-4)
-        assert low[0, 1] == pytest.approx(-across, abs=1e-4)
-    loose = form.cap(1e-3 * 3 * reach, np.full(1, 1.0), ends)  # nothing is known then
-    assert np.isneginf(loose[2]).all()
-    assert np.isposinf(loose[3]).all()
-
-
 def test_a_cap_is_found_whatever_way_the_steepest_direction_points():
     """f = A x with singular values 3 and 0.3, 0.2 of turned directions."""
     turn, _ = np.linalg.qr(np.random.default_rng(2).standard_normal((3, 3)))
@@ -313,28 +272,6 @@ def test_slopes_and_ranges_of_a_hull_bound_a_pair():
     ends = Ends.of(problem, wide)
     hull = problem.derivatives(Interval(*ends.hull()))
     assert _slopes(problem, hull, ends)[0] == pytest.approx(1.0, rel=1e-6)  # the range
-
-
-def test_the_side_that_promises_most_is_halved():
-    problem = problem_of(tilted, tokens=2)
-    cells = cell([0.4, 0.4], [0.5, 0.8], [0.0, 0.0], [0.5, 0.1])
-    yes, no = np.array([True]), np.array([False])
-    assert _side(problem, cells, np.array([[1.0, 1.0]]), yes, yes).tolist() == [1]
-    assert _side(problem, cells, np.array([[9.0, 1.0]]), yes, yes).tolist() == [2]
-    assert _side(problem, cells, np.array([[9.0, 1.0]]), yes, no).tolist() == [0]
-    assert _side(problem, cells, np.array([[1.0, 9.0]]), no, yes).tolist() == [3]
-    gone = cell([0.5, 0.4], [0.4, 0.41], [0.1, 0.0], [0.0, 0.01])
-    assert _side(problem, gone, np.array([[9.0, 1.0]]), yes, yes).tolist() == [1]
-
-
-def test_the_steepest_point_of_a_box_times_the_radius():
-    problem = problem_of(square, delta=0.3)
-    none = np.zeros((1, 1))
-    points = Cells(np.array([[0.2]]), np.array([[0.7]]), none, none)
-    bound, side, _ = _steepest(problem, points, 0.0)
-    assert bound[0] == pytest.approx(1.4 * 0.3, rel=1e-6)
-    assert bound[0] > 1.4 * 0.3
-    assert side.tolist() == [0]
 
 
 @pytest.mark.parametrize("p", [1.0, 2.0, math.inf])

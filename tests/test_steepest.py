@@ -39,47 +39,14 @@ def slopes_of(f, points, problem):
     return torch.linalg.matrix_norm(jacobian, 2).numpy()
 
 
-def test_places_meet_what_their_cells_overlap():
-    rng = np.random.default_rng(0)
-    low = rng.integers(0, 8, (5, 2)) / 8
-    places = Places.of(low, low + 1 / 8, 8)
-    left = rng.integers(0, 64, (500, 2)) / 64
-    right = np.minimum(left + rng.integers(1, 20, (500, 2)) / 64, 1.0)
-    inside = (left[:, None] < low + 1 / 8).all(2) & (right[:, None] > low).all(2)
-    assert (places.meet(left, right) == inside.any(1)).all()
-    assert 0 < inside.any(1).mean() < 1
-    assert places.share == len(np.unique(low, axis=0)) / 64
-
-
-def test_places_are_not_met_across_a_face_and_points_lie_in_one_cell():
-    places = Places.of(np.array([[0.5]]), np.array([[0.75]]), 4)
-    low, high = np.array([[0.25], [0.75], [0.5], [1.0]]), np.array([[0.5], [1.0], [0.5], [1.0]])
-    assert places.meet(low, high).tolist() == [False, False, True, False]
-
-
-def test_permuted_places_hold_every_exchange():
-    low = np.array([[0.0, 0.25, 0.5, 0.75, 0.0, 0.0]])  # three tokens of two coordinates
-    places = Places.of(low, low + 0.25, 4).permuted((0, 2), 2)
-    other = low.reshape(1, 3, 2)[:, [2, 1, 0]].reshape(1, 6)
-    never = low.reshape(1, 3, 2)[:, [1, 0, 2]].reshape(1, 6)
-    boxes = np.concatenate([low, other, never])
-    assert places.meet(boxes, boxes + 0.25).tolist() == [True, True, False]
-
-
 @pytest.mark.parametrize("kind", ["sequence", "token", "contextual"])
 @pytest.mark.parametrize("name", TARGETS)
 def test_no_derivative_is_steeper(name, kind):
     f, shape = parse_target(name), (2, 1)
     problem = problem_of(f, *shape, kind)
     value = steepest_upper_bound(problem, 0.0, 0.1, np.inf)[0]
-    points = torch.rand(
-        200, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
-    )
-    jacobian = torch.func.vmap(torch.func.jacrev(lambda x: f(x[None])[0]))(points)
-    if problem.row is not None:
-        jacobian = jacobian[:, :1]
-    jacobian = jacobian[:, :, :, problem.moving].flatten(3).flatten(1, 2)
-    assert value >= DELTA * torch.linalg.matrix_norm(jacobian, 2).max().item() * (1 - 1e-12)
+    points = np.random.default_rng(0).random((200, *shape))
+    assert value >= DELTA * slopes_of(f, points, problem).max() * (1 - 1e-12)
 
 
 def test_the_steepest_point_is_found():
@@ -123,15 +90,6 @@ def test_wrong_places_would_be_noticed():
     nowhere = Places.of(np.zeros((0, 2)), np.zeros((0, 2)), 8)
     lost = CellProblem(**{**vars(problem), "steep": nowhere})
     assert branch_and_bound(lost, 0.5 * lower, seconds=0.3).value < lower
-
-
-def test_segments_of_sorted_centres_need_every_order():
-    """A pair with a sorted centre may have its steep point at an unsorted one."""
-    steep = Places.of(np.array([[0.25, 0.5]]), np.array([[0.5, 0.75]]), 4)
-    both = steep.permuted((0, 1), 1)
-    corners = np.array(list(itertools.permutations([0.3, 0.6])))
-    assert steep.meet(corners, corners).tolist() == [True, False]
-    assert both.meet(corners, corners).tolist() == [True, True]
 
 
 @pytest.mark.slow

@@ -155,8 +155,6 @@ def test_what_has_no_enclosure_is_refused():
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"tolerance": 0.0}, "`tolerance` must be finite and > 0, got 0"),
-        ({"seconds": math.inf}, "`seconds` must be finite and > 0, got inf"),
         ({"p": 0.5}, "`p`"),
         ({"kind": "both"}, "`kind`"),
         ({"tokens": 0}, "`tokens`"),
