@@ -11,6 +11,7 @@ import pytest
 from mpmath import mp, mpf
 
 from cases.constructions import make_spec
+from cases.own_functions import OWN
 from looprate.experiments.study.certificates import default_bits
 from looprate.theory.bounds.trivial import best_constant_error
 from looprate.theory.construction.build.compile import compile_construction
@@ -302,39 +303,16 @@ def test_a_smaller_tolerance_gives_a_narrower_enclosure_around_the_same_error():
 
 
 # -- own functions ---------------------------------------------------------------------------------
-OWN = """
-import numpy as np
-
-def identity(x):
-    return 1.0 * x
-
-def constant(x):
-    return 0.3 + 0.0 * x
-
-def first_token_differs(x):
-    return x * np.linspace(1.0, 2.0, x.shape[1]).reshape(1, -1, 1)
-
-def jump(x):
-    return np.where(x > 0.4, 1.0, 0.0)
-"""
+def own(name, spec, **more):
+    """The certificate of an own function."""
+    target = resolve_target(f"{OWN}:{name}")
+    given = {"oscillation": 1.0, "trivial": 0.5, "trivial_stderr": 0.0, "p": 1.0}
+    construction = compile_construction(target, spec)
+    given["moduli"] = lambda kind, delta: (2 * delta, "lower")
+    return certified_with(construction, target, **{**given, **more})
 
 
-@pytest.fixture
-def own(tmp_path):
-    path = tmp_path / "own.py"
-    path.write_text(OWN)
-
-    def certificate(name, spec, **more):
-        target = resolve_target(f"{path}:{name}")
-        given = {"oscillation": 1.0, "trivial": 0.5, "trivial_stderr": 0.0, "p": 1.0}
-        construction = compile_construction(target, spec)
-        given["moduli"] = lambda kind, delta: (2 * delta, "lower")
-        return certified_with(construction, target, **{**given, **more})
-
-    return certificate
-
-
-def test_an_own_function_is_enclosed_but_lower_moduli_decide_nothing(own):
+def test_an_own_function_is_enclosed_but_lower_moduli_decide_nothing():
     found = own("identity", spec_of("timestep", 8))
     assert found.verdict is Verdict.NOT_TESTABLE
     assert "moduli are lower bounds only" in found.reason
@@ -345,14 +323,14 @@ def test_an_own_function_is_enclosed_but_lower_moduli_decide_nothing(own):
 
 
 @pytest.mark.parametrize("p", [1.0, 2.0])
-def test_all_orders_of_the_tokens_are_integrated_for_an_own_function(own, p):
+def test_all_orders_of_the_tokens_are_integrated_for_an_own_function(p):
     found = own("first_token_differs", spec_of("timestep", 4), p=p)
     slack = 5 * found.sampled["stderr"]
     assert found.error_lower - slack <= found.sampled["value"] <= found.error_upper + slack
     assert found.error_upper <= 1.02 * found.error_lower
 
 
-def test_without_enclosures_only_the_sampled_error_is_left(own):
+def test_without_enclosures_only_the_sampled_error_is_left():
     found = own("jump", spec_of("timestep", 4))
     assert (found.error_lower, found.error_upper) == (None, None)
     assert found.verdict is Verdict.NOT_TESTABLE
@@ -524,7 +502,7 @@ def test_an_enclosure_around_the_bound_decides_nothing():
     assert "around the bound" in found.reason
 
 
-def test_the_rounding_of_labels_is_allowed_for(own):
+def test_the_rounding_of_labels_is_allowed_for():
     """The bound of a constant is 0, the error of its rounded label is not."""
     exact = {"moduli": lambda kind, delta: (0.0, "exact"), "oscillation": 0.0}
     found = own("constant", spec_of("timestep", 4), **exact)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from rapidfuzz.distance.OSA import distance as osa_distance
 
+from cases.own_functions import OWN
 from looprate.cli import _parser, main
 from looprate.commands import moduli as command_moduli
 from looprate.commands import targets as command_targets
@@ -27,42 +28,6 @@ MODULI_KEYS = ["kind", "delta", "lower", "exact", "upper", "side"]
 ROUNDING = 1e-9  # relative, of a modulus in float64
 QUICK = ["--effort", "0.1"]
 ENGINE = ("--processes", "--engine", "--scheduler")
-OWN = """
-import numpy as np
-import torch
-
-def for_numpy(x):
-    return np.sqrt(x)
-
-def for_torch(x):
-    return torch.relu(x - 0.3)
-
-def for_both(x):
-    return x * x
-
-def wrong_shape(x):
-    return x[:, :1]
-
-def not_a_number(x):
-    return x / 0 * 0
-
-def raises(x):
-    raise RuntimeError("first line\\nsecond line")
-
-def raises_late(x):
-    if len(x) > 10:
-        raise ZeroDivisionError("too many")
-    return x * x
-
-number = 3
-"""
-
-
-@pytest.fixture
-def own(tmp_path):
-    path = tmp_path / "own.py"
-    path.write_text(OWN)
-    return str(path)
 
 
 @pytest.fixture
@@ -233,8 +198,8 @@ def test_moduli_stay_below_the_exact_ones(printed, target):
 
 
 @pytest.mark.parametrize("name", ["for_numpy", "for_torch", "for_both"])
-def test_own_functions_have_moduli_and_bounds(printed, own, name):
-    rows = printed("moduli", f"{own}:{name}", "--delta", 0.1, "--kind", "token", *QUICK)
+def test_own_functions_have_moduli_and_bounds(printed, name):
+    rows = printed("moduli", f"{OWN}:{name}", "--delta", 0.1, "--kind", "token", *QUICK)
     (row,) = rows
     assert list(row) == MODULI_KEYS
     assert (row["side"], row["exact"], row["upper"]) == ("lower", None, None)
@@ -328,16 +293,16 @@ def test_bad_input_is_one_line_that_names_it(refused, monkeypatch, tmp_path, arg
         ("not_a_number", "returned NaN"),
         ("raises", "first line second line"),
         ("raises_late", "ZeroDivisionError: too many"),
-        ("missing", "has no 'missing', it has for_both"),
+        ("missing", "has no 'missing', it has Bend, by_type"),
         ("number", "must be a function, got int"),
     ],
 )
 @pytest.mark.parametrize(
     "command", [["moduli", "--effort", "0.1"], ["bound"], ["verify", "--preset", "smoke"]]
 )
-def test_a_broken_own_function_is_one_line(refused, own, tmp_path, command, name, match):
+def test_a_broken_own_function_is_one_line(refused, tmp_path, command, name, match):
     out = ["--out", str(tmp_path / "out"), "--processes", "1"] if command[0] == "verify" else []
-    target = ["--target", f"{own}:{name}"] if out else [f"{own}:{name}"]
+    target = ["--target", f"{OWN}:{name}"] if out else [f"{OWN}:{name}"]
     assert match in refused(command[0], *target, *command[1:], *out)
 
 
@@ -416,12 +381,12 @@ def test_a_bug_of_ours_is_not_dressed_up_as_bad_input(monkeypatch):
         main(["targets"])
 
 
-def test_the_debug_switch_shows_the_traceback(monkeypatch, own):
+def test_the_debug_switch_shows_the_traceback(monkeypatch):
     monkeypatch.setenv("LOOPRATE_DEBUG", "1")
     with pytest.raises(ValueError, match="`target` must be one of"):
         main(["moduli", "nonsense"])
     with pytest.raises(ValueError, match="ZeroDivisionError: too many") as seen:
-        main(["moduli", f"{own}:raises_late", *QUICK])
+        main(["moduli", f"{OWN}:raises_late", *QUICK])
     assert "raises_late" in "".join(traceback.format_exception(seen.value))  # the user's own frame
 
 

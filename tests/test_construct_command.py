@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from test_certificate import KEYS, TERMS
 
+from cases.own_functions import OWN
 from looprate.approx.constructed import sharpness as softmax_beta
 from looprate.cli import _parser
 from looprate.experiments.study.certificates import asked_spec, cost_of, softmax_of
@@ -17,31 +18,6 @@ from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.targets import parse_target
 
 SMALL = ["mean-field", "--grid", "4"]
-OWN = """
-import numpy as np
-
-def smooth(x):
-    return np.sin(x) + x.mean(axis=1, keepdims=True)
-
-def opaque(x):
-    return np.sort(x, axis=1)[:, ::-1][:, :1] + 0 * x
-
-def first_counts(x):
-    return x * np.linspace(1.0, 2.0, x.shape[1]).reshape(1, -1, 1)
-
-def by_type(x):
-    return np.sin(6 * x) if type(x).__name__ in ("ndarray", "Tensor") else 0 * x
-
-def jump(x):
-    return np.where(x > 0.4, 1.0, 0.0)
-"""
-
-
-@pytest.fixture
-def own(tmp_path):
-    path = tmp_path / "own.py"
-    path.write_text(OWN)
-    return path
 
 
 @pytest.fixture
@@ -278,12 +254,12 @@ def test_what_takes_too_long_says_which_grid_fits(refused, memoriser, shape):
     [
         ("smooth", True, "moduli are lower bounds only"),
         ("opaque", False, "no enclosure of the error"),
-        ("first_counts", True, "witness x = [["),
+        ("first_token_differs", True, "witness x = [["),
         ("jump", False, "differ by 1 in f: the theorem does not apply (witness x = "),
     ],
 )
-def test_an_own_function_is_not_testable_and_says_why(printed, own, name, enclosed, match):
-    found = printed(f"{own}:{name}", "--grid", 4)
+def test_an_own_function_is_not_testable_and_says_why(printed, name, enclosed, match):
+    found = printed(f"{OWN}:{name}", "--grid", 4)
     assert found["verdict"] == "not testable"
     assert match in found["reason"]
     assert (found["error_upper"] is not None) == enclosed
@@ -342,7 +318,7 @@ def test_softmax_runs_digits_where_they_fit(printed):
     assert found["softmax"]["beta"] > 1
 
 
-def test_a_function_that_is_another_on_enclosures_has_no_enclosed_error(printed, own):  # A3
-    found = printed(f"{own}:by_type", "--grid", 2)
+def test_a_function_that_is_another_on_enclosures_has_no_enclosed_error(printed):  # A3
+    found = printed(f"{OWN}:by_type", "--grid", 2)
     assert (found["error_lower"], found["error_upper"]) == (None, None)
     assert "on enclosures it does something else than on numbers" in found["reason"]

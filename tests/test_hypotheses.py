@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cases.own_functions import OWN
 from cases.targets import EXAMPLES
 from looprate.theory.bounds.rows import BoundRow
 from looprate.theory.facts import bound_under
@@ -472,23 +473,12 @@ def test_a_failed_hypothesis_leaves_a_bound_untestable():
     assert judged.reason == '"b" fails: no'
 
 
-OWN = """
-import numpy as np
-
-def step(x):
-    return x + (x > 0.37)
-
-def shifted(x):
-    return x + np.arange(x.shape[1])[:, None] / 4
-"""
 WITNESSES = {"step": "(witness x = [[", "shifted": "order = [1, 0])"}
 
 
 @pytest.mark.parametrize("name", WITNESSES)
-def test_commands_end_not_testable_with_the_witness(said, tmp_path, name):
-    path = tmp_path / "own.py"
-    path.write_text(OWN)
-    target, claim = f"{path}:{name}", CLAIMS["continuous" if name == "step" else "equivariant"]
+def test_commands_end_not_testable_with_the_witness(said, name):
+    target, claim = f"{OWN}:{name}", CLAIMS["continuous" if name == "step" else "equivariant"]
     code, out, err = said("moduli", target, "--delta", 0.1, "--effort", 0.05, "--json")
     assert code == 0
     assert len(json.loads(out)) == 3  # a discontinuous function has moduli, too

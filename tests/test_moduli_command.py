@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from cases.own_functions import OWN, waves
 from looprate.experiments.study.certified import attaining_pair, certified_columns
 from looprate.theory.continuity import ModulusLowerBound, ModulusLowerCurve, modulus_lower_bound
 from looprate.theory.outputs import strict_json
@@ -17,40 +18,6 @@ ADDED = ["certified", "gap", "method", "reached", "note", "boxes", "seconds", "x
 KEYS = ["kind", "delta", "lower", "exact", "upper", "side", *ADDED]
 ROUNDING = 1e-9  # relative, of a modulus in float64
 QUICK = ["--effort", "0.1", "--certify"]
-OWN = """
-import numpy as np
-import torch
-
-def square(x):
-    return x * x
-
-def square_in_torch(x):
-    return torch.square(x)
-
-def steps(x):
-    return np.round(3 * x) / 3
-
-def running_sum(x):
-    return torch.cumsum(x, 1)
-
-def waves(x):
-    return np.sin(9 * x * x.mean(1, keepdims=True)) * np.cos(5 * x)
-
-class Bend(torch.nn.Module):
-    def forward(self, x):
-        return 3 * torch.relu(x - 0.4)
-"""
-
-
-def waves(x):
-    return np.sin(9 * x * x.mean(1, keepdims=True)) * np.cos(5 * x)
-
-
-@pytest.fixture
-def own(tmp_path):
-    path = tmp_path / "own.py"
-    path.write_text(OWN)
-    return str(path)
 
 
 @pytest.fixture
@@ -98,9 +65,9 @@ def test_the_exact_modulus_lies_in_the_bracket(certified, name, p):
             assert (row["certified"], row["gap"]) == (0, 0)
 
 
-@pytest.mark.parametrize("name", ["square", "square_in_torch"])
-def test_an_own_function_for_numpy_or_torch_has_a_bracket(certified, own, name):
-    rows, err = certified(f"{own}:{name}", "--delta", 0.1, 0.5, "--kind", "token")
+@pytest.mark.parametrize("name", ["for_both", "square_in_torch"])
+def test_an_own_function_for_numpy_or_torch_has_a_bracket(certified, name):
+    rows, err = certified(f"{OWN}:{name}", "--delta", 0.1, 0.5, "--kind", "token")
     assert err == ""
     assert len(rows) == 2
     for row in rows:
@@ -110,8 +77,8 @@ def test_an_own_function_for_numpy_or_torch_has_a_bracket(certified, own, name):
         assert (row["exact"], row["upper"], row["reached"]) == (None, None, True)
 
 
-def test_an_own_torch_module_and_a_sum_with_it_have_brackets(certified, own):
-    for text, slope in ((f"{own}:Bend", 3), (f"0.5*{own}:Bend + token-power:alpha=1", 2.5)):
+def test_an_own_torch_module_and_a_sum_with_it_have_brackets(certified):
+    for text, slope in ((f"{OWN}:Bend", 3), (f"0.5*{OWN}:Bend + token-power:alpha=1", 2.5)):
         ((row,), err) = certified(text, "--delta", 0.1, "--kind", "token")
         assert err == ""
         assert row["certified"] == pytest.approx(0.1 * slope, rel=0.02 + ROUNDING)
@@ -119,7 +86,7 @@ def test_an_own_torch_module_and_a_sum_with_it_have_brackets(certified, own):
 
 
 @pytest.mark.parametrize("kind", ["sequence", "token", "contextual"])
-def test_the_pair_attains_the_lower_bound_within_the_radius(certified, own, kind):
+def test_the_pair_attains_the_lower_bound_within_the_radius(certified, kind):
     name = "softmax-attention"
     rows, _ = certified(name, "--delta", 0.05, 0.3, "--p", 1, "--kind", kind, "--seconds", 0.1)
     for row in rows:
@@ -160,8 +127,8 @@ def test_a_pair_from_the_segment_watches_the_output_token():
 
 # -- what has no bracket, or an open one -----------------------------------------------------------
 @pytest.mark.parametrize(("name", "why"), [("steps", "numpy.round"), ("running_sum", "cumsum")])
-def test_without_enclosures_lower_bounds_stand_and_one_line_says_why(certified, own, name, why):
-    rows, err = certified(f"{own}:{name}", "--delta", 0.2, "--kind", "token", "contextual")
+def test_without_enclosures_lower_bounds_stand_and_one_line_says_why(certified, name, why):
+    rows, err = certified(f"{OWN}:{name}", "--delta", 0.2, "--kind", "token", "contextual")
     (line,) = [line for line in err.splitlines() if "no certified upper bounds" in line]
     assert why in line
     assert "write it with" in line
@@ -172,8 +139,8 @@ def test_without_enclosures_lower_bounds_stand_and_one_line_says_why(certified, 
         assert why in row["note"]
 
 
-def test_without_enclosures_the_table_says_unknown(said, own):
-    arguments = [f"{own}:steps", "--delta", "0.2", "--kind", "token", *QUICK]
+def test_without_enclosures_the_table_says_unknown(said):
+    arguments = [f"{OWN}:steps", "--delta", "0.2", "--kind", "token", *QUICK]
     code, out, err = said("moduli", *arguments)
     assert code == 0
     assert "unknown" in out
@@ -181,8 +148,8 @@ def test_without_enclosures_the_table_says_unknown(said, own):
     assert '"the target is continuous" fails' in err
 
 
-def test_an_open_bracket_is_valid_and_says_not_reached(said, certified, own):
-    arguments = [f"{own}:waves", "--delta", 0.2, "--kind", "sequence", "--seconds", 0.01]
+def test_an_open_bracket_is_valid_and_says_not_reached(said, certified):
+    arguments = [f"{OWN}:waves", "--delta", 0.2, "--kind", "sequence", "--seconds", 0.01]
     ((row,), _) = certified(*arguments)
     assert not row["reached"]
     assert row["gap"] > 0.02
@@ -203,8 +170,8 @@ def test_the_table_fits_100_columns_and_carries_the_same_numbers(said, certified
         assert f"{row['lower']:.6g}" in out
 
 
-def test_a_looser_tolerance_and_more_time_do_what_they_say(certified, own):
-    one = [f"{own}:waves", "--delta", 0.2, "--kind", "contextual"]
+def test_a_looser_tolerance_and_more_time_do_what_they_say(certified):
+    one = [f"{OWN}:waves", "--delta", 0.2, "--kind", "contextual"]
     ((loose,), _) = certified(*one, "--tolerance", 0.5)
     ((tight,), _) = certified(*one, "--tolerance", 0.05)
     assert 0.05 < loose["gap"] <= 0.5 + ROUNDING

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from cases.own_functions import OWN
 from cases.targets import EXAMPLES, KINDS, SHAPES
 from looprate.theory.targets import (
     TARGETS,
@@ -289,72 +290,39 @@ def test_bad_batches_are_refused():
         target([[[0.0]]])
 
 
-OWN = """
-import numpy as np
-import torch
-
-def for_numpy(x):
-    return np.sin(x)
-
-def for_torch(x):
-    return torch.softmax(x, 1) * x
-
-def for_both(x):
-    return x**2
-
-def flat(x):
-    return x[..., 0]
-
-def hollow(x):
-    return x / (x - x)
-
-def far(x):
-    return x if x.max() < 1 else x * float("nan")
-
-number = 3
-"""
-
-
-@pytest.fixture
-def own(tmp_path):
-    path = tmp_path / "mine.py"
-    path.write_text(OWN)
-    return str(path)
-
-
 @pytest.mark.parametrize(
     ("name", "accepts"),
     [("for_numpy", {"numpy"}), ("for_torch", {"torch"}), ("for_both", {"numpy", "torch"})],
 )
-def test_own_functions_work_on_both_kinds_of_batch(own, name, accepts):
-    target = resolve_target(f"{own}:{name}", tokens=3, dim=1)
+def test_own_functions_work_on_both_kinds_of_batch(name, accepts):
+    target = resolve_target(f"{OWN}:{name}", tokens=3, dim=1)
     assert target.accepts == accepts
     x = np.random.default_rng(9).random((2, 3, 1))
     np.testing.assert_allclose(target(torch.tensor(x)).numpy(), target(x), atol=1e-12)
     assert target.closed_form(0.1, kind="token", tokens=3, dim=1, p=2.0) is None
     assert target.oscillation(tokens=3, dim=1) is None
-    assert target.name == f"{own}:{name}"
+    assert target.name == f"{OWN}:{name}"
 
 
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("flat", ValueError, r"returned shape \(5, 3\), expected \(5, 3, 2\)"),
+        ("wrong_shape", ValueError, r"returned shape \(5, 1, 2\), expected \(5, 3, 2\)"),
         ("hollow", ValueError, r"returned inf, expected finite numbers; the first is at input"),
-        ("missing", ValueError, r"has no 'missing', it has far, flat"),
+        ("missing", ValueError, r"has no 'missing', it has Bend, by_type"),
         ("number", TypeError, r"must be a function, got int"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value")
 @pytest.mark.filterwarnings("ignore:divide by zero")
-def test_own_functions_that_break_the_rules_are_refused(own, name, error, message):
+def test_own_functions_that_break_the_rules_are_refused(name, error, message):
     with pytest.raises(error, match=message):
-        load_function(f"{own}:{name}", tokens=3, dim=2)
+        load_function(f"{OWN}:{name}", tokens=3, dim=2)
 
 
-def test_own_functions_are_checked_on_every_call(own):
+def test_own_functions_are_checked_on_every_call():
     with pytest.raises(ValueError, match=r"far` returned NaN, .* input \[\[1\.0\], \[1\.0\]\]"):
-        load_function(f"{own}:far")(np.ones((1, 2, 1)))
+        load_function(f"{OWN}:far")(np.ones((1, 2, 1)))
 
 
 def test_missing_files_modules_and_names_are_refused(tmp_path):
@@ -366,10 +334,10 @@ def test_missing_files_modules_and_names_are_refused(tmp_path):
         load_function("f")
 
 
-def test_resolve_target_reads_built_ins_modules_and_sums(own):
+def test_resolve_target_reads_built_ins_modules_and_sums():
     assert resolve_target("dial:token=1") == parse_target("dial:token=1")
     assert resolve_target("numpy:sin", tokens=2, dim=1).accepts == {"numpy"}
-    both = resolve_target(f"0.5*{own}:for_both + mean-field")
+    both = resolve_target(f"0.5*{OWN}:for_both + mean-field")
     x = np.random.default_rng(10).random((2, 3, 1))
     np.testing.assert_allclose(both(x), 0.5 * x**2 + x + x.mean(1, keepdims=True))
     assert both.closed_form(0.1, kind="token", tokens=3, dim=1, p=2.0) is None
