@@ -46,6 +46,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from looprate.theory.bounds.cell_width import delta_of_loops, loops_of_delta
     from looprate.theory.bounds.explicit import explicit_bound
     from looprate.theory.bounds.lower import worst_case_error_lower_bound
+    from looprate.theory.bounds.pattern_count import EtaNetwork, NetworkSize
     from looprate.theory.bounds.rows import first_informative_loops
     from looprate.theory.bounds.theorem import theorem_3_6_bound
     from looprate.theory.bounds.trivial import best_constant_error
@@ -76,6 +77,8 @@ _PLACES = {  # name -> the module it is in, or the module that it is
     "theorem_3_6_bound": "theory.bounds.theorem",
     "explicit_bound": "theory.bounds.explicit",
     "worst_case_error_lower_bound": "theory.bounds.lower",
+    "NetworkSize": "theory.bounds.pattern_count",
+    "EtaNetwork": "theory.bounds.pattern_count",
     "best_constant_error": "theory.bounds.trivial",
     "first_informative_loops": "theory.bounds.rows",
     "delta_of_loops": "theory.bounds.cell_width",

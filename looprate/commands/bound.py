@@ -6,6 +6,7 @@ import math
 from argparse import Namespace
 from typing import Any
 
+from looprate.commands.worst_case import add_worst_case, asks_worst_case, run_worst_case
 from looprate.experiments.engine.progress import Progress
 from looprate.options import add_option, add_options, checked_shape
 from looprate.parser import Commands, add_command
@@ -25,12 +26,16 @@ def add_bound(commands: Commands) -> None:
         "vacuous: not below the error of the best constant. holds: the hypotheses are met and the\n"
         "bound is below it, so the statement says something. not testable: a hypothesis on TARGET\n"
         "fails; the reason holds the witness. The O-constants, which the paper leaves open, are\n"
-        "those of the explicit inequality.\n\n"
+        "those of the explicit inequality.\n"
+        "--worst-case asks the other way round, and takes no TARGET: an error that no network of\n"
+        "a size and number of loops falls below for all functions of a class (hardmax attention,\n"
+        "real weights; the function depends on r; derived here, not yet reviewed by others).\n\n"
         "JSON: a list of {loops, delta, terms, total, trivial, verdict, ...}; terms has the keys\n"
-        "token, context, sequence, memoriser, collisions, strips.",
+        "token, context, sequence, memoriser, collisions, strips. With --worst-case a list of\n"
+        "{loops, family, lower, grid, share}; share of the signs of f that networks get wrong.",
         "looprate bound token-sine --tokens 2 --loops 100 10000 1000000000",
     )
-    bound.add_argument("target", metavar="TARGET")
+    bound.add_argument("target", metavar="TARGET", nargs="?")
     add_options(bound, "tokens", "dim", "p")
     add_option(bound, "loops", ", each above N (default: powers of ten)")
     bound.add_argument(
@@ -49,6 +54,7 @@ def add_bound(commands: Commands) -> None:
     bound.add_argument(
         "--slope", type=float, default=math.inf, help="M, the quantiser's slope (default: inf)"
     )
+    add_worst_case(bound)
     add_option(bound, "json")
     bound.set_defaults(run=run_bound)
 
@@ -59,6 +65,8 @@ def run_bound(options: Namespace) -> int:
     from looprate.theory.facts import facts_of
     from looprate.theory.notation import check_loops
 
+    if asks_worst_case(options):
+        return run_worst_case(options)
     shape = checked_shape(options)
     f = asked_target(options.target, tokens=options.tokens, dim=options.dim)
     counts = options.loops or [10**k for k in range(1, 13) if 10**k > options.tokens]

@@ -58,7 +58,7 @@ from looprate.theory.notation import check_dim, check_loops, check_p, check_toke
 __all__ = ["worst_case_error_lower_bound"]
 
 SPARE_BITS = 20  # of the theorem: at most a share 2^-20 of all sign vectors is lost
-STEPS_A_DOUBLING = 16  # grids tried
+STEPS_A_DOUBLING = 16  # of grids
 LOG_2 = math.log(2.0)
 SHRINK = 1e-12  # of a share that floating point found and intervals refuse
 Interval = Any
@@ -97,7 +97,7 @@ def worst_case_error_lower_bound(
     *,
     tokens: int,
     dim: int,
-    size: NetworkSize,
+    size: NetworkSize | None = None,
     p: float = 1.0,
     lipschitz: float = 1.0,
     holder: float = 1.0,
@@ -110,8 +110,9 @@ def worst_case_error_lower_bound(
         r >= 1, of any size.
     tokens, dim : int
         Sequence length N and coordinates per token d.
-    size : NetworkSize
-        Rows, units, heads; weight-tied, with a free η(t), or untied; bits of a weight.
+    size : NetworkSize, optional
+        Rows, units, heads; weight-tied, with a free η(t), or untied; bits of a weight.  Left out,
+        weight-tied blocks of the size of :meth:`NetworkSize.of_constructions`.
     p : float
         Exponent of the error norm, 1 <= p <= inf.
     lipschitz : float
@@ -137,8 +138,7 @@ def worst_case_error_lower_bound(
 
     Examples
     --------
-    >>> size = NetworkSize(rows=15, width=20, heads=2)
-    >>> f"{worst_case_error_lower_bound(100, tokens=2, dim=1, size=size).value:.1e}"
+    >>> f"{worst_case_error_lower_bound(100, tokens=2, dim=1).value:.1e}"
     '1.8e-05'
     """
     r, n, d = check_loops(loops), check_tokens(tokens), check_dim(dim)
@@ -146,17 +146,21 @@ def worst_case_error_lower_bound(
     if not (math.isfinite(lipschitz) and lipschitz > 0):
         raise ValueError(f"`lipschitz` (L) must be finite and > 0, got {lipschitz:g}")
 
+    of = NetworkSize.of_constructions(d) if size is None else size
+
     def at(grid: int) -> WorstCase | None:
-        return _at_grid(grid, r, n, d, exponent, float(lipschitz), s, size)
+        return _at_grid(grid, r, n, d, exponent, float(lipschitz), s, of)
 
     first = 1
     while (found := at(first)) is None:
         first *= 2
-    best = found
-    for k in range(1 - STEPS_A_DOUBLING, 3 * STEPS_A_DOUBLING + 1):
-        candidate = at(_scaled(first, k))
-        if candidate is not None and candidate.value > best.value:
-            best = candidate
+    best, middle = found, 0
+    for step in (4, 1):  # of a sixteenth of a doubling
+        near = range(-3, 4) if step == 1 else range(-STEPS_A_DOUBLING // step, 13)
+        tried = {middle + step * k: at(_scaled(first, middle + step * k)) for k in near}
+        for k, candidate in tried.items():
+            if candidate is not None and candidate.value > best.value:
+                best, middle = candidate, k
     return best
 
 

@@ -56,6 +56,8 @@ from looprate.theory.notation import (
     positive_int,
 )
 
+__all__ = ["EtaNetwork", "NetworkSize"]
+
 Family = Literal["lt", "tmlt", "untied"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 Interval = Any  # of MPIntervalContext
@@ -128,6 +130,15 @@ class NetworkSize:
                 "`eta_network` computes the η(t) of family 'tmlt', got it with family "
                 f"{self.family!r}; leave it out"
             )
+
+    @classmethod
+    def of_constructions(cls, dim: int, **others: Any) -> NetworkSize:
+        """Return the size of the networks that attain the exponents, with and without η(t).
+
+        4d + 11 rows (4d + 9 do without η), 12d + 8 units (10d + 8 do with η), two heads of size 1.
+        """
+        d = check_dim(dim)
+        return cls(rows=4 * d + 11, width=12 * d + 8, heads=2, **others)
 
 
 def parameter_count(size: NetworkSize, loops: int, *, dim: int) -> int:

@@ -36,14 +36,7 @@ from looprate.theory.construction.build.contextual import contextual_code
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.values import values_of
 
-__all__ = [
-    "LabelTable",
-    "cell_centres",
-    "colliding",
-    "every_cell",
-    "grid_coordinates",
-    "labels_in_use",
-]
+__all__ = ["LabelTable", "cell_centres", "every_cell", "grid_coordinates", "labels_in_use"]
 
 VALUE_BITS = 40  # of the largest value; eta, sums and scaled sums of such stay exact in 64 bits
 MOST_LABELS = 2**21  # linear filling multiplies a value by a count of labels in 64 bits

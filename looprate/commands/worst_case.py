@@ -1,0 +1,126 @@
+"""``looprate bound --worst-case``: what no network of a size can do, whatever its weights."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import Any
+
+from looprate.options import checked_shape
+from looprate.printing import in_words, print_json, print_table
+
+FAMILIES = ("lt", "tmlt", "untied")
+#: Options of a network: name -> what is given to NetworkSize, and words.
+SIZES = {
+    "rows": "D, rows of the residual stream (default: 4d + 11)",
+    "width": "q, ReLU units (default: 12d + 8)",
+    "heads": "h, heads of attention (default: 2)",
+    "head-size": "of each head (default: 1)",
+    "weight-bits": "b, bits of a weight (default: real numbers)",
+}
+CLASS = {"lipschitz": "L of the class (default: 1)", "holder": "s of the class (default: 1)"}
+
+
+def add_worst_case(bound: ArgumentParser) -> None:
+    """Add the options to the parser of ``looprate bound``."""
+    group = bound.add_argument_group(
+        "the worst case over all f with ‖f(X) - f(Y)‖_p <= L ‖X - Y‖^s, instead of TARGET"
+    )
+    group.add_argument("--worst-case", action="store_true", help="what no network of a size can do")
+    group.add_argument(
+        "--family",
+        nargs="+",
+        choices=FAMILIES,
+        help="lt: weight-tied; tmlt: with eta(t); untied: a block a loop (default: lt tmlt)",
+    )
+    for name, words in SIZES.items():
+        group.add_argument(f"--{name}", type=int, help=words)
+    group.add_argument(
+        "--eta-network",
+        type=int,
+        nargs=3,
+        metavar=("PARAMETERS", "UNITS", "LAYERS"),
+        help="of tmlt: eta(t) comes from a ReLU network of this size (default: free)",
+    )
+    for name, words in CLASS.items():
+        group.add_argument(f"--{name}", type=float, help=words)
+
+
+def asks_worst_case(options: Namespace) -> bool:
+    """Tell what is asked for; raise where options do not fit."""
+    given = [
+        name
+        for name in ("family", *SIZES, "eta-network", *CLASS)
+        if getattr(options, name.replace("-", "_")) is not None
+    ]
+    if options.worst_case and options.target is not None:
+        raise ValueError(
+            f"`TARGET` must be left out with --worst-case, which is about a class of functions, "
+            f"got {options.target!r}"
+        )
+    if not options.worst_case and options.target is None:
+        raise ValueError("`TARGET` must be given, or --worst-case (see looprate bound --help)")
+    if not options.worst_case and given:
+        raise ValueError(f"`--{given[0]}` needs --worst-case; leave it out")
+    return bool(options.worst_case)
+
+
+def run_worst_case(options: Namespace) -> int:
+    """Print lower bounds of the worst-case error."""
+    from looprate.theory.bounds.lower import worst_case_error_lower_bound
+
+    shape = checked_shape(options)
+    counts = options.loops or [10**k for k in range(1, 13)]
+    sizes = _sizes(options, shape["dim"])
+    asked = {name: getattr(options, name) for name in CLASS}
+    of_class = {name: 1.0 if value is None else value for name, value in asked.items()}
+    rows = []
+    for loops in counts:
+        for size in sizes:
+            found = worst_case_error_lower_bound(loops, size=size, **shape, **of_class)
+            row = {"loops": loops, "family": size.family, "lower": found.value}
+            rows.append(row | {"grid": found.grid, "share": found.share})
+    if options.json:
+        return print_json(rows)
+    return _print(rows, sizes[0], shape, of_class)
+
+
+def _sizes(options: Namespace, dim: int) -> list[Any]:
+    """The networks asked about, one a family."""
+    from dataclasses import replace
+
+    from looprate.theory.bounds.pattern_count import EtaNetwork, NetworkSize
+
+    asked = {name.replace("-", "_"): getattr(options, name.replace("-", "_")) for name in SIZES}
+    base = replace(
+        NetworkSize.of_constructions(dim),
+        **{name: value for name, value in asked.items() if value is not None},
+    )
+    network = EtaNetwork(*options.eta_network) if options.eta_network else None
+    families = options.family or (["tmlt"] if network else ["lt", "tmlt"])
+    return [replace(base, family=family, eta_network=network) for family in families]
+
+
+def _print(
+    rows: list[dict[str, Any]], size: Any, shape: dict[str, Any], of_class: dict[str, float]
+) -> int:
+    """Print the table and what it means."""
+    lipschitz, holder = of_class["lipschitz"], of_class["holder"]
+    print(
+        f"{in_words(shape)}; all f with ‖f(X) - f(Y)‖_p <= {lipschitz:g} ‖X - Y‖^{holder:g}; "
+        f"blocks of {size.rows} rows, {size.width} units, heads: {size.heads} of size "
+        f"{size.head_size}"
+    )
+    print_table(
+        ["loops", "family", "no error below", "cells a side of f"],
+        [
+            [f"{row['loops']}", row["family"], f"{row['lower']:.3g}", f"{row['grid']:.3g}"]
+            for row in rows
+        ],
+    )
+    print(
+        "For each line some f of the class, which depends on it, that no such network comes nearer "
+        "to in L^p: hardmax attention, exact arithmetic, "
+        + ("weights of few bits." if size.weight_bits else "any real weights.")
+    )
+    print("Derived by this project and not yet reviewed by others; exponents matter, not levels.")
+    return 0

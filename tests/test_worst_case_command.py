@@ -1,0 +1,120 @@
+"""The worst case on the command line and through the one import, and its bound at its limits."""
+
+import json
+import math
+import random
+
+import pytest
+
+import looprate
+from looprate.theory.bounds.lower import _at_grid, bump_norm
+from looprate.theory.bounds.pattern_count import interval_context, log2_patterns
+
+KEYS = ["loops", "family", "lower", "grid", "share"]
+
+
+def test_the_command_prints_what_the_function_returns(said):
+    sizes = {"--rows": 7, "--width": 9, "--heads": 1, "--head-size": 2, "--weight-bits": 40}
+    words = [word for pair in sizes.items() for word in pair]
+    asked = ["bound", "--worst-case", "-N", 3, "--p", 2, "--lipschitz", 1.5, "--holder", 0.5]
+    families = ["lt", "untied"]
+    code, out, err = said(*asked, *words, "--loops", 5, 40, "--family", *families, "--json")
+    assert (code, err) == (0, "")
+    rows = json.loads(out)
+    assert [(row["loops"], row["family"]) for row in rows] == [
+        (r, family) for r in (5, 40) for family in families
+    ]
+    given = {name[2:].replace("-", "_"): value for name, value in sizes.items()}
+    for row in rows:
+        assert list(row) == KEYS
+        size = looprate.NetworkSize(**given, family=row["family"])
+        how = {"tokens": 3, "dim": 1, "p": 2, "lipschitz": 1.5, "holder": 0.5, "size": size}
+        found = looprate.worst_case_error_lower_bound(row["loops"], **how)
+        assert (row["lower"], row["grid"], row["share"]) == (found.value, found.grid, found.share)
+
+
+def test_without_a_size_it_is_that_of_the_constructions(said):
+    size = looprate.NetworkSize(rows=19, width=32, heads=2)
+    shape = {"tokens": 2, "dim": 2}
+    found = looprate.worst_case_error_lower_bound(50, **shape)
+    assert found == looprate.worst_case_error_lower_bound(50, size=size, **shape)
+    code, out, _ = said("bound", "--worst-case", "-d", 2, "--loops", 50)
+    assert code == 0
+    head, columns, lt, tmlt, *words = out.splitlines()
+    assert "blocks of 19 rows, 32 units, heads: 2 of size 1" in head
+    assert " ".join(columns.split()) == "loops family no error below cells a side of f"
+    assert lt.split() == ["50", "lt", f"{found.value:.3g}", f"{found.grid:.3g}"]
+    assert tmlt.split()[1] == "tmlt"
+    for caveat in ("some f of the class, which depends on it", "hardmax", "exact arithmetic"):
+        assert caveat in " ".join(words)
+    assert "not yet reviewed by others" in words[-1]
+
+
+def test_eta_from_a_network_lies_between_a_free_one_and_none(said):
+    asked = ["bound", "--worst-case", "--loops", 10**6, "--json"]
+    (network,) = json.loads(said(*asked, "--eta-network", 90, 10, 1)[1])
+    lt, tmlt = json.loads(said(*asked)[1])
+    assert network["family"] == tmlt["family"] == "tmlt"
+    assert tmlt["lower"] < network["lower"] < lt["lower"]
+
+
+@pytest.fixture
+def refused(said):
+    """Run the command, which must refuse with one line; return that line."""
+
+    def run(*arguments):
+        code, out, err = said(*arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        return err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ("", "`TARGET` must be given, or --worst-case"),
+        ("mean-field --worst-case", "`TARGET` must be left out with --worst-case"),
+        ("mean-field --rows 4", "`--rows` needs --worst-case"),
+        ("mean-field --weight-bits 4", "`--weight-bits` needs --worst-case"),
+        ("--worst-case --holder 2", "`holder` (H\u00f6lder exponent s) must be in (0, 1], got 2"),
+        ("--worst-case --lipschitz 0", "`lipschitz`"),
+        ("--worst-case --heads 0", "`heads`"),
+        ("--worst-case --loops 0", "`loops`"),
+        ("--worst-case --family lt --eta-network 9 3 1", "`eta_network`"),
+        ("--worst-case --family rnn", "invalid choice: 'rnn'"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(refused, arguments, match):
+    assert match in refused("bound", *arguments.split())
+
+
+@pytest.mark.parametrize("p", [1.0, 3.0])
+@pytest.mark.parametrize("family", ["lt", "tmlt", "untied"])
+def test_with_far_more_signs_than_patterns_the_bound_is_the_error_of_zero(p, family):
+    """It cannot be larger: the network that is 0 errs by the norm of f, which is returned then."""
+    size = looprate.NetworkSize(rows=2, width=1, heads=1, family=family)
+    shape = {"tokens": 2, "dim": 1}
+    norm = bump_norm(2**18, p=p, holder=0.7, **shape)
+    found = _at_grid(2**18, 3, 2, 1, p, 1.0, 0.7, size)
+    assert 0.99 * norm < found.value < norm
+    assert _at_grid(2, 3, 2, 1, p, 1.0, 0.7, size) is None  # two signs: every network may be right
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_count_grows_with_every_resource(seed):
+    rng, ctx = random.Random(seed), interval_context()
+    names = ("rows", "width", "heads", "head_size")
+    numbers = {name: rng.randint(1, 30) for name in names}
+    family, tokens, dim = rng.choice(["lt", "tmlt", "untied"]), rng.randint(1, 5), rng.randint(1, 3)
+    loops, inputs = rng.randint(1, 10**4), 10 ** rng.randint(0, 12)
+
+    def count(r, n, **more):
+        size = looprate.NetworkSize(**(numbers | more), family=family)
+        return log2_patterns(size, r, n, tokens=tokens, dim=dim, context=ctx).b
+
+    base = count(loops, inputs)
+    assert base < count(loops + 1, inputs)
+    assert base <= count(loops, 2 * inputs)
+    assert all(base < count(loops, inputs, **{name: numbers[name] + 1}) for name in names)
+    assert math.isfinite(float(base))
