@@ -8,7 +8,7 @@ It is an estimate, never a certificate.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +93,8 @@ def errors_of(
         raise ValueError(f"`points` must be a multiple of batch={batch}, got {points}")
     norms = []
     with torch.no_grad():
-        for x in _scrambles(points, replicates, tokens, dim, seed, dtype):
+        for replicate in range(replicates):
+            x = sobol_points(points, tokens=tokens, dim=dim, seed=seed + replicate, dtype=dtype)
             parts = [
                 tensor_p_norm((predict(part) - truth(part)).double(), p, (-3, -2, -1))
                 for part in x.to(device).split(batch)
@@ -101,14 +102,6 @@ def errors_of(
             norms.append(tensor_p_norm(torch.stack(parts), p, 0) / points ** (1 / p))
     table = torch.stack(norms).cpu().numpy()  # (replicates, M)
     return [_estimate(column, points, p) for column in table.T]
-
-
-def _scrambles(
-    points: int, replicates: int, tokens: int, dim: int, seed: int, dtype: torch.dtype
-) -> Iterator[Tensor]:
-    """Yield independent scrambles of the same Sobol points."""
-    for replicate in range(replicates):
-        yield sobol_points(points, tokens=tokens, dim=dim, seed=seed + replicate, dtype=dtype)
 
 
 def _estimate(norms: np.ndarray, points: int, p: float) -> ErrorEstimate:

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from looprate.approx.official.model import from_official, official_model, official_parameter_count
+from looprate.approx.models.parts import scalars_of
+from looprate.approx.official.layout import OfficialConfig
+from looprate.approx.official.model import OfficialModel, from_official, official_model
 
 CASES = Path(__file__).parent / "cases" / "official"
 FILES = sorted(CASES.glob("*.npz"))
@@ -124,7 +126,7 @@ def test_wrappers_of_training_are_taken_off_the_names():
     ],
 )
 def test_parameter_counts_are_the_reported_ones(config, count):
-    assert official_parameter_count(config) == count
+    assert scalars_of(OfficialModel, OfficialConfig.parse(config)) == count
 
 
 @pytest.mark.parametrize("name", [path.stem for path in FILES if "rpe" not in path.stem])

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from looprate.theory.enclosure.arrays import EnclosureArray
-from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE
 
 
-def _axis(x: Any, dim: int) -> int:
+def axis_of(x: Any, dim: int) -> int:
     """Return an axis as a number >= 0."""
     return range(x.ndim)[dim]
 
@@ -29,7 +28,7 @@ def _extreme(how: str) -> Callable[..., Any]:
     def extreme(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
         if isinstance(dim, EnclosureArray | np.ndarray):
             raise ValueError(f"write {how} of two arrays as torch.{how}imum")
-        found = getattr(x, f"a{how}")(None if dim is None else _axis(x, dim), keepdims=keepdim)
+        found = getattr(x, f"a{how}")(None if dim is None else axis_of(x, dim), keepdims=keepdim)
         return found if dim is None else [found, None]  # indices have no enclosure
 
     return extreme
@@ -40,7 +39,7 @@ def _logsumexp(x: Any, dim: Any, keepdim: bool = False) -> Any:
     axes = [dim] if isinstance(dim, int) else list(dim)
     if len(axes) != 1:
         raise ValueError("logsumexp over several axes has no enclosure; reshape them into one")
-    axis = _axis(x, axes[0])
+    axis = axis_of(x, axes[0])
     about = ARRAY_NAMESPACE.constant_near_max(x, axis)
     total = (x - about).exp().sum(axis, keepdims=True).log() + about
     shape = tuple(n for k, n in enumerate(x.shape) if k != axis)
@@ -54,19 +53,11 @@ def _log_softmax(x: Any, dim: int, *_: Any) -> Any:
 def _softplus(x: Any, beta: float = 1, threshold: float = 20) -> Any:
     """max(x, 0) + log(1 + exp(-|x|)); beyond the threshold torch returns x, which jumps."""
     scaled = x * beta
-    if not _ranges(scaled).hi.max() <= threshold:
+    if not scaled.value.hi.max() <= threshold:
         raise ValueError(
             f"softplus jumps to x beyond its threshold; keep its argument below {threshold:g}"
         )
     return ((scaled * 0.5).exp() + (scaled * -0.5).exp()).log() * (1 / beta) + x * 0.5
-
-
-def _ranges(x: Any) -> Interval:
-    """Return the ranges of an enclosure."""
-    found = x if isinstance(x, Interval) else getattr(x, "value", None)
-    if not isinstance(found, Interval):
-        raise TypeError(f"{type(x).__name__} has no ranges")
-    return found
 
 
 def _log_sigmoid(x: Any) -> list[Any]:
@@ -195,9 +186,14 @@ def _convolution(
     return total if bias is None else total + np.asarray(bias)[:, None]
 
 
-def _std(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Any:
-    axis = tuple(dim) if dim else None
-    return x.std(axis, ddof=correction, keepdims=keepdim)
+def deviation(how: str) -> Callable[..., Any]:
+    """Return torch's var or std."""
+
+    def found(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Any:
+        axis = tuple(dim) if dim else None
+        return getattr(x, how)(axis, ddof=correction, keepdims=keepdim)
+
+    return found
 
 
 #: Name of an ATen operation -> what it is on enclosures.
@@ -226,5 +222,5 @@ EVERYDAY: dict[str, Callable[..., Any]] = {
     "native_group_norm": _group_norm,
     "repeat": _repeat,
     "convolution": _convolution,
-    "std": _std,
+    "std": deviation("std"),
 }

@@ -74,18 +74,6 @@ class EnclosedModule:
         return f"EnclosedModule({self.name}, tokens={self.tokens}, dim={self.dim})"
 
 
-class _WithLoops(nn.Module):
-    """A looped Transformer with its loop count."""
-
-    def __init__(self, model: LoopedTransformer, loops: int) -> None:
-        super().__init__()
-        self.model, self.loops = model, loops
-
-    def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.model(x, self.loops)
-        return result
-
-
 def enclosed(
     module: nn.Module, *, tokens: int, dim: int, loops: int | None = None
 ) -> EnclosedModule:
@@ -138,7 +126,7 @@ def enclosed(
         if loops is None:
             raise ValueError("`loops` must be given for a LoopedTransformer, got none")
         name = f"{name} (r = {check_loops(loops)})"
-        module = _WithLoops(module, loops)
+        module.loops = loops
     elif loops is not None:
         raise ValueError(f"`loops` is for a LoopedTransformer only, got a {name}; leave it out")
     _probe(module, tokens, dim, name)

@@ -19,9 +19,8 @@ import numpy as np
 import torch
 
 from looprate.approx.enclosed.error_function import erf, gelu
-from looprate.approx.enclosed.everyday import EVERYDAY
+from looprate.approx.enclosed.everyday import EVERYDAY, axis_of, deviation
 from looprate.theory.enclosure.affine import Affine
-from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.enclosure.intervals import Interval, intersection
 from looprate.theory.enclosure.jets import Jet
 from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE
@@ -53,10 +52,6 @@ def _sigmoid(x: Any) -> Any:
     return (x * 0.5).tanh() * 0.5 + 0.5
 
 
-def _clamp(x: Any, low: Any = None, high: Any = None) -> Any:
-    return ARRAY_NAMESPACE.clip(x, low, high)
-
-
 def _leaky_relu(x: Any, slope: float = 0.01) -> Any:
     if not 0 <= slope <= 1:
         raise ValueError(f"leaky_relu needs a slope from 0 to 1, got {slope:g}")
@@ -64,25 +59,9 @@ def _leaky_relu(x: Any, slope: float = 0.01) -> Any:
 
 
 # -- shapes ----------------------------------------------------------------------------------------
-def _axis(x: Any, dim: int) -> int:
-    """Return an axis as a number >= 0."""
-    return range(x.ndim)[dim]
-
-
 def _along(dim: int, part: Any) -> tuple[Any, ...]:
     """Return the index that takes ``part`` of axis ``dim``."""
     return (*(slice(None),) * dim, part)
-
-
-def _permute(x: Any, dims: Sequence[int]) -> Any:
-    """By exchanges of two axes, the only ones enclosures have."""
-    order = list(range(x.ndim))
-    for place, dim in enumerate(dims):
-        at = order.index(_axis(x, dim))
-        if at != place:
-            x = x.swapaxes(place, at)
-            order[place], order[at] = order[at], order[place]
-    return x
 
 
 def _expand(x: Any, sizes: Sequence[int], *, implicit: bool = False) -> Any:
@@ -98,27 +77,27 @@ def _unsqueeze(x: Any, dim: int) -> Any:
 
 def _squeeze(x: Any, dim: Any = None) -> Any:
     dims = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
-    gone = {_axis(x, k) for k in dims}
+    gone = {axis_of(x, k) for k in dims}
     return x.reshape(tuple(n for k, n in enumerate(x.shape) if not (k in gone and n == 1)))
 
 
 def _select(x: Any, dim: int, index: int) -> Any:
-    return x[_along(_axis(x, dim), index)]
+    return x[_along(axis_of(x, dim), index)]
 
 
 def _slice(
     x: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Any:
-    return x[_along(_axis(x, dim), slice(start, end, step))]
+    return x[_along(axis_of(x, dim), slice(start, end, step))]
 
 
 def _unbind(x: Any, dim: int = 0) -> list[Any]:
-    axis = _axis(x, dim)
+    axis = axis_of(x, dim)
     return [x[_along(axis, k)] for k in range(x.shape[axis])]
 
 
 def _split(x: Any, sizes: Any, dim: int = 0) -> list[Any]:
-    total = x.shape[_axis(x, dim)]
+    total = x.shape[axis_of(x, dim)]
     if isinstance(sizes, int):
         sizes = [min(sizes, total - k) for k in range(0, total, sizes)]
     ends = np.cumsum([0, *sizes]).tolist()
@@ -127,7 +106,7 @@ def _split(x: Any, sizes: Any, dim: int = 0) -> list[Any]:
 
 def _cat(parts: Sequence[Any], dim: int = 0) -> Any:
     """By products with zeros and ones: each part at its place, then their sum."""
-    axis = _axis(parts[-1], dim)
+    axis = axis_of(parts[-1], dim)
     parts = [part for part in parts if part.shape[axis if part.ndim > 1 else 0]]  # not empty
     if len(parts) == 1:
         return parts[0]
@@ -173,19 +152,12 @@ def mean_square(x: Any, dim: Any = None, keepdim: bool = False, **settings: Any)
     return OPERATIONS["mean"](x**2, dim, keepdim, **settings)
 
 
-def _var(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Any:
-    axis = tuple(dim) if dim else tuple(range(x.ndim))
-    count = math.prod(x.shape[k] for k in axis)
-    gap = x - x.mean(axis, keepdims=True)
-    return (gap**2).sum(axis, keepdims=keepdim) / (count - correction)
-
-
 def _softmax(x: Any, dim: int, *_: Any, **__: Any) -> Any:
     """Return 1 / Σ_j exp(x_j - x_i); for two entries (1 ± tanh((x_0 - x_1)/2))/2.
 
     Either has the exact range if the entries vary on their own; a quotient of sums has not.
     """
-    axis = _axis(x, dim)
+    axis = axis_of(x, dim)
     x = x.swapaxes(axis, -1)
     if x.shape[-1] == 2:
         half = ((x[..., :1] - x[..., 1:]) * 0.5).tanh()
@@ -225,14 +197,6 @@ def _divided(a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:
     return a / b
 
 
-def _larger(a: Any, b: EnclosureArray) -> Any:
-    return ARRAY_NAMESPACE.maximum(a, b)
-
-
-def _smaller(a: Any, b: EnclosureArray) -> Any:
-    return ARRAY_NAMESPACE.minimum(a, b)
-
-
 #: Name of an ATen operation -> what it is on enclosures.
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "add": _add,
@@ -261,17 +225,17 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "gelu": gelu,
     "relu": lambda x: x.maximum(0.0),
     "leaky_relu": _leaky_relu,
-    "clamp": _clamp,
-    "clamp_min": _clamp,
-    "clamp_max": lambda x, high: _clamp(x, None, high),
-    "hardtanh": lambda x, low=-1.0, high=1.0: _clamp(x, low, high),
-    "maximum": _larger,
-    "minimum": _smaller,
+    "clamp": ARRAY_NAMESPACE.clip,
+    "clamp_min": ARRAY_NAMESPACE.clip,
+    "clamp_max": lambda x, high: x.clip(None, high),
+    "hardtanh": lambda x, low=-1.0, high=1.0: x.clip(low, high),
+    "maximum": ARRAY_NAMESPACE.maximum,
+    "minimum": ARRAY_NAMESPACE.minimum,
     "view": lambda x, shape: x.reshape(tuple(shape)),
     "_unsafe_view": lambda x, shape: x.reshape(tuple(shape)),
     "reshape": lambda x, shape: x.reshape(tuple(shape)),
-    "permute": _permute,
-    "transpose": lambda x, a, b: x.swapaxes(_axis(x, a), _axis(x, b)),
+    "permute": ARRAY_NAMESPACE.transpose,
+    "transpose": lambda x, a, b: x.swapaxes(axis_of(x, a), axis_of(x, b)),
     "t": lambda x: x.swapaxes(0, -1),
     "expand": _expand,
     "unsqueeze": _unsqueeze,
@@ -292,7 +256,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "mean": _over("mean"),
     "amax": _over("amax"),
     "amin": _over("amin"),
-    "var": _var,
+    "var": deviation("var"),
     "_softmax": _softmax,
     "_safe_softmax": _softmax,
     "native_layer_norm": _layer_norm,

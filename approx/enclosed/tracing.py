@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import operator
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -163,7 +163,8 @@ def traced(module: nn.Module, *, tokens: int, dim: int, name: str) -> Program:
         else:
             args = _merged((node.args, node.kwargs), (twin.args, twin.kwargs), name)
             step = _step(node, args, moving, name)
-            fixed = step.on_constants and not _sized(args)
+            sized = any(isinstance(leaf, _Items) for leaf in _leaves(args))
+            fixed = step.on_constants and not sized
             if fixed and all(n.name in constants for n in node.all_input_nodes):
                 values = _Values({}, constants, 0, tensors=True)
                 constants[node.name] = step.function(*values(step.args), **values(step.kwargs))
@@ -273,20 +274,13 @@ def _merged(one: Any, other: Any, name: str) -> Any:
     return _Items(factor)
 
 
-def _sized(args: Any) -> bool:
-    """Tell whether arguments hold a multiple of the batch size."""
-    if isinstance(args, dict):
-        return any(map(_sized, args.values()))
-    return any(map(_sized, args)) if isinstance(args, tuple | list) else isinstance(args, _Items)
-
-
-def _slots(args: Any) -> set[str]:
-    """Return the names of the slots in arguments."""
-    if isinstance(args, _Slot):
-        return {args.name}
-    if isinstance(args, dict):
-        return _slots(tuple(args.values()))
-    return set().union(*map(_slots, args)) if isinstance(args, tuple | list) else set()
+def _leaves(args: Any) -> Iterator[Any]:
+    """Yield what arguments hold, however nested."""
+    if isinstance(args, dict | tuple | list):
+        for part in args.values() if isinstance(args, dict) else args:
+            yield from _leaves(part)
+    else:
+        yield args
 
 
 def _with_ends(steps: list[_Step], result: str) -> tuple[_Step, ...]:
@@ -295,10 +289,9 @@ def _with_ends(steps: list[_Step], result: str) -> tuple[_Step, ...]:
     for step in reversed(steps):
         if step.name not in needed:  # done as a part of another
             continue
-        used = _slots((step.args, step.kwargs)) | {step.name}
+        leaves = _leaves((step.args, step.kwargs))
+        used = {leaf.name for leaf in leaves if isinstance(leaf, _Slot)} | {step.name}
         spent = tuple(sorted(used - needed))
         needed |= used
-        ended.append(
-            _Step(step.name, step.function, step.args, step.kwargs, step.on_constants, spent)
-        )
+        ended.append(replace(step, spent=spent))
     return tuple(reversed(ended))

@@ -19,8 +19,7 @@ residuals are ours, the theory has neither.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -30,12 +29,10 @@ from looprate.approx.models.parts import (
     ACTIVATIONS,
     EPS,
     FAMILIES,
+    BlockConfig,
     Draw,
     Family,
-    add_block,
-    add_clock,
-    check_block,
-    modulation,
+    LoopedModule,
     scalars_of,
     sinusoids,
 )
@@ -54,57 +51,31 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(BlockConfig):
     """Everything that decides the shape of one model.
 
     Parameters
     ----------
+    width, heads, hidden, family, frequencies, clock, norm, activation, injection, gate
+        As in :class:`~looprate.approx.models.parts.BlockConfig`.
     dim : int
         d, coordinates of an input and output token.
-    width, heads, hidden : int
-        D, number of attention heads (divides D), hidden units of the feed-forward layer.
-    family : {"lt", "tmlt", "untied"}
-        One constant eta; eta(t); or one block per loop (a standard Transformer of that depth).
     blocks : int
         Distinct blocks: 1, or the depth of an untied model.
-    frequencies, clock : int
-        Sinusoids of t fed to the timestep network, and its hidden width (TMLT only).
-    norm : {"rms", "none"}
-        Normalisation before attention and feed-forward (no gains; eta scales instead).
-    activation : {"relu", "gelu", "silu"}
     positions : int
         0 for none (permutation-equivariant); N for learned positions of N tokens.
-    injection : bool
-        Add L1(X) to the state before every loop after the first.
-    gate : float
-        Fixed factor of the residual gates eta[:, 1] and eta[:, 3], which are learned around it.
-        1 is the plain Transformer; 1/loops keeps a deep loop's initial map near one step.
     """
 
     dim: int = 1
-    width: int = 16
-    heads: int = 2
-    hidden: int = 64
-    family: Family = "tmlt"
     blocks: int = 1
-    frequencies: int = 8
-    clock: int = 8
-    norm: Literal["rms", "none"] = "rms"
-    activation: str = "relu"
     positions: int = 0
-    injection: bool = False
-    gate: float = 1.0
 
     def __post_init__(self) -> None:
         check_dim(self.dim)
-        check_block(self)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dictionary; ``ModelConfig(**d)`` inverts it."""
-        return asdict(self)
+        self.check_block()
 
 
-class LoopedTransformer(nn.Module):
+class LoopedTransformer(LoopedModule):
     """One Transformer block applied ``loops`` times between two token-wise affine maps.
 
     Parameters
@@ -116,32 +87,23 @@ class LoopedTransformer(nn.Module):
         Loop count of a call that names none.
     """
 
-    qkv: Tensor
-    out: Tensor
-    up: Tensor
-    up_bias: Tensor
-    down: Tensor
-    down_bias: Tensor
+    config: ModelConfig
 
     def __init__(
         self, config: ModelConfig, *, seed: int | None = None, loops: int | None = None
     ) -> None:
-        super().__init__()
-        self.config, self.loops = config, loops
+        super().__init__(config)
+        self.loops = loops
         c, draw = config, Draw(seed)
         self.embed = draw.weight(c.width, c.dim)  # L1
         self.embed_bias = draw.uniform(c.width)
-        add_block(self, c, draw)
+        self.add_block(draw)
         self.read = draw.weight(c.dim, c.width)  # L2
         self.read_bias = draw.zeros(c.dim)
         self.eta_row = nn.Parameter(torch.ones(c.blocks, 4, c.width))
         if c.positions:
             self.position = draw.weight(c.width, c.positions)
-        add_clock(self, c, draw)
-
-    def eta(self, loops: int) -> Tensor:
-        """Return the modulation eta, shape (loops, 4, D): scale, gate, scale, gate per loop."""
-        return modulation(self, self.config, loops)
+        self.add_clock(draw)
 
     def forward(self, x: Tensor, loops: int | None = None, eta: Tensor | None = None) -> Tensor:
         """Map (B, N, d) to (B, N, d) with ``loops`` applications of the block.

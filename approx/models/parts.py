@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import functools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
-from typing import Literal, Protocol, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from looprate.theory.notation import check_choice
 
 __all__ = ["Family"]
 
@@ -24,57 +28,69 @@ ACTIVATIONS: dict[str, Activation] = {"relu": F.relu, "gelu": F.gelu, "silu": F.
 EPS = 1e-6  # inside the root of the RMS norm, for every dtype alike
 
 
-class BlockConfig(Protocol):
-    """What every configuration of a looped block has; :class:`ModelConfig` explains it."""
+@dataclass(frozen=True)
+class BlockConfig(ABC):
+    """What every configuration of a looped model has.
+
+    Parameters
+    ----------
+    width, heads, hidden : int
+        D, number of attention heads (divides D), hidden units of the feed-forward layer.
+    family : {"lt", "tmlt", "untied"}
+        One constant eta; eta(t); or one block per loop (a standard Transformer of that depth).
+    frequencies, clock : int
+        Sinusoids of t fed to the timestep network, and its hidden width (TMLT only).
+    norm : {"rms", "none"}
+        Normalisation before attention and feed-forward (no gains; eta scales instead).
+    activation : {"relu", "gelu", "silu"}
+    injection : bool
+        Add the embedding to the state before every loop after the first.
+    gate : float
+        Fixed factor of the residual gates eta[:, 1] and eta[:, 3], which are learned around it.
+        1 is the plain Transformer; 1/loops keeps a deep loop's initial map near one step.
+    """
+
+    width: int = 16
+    heads: int = 2
+    hidden: int = 64
+    family: Family = "tmlt"
+    frequencies: int = 8
+    clock: int = 8
+    norm: Literal["rms", "none"] = "rms"
+    activation: str = "relu"
+    injection: bool = False
+    gate: float = 1.0
 
     @property
-    def width(self) -> int: ...
-    @property
-    def heads(self) -> int: ...
-    @property
-    def hidden(self) -> int: ...
-    @property
-    def family(self) -> Family: ...
-    @property
-    def blocks(self) -> int: ...
-    @property
-    def frequencies(self) -> int: ...
-    @property
-    def clock(self) -> int: ...
-    @property
-    def norm(self) -> str: ...
-    @property
-    def activation(self) -> str: ...
-    @property
-    def gate(self) -> float: ...
+    @abstractmethod
+    def blocks(self) -> int:
+        """Distinct blocks: 1, or the depth of an untied model."""
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary; the class called with its entries inverts it."""
+        return asdict(self)
 
-def check_block(config: BlockConfig) -> None:
-    """Raise ValueError naming the first field of a block that is out of range."""
-    for name in ("width", "heads", "hidden", "blocks", "frequencies", "clock"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"`{name}` must be an integer >= 1, got {getattr(config, name)}")
-    if config.width % config.heads:
-        raise ValueError(
-            f"`heads` must divide width={config.width}, got {config.heads}; take 1 or 2"
-        )
-    if config.family not in FAMILIES:
-        raise ValueError(f"`family` must be one of {', '.join(FAMILIES)}, got {config.family!r}")
-    if config.blocks > 1 and config.family != "untied":
-        raise ValueError(
-            f"`blocks` must be 1 for a weight-tied model, got {config.blocks}; "
-            "use family='untied' for one block per loop"
-        )
-    if config.activation not in ACTIVATIONS:
-        raise ValueError(
-            f"`activation` must be one of {', '.join(ACTIVATIONS)}, got {config.activation!r}"
-        )
-    if config.norm not in ("rms", "none"):
-        raise ValueError(f"`norm` must be rms or none, got {config.norm!r}")
-    if config.frequencies % 2:
-        raise ValueError(
-            f"`frequencies` must be even (cosines and sines), got {config.frequencies}"
-        )
+    def check_block(self) -> None:
+        """Raise ValueError naming the first field of a block that is out of range."""
+        for name in ("width", "heads", "hidden", "blocks", "frequencies", "clock"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be an integer >= 1, got {getattr(self, name)}")
+        if self.width % self.heads:
+            raise ValueError(
+                f"`heads` must divide width={self.width}, got {self.heads}; take 1 or 2"
+            )
+        check_choice(self.family, "family", FAMILIES)
+        if self.blocks > 1 and self.family != "untied":
+            raise ValueError(
+                f"`blocks` must be 1 for a weight-tied model, got {self.blocks}; "
+                "use family='untied' for one block per loop"
+            )
+        check_choice(self.activation, "activation", tuple(ACTIVATIONS))
+        check_choice(self.norm, "norm", ("rms", "none"))
+        if self.frequencies % 2:
+            raise ValueError(
+                f"`frequencies` must be even (cosines and sines), got {self.frequencies}"
+            )
 
 
 def sinusoids(loops: int, frequencies: int, *, period: float = 10_000.0) -> Tensor:
@@ -115,39 +131,53 @@ class Draw:
         return nn.Parameter(torch.zeros(*shape))
 
 
-def add_block(module: nn.Module, config: BlockConfig, draw: Draw) -> None:
-    """Give a module the weights of its blocks, each with one axis of blocks first."""
-    D, H, L = config.width, config.hidden, config.blocks
-    module.qkv = draw.weight(L, 3 * D, D)
-    module.out = draw.weight(L, D, D)
-    module.up = draw.weight(L, H, D, gain=math.sqrt(2.0))
-    module.up_bias = draw.uniform(L, H)
-    module.down = draw.weight(L, D, H)
-    module.down_bias = draw.zeros(L, D)
+class LoopedModule(nn.Module):
+    """Base of looped models: the weights of their blocks, one axis of blocks first, and eta.
 
-
-def add_clock(module: nn.Module, config: BlockConfig, draw: Draw) -> None:
-    """Give a module the network of t, if its family has one; zero at initialisation."""
-    if config.family == "tmlt":
-        module.clock_in = draw.weight(config.clock, config.frequencies)
-        module.clock_bias = draw.zeros(config.clock)
-        module.clock_out = draw.zeros(4 * config.width, config.clock)
-
-
-def modulation(module: nn.Module, config: BlockConfig, loops: int) -> Tensor:
-    """Return eta of a module with ``eta_row`` and a clock, shape (loops, 4, D).
-
-    Scale and gate of attention, then scale and gate of the feed-forward layer, per loop.
+    Parameters
+    ----------
+    config : BlockConfig
     """
-    names = ("eta_row", "clock_in", "clock_bias", "clock_out")
-    row, *clock = (getattr(module, name) for name in names if hasattr(module, name))
-    eta: Tensor = row.expand(loops, -1, -1)
-    if clock:
-        into, bias, out = clock
-        wave = sinusoids(loops, config.frequencies).to(eta)
-        hidden = F.silu(wave @ into.mT + bias)
-        eta = eta + (hidden @ out.mT).view(loops, 4, config.width)
-    return eta * eta.new_tensor([1.0, config.gate, 1.0, config.gate])[:, None]
+
+    qkv: Tensor
+    out: Tensor
+    up: Tensor
+    up_bias: Tensor
+    down: Tensor
+    down_bias: Tensor
+    eta_row: Tensor
+
+    def __init__(self, config: BlockConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def add_block(self, draw: Draw) -> None:
+        """Make the weights of the blocks."""
+        D, H, L = self.config.width, self.config.hidden, self.config.blocks
+        self.qkv = draw.weight(L, 3 * D, D)
+        self.out = draw.weight(L, D, D)
+        self.up = draw.weight(L, H, D, gain=math.sqrt(2.0))
+        self.up_bias = draw.uniform(L, H)
+        self.down = draw.weight(L, D, H)
+        self.down_bias = draw.zeros(L, D)
+
+    def add_clock(self, draw: Draw) -> None:
+        """Make the network of t, if the family has one; zero at initialisation."""
+        c = self.config
+        if c.family == "tmlt":
+            self.clock_in = draw.weight(c.clock, c.frequencies)
+            self.clock_bias = draw.zeros(c.clock)
+            self.clock_out = draw.zeros(4 * c.width, c.clock)
+
+    def eta(self, loops: int) -> Tensor:
+        """Return the modulation eta, shape (loops, 4, D): scale, gate, scale, gate per loop."""
+        c = self.config
+        eta: Tensor = self.eta_row.expand(loops, -1, -1)
+        if c.family == "tmlt":
+            wave = sinusoids(loops, c.frequencies).to(eta)
+            hidden = F.silu(wave @ self.clock_in.mT + self.clock_bias)
+            eta = eta + (hidden @ self.clock_out.mT).view(loops, 4, c.width)
+        return eta * eta.new_tensor([1.0, c.gate, 1.0, c.gate])[:, None]
 
 
 @functools.lru_cache(maxsize=256)

@@ -24,15 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from looprate.approx.models.parts import (
-    Draw,
-    Family,
-    add_block,
-    add_clock,
-    modulation,
-    scalars_of,
-    sinusoids,
-)
+from looprate.approx.models.parts import Draw, Family, LoopedModule, scalars_of, sinusoids
 from looprate.approx.models.sequence_config import SequenceConfig
 from looprate.approx.models.unrolled import (
     Weights,
@@ -48,7 +40,7 @@ __all__ = ["SequenceConfig", "SequenceModel", "matched_config", "parameter_count
 Criterion = Callable[[Tensor], Tensor]
 
 
-class SequenceModel(nn.Module):
+class SequenceModel(LoopedModule):
     """One Transformer block applied r times between an embedding and a read-out.
 
     Parameters
@@ -69,12 +61,7 @@ class SequenceModel(nn.Module):
         As given; free to change between calls.
     """
 
-    qkv: Tensor
-    out: Tensor
-    up: Tensor
-    up_bias: Tensor
-    down: Tensor
-    down_bias: Tensor
+    config: SequenceConfig
 
     def __init__(
         self,
@@ -84,8 +71,8 @@ class SequenceModel(nn.Module):
         checkpoint: bool = False,
         compiled: bool = False,
     ) -> None:
-        super().__init__()
-        self.config, self.checkpoint, self.compiled = config, checkpoint, compiled
+        super().__init__(config)
+        self.checkpoint, self.compiled = checkpoint, compiled
         c, D, draw = config, config.width, Draw(seed)
         gain = 1.0 if c.tied else D**0.5  # a tied embedding is small enough to read out with
         if c.vocabulary:
@@ -97,13 +84,13 @@ class SequenceModel(nn.Module):
             self.position = draw.weight(c.length, D, gain=gain)
         if c.embedding_norm:
             self.embed_norm = nn.LayerNorm(D)
-        add_block(self, c, draw)
+        self.add_block(draw)
         self.final = nn.Parameter(torch.ones(D))
         if not c.tied:
             self.read = draw.weight(c.predicted, D)
             self.read_bias = draw.zeros(c.predicted)
         self.eta_row = nn.Parameter(torch.ones(c.blocks, 4, D))
-        add_clock(self, c, draw)  # last: LT and TMLT of one seed share everything else
+        self.add_clock(draw)  # last: LT and TMLT of one seed share everything else
 
     def forward(self, inputs: Tensor, *, loops: int | None = None, every: bool = False) -> Tensor:
         """Return the predictions after the last loop, or after each.
@@ -168,10 +155,6 @@ class SequenceModel(nn.Module):
             state = states[t] + states[0] if c.injection and t else states[t]
             found.append(explicit_attention(c, state, weights()[0]))
         return torch.stack(found)
-
-    def eta(self, loops: int) -> Tensor:
-        """Return the modulation eta, shape (loops, 4, D): scale, gate, scale, gate per loop."""
-        return modulation(self, self.config, loops)
 
     def _run(
         self, inputs: Tensor, loops: int | None, visit: Criterion | None

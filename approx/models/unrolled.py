@@ -12,14 +12,15 @@ import functools
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint as run_again
 
-from looprate.approx.models.parts import ACTIVATIONS, EPS, BlockConfig
+from looprate.approx.models.parts import ACTIVATIONS, EPS
+from looprate.approx.models.sequence_config import SequenceConfig
 
 Weights = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]  # qkv, out, up, bias, down, bias
 Body = Callable[..., Tensor]
@@ -61,13 +62,6 @@ def quick_norm(x: Tensor) -> Tensor:
     """Return :func:`rms_norm` with the derivative by hand."""
     normed: Tensor = _Norm.apply(x)[0]
     return normed
-
-
-class SequenceBlock(BlockConfig, Protocol):
-    """What the loop body depends on."""
-
-    @property
-    def causal(self) -> bool: ...
 
 
 def unrolled(
@@ -131,7 +125,7 @@ def segment_length(loops: int) -> int:
     return max(1, math.isqrt(loops // INNER))
 
 
-def compiled_body(config: SequenceBlock, compiled: bool, like: Tensor) -> Body:
+def compiled_body(config: SequenceConfig, compiled: bool, like: Tensor) -> Body:
     """Return the loop body of a configuration, compiled for the device of ``like`` if asked for."""
     compiling = torch.compiler.is_compiling()  # by who calls the model: once is enough
     how, normed = (config.heads, config.causal, config.activation), config.norm != "none"
@@ -140,7 +134,7 @@ def compiled_body(config: SequenceBlock, compiled: bool, like: Tensor) -> Body:
     return _body(*how, (rms_norm if compiling else quick_norm) if normed else None)
 
 
-def explicit_attention(config: SequenceBlock, state: Tensor, qkv: Tensor) -> Tensor:
+def explicit_attention(config: SequenceConfig, state: Tensor, qkv: Tensor) -> Tensor:
     """Return the softmax weights of a block at a state, shape (B, heads, T, T)."""
     B, T, D = state.shape
     x = state if config.norm == "none" else rms_norm(state)

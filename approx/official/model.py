@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from looprate.approx.models.parts import scalars_of, sinusoids
+from looprate.approx.models.parts import sinusoids
 from looprate.approx.official.layout import CLOCK, MODULATED, OfficialConfig, entries, ignored
 from looprate.theory.notation import check_loops
 
@@ -250,11 +250,6 @@ def official_model(config: Mapping[str, Any], *, seed: int) -> OfficialModel:
         if not parsed.wikitext:
             model.ends["token"][0] = 0.0  # the padding token
     return model
-
-
-def official_parameter_count(config: Mapping[str, Any]) -> int:
-    """Return the number of scalars of a model, without making them."""
-    return scalars_of(OfficialModel, OfficialConfig.parse(config))
 
 
 def _group(model: OfficialModel, group: str) -> nn.ParameterDict:

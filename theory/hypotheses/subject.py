@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.theory.targets import OwnFunction, Target, own_functions
+from looprate.theory.targets.own import is_torch, on_tensors, the_torch
 from looprate.theory.targets.resolve import settled
 
 Array = NDArray[Any]
@@ -105,25 +106,11 @@ class Subject:
         return None
 
 
-def _torch() -> Any:
-    """Import torch where it is needed."""
-    import torch
-
-    return torch
-
-
-def _is_torch(value: object, name: str) -> bool:
-    """Tell whether a value is a torch Tensor or Module, without importing torch for it."""
-    if "torch" not in sys.modules:
-        return False
-    return isinstance(value, _torch().Tensor if name == "Tensor" else _torch().nn.Module)
-
-
 def _plain(out: Any) -> Output:
     """Return an output as float64 beside the type it came in."""
-    if _is_torch(out, "Tensor"):
+    if is_torch(out, "Tensor"):
         name = str(out.dtype).removeprefix("torch.")
-        epsilon = float(_torch().finfo(out.dtype).eps) if out.is_floating_point() else None
+        epsilon = float(the_torch().finfo(out.dtype).eps) if out.is_floating_point() else None
         real = out.real if out.is_complex() else out
         return Output(real.detach().double().cpu().numpy(), name, epsilon)
     array = np.asarray(out)
@@ -153,7 +140,7 @@ def subject_of(f: Callable[[Any], Any], *, tokens: int, dim: int) -> Subject:
     if not callable(f):
         raise TypeError(f"`f` must be callable on (B, N, d), got {type(f).__name__}")
     shape: dict[str, Any] = {"tokens": tokens, "dim": dim}
-    if _is_torch(f, "Module"):
+    if is_torch(f, "nn.Module"):
         return _module_subject(f, shape)
     if isinstance(f, OwnFunction):
         own = settled(f, tokens=tokens, dim=dim)
@@ -162,7 +149,7 @@ def subject_of(f: Callable[[Any], Any], *, tokens: int, dim: int) -> Subject:
         return Subject(f, **shape, proven=not own_functions(f))
     if _takes_arrays(f, (2, tokens, dim)):
         return Subject(f, **shape)
-    return Subject(_on_tensors(f), **shape)
+    return Subject(_in_double(f), **shape)
 
 
 def _module_subject(module: Any, shape: dict[str, Any]) -> Subject:
@@ -173,18 +160,12 @@ def _module_subject(module: Any, shape: dict[str, Any]) -> Subject:
     note = f"its {', '.join(single)} weights are checked as a float64 copy" if single else ""
     double = copy.deepcopy(module).double()
     device = parts[0].device if parts else None
-    return Subject(_on_tensors(double, device), **shape, note=note)
+    return Subject(_in_double(double, device), **shape, note=note)
 
 
-def _on_tensors(f: Callable[[Any], Any], device: Any = None) -> Callable[[Array], Any]:
-    """Return f for NumPy input, called in torch without a gradient."""
-
-    def call(x: Array) -> Any:
-        torch = _torch()
-        with torch.no_grad():
-            return f(torch.as_tensor(x, dtype=torch.float64, device=device))
-
-    return call
+def _in_double(f: Callable[[Any], Any], device: Any = None) -> Callable[[Array], Any]:
+    """Return f for NumPy input, called on tensors of float64."""
+    return on_tensors(f, dtype=the_torch().float64, device=device)
 
 
 def _takes_arrays(f: Callable[[Any], Any], shape: tuple[int, ...]) -> bool:

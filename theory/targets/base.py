@@ -61,6 +61,9 @@ class Smoothness:
     note: str = ""
 
 
+LIPSCHITZ = Smoothness(1.0, "Lipschitz", "bounded slope")
+
+
 def namespace(x: Any) -> Any:
     """Return the module whose functions fit ``x``: NumPy, or the torch that made the tensor.
 

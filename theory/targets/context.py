@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 from looprate.theory.enclosure.attention import softmax_mean
 from looprate.theory.enclosure.namespace import ArrayNamespace
 from looprate.theory.notation import Kind
-from looprate.theory.targets.base import ClosedForm, Smoothness, Target, entry_count
+from looprate.theory.targets.base import LIPSCHITZ, ClosedForm, Target, entry_count
 from looprate.theory.targets.mixes import mix_closed_form
 from looprate.theory.targets.parameters import format_number, latex_factor, parameter
 from looprate.theory.targets.scalar import (
@@ -17,16 +17,26 @@ from looprate.theory.targets.scalar import (
     PowerModulus,
     arc_supremum,
     interpolated,
+    of_one_output,
     separable_supremum,
 )
 
 IDENTITY_MODULUS = PowerModulus(1.0)
-LIPSCHITZ = Smoothness(1.0, "Lipschitz", "bounded slope")
+
+
+class Average(Target):
+    """Base of targets whose values are ``scale`` times numbers of [0,1], with bounded slopes."""
+
+    scale: float
+    smoothness = LIPSCHITZ
+
+    def _oscillation(self, tokens: int, dim: int) -> float:
+        return abs(self.scale)
 
 
 @final
 @dataclass(frozen=True)
-class ContextMax(Target):
+class ContextMax(Average):
     """f(X)_n = scale max_m x_m, coordinate by coordinate: every output token is the same."""
 
     key: ClassVar[str] = "context-max"
@@ -41,13 +51,6 @@ class ContextMax(Target):
         one = separable_supremum(IDENTITY_MODULUS, dim, delta, p)
         copies = tokens ** (1 / p) if kind == "sequence" else 1.0
         return one.times(abs(self.scale) * copies)
-
-    def _oscillation(self, tokens: int, dim: int) -> float:
-        return abs(self.scale)
-
-    @property
-    def smoothness(self) -> Smoothness:
-        return LIPSCHITZ
 
     @property
     def latex(self) -> str:
@@ -71,7 +74,7 @@ def _product_row(tokens: int, t: float) -> float:
 
 @final
 @dataclass(frozen=True)
-class TokenTimesMean(Target):
+class TokenTimesMean(Average):
     """f(X)_n = scale x_n ⊙ mean over all tokens: bilinear, steepest near the all-ones corner."""
 
     key: ClassVar[str] = "token-times-mean"
@@ -101,18 +104,7 @@ class TokenTimesMean(Target):
         spread = size * count ** (1 / min(p, 2.0)) * w * (2 - w)
         if p <= 2:
             return ClosedForm(spread, "exact", "equal spread below the all-ones corner")
-        row = size * _product_row(tokens, delta)
-        if math.isinf(p):
-            return ClosedForm(row, "exact", "one output entry")
-        value = min(interpolated(spread, row, p), count ** (1 / p) * row)
-        return ClosedForm(value, "upper", "interpolation of p=2 and p=inf")
-
-    def _oscillation(self, tokens: int, dim: int) -> float:
-        return abs(self.scale)
-
-    @property
-    def smoothness(self) -> Smoothness:
-        return LIPSCHITZ
+        return of_one_output(spread, size * _product_row(tokens, delta), count, p)
 
     @property
     def latex(self) -> str:
@@ -151,7 +143,7 @@ def attention_constants(beta: float, tokens: int, dim: int) -> dict[str, float]:
 
 @final
 @dataclass(frozen=True)
-class SoftmaxAttention(Target):
+class SoftmaxAttention(Average):
     """f(X)_n = scale Σ_m softmax_m(beta x_n·x_m) x_m."""
 
     key: ClassVar[str] = "softmax-attention"
@@ -180,13 +172,6 @@ class SoftmaxAttention(Target):
         count = entry_count(kind, tokens, dim)
         value = lipschitz_bound(constants[kind], entry, 1.0, count, delta, p)
         return ClosedForm(size * value, "upper", "Jacobian")
-
-    def _oscillation(self, tokens: int, dim: int) -> float:
-        return abs(self.scale)
-
-    @property
-    def smoothness(self) -> Smoothness:
-        return LIPSCHITZ
 
     @property
     def latex(self) -> str:

@@ -67,6 +67,7 @@ class SmoothField(Target):
     features: int = parameter(64, "number of random features K", integer=True, low=1)
     seed: int = parameter(0, "seed of the draw", integer=True, low=0)
     scale: float = parameter(1.0, "factor")
+    smoothness = Smoothness(1.0, "Lipschitz", "finitely many features are smooth, whatever ν")
 
     def _features(self, dim: int) -> Features:
         return _draw(self.nu, self.length, self.features, self.seed, dim)
@@ -111,10 +112,6 @@ class SmoothField(Target):
 
     def _oscillation(self, tokens: int, dim: int) -> float:
         return abs(self.scale) * self._span(dim)
-
-    @property
-    def smoothness(self) -> Smoothness:
-        return Smoothness(1.0, "Lipschitz", "finitely many features are smooth, whatever ν")
 
     @property
     def latex(self) -> str:

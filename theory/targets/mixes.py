@@ -20,7 +20,7 @@ from looprate.theory.targets.scalar import (
     ScalarModulus,
     SineMap,
     arc_supremum,
-    interpolated,
+    of_one_output,
     separable_supremum,
 )
 
@@ -51,11 +51,7 @@ def _mix_sequence(
     if p <= 2:
         note = "equal spread" if attained else "largest eigenvalue"
         return ClosedForm(spread, "exact" if attained else "upper", note)
-    row = _row_supremum(a, b, g, tokens, t)
-    if math.isinf(p):
-        return ClosedForm(row, "exact", "one output entry")
-    value = min(interpolated(spread, row, p), width ** (1 / p) * row)
-    return ClosedForm(value, "upper", "interpolation of p=2 and p=inf")
+    return of_one_output(spread, _row_supremum(a, b, g, tokens, t), width, p)
 
 
 def mix_closed_form(
@@ -92,7 +88,7 @@ def mix_closed_form(
         return separable_supremum(g, dim, delta, p).times(a)
     if tokens == 1:
         return ClosedForm(0.0, "exact", "one token has no context")
-    pooled = g.stretched(math.sqrt(tokens - 1), 1.0)
+    pooled = g.stretched(math.sqrt(tokens - 1))
     return separable_supremum(pooled, dim, delta, p).times(b)
 
 
@@ -132,9 +128,22 @@ class Mix(Target):
         return self._map.smoothness
 
 
+class TokenMap(Mix):
+    """Base of mixes without context: scale h(x_n)."""
+
+    scale: float
+
+    def _weights(self, tokens: int) -> tuple[float, float]:
+        return self.scale, 0.0
+
+    @property
+    def latex(self) -> str:
+        return f"f(X)_n = {latex_factor(self.scale)}{self._map.latex('x_n')}"
+
+
 @final
 @dataclass(frozen=True)
-class TokenPower(Mix):
+class TokenPower(TokenMap):
     """f(X)_n = scale |x_n - center|^alpha: token-wise, Hölder for alpha < 1."""
 
     key: ClassVar[str] = "token-power"
@@ -147,17 +156,10 @@ class TokenPower(Mix):
     def _map(self) -> ScalarMap:
         return PowerMap(self.alpha, self.center)
 
-    def _weights(self, tokens: int) -> tuple[float, float]:
-        return self.scale, 0.0
-
-    @property
-    def latex(self) -> str:
-        return f"f(X)_n = {latex_factor(self.scale)}{self._map.latex('x_n')}"
-
 
 @final
 @dataclass(frozen=True)
-class TokenSine(Mix):
+class TokenSine(TokenMap):
     """f(X)_n = scale sin(2π periods x_n): token-wise, many maximisers."""
 
     key: ClassVar[str] = "token-sine"
@@ -169,13 +171,6 @@ class TokenSine(Mix):
     def _map(self) -> ScalarMap:
         return SineMap(self.periods)
 
-    def _weights(self, tokens: int) -> tuple[float, float]:
-        return self.scale, 0.0
-
-    @property
-    def latex(self) -> str:
-        return f"f(X)_n = {latex_factor(self.scale)}{self._map.latex('x_n')}"
-
 
 @final
 @dataclass(frozen=True)
@@ -186,10 +181,7 @@ class MeanField(Mix):
     summary: ClassVar[str] = "the token plus the mean of all tokens (linear)"
     a: float = parameter(1.0, "weight of the token")
     b: float = parameter(1.0, "weight of the mean of all tokens")
-
-    @property
-    def _map(self) -> ScalarMap:
-        return IDENTITY
+    _map = IDENTITY
 
     def _weights(self, tokens: int) -> tuple[float, float]:
         return self.a + self.b / tokens, self.b * (tokens - 1) / tokens
@@ -208,10 +200,7 @@ class OthersMean(Mix):
     key: ClassVar[str] = "others-mean"
     summary: ClassVar[str] = "the mean of the other tokens: token modulus 0"
     scale: float = parameter(1.0, "factor")
-
-    @property
-    def _map(self) -> ScalarMap:
-        return IDENTITY
+    _map = IDENTITY
 
     def _weights(self, tokens: int) -> tuple[float, float]:
         return 0.0, self.scale

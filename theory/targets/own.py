@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import operator
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,15 +25,32 @@ LONGEST = 200  # characters of somebody else's message
 OURS = str(Path(__file__).resolve().parent.parent)
 
 
-def _torch() -> Any:
+def the_torch() -> Any:
     """Import torch where it is needed."""
     return importlib.import_module("torch")
+
+
+def is_torch(value: object, name: str) -> bool:
+    """Tell whether a value is of a class of torch, such as nn.Module, without importing it."""
+    if "torch" not in sys.modules:
+        return False
+    return isinstance(value, operator.attrgetter(name)(the_torch()))
+
+
+def on_tensors(f: Callable[[Any], Any], **like: Any) -> Callable[[Any], Any]:
+    """Return f for NumPy input, called on tensors made with ``like``, without a gradient."""
+
+    def call(x: Any) -> Any:
+        with the_torch().no_grad():
+            return f(the_torch().as_tensor(x, **like))
+
+    return call
 
 
 def accepted(out: Any, x: Any, name: str) -> Any:
     """Return the output of an own function, or raise naming it, the expected and the got."""
     tensor = namespace(x) is not np
-    kind: Any = _torch().Tensor if tensor else np.ndarray
+    kind: Any = the_torch().Tensor if tensor else np.ndarray
     if not isinstance(out, kind):
         what = "a torch tensor" if tensor else "a NumPy array"
         cure = "; return one of its parts, such as out[0]" if isinstance(out, tuple | list) else ""
@@ -40,7 +59,7 @@ def accepted(out: Any, x: Any, name: str) -> Any:
         raise ValueError(
             f"`{name}` returned shape {tuple(out.shape)}, expected {tuple(x.shape)} = (B, N, d)"
         )
-    xp = _torch() if tensor else np
+    xp = the_torch() if tensor else np
     floating = out.is_floating_point() if tensor else np.issubdtype(out.dtype, np.floating)
     if not floating:
         raise ValueError(f"`{name}` returned {out.dtype}, expected floating point numbers")
@@ -89,6 +108,7 @@ class OwnFunction(Target):
     notes: tuple[str, ...] = field(default=(), compare=False)
     home: Home = field(default_factory=Home, compare=False, repr=False)
     fixed: bool = field(default=False, compare=False, repr=False)
+    smoothness = Smoothness(1.0, "Lipschitz", "assumed, not proven")
 
     def _evaluate(self, x: Any, xp: Any) -> Any:
         if hasattr(type(x), "__looprate_namespace__"):
@@ -114,7 +134,7 @@ class OwnFunction(Target):
         """Call the function at home; without gradients where its input has none."""
         if namespace(given) is np or given.requires_grad:
             return self._run(given)
-        with _torch().no_grad():
+        with the_torch().no_grad():
             return self._run(given)
 
     def _run(self, given: Any) -> Any:
@@ -134,7 +154,7 @@ class OwnFunction(Target):
         if kind == "numpy":
             array = x if xp is np else x.detach().cpu().numpy()
             return np.array(array, np.float32 if self.single else np.float64, subok=True)
-        torch = _torch()
+        torch = the_torch()
         dtype = torch.float32 if self.single else torch.float64
         if xp is np:
             return torch.tensor(x, dtype=dtype)
@@ -160,11 +180,6 @@ class OwnFunction(Target):
 
     def _oscillation(self, tokens: int, dim: int) -> float | None:
         return None
-
-    @property
-    def smoothness(self) -> Smoothness:
-        """Assumed, not proven: nothing is known about an own function."""
-        return Smoothness(1.0, "Lipschitz", "assumed, not proven")
 
     @property
     def latex(self) -> str:

@@ -15,18 +15,13 @@ from looprate.theory.targets.base import Target, namespace
 from looprate.theory.targets.formula import FORMULA, Formula
 from looprate.theory.targets.home import same_random_numbers, the_module
 from looprate.theory.targets.modules import Holdings, copied, held_by, made
-from looprate.theory.targets.own import OwnFunction, accepted, in_words
+from looprate.theory.targets.own import OwnFunction, accepted, in_words, the_torch
 from looprate.theory.targets.registry import TARGETS, parse_target, parse_terms
 
 __all__ = ["settled"]
 
 BATCH, SEED = 5, 0  # of the inputs on which it is found out how a function is called
 WAYS = {"numpy": "NumPy", "torch": "torch"}
-
-
-def _torch() -> Any:
-    """Import torch where it is needed."""
-    return importlib.import_module("torch")
 
 
 def load_function(text: str, *, tokens: int | None = None, dim: int | None = None) -> OwnFunction:
@@ -132,7 +127,7 @@ def _accepting(
         trial = replace(own, accepts=frozenset({kind}), single=single)
         x: Any = np.random.default_rng(SEED).random((BATCH, tokens, dim))
         if kind == "torch":
-            x = _torch().tensor(x, requires_grad=True)  # refuses a detour through NumPy
+            x = the_torch().tensor(x, requires_grad=True)  # refuses a detour through NumPy
         given = trial.given(x, namespace(x))
         try:
             accepted(trial.called(given), given.detach() if kind == "torch" else x, own.source)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from looprate.theory.norms import p_norm
-from looprate.theory.targets.base import ClosedForm, Smoothness
+from looprate.theory.targets.base import LIPSCHITZ, ClosedForm, Smoothness
 from looprate.theory.targets.parameters import format_number
 
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -32,8 +32,8 @@ class ScalarModulus(ABC):
         """Return g(u)."""
 
     @abstractmethod
-    def stretched(self, length: float, height: float) -> ScalarModulus:
-        """Return v -> height * g(v / length)."""
+    def stretched(self, length: float) -> ScalarModulus:
+        """Return v -> g(v / length)."""
 
 
 @final
@@ -48,8 +48,8 @@ class PowerModulus(ScalarModulus):
     def __call__(self, u: float) -> float:
         return float(self.height * min(u, self.limit) ** self.exponent)
 
-    def stretched(self, length: float, height: float) -> PowerModulus:
-        factor = height * self.height * length**-self.exponent
+    def stretched(self, length: float) -> PowerModulus:
+        factor = self.height * length**-self.exponent
         return PowerModulus(self.exponent, self.limit * length, factor)
 
 
@@ -64,9 +64,16 @@ class ConcaveModulus(ScalarModulus):
     def __call__(self, u: float) -> float:
         return self.function(min(u, self.limit))
 
-    def stretched(self, length: float, height: float) -> ConcaveModulus:
-        inner = self.function
-        return ConcaveModulus(lambda v: height * inner(v / length), self.limit * length)
+    def stretched(self, length: float) -> ConcaveModulus:
+        return ConcaveModulus(lambda v: self.function(v / length), self.limit * length)
+
+
+def of_one_output(at_two: float, at_inf: float, count: int, p: float) -> ClosedForm:
+    """Return what is known of ``count`` entries at p > 2: exactly at inf, interpolated before."""
+    if math.isinf(p):
+        return ClosedForm(at_inf, "exact", "one output entry")
+    value = min(interpolated(at_two, at_inf, p), count ** (1 / p) * at_inf)
+    return ClosedForm(value, "upper", "interpolation of p=2 and p=inf")
 
 
 def interpolated(at_two: float, at_inf: float, p: float) -> float:
@@ -102,8 +109,7 @@ def separable_supremum(g: ScalarModulus, width: int, t: float, p: float) -> Clos
         value = p_norm([g(g.limit), g(rest * g.limit)], p, weights=[full, full < width])
         return ClosedForm(float(value), "exact", "coordinates filled in turn")
     at_two = separable_supremum(g, width, t, 2.0).value
-    value = min(interpolated(at_two, g(t), p), width ** (1 / p) * g(t))
-    return ClosedForm(value, "upper", "interpolation of p=2 and p=inf")
+    return of_one_output(at_two, g(t), width, p)
 
 
 def _filled(width: int, t: float) -> tuple[int, float]:
@@ -208,7 +214,7 @@ class PowerMap(ScalarMap):
     def smoothness(self) -> Smoothness:
         if self.alpha < 1:
             return Smoothness(self.alpha, "Hölder", "the cusp at the centre")
-        return Smoothness(1.0, "Lipschitz", "bounded slope")
+        return LIPSCHITZ
 
     def latex(self, argument: str) -> str:
         if self.alpha == 1 and self.center == 0:
@@ -223,6 +229,8 @@ class SineMap(ScalarMap):
     """h(x) = sin(2π k x) with k = ``periods`` whole periods on [0,1]."""
 
     periods: int
+    oscillation = 2.0
+    smoothness = LIPSCHITZ
 
     def evaluate(self, x: Any, xp: Any) -> Any:
         return xp.sin(2 * math.pi * self.periods * x)
@@ -232,14 +240,6 @@ class SineMap(ScalarMap):
         """2 sin(π k min(u, 1/(2k))), attained around every zero inside the interval."""
         rate = math.pi * self.periods
         return ConcaveModulus(lambda u: 2 * math.sin(rate * u), 1 / (2 * self.periods))
-
-    @property
-    def oscillation(self) -> float:
-        return 2.0
-
-    @property
-    def smoothness(self) -> Smoothness:
-        return Smoothness(1.0, "Lipschitz", "bounded slope")
 
     def latex(self, argument: str) -> str:
         return rf"\sin({2 * self.periods}\pi {argument})"

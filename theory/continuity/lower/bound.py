@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +30,7 @@ from looprate.theory.continuity.transfer import Rule, strengthened_lower_bounds
 from looprate.theory.norms import p_norm
 from looprate.theory.notation import Kind, check_delta, check_kind, check_p, check_size
 from looprate.theory.targets.base import Target
-from looprate.theory.targets.own import OwnFunction, own_functions
+from looprate.theory.targets.own import OwnFunction, is_torch, on_tensors, own_functions, the_torch
 
 Trace = Callable[[float], None]
 FEASIBLE_RTOL = 1e-12
@@ -99,17 +98,10 @@ class ModulusLowerCurve:
 # -- functions of every sort, seen as NumPy and as torch -----------------------------------------
 
 
-def _torch() -> Any:
-    """Import torch where it is needed."""
-    import torch
-
-    return torch
-
-
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Run torch on one thread: batches here are too small for two."""
-    torch = _torch()
+    torch = the_torch()
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -118,25 +110,15 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _is_module(f: object) -> bool:
-    """Tell whether f is a torch module, without importing torch for it."""
-    return "torch" in sys.modules and isinstance(f, _torch().nn.Module)
-
-
 def _tensor_call(f: Callable[[Any], Any], like: Any) -> Callable[[Array], Any]:
-    """Return f for NumPy input, called in torch without a gradient."""
-
-    def call(x: Array) -> Any:
-        torch = _torch()
-        with torch.no_grad():
-            return f(torch.as_tensor(x, **like)).double().cpu().numpy()
-
-    return call
+    """Return f for NumPy input and output, called in torch without a gradient."""
+    called = on_tensors(f, **like)
+    return lambda x: called(x).double().cpu().numpy()
 
 
 def _differentiable(f: Callable[[Any], Any], like: Any, shape: tuple[int, ...]) -> bool:
     """Tell whether f maps a tensor to a tensor that depends on it differentiably."""
-    torch = _torch()
+    torch = the_torch()
     x = torch.full(shape, 0.4, requires_grad=True, **like)
     try:
         with warnings.catch_warnings():
@@ -151,7 +133,7 @@ def _on_numpy(f: Callable[[Any], Any], shape: tuple[int, ...]) -> bool:
     """Tell whether a plain callable takes NumPy arrays; a torch one fails on them."""
     if isinstance(f, Target):
         return True
-    if _is_module(f):
+    if is_torch(f, "nn.Module"):
         return False
     try:
         return isinstance(f(np.full(shape, 0.4)), np.ndarray)
@@ -173,9 +155,9 @@ def _both_ways(
         f(np.full(shape, 0.4))  # the first call finds out what it can be called on
         if "torch" not in f.accepts:
             return f, None, {}
-    torch = _torch()
+    torch = the_torch()
     like: dict[str, Any] = {"dtype": torch.float64}
-    if _is_module(f):
+    if is_torch(f, "nn.Module"):
         f = copy.deepcopy(f).double()  # type: ignore[attr-defined]
         f.requires_grad_(False)  # type: ignore[attr-defined]
         parts = [*f.parameters(), *f.buffers()]  # type: ignore[attr-defined]
