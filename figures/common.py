@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -20,9 +21,6 @@ from looprate.theory.tables import SETTING
 from looprate.theory.verdict import Verdict
 
 __all__ = ["band_over_seeds", "fit_width", "plain_text", "setting_title"]
-
-#: Columns every figure has: one value a file, or empty cells.
-
 
 LARGEST_SHARE = 0.82  # of the width of a figure, for a title above axes left of its middle
 
@@ -67,6 +65,17 @@ def band_over_seeds(rows: Sequence[Row], *, x: str, y: str = "value") -> Band:
         seeds=len(distinct(rows, "seed")),
         missing=int((~there).sum()),
     )
+
+
+def draw_band(ax: Axes, band: Band, *, colour: str, alpha: float, label: str = "_band") -> None:
+    """Fill what lies between the least and the largest value over seeds."""
+    look: dict[str, Any] = {"color": colour, "alpha": alpha, "linewidth": 0.0, "zorder": 2.5}
+    ax.fill_between(band.x, band.low, band.high, label=label, **look)
+
+
+def loop_counts(rows: Sequence[Row], name: str = "loops") -> list[float]:
+    """Return the loop counts of a column, ascending."""
+    return sorted(float(count or 0.0) for count in distinct(rows, name))
 
 
 def setting_title(rows: Sequence[Row]) -> str:

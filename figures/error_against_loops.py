@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from looprate.figures.common import (
     band_over_seeds,
     blank,
+    draw_band,
     fit_width,
     plain_text,
     setting_title,
@@ -131,16 +132,7 @@ def _draw_series(ax: Axes, rows: Sequence[Row], family: str, label: str, index: 
         label=f"{style.name} trained{recipe} ({seeds}{lost})",
         zorder=4,
     )
-    ax.fill_between(
-        band.x,
-        band.low,
-        band.high,
-        color=style.colour,
-        alpha=0.25,
-        linewidth=0.0,
-        label=f"_{family} band",
-        zorder=3,
-    )
+    draw_band(ax, band, colour=style.colour, alpha=0.25, label=f"_{family} band")
     return line
 
 

@@ -11,11 +11,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from looprate.figures.common import plain_text
 from looprate.figures.rows import Row, column, distinct, where
-from looprate.figures.style import GREY, points
+from looprate.figures.style import GREY, plain_ticks, points
 from looprate.theory.tables import TABLES
 
 SIZE = (2.6, 3.7)  # inches a panel, at the size of a page
@@ -139,9 +138,7 @@ def _ticks(axis: matplotlib.axis.Axis, values: Sequence[float], ends: tuple[floa
     inside = [value for value in values if ends[0] <= value <= ends[1]]
     step = math.ceil(len(inside) / MOST_TICKS) or 1
     kept = [v for k, v in enumerate(inside) if v == 1.0 or k % step == 0]
-    axis.set_major_locator(FixedLocator(kept))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_locator(NullLocator())
+    plain_ticks(axis, kept)
 
 
 def _handles(rows: Sequence[Row]) -> list[Artist]:

@@ -88,12 +88,7 @@ KINDS: dict[str, FigureKind] = {
         scaling.COLUMNS, scaling.CHOICES, lambda rows: scaling.SIZE, scaling.draw_all
     ),
     "task-accuracy": _sized(task_accuracy),
-    "task-test-loops": FigureKind(
-        task_test_loops.COLUMNS,
-        task_test_loops.CHOICES,
-        task_accuracy.size,
-        task_test_loops.draw_all,
-    ),
+    "task-test-loops": _sized(task_test_loops),
     "task-training": _panelled(task_training),
     "task-boards": _sized(task_boards),
     "task-attention": _sized(task_attention),

@@ -10,15 +10,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from looprate.figures.common import (
     band_over_seeds,
+    draw_band,
     fit_width,
+    loop_counts,
     setting_title,
 )
 from looprate.figures.rows import Row, column, distinct, where
-from looprate.figures.style import FAMILY_STYLE, GREY, KIND_STYLE, plain_log_ticks, points
+from looprate.figures.style import (
+    FAMILY_STYLE,
+    GREY,
+    KIND_STYLE,
+    plain_log_ticks,
+    plain_ticks,
+    points,
+)
 from looprate.theory.tables import TABLES
 
 SIZE = (2.1, 2.5)  # inches a panel, at the size of a page
@@ -63,10 +71,7 @@ def _draw_kind(ax: Axes, rows: Sequence[Row]) -> None:
     ax.axhline(1.0, color=GREY, linestyle="dashed", linewidth=points(0.8), zorder=1, label="target")
     for family in (name for name in FAMILY_STYLE if where(rows, family=name)):
         _draw_family(ax, where(rows, family=family), family)
-    counts = sorted(float(count or 0) for count in distinct(rows, "loops"))
-    ax.xaxis.set_major_locator(FixedLocator(counts))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_locator(NullLocator())
+    plain_ticks(ax.xaxis, loop_counts(rows))
     ax.set_xlabel("loops $r$")
     ax.set_ylabel("modulus: learned / target")
 
@@ -83,9 +88,7 @@ def _draw_family(ax: Axes, rows: Sequence[Row], family: str) -> None:
         label=style.name,
         zorder=3,
     )
-    ax.fill_between(
-        band.x, band.low, band.high, color=style.colour, alpha=0.2, linewidth=0.0, label="_band"
-    )
+    draw_band(ax, band, colour=style.colour, alpha=0.2)
     caps = band_over_seeds(rows, x="loops", y="upper")
     if caps.x.size:
         ax.plot(

@@ -87,7 +87,7 @@ def _series(rows: Sequence[Row]) -> list[Series]:
         _one_series(where(rows, memoriser=name, coding=coding, bits=bits), name, coding, bits)
         for name in MEMORISER_STYLE
         for coding in distinct(where(rows, memoriser=name), "coding")
-        for bits in _each_or_none(where(rows, memoriser=name, coding=coding), "bits")
+        for bits in distinct(where(rows, memoriser=name, coding=coding), "bits") or [None]
     ]
     return sorted(found, key=lambda each: -float(np.max(each.residual, initial=0.0)))
 
@@ -102,11 +102,6 @@ def _one_series(rows: Sequence[Row], memoriser: str, coding: Cell, bits: Cell) -
         None if bits is None else float(bits),
         *(column(ordered, name) for name in names),
     )
-
-
-def _each_or_none(rows: Sequence[Row], name: str) -> list[Cell]:
-    """Values of a column, None alone where it is empty."""
-    return distinct(rows, name) or [None]
 
 
 def _draw_series(ax: Axes, series: Series, *, zorder: float, again: bool) -> Artist:

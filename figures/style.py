@@ -7,14 +7,15 @@ Colours are from the palette of Okabe and Ito; within a table they also differ i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from looprate.theory.construction.memorisers import MEMORISERS
 
@@ -123,6 +124,13 @@ def shade_of(index: int, count: int) -> str:
 def points(factor: float) -> float:
     """Return a line width in points: ``factor`` times that of the style in force."""
     return factor * float(matplotlib.rcParams["lines.linewidth"])
+
+
+def plain_ticks(axis: Axis, places: Sequence[float]) -> None:
+    """Label an axis with plain numbers at some places, and nowhere else."""
+    axis.set_major_locator(FixedLocator(list(places)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def plain_log_ticks(ax: Axes) -> None:

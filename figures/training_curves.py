@@ -10,7 +10,9 @@ from matplotlib.lines import Line2D
 
 from looprate.figures.common import (
     band_over_seeds,
+    draw_band,
     fit_width,
+    loop_counts,
     setting_title,
 )
 from looprate.figures.rows import Row, distinct, where
@@ -37,14 +39,17 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     the largest.
     """
     families: list[str | None] = [*panels(rows)] or [None]
+    chosen = where(rows, chosen=True)
+    counts, seeds = loop_counts(chosen), len(distinct(chosen, "seed"))
     grid = figure.subplots(1, len(families), sharey=True, squeeze=False)[0]
     for ax, family in zip(grid, families, strict=True):
-        _draw_family(ax, where(rows, family=family, chosen=True), _loop_counts(rows))
+        _draw_family(ax, where(chosen, family=family), counts)
         ax.set_title(FAMILY_STYLE[family].name if family else "", fontsize="medium")
         ax.label_outer()
     plain_log_ticks(grid[0])
     fit_width(figure.suptitle(setting_title(rows), fontsize="large"))
-    _legend(grid[-1], rows)
+    title = "1 seed" if seeds == 1 else f"median;\nband: all\n{seeds} seeds"
+    legend_of_counts(grid[-1], counts, title)
 
 
 def _draw_family(ax: Axes, rows: Sequence[Row], counts: Sequence[float]) -> None:
@@ -54,26 +59,18 @@ def _draw_family(ax: Axes, rows: Sequence[Row], counts: Sequence[float]) -> None
         band = band_over_seeds(where(rows, loops=loops), x="step")
         colour = shade_of(counts.index(loops), len(counts))
         ax.plot(band.x, band.median, color=colour, linewidth=points(1.0), label=f"{loops:g}")
-        ax.fill_between(
-            band.x, band.low, band.high, color=colour, alpha=0.15, linewidth=0.0, label="_band"
-        )
+        draw_band(ax, band, colour=colour, alpha=0.15)
     ax.set_xlabel("training step")
     ax.set_ylabel("validation $L^p$ error")
     ax.margins(x=0.0)
 
 
-def _loop_counts(rows: Sequence[Row]) -> list[float]:
-    """Loop counts of the chosen rows, ascending."""
-    return sorted(float(count or 0.0) for count in distinct(where(rows, chosen=True), "loops"))
-
-
-def _legend(ax: Axes, rows: Sequence[Row]) -> None:
-    """Right of the axes: every loop count once, in the colour it has in all panels."""
-    counts = _loop_counts(rows)
-    seeds = len(distinct(where(rows, chosen=True), "seed"))
+def legend_of_counts(
+    ax: Axes, counts: Sequence[float], title: str, more: Sequence[Line2D] = ()
+) -> None:
+    """Write right of the axes every loop count once, in the colour it has in all panels."""
     handles = [
         Line2D([], [], color=shade_of(index, len(counts)), label=f"$r = {loops:g}$")
         for index, loops in enumerate(counts)
     ]
-    title = "1 seed" if seeds == 1 else f"median;\nband: all\n{seeds} seeds"
-    ax.legend(handles=handles, title=title, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    ax.legend(handles=[*handles, *more], title=title, loc="upper left", bbox_to_anchor=(1.0, 1.0))

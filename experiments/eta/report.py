@@ -9,6 +9,7 @@ from typing import Any
 from looprate.experiments.eta.config import EtaConfig
 from looprate.experiments.eta.findings import certified_part, hypotheses, map_in_words, trained_part
 from looprate.experiments.eta.gain import trained_gains
+from looprate.experiments.rows.markdown import table
 from looprate.experiments.rows.provenance import versions
 from looprate.experiments.study.figure_rows import write_rows
 from looprate.theory.gate import under_hypotheses
@@ -78,11 +79,15 @@ def _markdown(report: Row) -> str:
         "also tells. Roughness moves the moduli and the difficulty together: the correlation "
         "within a level is the main one.",
         "",
-        *_table(report["hypotheses"]),
+        *_verdicts(report["hypotheses"]),
     ]
     for part in report["parts"]:
-        lines += [f"## {TITLES[part['part']]}", "", _facts(part), "", *_table(part["findings"])]
-        lines += _numbers([row for row in report["table"] if row["panel"] == part["part"]])
+        lines += [f"## {TITLES[part['part']]}", "", _facts(part), ""]
+        lines += _verdicts(part["findings"])
+        lines += table(
+            "map | share | w_tok + w_cont | LT/TMLT | from | to",
+            (_cells(row) for row in report["table"] if row["panel"] == part["part"]),
+        )
     rates = ", ".join(f"{rate:g}" for rate in config["learning_rates"])
     lines += [
         "## How",
@@ -116,36 +121,14 @@ def _facts(part: Row) -> str:
     )
 
 
-def _table(findings: Sequence[Row]) -> list[str]:
+def _verdicts(findings: Sequence[Row]) -> list[str]:
     """Return findings as a Markdown table."""
-    return [
-        "| verdict | claim | why |",
-        "|---|---|---|",
-        *(f"| **{f['verdict']}** | {_cell(f['claim'])} | {_cell(f['reason'])} |" for f in findings),
-        "",
-    ]
+    rows = ((f"**{f['verdict']}**", f["claim"], f["reason"]) for f in findings)
+    return table("verdict | claim | why", rows)
 
 
-def _numbers(rows: Sequence[Row]) -> list[str]:
-    """Return the gains of one part as a Markdown table."""
-    return [
-        "| map | share | w_tok + w_cont | LT/TMLT | from | to |",
-        "|---|---|---|---|---|---|",
-        *(
-            f"| {_cell(row['roughness'])} | {row['share']:g} | {row['modulus_sum']:.4g} | "
-            + " | ".join(_three(row[name]) for name in ("value", "lower", "upper"))
-            + " |"
-            for row in rows
-        ),
-        "",
-    ]
-
-
-def _three(value: float | None) -> str:
-    """Three digits, or nothing."""
-    return "" if value is None else f"{value:.3g}"
-
-
-def _cell(text: str) -> str:
-    """Escape a Markdown table cell."""
-    return text.replace("|", "\\|").replace("\n", " ")
+def _cells(row: Row) -> list[str]:
+    """Return one table line of gains."""
+    ends = (row[name] for name in ("value", "lower", "upper"))
+    told = ["" if end is None else f"{end:.3g}" for end in ends]
+    return [row["roughness"], f"{row['share']:g}", f"{row['modulus_sum']:.4g}", *told]

@@ -8,6 +8,7 @@ from typing import Any
 from looprate.experiments.reproduce.catalogue import TASKS
 from looprate.experiments.reproduce.reported import SOURCE
 from looprate.experiments.reproduce.summary import RULES
+from looprate.experiments.rows.markdown import table
 from looprate.theory.gate import state_of
 from looprate.theory.verdict import Finding
 
@@ -69,12 +70,11 @@ def _task(part: Row, preset: str) -> list[str]:
     )
     lines = [f"## {name}", "", f"{TASKS[name].summary}; {sizes}; {facts}; metric: {metric}.", ""]
     lines += [f"Against the paper: {part['note']}.", ""] if part["note"] else []
-    lines += [_reported(part, preset), "", *_table(_cell_rows(part)), ""]
+    lines += [_reported(part, preset), "", *_cells(part)]
     if part["test_loops"]:
-        lines += ["Other loop counts at test time (trained count in bold):", ""]
-        lines += [*_table(_test_rows(part)), ""]
+        lines += ["Other loop counts at test time (trained count in bold):", "", *_at_test(part)]
     answers = [[f"**{a['answer']}**", a["claim"], a["reason"]] for a in part["answers"]]
-    return [*lines, *_table([["answer", "question", "why"], *answers]), ""]
+    return [*lines, *table("answer | question | why", answers)]
 
 
 def _reported(part: Row, preset: str) -> str:
@@ -93,32 +93,31 @@ def _reported(part: Row, preset: str) -> str:
     )
 
 
-def _cell_rows(part: Row) -> list[list[str]]:
+def _cells(part: Row) -> list[str]:
     """The main table of a task."""
     unit = ", %" if part["metric"] == "accuracy" else ""
     ours = f"ours ({part['metric']}{unit})"
-    head = ["model", "loops", "parameters", ours, "seeds", "reported"]
-    rows = [[*head, "seconds a fit", "device"]]
-    for cell in part["table"]:
-        rows.append(
-            [
-                cell["model"],
-                f"{cell['loops']}",
-                f"{cell['parameters']:,}",
-                _spread(cell, part["metric"]),
-                _seeds(cell),
-                in_unit(cell["reported"], part["metric"]),
-                f"{cell['seconds']:.3g}",
-                cell["device"],
-            ]
-        )
-    return rows
+    rows = [
+        [
+            cell["model"],
+            cell["loops"],
+            f"{cell['parameters']:,}",
+            _spread(cell, part["metric"]),
+            _seeds(cell),
+            in_unit(cell["reported"], part["metric"]),
+            f"{cell['seconds']:.3g}",
+            cell["device"],
+        ]
+        for cell in part["table"]
+    ]
+    head = f"model | loops | parameters | {ours} | seeds | reported | seconds a fit | device"
+    return table(head, rows)
 
 
-def _test_rows(part: Row) -> list[list[str]]:
+def _at_test(part: Row) -> list[str]:
     """The table of loop counts at test time: a row a model and trained count."""
     counts = sorted({cell["loops"] for cell in part["test_loops"]})
-    rows = [["model", "trained", *(f"r = {count}" for count in counts)]]
+    rows = []
     for model, trained in dict.fromkeys((c["model"], c["trained"]) for c in part["test_loops"]):
         own = {
             cell["loops"]: cell
@@ -128,8 +127,8 @@ def _test_rows(part: Row) -> list[list[str]]:
         texts = {count: _spread(cell, part["metric"]) for count, cell in own.items()}
         if texts.get(trained):
             texts[trained] = f"**{texts[trained]}**"
-        rows.append([model, f"{trained}", *(texts.get(count, "") for count in counts)])
-    return rows
+        rows.append([model, trained, *(texts.get(count, "") for count in counts)])
+    return table(" | ".join(["model", "trained", *(f"r = {count}" for count in counts)]), rows)
 
 
 def _spread(cell: Row, metric: str) -> str:
@@ -149,7 +148,7 @@ def _seeds(cell: Row) -> str:
 
 def _silence(parts: Sequence[Row]) -> list[str]:
     """The section on the theorems: one table of all sizes, then every hypothesis."""
-    rows = [["task", "size", "N", "d", "r", "delta", "verdict", "why"]]
+    rows: list[list[str]] = []
     details: list[str] = []
     for part in parts:
         for where, words in (("here", "as run"), ("paper", "the paper's")):
@@ -167,8 +166,7 @@ def _silence(parts: Sequence[Row]) -> list[str]:
         "a token id counts as one coordinate (d = 1), the moduli of the bound are put at 0. Where "
         "a hypothesis holds, it was not refuted where it was looked at; delta exists for r > N.",
         "",
-        *_table(rows),
-        "",
+        *table("task | size | N | d | r | delta | verdict | why", rows),
         *details,
     ]
 
@@ -176,31 +174,11 @@ def _silence(parts: Sequence[Row]) -> list[str]:
 def _hypotheses(part: Row) -> list[str]:
     """The findings of one task, those of both sizes side by side."""
     both = [part["silence"]["here"], part["silence"]["paper"]]
-    rows = [["claim", "as run", "at the paper's size"]]
+    rows = []
     for pair in zip(*(found["hypotheses"] for found in both), strict=True):
-        words = [f"**{_word(finding)}**: {finding['reason']}" for finding in pair]
+        words = [f"**{state_of(Finding.from_dict(f))}**: {f['reason']}" for f in pair]
         rows.append([pair[0]["claim"], *words])
     for name in ("bound", "storage"):
         words = [f"**{found[name]['verdict']}**: {found[name]['reason']}" for found in both]
         rows.append([both[0][name]["claim"], *words])
-    return [f"### {part['name']}", "", *_table(rows), ""]
-
-
-def _word(hypothesis: Row) -> str:
-    """Say whether a hypothesis holds, fails, or was not looked at."""
-    return state_of(Finding.from_dict(hypothesis))
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a Markdown table, the first row its head."""
-    head, *body = [[_escaped(cell) for cell in row] for row in rows]
-    return [
-        "| " + " | ".join(head) + " |",
-        "|" + "---|" * len(head),
-        *("| " + " | ".join(row) + " |" for row in body),
-    ]
-
-
-def _escaped(text: str) -> str:
-    """Escape a Markdown table cell; tokens such as <blank> are text, not tags."""
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return [f"### {part['name']}", "", *table("claim | as run | at the paper's size", rows)]

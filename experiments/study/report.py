@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from looprate.experiments.engine.sweep import CONSTRUCTIONS, FITS, THEORY, Sweep
+from looprate.experiments.rows.markdown import table
 from looprate.experiments.rows.provenance import versions
 from looprate.experiments.study.config import StudyConfig
 from looprate.experiments.study.constructed_findings import constructed_findings
@@ -190,6 +191,7 @@ _LESSONS = [
 def _part_lines(part: Row) -> list[str]:
     """Return the Markdown of one target and shape."""
     name = slug(part["target"], part["tokens"], part["dim"])
+    states = {f["claim"]: f["state"] for f in part["hypotheses"]}  # holds, fails or is open
     return [
         f"## `{part['target']}`, N = {part['tokens']}, d = {part['dim']}, p = {part['p']:g}",
         "",
@@ -199,30 +201,33 @@ def _part_lines(part: Row) -> list[str]:
         "",
         "### Verdicts",
         "",
-        "| verdict | claim | why |",
-        "|---|---|---|",
-        *_verdict_lines(part),
-        "",
+        *table(
+            "verdict | claim | why",
+            (
+                (f"**{states.get(f['claim'], f['verdict'])}**", f["claim"], f["reason"])
+                for f in part["findings"]
+            ),
+        ),
         "### From where on each bound says something",
         "",
         f"Best constant: {part['trivial']:.4g}. Where a bound is below it:",
         "",
-        "| bound | below it |",
-        "|---|---|",
-        *(
-            f"| {BOUND_LABELS[version][1] if version in BOUND_LABELS else version} | {words} |"
-            for version, words in part["first_informative_words"].items()
+        *table(
+            "bound | below it",
+            (
+                (BOUND_LABELS[version][1] if version in BOUND_LABELS else version, words)
+                for version, words in part["first_informative_words"].items()
+            ),
         ),
-        "",
         "### Constructed networks (the theorem's proof as weights)",
         "",
         "Errors are rigorous enclosures in exact arithmetic; paper loops: what the printed theorem "
         "asks for at the same cell width.",
         "",
-        "| memoriser | code | m | loops | paper loops | error | explicit bound | verdict |",
-        "|---|---|---|---|---|---|---|---|",
-        *(_certificate_line(row) for row in part["certificates"]),
-        "",
+        *table(
+            "memoriser | code | m | loops | paper loops | error | explicit bound | verdict",
+            map(_certificate_cells, part["certificates"]),
+        ),
         *(
             f"{memoriser}: m = {', '.join(map(str, grids))} left out, estimated to take too long."
             for memoriser, grids in part["grids_left_out"].items()
@@ -230,11 +235,11 @@ def _part_lines(part: Row) -> list[str]:
         "",
         "### Trained networks (best recipe by validation)",
         "",
-        "| family | loops | parameters | rate | error: median (range over seeds) | diverged "
-        "| stopped improving |",
-        "|---|---|---|---|---|---|---|",
-        *(_fit_line(cell) for cell in part["fits"]),
-        "",
+        *table(
+            "family | loops | parameters | rate | error: median (range over seeds) | diverged "
+            "| stopped improving",
+            map(_fit_cells, part["fits"]),
+        ),
         "A fit counts as no longer improving when its validation error fell by less than 5 % over "
         "the last quarter of training.",
         "",
@@ -243,49 +248,33 @@ def _part_lines(part: Row) -> list[str]:
         "",
         f"![moduli](figures/moduli__{name}.png)",
         "",
-        "| kind | delta | lower | closed form | |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {row['kind']} | {row['delta']:g} | {row['lower']:.5g} | "
-            + ("" if row["upper"] is None else f"{row['upper']:.5g}")
-            + f" | {row['side']} |"
-            for row in part["moduli"]
-        ),
-        "",
+        *table("kind | delta | lower | closed form | ", map(_modulus_cells, part["moduli"])),
     ]
 
 
-def _verdict_lines(part: Row) -> list[str]:
-    """Return the table lines of the findings; a hypothesis holds, fails or is open."""
-    states = {f["claim"]: f["state"] for f in part["hypotheses"]}
-    return [
-        f"| **{states.get(f['claim'], f['verdict'])}** | {_cell(f['claim'])} | "
-        f"{_cell(f['reason'])} |"
-        for f in part["findings"]
-    ]
+def _modulus_cells(row: Row) -> list[str]:
+    """Return one table line of moduli."""
+    upper = "" if row["upper"] is None else f"{row['upper']:.5g}"
+    return [row["kind"], f"{row['delta']:g}", f"{row['lower']:.5g}", upper, row["side"]]
 
 
-def _certificate_line(row: Row) -> str:
+def _certificate_cells(row: Row) -> list[Any]:
     """Return one table line of constructed networks."""
     low, high = row["error_lower"], row["error_upper"]
     error = "not enclosed" if high is None else f"{low:.4g} to {high:.4g}"
     bound = "unknown" if row["bound"] is None else f"{row['bound']:.3g}"
-    return (
-        f"| {row['memoriser']} | {row['coding']} | {row['grid']} | {row['loops']} | "
-        f"{row['paper_loops']} | {error} | {bound} | {row['verdict']} |"
-    )
+    what = [row[name] for name in ("memoriser", "coding", "grid", "loops", "paper_loops")]
+    return [*what, error, bound, row["verdict"]]
 
 
-def _fit_line(cell: Row) -> str:
+def _fit_cells(cell: Row) -> list[Any]:
     """Return one table line of trained networks."""
-    if cell["median"] is None:
-        error = "all diverged"
-    else:
+    error = "all diverged"
+    if cell["median"] is not None:
         error = f"{cell['median']:.3g} ({cell['low']:.3g} to {cell['high']:.3g})"
-    return (
-        f"| {NAMES[cell['family']]} | {cell['loops']} | {cell['parameters']} | "
-        f"{cell['learning_rate']:g} | {error} | {cell['diverged']} | {cell['converged']:.0%} |"
-    )
+    rate, converged = f"{cell['learning_rate']:g}", f"{cell['converged']:.0%}"
+    what = [NAMES[cell["family"]], cell["loops"], cell["parameters"], rate]
+    return [*what, error, cell["diverged"], converged]
 
 
 def _slope_lines(part: Row) -> list[str]:
@@ -313,8 +302,3 @@ def _slope_lines(part: Row) -> list[str]:
         "",
     ]
     return lines
-
-
-def _cell(text: str) -> str:
-    """Escape a Markdown table cell."""
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -31,11 +31,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import matplotlib
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from looprate.figures.common import fit_width, setting_title
-from looprate.figures.rows import Row, column, distinct, where
+from looprate.figures.rows import Row, distinct, where
 from looprate.figures.stages.panels import (
     STEP_STYLE,
     draw_cells,
@@ -82,32 +81,23 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     """
     _check_shape(rows)
     grid = figure.add_gridspec(3, 3, height_ratios=HEIGHTS)
-    places = {
-        "cells": grid[0, 0],
-        "order": grid[0, 1],
-        "step": grid[0, 2],
-        "staircase": grid[1, :],
-        "state": grid[2, :],
+    parts = {
+        "cells": (grid[0, 0], draw_cells),
+        "order": (grid[0, 1], draw_order),
+        "step": (grid[0, 2], draw_step),
+        "staircase": (grid[1, :], draw_staircase),
+        "state": (grid[2, :], draw_state),
     }
-    for panel, place in places.items():
+    for panel, (place, draw) in parts.items():
         own = where(rows, panel=panel)
         _check_names(own, panel)
         _check_places(own, panel)
         ax = figure.add_subplot(place)
-        _draw(ax, panel, own)
+        draw(ax, own)
         room = STAGE_NAMES * float(matplotlib.rcParams["font.size"]) if panel == "state" else None
         words = PANELS[panel][0]
         ax.set_title(words, loc="left", fontsize="medium", fontweight="bold", pad=room)
     fit_width(figure.suptitle(setting_title(rows), fontsize="large"))
-
-
-def _draw(ax: Axes, panel: str, rows: Sequence[Row]) -> None:
-    """Draw one panel."""
-    if panel == "cells":
-        draw_cells(ax, rows, grid=int(column(rows, "grid")[0]))
-    else:
-        draws = {"order": draw_order, "step": draw_step, "staircase": draw_staircase}
-        draws.get(panel, draw_state)(ax, rows)
 
 
 def _check_shape(rows: Sequence[Row]) -> None:

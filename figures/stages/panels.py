@@ -26,8 +26,9 @@ STEP_STYLE = {
 }
 
 
-def draw_cells(ax: Axes, rows: Sequence[Row], *, grid: int) -> None:
+def draw_cells(ax: Axes, rows: Sequence[Row]) -> None:
     """Draw the square of inputs, its grid, the cells where tokens collide and the chosen input."""
+    grid = int(column(rows, "grid")[0])
     width = 1.0 / grid
     place = {name: _place(where(rows, name=name)) for name in ("input", "cell")}
     for index in range(grid):

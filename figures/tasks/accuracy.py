@@ -16,13 +16,9 @@ from looprate.figures.tasks.common import (
     METRICS,
     MODEL_STYLE,
     diverged_handle,
-    draw_model,
+    draw_models,
     grid_of_panels,
-    loop_axis,
-    loop_counts,
-    metric_axis,
-    model_handle,
-    seeds_handle,
+    handles_of,
     title_of,
 )
 from looprate.theory.tables import TABLES
@@ -66,13 +62,9 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     """
     name = panels(rows)[0] if panels(rows) else ""
     own = where(rows, name=name)
-    fits = where(own, curve="fit")
-    for model in (model for model in MODEL_STYLE if where(fits, model=model)):
-        draw_model(ax, where(fits, model=model), model, line_order=2)
+    draw_models(ax, where(own, curve="fit"), own)
     for row in where(own, curve="reported"):
         _draw_reported(ax, row)
-    metric_axis(ax, own)
-    loop_axis(ax, loop_counts(own))
     ax.set_xlabel("loops $r$")
     ax.set_title(title_of(own), fontsize="medium")
 
@@ -80,8 +72,7 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
 def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     """Draw one panel a task, with one legend below."""
     grid_of_panels(figure, panels(rows), lambda ax, name: draw(ax, where(rows, name=name)))
-    handles = [model_handle(model) for model in MODEL_STYLE if where(rows, model=model)]
-    handles.append(seeds_handle())
+    handles = handles_of(rows)
     if where(rows, curve="reported"):
         words = "reported (arXiv 2410.01405v7, secondary summary)"
         handles.append(Line2D([], [], color=GREY, linestyle="dashed", marker="*", label=words))

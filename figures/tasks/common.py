@@ -9,17 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import (
-    FixedLocator,
-    FuncFormatter,
-    MaxNLocator,
-    NullLocator,
-    PercentFormatter,
-)
+from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
-from looprate.figures.common import band_over_seeds, plain_text
+from looprate.figures.common import band_over_seeds, loop_counts, plain_text
 from looprate.figures.rows import Row, column, distinct, where
-from looprate.figures.style import FAMILY_STYLE, GREY, LineStyle, points
+from looprate.figures.style import FAMILY_STYLE, GREY, LineStyle, plain_ticks, points
 
 MODEL_STYLE: dict[str, tuple[LineStyle, str]] = {
     "looped": (FAMILY_STYLE["lt"], "Looped"),
@@ -41,11 +35,6 @@ PADDING = 1.25  # of logarithmic axes, beyond the last value
 def sound(rows: Sequence[Row]) -> list[Row]:
     """Return the rows of fits that did not diverge and have a value."""
     return [row for row in rows if not row["diverged"] and row["value"] is not None]
-
-
-def loop_counts(rows: Sequence[Row], name: str = "loops") -> list[float]:
-    """Return the loop counts of a column, ascending."""
-    return sorted(float(count or 0.0) for count in distinct(rows, name))
 
 
 def grid_of_panels(
@@ -89,9 +78,7 @@ def _plain_ticks(ax: Axes) -> None:
     if len(ticks) < LEAST_TICKS:
         even = MaxNLocator(nbins=LEAST_TICKS + 1).tick_values(low, high)
         ticks = [float(tick) for tick in even if low <= tick <= high]
-    ax.yaxis.set_major_locator(FixedLocator(ticks))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_locator(NullLocator())
+    plain_ticks(ax.yaxis, ticks)
 
 
 def title_of(rows: Sequence[Row]) -> str:
@@ -101,17 +88,19 @@ def title_of(rows: Sequence[Row]) -> str:
     return f"{name[0]}{size}" if name else ""
 
 
-def loop_axis(ax: Axes, counts: Sequence[float]) -> None:
-    """Set a logarithmic x axis with a plain number at every loop count."""
+def draw_models(ax: Axes, fits: Sequence[Row], every: Sequence[Row]) -> None:
+    """Draw the fits of every model against loops, on axes with room for ``every`` row of a task."""
+    for model in (model for model in MODEL_STYLE if where(fits, model=model)):
+        _draw_model(ax, where(fits, model=model), model)
+    metric_axis(ax, every)
+    counts = loop_counts(every)
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(FixedLocator(list(counts)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_locator(NullLocator())
+    plain_ticks(ax.xaxis, counts)
     if counts:
         ax.set_xlim(min(counts) / PADDING, max(counts) * PADDING)
 
 
-def draw_model(ax: Axes, rows: Sequence[Row], model: str, *, line_order: float) -> None:
+def _draw_model(ax: Axes, rows: Sequence[Row], model: str) -> None:
     """Draw the seeds, the medians and the crosses of one model against the loop count."""
     style, words = MODEL_STYLE[model]
     kept = sound(rows)
@@ -132,19 +121,14 @@ def draw_model(ax: Axes, rows: Sequence[Row], model: str, *, line_order: float) 
         color=style.colour,
         linewidth=points(style.width),
         label=words,
-        zorder=line_order,
+        zorder=2,
     )
-    draw_diverged(ax, rows, style.colour)
-
-
-def draw_diverged(ax: Axes, rows: Sequence[Row], colour: str, *, x: str = "loops") -> None:
-    """Mark every fit that diverged with a cross on the floor of the axes; no line goes there."""
     lost = [row for row in rows if row["diverged"] or row["value"] is None]
-    if lost:
+    if lost:  # a cross on the floor of the axes; no line goes there
         ax.plot(
-            column(lost, x),
+            column(lost, "loops"),
             np.full(len(lost), FLOOR),
-            color=colour,
+            color=style.colour,
             marker="x",
             linestyle="none",
             transform=ax.get_xaxis_transform(),
@@ -153,18 +137,16 @@ def draw_diverged(ax: Axes, rows: Sequence[Row], colour: str, *, x: str = "loops
         )
 
 
-def model_handle(model: str) -> Line2D:
-    """Return the legend entry of a model."""
-    style, name = MODEL_STYLE[model]
-    return Line2D(
-        [], [], color=style.colour, marker=style.marker, linewidth=points(style.width), label=name
-    )
-
-
-def seeds_handle() -> Line2D:
-    """Return the legend entry of what a mark and a line are."""
-    return Line2D([], [], color=GREY, marker="o", markerfacecolor="none", linestyle="none",
-                  label="a seed; lines: medians")  # fmt: skip
+def handles_of(rows: Sequence[Row]) -> list[Line2D]:
+    """Return the legend entries of the models, and of what a mark and a line are."""
+    looks = [MODEL_STYLE[model] for model in MODEL_STYLE if where(rows, model=model)]
+    models = [
+        Line2D([], [], color=s.colour, marker=s.marker, linewidth=points(s.width), label=name)
+        for s, name in looks
+    ]
+    seeds = Line2D([], [], color=GREY, marker="o", markerfacecolor="none", linestyle="none")
+    seeds.set_label("a seed; lines: medians")
+    return [*models, seeds]
 
 
 def diverged_handle(rows: Sequence[Row]) -> list[Line2D]:

@@ -9,21 +9,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from looprate.figures.common import loop_counts
 from looprate.figures.rows import Row, where
 from looprate.figures.style import GREY, points
-from looprate.figures.tasks.accuracy import panels
+from looprate.figures.tasks.accuracy import panels, size  # noqa: F401, the same of both figures
 from looprate.figures.tasks.common import (
     METRICS,
     MODEL_STYLE,
     PADDING,
     diverged_handle,
-    draw_model,
+    draw_models,
     grid_of_panels,
-    loop_axis,
-    loop_counts,
-    metric_axis,
-    model_handle,
-    seeds_handle,
+    handles_of,
     title_of,
 )
 from looprate.theory.tables import TABLES
@@ -65,10 +62,7 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
         ax.axvspan(trained, max(counts) * PADDING, facecolor=BEYOND, label="_beyond", zorder=0)
     ax.axvline(trained or 1.0, color=GREY, linestyle="dotted", linewidth=points(1.0),
                label="_trained", zorder=1)  # fmt: skip
-    for model in (model for model in MODEL_STYLE if where(shown, model=model)):
-        draw_model(ax, where(shown, model=model), model, line_order=3)
-    metric_axis(ax, shown)
-    loop_axis(ax, counts)
+    draw_models(ax, shown, shown)
     ax.set_xlabel("loops at test time")
     ax.set_title(f"{title_of(own)}\ntrained with $r = {trained:g}$", fontsize="medium")
 
@@ -79,11 +73,9 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     grid_of_panels(figure, list(parts), lambda ax, name: draw(ax, parts[name]))
     shown = [row for own in parts.values() for row in where(own, trained=shown_count(own))]
     handles: list[Line2D | Patch] = [
-        model_handle(model) for model in MODEL_STYLE if where(rows, model=model)
-    ]
-    handles += [
-        seeds_handle(),
+        *handles_of(rows),
         Line2D([], [], color=GREY, linestyle="dotted", label="loops in training"),
         Patch(color=BEYOND, label="more loops than trained: a loss here is overthinking"),
-    ]  # fmt: skip
-    figure.legend(handles=[*handles, *diverged_handle(shown)], ncols=3, loc="outside lower center")
+        *diverged_handle(shown),
+    ]
+    figure.legend(handles=handles, ncols=3, loc="outside lower center")

@@ -8,17 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from looprate.figures.common import band_over_seeds, fit_width
+from looprate.figures.common import band_over_seeds, fit_width, loop_counts
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import GREY, points, shade_of
 from looprate.figures.tasks.common import (
     METRICS,
     MODEL_STYLE,
-    loop_counts,
     metric_axis,
     sound,
     title_of,
 )
+from looprate.figures.training_curves import legend_of_counts
 from looprate.theory.tables import TABLES
 
 SIZE = (2.1, 2.3)  # inches a panel, at the size of a page
@@ -51,7 +51,9 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
         ax.margins(x=0.02)
     metric_axis(grid[0], rows)
     fit_width(figure.suptitle(title_of(rows), fontsize="large"))
-    _legend(grid[-1], rows, counts)
+    lost = Line2D([], [], color=GREY, marker="x", linestyle="dashed", label="diverged")
+    more = [lost] if where(rows, diverged=True) else []
+    legend_of_counts(grid[-1], counts, "thin: a seed\nthick: median", more)
 
 
 def _draw_count(ax: Axes, rows: Sequence[Row], colour: str, loops: float) -> None:
@@ -75,15 +77,3 @@ def _draw_count(ax: Axes, rows: Sequence[Row], colour: str, loops: float) -> Non
                     linestyle="none", label="_diverged", zorder=4)  # fmt: skip
     band = band_over_seeds(sound(rows), x="step")
     ax.plot(band.x, band.median, color=colour, linewidth=points(1.4), label=f"{loops:g}", zorder=3)
-
-
-def _legend(ax: Axes, rows: Sequence[Row], counts: Sequence[float]) -> None:
-    """Right of the panels: every loop count once."""
-    handles = [
-        Line2D([], [], color=shade_of(place, len(counts)), label=f"$r = {loops:g}$")
-        for place, loops in enumerate(counts)
-    ]
-    if where(rows, diverged=True):
-        handles.append(Line2D([], [], color=GREY, marker="x", linestyle="dashed", label="diverged"))
-    title = "thin: a seed\nthick: median"
-    ax.legend(handles=handles, title=title, loc="upper left", bbox_to_anchor=(1.0, 1.0))
