@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from looprate.theory.enclosure import Interval, LocalForm, local_form, variables
+from looprate.theory.enclosure.forms import name_of
 from looprate.theory.enclosure.soundness import (
     NotCertifiedError,
     _check_inside,
     _moved,
-    _name,
     _rounding,
     _values,
     check_enclosures,
@@ -220,9 +220,9 @@ def test_values_may_be_off_by_a_billionth_of_the_largest(off, caught, scale):
 
 def test_functions_are_called_by_their_names():
     seen = Seen(abs)
-    assert _name(seen) == "seen"
-    assert _name(abs) == "abs"
-    assert _name(3) == "3"
+    assert name_of(seen) == "seen"
+    assert name_of(abs) == "abs"
+    assert name_of(3) == "3"
 
 
 @pytest.mark.parametrize(("tokens", "dim"), [(0, 1), (1, 0), (1.5, 1)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
 
 from looprate.theory.bounds.explicit import explicit_bound
 from looprate.theory.bounds.loop_counts import THEOREMS
@@ -35,35 +37,13 @@ def bound_function(
     it.
     """
     check_choice(version, "version", (*THEOREMS, *MEMORISERS))
-
-    def at(loops: int) -> BoundRow:
-        r = check_loops(loops, tokens=tokens)
-        if version in THEOREMS:
-            return theorem_3_6_bound(
-                moduli,
-                r,
-                tokens=tokens,
-                dim=dim,
-                p=p,
-                oscillation=oscillation,
-                slope=slope,
-                placement=placement,
-                delta_rule="stages" if version.endswith("stages") else "printed",
-                trivial=trivial,
-                trivial_stderr=trivial_stderr,
-            )
-        return explicit_bound(
-            moduli,
-            r,
-            tokens=tokens,
-            dim=dim,
-            p=p,
-            oscillation=oscillation,
-            memoriser=version,
-            coding=MEMORISERS[version].coding,
-            slope=slope,
-            trivial=trivial,
-            trivial_stderr=trivial_stderr,
-        )
-
-    return at
+    setting: dict[str, Any] = {"tokens": tokens, "dim": dim, "p": p, "oscillation": oscillation}
+    setting |= {"slope": slope, "trivial": trivial, "trivial_stderr": trivial_stderr}
+    bound: Callable[[Moduli, int], BoundRow]
+    if version in THEOREMS:
+        rule: Literal["printed", "stages"] = "stages" if version.endswith("stages") else "printed"
+        bound = partial(theorem_3_6_bound, placement=placement, delta_rule=rule, **setting)
+    else:
+        coding = MEMORISERS[version].coding
+        bound = partial(explicit_bound, memoriser=version, coding=coding, **setting)
+    return lambda loops: bound(moduli, check_loops(loops, tokens=tokens))

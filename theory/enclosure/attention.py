@@ -50,7 +50,7 @@ def softmax_mean(logits: Any, values: Any) -> Any:
 def _weights(logits: Interval) -> Interval:
     """Return softmax over the last axis, with an axis for the entries of values: (..., N, M, 1)."""
     pairs = _expanded(logits, -2).plus(-_expanded(logits, -1)).exp()  # [m, k] = z_k - z_m
-    others = _without_diagonal(pairs)
+    others = pairs.moved(lambda ends, _: np.where(np.eye(ends.shape[-1]), 0.0, ends))
     total = others.reduce("sum", others.ndim - 1, keepdims=False).plus(Interval(1.0))
     return _expanded(Interval(1.0).over(total), -1)
 
@@ -146,10 +146,4 @@ def _gain(logits: Gain, values: Gain) -> Gain:
 
 def _expanded(array: Interval, axis: int) -> Interval:
     """Return an array with an axis of length 1 put in."""
-    return Interval(np.expand_dims(array.lo, axis), np.expand_dims(array.hi, axis))
-
-
-def _without_diagonal(array: Interval) -> Interval:
-    """Return an array with 0 where the last two axes have the same index."""
-    same = np.eye(array.shape[-1])
-    return Interval(np.where(same, 0.0, array.lo), np.where(same, 0.0, array.hi))
+    return array.moved(lambda ends, _: np.expand_dims(ends, axis))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from looprate.theory.enclosure.curved import Curved
 from looprate.theory.enclosure.gains import Gain
-from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.enclosure.intervals import Interval, added
 from looprate.theory.enclosure.jets import Jet
 from looprate.theory.enclosure.rounding import EPS, LIBM_ULPS
 
@@ -52,17 +52,17 @@ def pair_cosines(x: Any, own: Array, other: Array, phase: Array, weight: Array) 
         moves = [Interval(_pair(x.gain, a)) for a in range(2 * len(own))]
         sizes = [Interval(features.derivative((a,)).magnitude) for a in range(2 * len(own))]
         terms = [size.times(move) for size, move in zip(sizes, moves, strict=True)]
-        return Gain(value, _mean(_added(terms)).hi)
+        return Gain(value, _mean(added(terms)).hi)
     slopes = x.slope if isinstance(x, Jet) else x.jet.slope
-    parts = [_pair_interval(slopes, a) for a in range(2 * len(own))]
-    slope = _added([part.times(features.derivative((a,))) for a, part in enumerate(parts)])
+    parts = [_pair(slopes, a) for a in range(2 * len(own))]
+    slope = added([part.times(features.derivative((a,))) for a, part in enumerate(parts)])
     jet = Jet(value, _mean(slope))
     if isinstance(x, Jet):
         return jet
     i, j = np.triu_indices(slopes.shape[0])
     terms = []
     for a, part in enumerate(parts):
-        bent = _pair_interval(x.curvature, a)
+        bent = _pair(x.curvature, a)
         if bent.lo.any() or bent.hi.any():
             terms.append(bent.times(features.derivative((a,))))
         for b in range(a, len(parts)):
@@ -70,7 +70,7 @@ def pair_cosines(x: Any, own: Array, other: Array, phase: Array, weight: Array) 
             if a != b:
                 square = square.plus(part.picked(j).times(parts[b].picked(i)))
             terms.append(square.times(features.derivative((a, b))))
-    return Curved(jet, _mean(_added(terms)))
+    return Curved(jet, _mean(added(terms)))
 
 
 class _Features:
@@ -117,25 +117,12 @@ def _pairs(array: Array) -> Array:
     return np.concatenate([own, np.broadcast_to(array[:, None], shape)], -1)
 
 
-def _pair(array: Array, a: int) -> Array:
+def _pair(array: Any, a: int) -> Any:
     """Return entry a of the pairs of arrays (..., B, N, d): (..., B, N or 1, N or 1, 1)."""
     dim = array.shape[-1]
     if a < dim:
         return array[..., :, None, a : a + 1]
     return array[..., None, :, a - dim : a - dim + 1]
-
-
-def _pair_interval(array: Interval, a: int) -> Interval:
-    """Return the same of intervals."""
-    return Interval(_pair(array.lo, a), _pair(array.hi, a))
-
-
-def _added(terms: list[Interval]) -> Interval:
-    """Return the sum of terms, pairwise."""
-    while len(terms) > 1:
-        pairs = [a.plus(b) for a, b in zip(terms[::2], terms[1::2], strict=False)]
-        terms = pairs + (terms[-1:] if len(terms) % 2 else [])
-    return terms[0]
 
 
 def _mean(parts: Interval) -> Interval:

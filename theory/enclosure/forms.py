@@ -137,9 +137,14 @@ def directions(values: Interval) -> Interval:
     return values.reshape((batch, tokens * dim)).swapaxes(0, 1).reshape((-1, batch, 1, 1))
 
 
+def name_of(f: Function) -> str:
+    """Return what messages call a function."""
+    return str(getattr(f, "name", getattr(f, "__name__", repr(f))))
+
+
 def evaluated(target: Function, x: Any) -> Any:
     """Return the target on enclosures; raise naming it where it has none."""
-    name = getattr(target, "name", getattr(target, "__name__", repr(target)))
+    name = name_of(target)
     know_einops(EnclosureArray)
     try:
         with np.errstate(all="ignore"):  # overflow is seen in the ends, whatever the user set

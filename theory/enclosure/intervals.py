@@ -148,14 +148,8 @@ class Interval(EnclosureArray):
                 self.lo.max(axis, keepdims=keepdims), self.hi.max(axis, keepdims=keepdims)
             )
         before = (slice(None),) * axis
-        if keepdims:
-            parts = [self[(*before, slice(k, k + 1))] for k in range(self.shape[axis])]
-        else:
-            parts = [self[(*before, k)] for k in range(self.shape[axis])]
-        while len(parts) > 1:  # pairwise
-            pairs = zip(parts[::2], parts[1::2], strict=False)
-            parts = [a.plus(b) for a, b in pairs] + (parts[-1:] if len(parts) % 2 else [])
-        return parts[0]
+        places = range(self.shape[axis])
+        return added([self[(*before, slice(k, k + 1) if keepdims else k)] for k in places])
 
     def power(self, exponent: float) -> Interval:
         """Return self ** exponent.
@@ -270,6 +264,14 @@ def _signed(base: Interval, exponent: float) -> Interval:
     lo = _powers(Interval(np.abs(base.lo)), exponent)
     hi = _powers(Interval(np.abs(base.hi)), exponent)
     return Interval(np.where(base.lo < 0, -lo.hi, lo.lo), np.where(base.hi < 0, -hi.lo, hi.hi))
+
+
+def added(terms: list[Interval]) -> Interval:
+    """Return the sum of terms, pairwise."""
+    while len(terms) > 1:
+        pairs = zip(terms[::2], terms[1::2], strict=False)
+        terms = [a.plus(b) for a, b in pairs] + (terms[-1:] if len(terms) % 2 else [])
+    return terms[0]
 
 
 def lifted(part: Any, ndim: int) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.enclosure.forms import LocalForm, local_form
+from looprate.theory.enclosure.forms import LocalForm, local_form, name_of
 from looprate.theory.notation import check_dim, check_tokens
 
 __all__ = ["NotCertifiedError", "check_arithmetic", "check_enclosures"]
@@ -105,14 +105,14 @@ def _values(f: Function, points: Array) -> Array:
     )
     if not np.array_equal(found, again, equal_nan=True):
         raise NotCertifiedError(
-            f"not certified: {_name(f)} returns other values at a second call: it is no function "
+            f"not certified: {name_of(f)} returns other values at a second call: it is no function "
             "of its input; let it draw no random numbers and keep nothing between calls"
         )
     for k in range(points.shape[1]):
         alone = np.asarray(f(points[k % POINTS, k : k + 1].copy()), dtype=np.float64)
         if alone.shape != (1, *points.shape[2:]):
             raise NotCertifiedError(
-                f"not certified: {_name(f)} returned shape {alone.shape} for one input, expected "
+                f"not certified: {name_of(f)} returned shape {alone.shape} for one input, expected "
                 f"{(1, *points.shape[2:])}"
             )
         found[k % POINTS, k : k + 1] = alone
@@ -149,13 +149,8 @@ def _check_inside(
         at = tuple(int(k) for k in np.argwhere(outside)[0])
         shown = np.round(points[at[:2]], 6).tolist()
         raise NotCertifiedError(
-            f"not certified: {_name(f)} returns {found[at]:.6g} at an input where its enclosure is "
-            f"[{form.bounds.lo[at[1:]]:.6g}, {form.bounds.hi[at[1:]]:.6g}] (input {shown}): on "
+            f"not certified: {name_of(f)} returns {found[at]:.6g} at an input where its enclosure "
+            f"is [{form.bounds.lo[at[1:]]:.6g}, {form.bounds.hi[at[1:]]:.6g}] (input {shown}): on "
             "enclosures it does something else than on numbers; let it not look at the type or "
             "length of its argument, mix the inputs of a batch or draw random numbers"
         )
-
-
-def _name(f: Function) -> str:
-    """Return what messages call a function."""
-    return str(getattr(f, "name", getattr(f, "__name__", repr(f))))

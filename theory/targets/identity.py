@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from looprate.theory.targets.modules import names_in
+
 __all__ = ["code_digest", "fingerprint"]
 
 MOST_POINTS, LEAST_POINTS = 256, 16  # inputs drawn, within ENTRIES numbers where these are many
@@ -143,15 +145,9 @@ def _function_parts(function: FunctionType) -> Iterator[Any]:
             yield cell.cell_contents
         except ValueError:  # of a name that has no value yet
             yield "empty"
-    for name in sorted(_names(function.__code__)):
+    for name in sorted(names_in(function.__code__)):
         if name in function.__globals__:
             yield from (name, function.__globals__[name])
-
-
-def _names(code: CodeType) -> set[str]:
-    """Return the globals and attributes that a code names, and the functions defined in it."""
-    inner = [const for const in code.co_consts if isinstance(const, CodeType)]
-    return set(code.co_names).union(*map(_names, inner))
 
 
 def _class_parts(kind: type) -> Iterator[Any]:

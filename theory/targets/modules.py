@@ -63,10 +63,11 @@ class Holdings:
         coarse = [name for name in coarse if name != "float64"]
         return [f"its {', '.join(coarse)} weights are taken in float64"] if coarse else []
 
-    def as_they_were(self) -> None:
-        """Undo :meth:`in_double`, exactly."""
+    def as_they_were(self) -> list[str]:
+        """Undo :meth:`in_double`, exactly; of which there is nothing to say."""
         for tensor, dtype in self._dtypes:
             tensor.data = tensor.data.to(dtype)
+        return []
 
 
 def _parts(module: Any) -> list[Any]:
@@ -77,13 +78,13 @@ def _parts(module: Any) -> list[Any]:
 def _cares(module: Any) -> bool:
     """Tell whether a module's own code asks whether it is in training mode."""
     code = getattr(getattr(type(module), "forward", None), "__code__", None)
-    return code is not None and "training" in _names(code)
+    return code is not None and "training" in names_in(code)
 
 
-def _names(code: types.CodeType) -> set[str]:
-    """Return the names that a piece of code and those within it look up."""
+def names_in(code: types.CodeType) -> set[str]:
+    """Return the globals and attributes that a code names, and the functions defined in it."""
     inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
-    return set(code.co_names).union(*map(_names, inner))
+    return set(code.co_names).union(*map(names_in, inner))
 
 
 def made(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -138,7 +139,7 @@ def _copied(one: Any, memo: dict[int, Any]) -> Any:
     )
     twin = types.FunctionType(one.__code__, named, one.__name__, None, cells)
     memo[id(one)] = twin
-    for name in _names(one.__code__) & named.keys():
+    for name in names_in(one.__code__) & named.keys():
         named[name] = _copied(named[name], memo)
     twin.__defaults__ = tuple(_copied(value, memo) for value in one.__defaults__ or ()) or None
     twin.__kwdefaults__ = {k: _copied(v, memo) for k, v in (one.__kwdefaults__ or {}).items()}
@@ -220,7 +221,7 @@ def _of_function(function: types.FunctionType) -> list[Any]:
     found = [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
     found += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     found += list(vars(function).values())
-    names = _names(function.__code__)
+    names = names_in(function.__code__)
     for name in names & set(function.__globals__):
         value = function.__globals__[name]
         if isinstance(value, types.ModuleType):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from looprate.theory.notation import check_dim, check_tokens
 from looprate.theory.targets.base import Target, namespace
 from looprate.theory.targets.formula import FORMULA, Formula
 from looprate.theory.targets.home import same_random_numbers, the_module
-from looprate.theory.targets.modules import Holdings, copied, held_by, made
+from looprate.theory.targets.modules import copied, held_by, made
 from looprate.theory.targets.own import OwnFunction, accepted, in_words, the_torch
 from looprate.theory.targets.registry import TARGETS, parse_target, parse_terms
 
@@ -90,7 +89,7 @@ def settled(own: OwnFunction, *, tokens: int, dim: int) -> OwnFunction:
     notes = held.settle()
     own = replace(own, fixed=bool(held))
     failures: list[dict[str, Exception]] = []
-    for single, done in ((False, held.in_double), (False, _restored(held)), (True, _nothing)):
+    for single, done in ((False, held.in_double), (False, held.as_they_were), (True, list[str])):
         more = done()
         accepts, failed = _accepting(own, tokens, dim, single)
         if accepts:
@@ -101,21 +100,6 @@ def settled(own: OwnFunction, *, tokens: int, dim: int) -> OwnFunction:
             return replace(own, accepts=accepts, single=single, notes=tuple(told))
         failures.append(failed)
     raise _refused(own, failures[0], tokens, dim)
-
-
-def _restored(held: Holdings) -> Callable[[], list[str]]:
-    """Return what undoes the turn to float64."""
-
-    def undo() -> list[str]:
-        held.as_they_were()
-        return []
-
-    return undo
-
-
-def _nothing() -> list[str]:
-    """Do nothing, of which there is nothing to say."""
-    return []
 
 
 def _accepting(

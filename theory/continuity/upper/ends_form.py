@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 
 from looprate.theory.continuity.upper.cells import CellProblem, Derivatives, Ends
 from looprate.theory.continuity.upper.centre_form import cap_box
-from looprate.theory.continuity.upper.operator_norm import SLACK, entries_norm_upper_bound
+from looprate.theory.continuity.upper.operator_norm import (
+    SLACK,
+    dual_norm_upper_bound,
+    entries_norm_upper_bound,
+)
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.rounding import EPS
 
@@ -103,7 +107,6 @@ class EndsForm:
     def bound(self, p: float) -> Array:
         """Return upper bounds of the p-norm, shape (B,)."""
         bound = entries_norm_upper_bound(np.maximum(self.high, -self.low), p)
-        size = np.sqrt((self.v0**2).sum(1, keepdims=True))
         if p == 1:
             signs = np.where(self.v0 < 0, -1.0, 1.0)
             against = np.where(signs > 0, -self.low, self.high).clip(0).sum(1)
@@ -111,14 +114,7 @@ class EndsForm:
             return np.minimum(bound, np.where(np.isnan(dual), np.inf, dual))
         if p != 2:
             return bound
-        count = self.v0.shape[1]
-        unit = np.where(size > 0, self.v0, 1.0) / np.where(size > 0, size, math.sqrt(count))
-        along = self.above(np.stack([unit, -unit], 1)).max(1)
-        across = np.eye(count) - unit[:, :, None] * unit[:, None]
-        rest = np.maximum(self.above(across), self.above(-across))
-        with np.errstate(over="ignore"):
-            dual = np.sqrt(along.clip(0) ** 2 + (rest.clip(0) ** 2).sum(1)) * (1 + SLACK)
-        return np.minimum(bound, np.where(np.isnan(dual), np.inf, dual))
+        return np.minimum(bound, dual_norm_upper_bound(self.v0, self.above))
 
     def half_space(
         self, p: float, threshold: float, ends: Ends, delta: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -34,6 +35,27 @@ def entries_norm_upper_bound(rows: Array, p: float) -> Array:
     """
     norm = np.asarray(p_norm(rows, p, axis=1))
     return norm if math.isinf(p) else norm * (1 + SLACK) + TINY * (norm > 0)
+
+
+def dual_norm_upper_bound(near: Array, above: Callable[[Array], Array]) -> Array:
+    """Return upper bounds (B,) of Euclidean norms, by functionals along and across vectors.
+
+    Parameters
+    ----------
+    near : ndarray of shape (B, E)
+        Vectors close to those that are bounded.
+    above : callable
+        Functionals (B, F, E) to upper bounds (B, F) of what they take.
+    """
+    count = near.shape[1]
+    size = np.sqrt((near**2).sum(1, keepdims=True))
+    unit = np.where(size > 0, near, 1.0) / np.where(size > 0, size, math.sqrt(count))
+    along = above(np.stack([unit, -unit], 1)).max(1)
+    across = np.eye(count) - unit[:, :, None] * unit[:, None]
+    rest = np.maximum(above(across), above(-across))
+    with np.errstate(over="ignore"):
+        norm = np.sqrt(along.clip(0) ** 2 + (rest.clip(0) ** 2).sum(1)) * (1 + SLACK)
+    return np.where(np.isnan(norm), np.inf, norm)
 
 
 def operator_norm_upper_bound(matrices: Array, p: float) -> Array:

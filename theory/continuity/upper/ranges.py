@@ -23,7 +23,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.continuity.upper.operator_norm import SLACK, entries_norm_upper_bound
+from looprate.theory.continuity.upper.operator_norm import (
+    SLACK,
+    dual_norm_upper_bound,
+    entries_norm_upper_bound,
+)
 from looprate.theory.enclosure.affine import affine_variables
 from looprate.theory.enclosure.columns import Columns
 from looprate.theory.enclosure.deadline import OutOfTimeError
@@ -312,13 +316,7 @@ def _upper_bound(a: _Forms, b: _Forms, delta: float, movable: NDArray[np.bool_],
     bound = entries_norm_upper_bound(rows, p)
     if p != 2 or len(eye) == 1:
         return bound
-    size = np.sqrt((difference.value**2).sum(1, keepdims=True))
-    unit = np.where(size > 0, difference.value, 1.0) / np.where(size > 0, size, len(eye) ** 0.5)
-    along = difference.above(np.stack([unit, -unit], 1)).max(1)
-    across = eye - unit[:, :, None] * unit[:, None]
-    rest = np.maximum(difference.above(across), difference.above(-across))
-    square = along.clip(0.0) ** 2 + (rest.clip(0.0) ** 2).sum(1)
-    return np.minimum(bound, np.sqrt(square) * (1 + SLACK))
+    return np.minimum(bound, dual_norm_upper_bound(difference.value, difference.above))
 
 
 @dataclass(frozen=True)

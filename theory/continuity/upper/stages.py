@@ -29,7 +29,7 @@ from looprate.theory.continuity.upper.ranges import ranges_upper_bound
 from looprate.theory.continuity.upper.steepest import steepest_upper_bound
 from looprate.theory.enclosure.additive import AdditiveForm, additive_form
 from looprate.theory.enclosure.deadline import OutOfTimeError, until
-from looprate.theory.enclosure.forms import evaluated
+from looprate.theory.enclosure.forms import evaluated, name_of
 from looprate.theory.enclosure.gains import Gain, grouped_variables
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.rounding import TINY
@@ -85,7 +85,7 @@ class _Scaled:
     @property
     def name(self) -> str:
         """What messages call it."""
-        return str(getattr(self.f, "name", getattr(self.f, "__name__", repr(self.f))))
+        return name_of(self.f)
 
     def __call__(self, x: Any) -> Any:
         half = -self.exponent // 2  # in two steps: either factor is a float
