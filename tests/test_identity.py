@@ -3,12 +3,12 @@
 The numbers in comments are those of the list of faults found by use.
 """
 
+import json
 import os
 import re
 import subprocess
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from test_function_identity import Callable, helped, scaled
 
 from cases.small_fits import begun, run
 from looprate.approx.fit.fitted import Recipe
@@ -33,7 +34,6 @@ from looprate.experiments.study.work import located, planned_target, source_dige
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.targets import resolve_target
-from looprate.theory.targets.identity import ENTRIES, code_digest, fingerprint, fixed_inputs
 
 ROOT = Path(__file__).resolve().parent.parent
 FEW = settings(max_examples=200, deadline=None, derandomize=True)
@@ -101,139 +101,6 @@ def test_constructions_of_one_target_have_figures_of_their_own(p, tmp_path):
     assert len(set(paths)) == 5
 
 
-# -- what a function is ----------------------------------------------------------------------------
-def scaled(factor):
-    """Return a local function of a factor that it closes over."""
-    return lambda x: factor * x
-
-
-def helped(helper):
-    """Return a local function that calls another one."""
-
-    def f(x):
-        return helper(x) + x
-
-    return f
-
-
-def rare(limit):
-    """Return a function whose branch at the end of the cube no probe sees."""
-    return lambda x: np.where(x > limit, 0.0, x)
-
-
-class Callable:
-    """An object that can be called, without a representation of its own."""
-
-    def __init__(self, weights):
-        self.weights = weights
-
-    def __call__(self, x):
-        return self.weights[0] * x
-
-
-SAME = [
-    lambda: scaled(2.0),
-    lambda: helped(scaled(3.0)),
-    lambda: rare(0.5),
-    lambda: partial(np.multiply, 2.0),
-    lambda: Callable(np.array([1.0, 2.0])),
-    lambda: Callable(np.array([1.0, 2.0])).__call__,
-    lambda: Callable(torch.tensor([1.0, 2.0])),
-    lambda: resolve_target("formula: sin(6*x)"),
-    lambda: resolve_target("0.5*mean-field + context-max"),
-]
-OTHERS = [  # C1: functions of one name, or one place, that differ
-    (scaled(2.0), scaled(2.5)),
-    (lambda x: x + 1, lambda x: x + 2),
-    (lambda x: x + 1, lambda x: x - 1),
-    (lambda x: np.sin(x), lambda x: np.cos(x)),
-    (helped(scaled(2.0)), helped(scaled(3.0))),
-    (rare(1 - 1e-9), rare(1 - 1e-10)),
-    (lambda x, k=1: k * x, lambda x, k=2: k * x),
-    (lambda x: (lambda y: y + 1)(x), lambda x: (lambda y: y + 2)(x)),
-    (partial(np.multiply, 2.0), partial(np.multiply, 3.0)),
-    (Callable(np.array([1.0, 2.0])), Callable(np.array([1.0, 3.0]))),
-    (Callable(np.array([1.0])), Callable(np.array([1.0], np.float32))),
-    (Callable([1.0]).__call__, Callable([2.0]).__call__),
-    (Callable({"a": 1, 0: 1.0}), Callable({"b": 1, 0: 1.0})),
-    (Callable({1, 2}), Callable({1, 3})),
-    (Callable(torch.tensor([1.0, 2.0])), Callable(torch.tensor([1.0, 3.0]))),
-    (resolve_target("formula: x*3"), resolve_target("formula: x/3")),
-    (resolve_target("mean-field:a=1"), resolve_target("mean-field:a=2")),
-]
-
-
-@pytest.mark.parametrize("make", SAME)
-def test_a_function_made_again_is_the_same(make):
-    assert code_digest(make()) == code_digest(make())
-
-
-@pytest.mark.parametrize(("one", "other"), OTHERS)
-def test_functions_that_differ_are_told_apart(one, other):  # C1
-    assert code_digest(one) != code_digest(other)
-
-
-def test_a_weight_of_a_module_behind_a_function_counts():
-    module = torch.nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
-    f = helped(module)
-    before = code_digest(f)
-    assert code_digest(f) == before
-    with torch.no_grad():
-        module.linear1.weight[0, 0] += 1e-6
-    assert code_digest(f) != before
-
-
-def test_values_tell_functions_apart_to_the_last_bit():
-    def found(f):
-        return fingerprint(f, tokens=2, dim=1)
-
-    assert found(lambda x: x) == found(lambda x: 1.0 * x)
-    assert found(lambda x: x) != found(lambda x: x * (1 + 2**-52))
-    assert found(lambda x: 1 / x) != found(lambda x: 1 / (x + 1e-9))  # raises nothing, or inf
-    assert fingerprint(np.sin, tokens=2, dim=1) != fingerprint(np.sin, tokens=1, dim=2)
-
-
-def test_a_function_that_fails_at_a_corner_has_a_fingerprint():
-    target = resolve_target("formula: 1/x")
-    assert fingerprint(target, tokens=2, dim=1) == fingerprint(target, tokens=2, dim=1)
-
-
-def test_many_tokens_need_few_inputs():
-    inside, corners = fixed_inputs(tokens=500, dim=100)
-    assert inside.shape[1:] == corners.shape[1:] == (500, 100)
-    assert inside.size <= 2 * ENTRIES * 8
-
-
-SCRIPT = """
-import numpy as np, sys
-from functools import lru_cache
-from looprate.theory.targets.identity import code_digest, fingerprint
-
-WORDS = frozenset("abcdefgh")
-@lru_cache
-def known(word): return word in {"a", "b", "c"}
-class Kind:
-    def __init__(self): self.names = set("xyz"); self.other = object()
-    def __call__(self, x): return x * known("a") + len(WORDS)
-print(code_digest(Kind()), code_digest(lambda x: Kind()(x)), fingerprint(Kind(), tokens=2, dim=1))
-"""
-
-
-def test_digests_depend_on_no_process_address_or_hash():
-    said = {
-        subprocess.run(
-            [sys.executable, "-c", SCRIPT],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("0", "1", "77")
-    }
-    assert len(said) == 1
-
-
 # -- checkpoints -----------------------------------------------------------------------------------
 TINY = {"seeds": [0], "learning_rates": [1e-2], "loops": 1}
 TINY["recipe"] = Recipe(steps=12, batch=8, evaluations=4)
@@ -297,44 +164,47 @@ CHANGES = [  # R3: a file, what it says, what it says then
     ("main.py", "+ late", "- late"),
 ]
 KEYS = """
-import sys
+import json, os, sys
+from pathlib import Path
 from looprate.experiments.study.config import StudyConfig
 from looprate.experiments.study.plan import construct_tasks, fit_tasks, theory_tasks
-config = StudyConfig(targets=(sys.argv[1], "mean-field"), loops=(3,), families=("lt",), grids=(2,))
-from pathlib import Path
-tasks = [*theory_tasks(config), *fit_tasks(config, Path("out")), *construct_tasks(config)[:-1]]
-print(*(task.key for task in tasks))
+def keys(*targets):
+    config = StudyConfig(targets, loops=(3,), families=("lt",), grids=(2,))
+    made = construct_tasks(config)[:-1]
+    tasks = [*theory_tasks(config), *fit_tasks(config, Path("out")), *made]
+    return [task.key for task in tasks]
+keys("mean-field")  # whatever is slow to import is imported once
+for change in [None, *json.loads(sys.argv[1]), None]:
+    if change:
+        path = Path(change[0])
+        path.write_text(path.read_text().replace(*change[1:]))
+    if os.fork() == 0:  # which imports what the function imports anew
+        print(*keys("main.py:f", "mean-field"), flush=True)
+        os._exit(0)
+    os.wait()
 """
-
-
-def keys(folder):
-    """Return the keys of a study of the folder's own function, then those of a built-in one."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}", "PYTHONDONTWRITEBYTECODE": "1"}
-    said = subprocess.run(
-        [sys.executable, "-c", KEYS, "main.py:f"],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    own, built_in = said[0:1] + said[2:6], said[1:2] + said[6:]
-    return own, built_in
 
 
 def test_whatever_a_function_reads_decides_the_key_of_its_rows(tmp_path):  # R3
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
-    own, built_in = keys(tmp_path)
-    seen = set(own)
-    for name, old, new in CHANGES:
-        path = tmp_path / name
-        path.write_text(path.read_text().replace(old, new))
-        changed, same = keys(tmp_path)
-        assert same == built_in
-        assert not seen & set(changed), f"{name}: {old} -> {new}"
-        seen |= set(changed)
-    assert keys(tmp_path)[0] == changed  # nothing changed: the same keys in another process
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}", "PYTHONDONTWRITEBYTECODE": "1"}
+    said = subprocess.run(
+        [sys.executable, "-c", KEYS, json.dumps(CHANGES)],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    keys = [line.split() for line in said]
+    assert len(keys) == 2 + len(CHANGES)
+    assert len({(line[1], *line[6:]) for line in keys}) == 1  # of a built-in function
+    own, seen = [{line[0], *line[2:6]} for line in keys], set()
+    for now, change in zip(own, [None, *CHANGES], strict=False):
+        assert not seen & now, change
+        seen |= now
+    assert own[-1] == own[-2]  # nothing changed: the same keys in another process
 
 
 def test_a_function_that_changes_during_a_run_is_refused(tmp_path):
