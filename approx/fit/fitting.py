@@ -37,7 +37,7 @@ from looprate.approx.models.looped import ModelConfig
 from looprate.theory.notation import check_loops, check_p, check_tokens
 from looprate.theory.targets.identity import code_digest
 
-__all__ = ["fit"]
+__all__ = ["fit", "identity_of"]
 
 FORMAT = 3  # of a checkpoint; raised where the numbers of a fit change: older ones start anew
 PROBED = 256  # training points at which a target's values are part of what a fit is
@@ -104,7 +104,7 @@ def fit(
     stamp, state = "", None
     if checkpoint is not None:
         probes = SobolSource(seeds[:1], tokens=tokens, dim=config.dim, device=device)
-        functions = [_identity(f, probes.draw(0, PROBED)[0]) for f in targets]
+        functions = [identity_of(f, probes.draw(0, PROBED)[0]) for f in targets]
         stamp = _stamp(functions, config, members, device=device.type, path=path, **how)
         state = load_state(checkpoint, stamp)
     state = state or fresh_state(config, members, evaluations=recipe.evaluations)
@@ -195,7 +195,7 @@ def _stamp(
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
-def _identity(function: Function, x: Tensor) -> str:
+def identity_of(function: Function, x: Tensor) -> str:
     """Return what tells a target from any other: its name, its code and its values."""
     name = getattr(function, "__qualname__", type(function).__qualname__)
     values = function(x).to(x).detach().cpu().numpy()

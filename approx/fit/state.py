@@ -73,12 +73,18 @@ def flatten(bank: Bank) -> Tensor:
 
 def write_bank(flat: Tensor, bank: Bank) -> None:
     """Write flat parameters (M, P) into a bank, in place and without a gradient."""
-    start = 0
-    for name, value in bank.items():
-        shaped = _models_first(name, value.detach())
-        size = shaped[0].numel()
-        shaped.copy_(flat[:, start : start + size].view(shaped.shape))
-        start += size
+    for name, value in bank_views(flat, bank).items():
+        bank[name].detach().copy_(value)
+
+
+def bank_views(flat: Tensor, like: Bank) -> Bank:
+    """Return flat parameters (M, P) as a bank, differentiable in them; ``like`` gives the sizes."""
+    views, start = {}, 0
+    for name, value in like.items():
+        size = _models_first(name, value).shape[1:]
+        part = flat[:, start : (start := start + size.numel())].view(len(flat), *size)
+        views[name] = part.movedim(0, 1) if name in PER_BLOCK else part
+    return views
 
 
 def _models_first(name: str, tensor: Tensor) -> Tensor:
