@@ -103,24 +103,6 @@ def test_sharper_than_slopes_where_a_network_would_lose():
     assert (shape < 0.7 * slopes).all()
 
 
-def test_condensing_keeps_the_range_and_the_inputs():
-    box = boxes(0.1)
-    x = affine_variables(box)
-    full = np.tanh(smooth(x)) + x * 0.1
-    y = sampled(lambda u: np.tanh(smooth(u)) + u * 0.1, box)[1]
-    half = np.full((len(box), 6), 0.1)
-    before = full.linear(half)
-    short = full.condensed(12)  # the only array that is used any more
-    assert len(short.coef) <= 6 + 12 < len(full.coef)
-    after = short.linear(half)
-    assert (after[1] == before[1]).all()
-    assert (after[2] >= before[2] - ROUNDING).all()
-    assert (after[2] <= 1.01 * before[2] + ROUNDING).all()  # of each entry nothing is lost
-    product = short * short  # symbols made afterwards are new
-    assert (product.value.lo <= y**2 + ROUNDING).all()
-    assert (product.value.hi >= y**2 - ROUNDING).all()
-
-
 def test_boxes_share_no_symbols():
     box = boxes(0.1, count=4)
     together = smooth(affine_variables(box))
@@ -134,35 +116,6 @@ def test_boxes_share_no_symbols():
     points = sampled(lambda u: 2 * np.sin(u), box)[1]
     assert (sizes[1] >= points.max(0) - ROUNDING).all()
     assert (sizes[0] <= 2 * (0.1**2 / 2 + 0.1**3)).all()  # twice what a sine misses
-
-
-def test_what_was_computed_alone_shares_no_symbols_with_the_rest():
-    box = boxes(0.1)
-    x = affine_variables(box)
-    before = np.sin(9 * x)
-    inner = np.cos(9 * x.alone()).among(x)
-    later = np.sin(9 * x)
-    half = np.full((len(box), 6), 0.1)
-    for first, second in ((inner, before), (before, later), (later, inner)):
-        least = first.linear(half)[2] + second.linear(half)[2]
-        assert (first - second).linear(half)[2] == pytest.approx(least, rel=1e-6)
-    total = before + inner
-    _, y = sampled(lambda u: np.sin(9 * u) + np.cos(9 * u), box)
-    assert (total.value.lo <= y + ROUNDING).all()
-    assert (total.value.hi >= y - ROUNDING).all()
-
-
-@pytest.mark.parametrize("half", [0.3, 0.05])
-def test_means_of_squares_in_one_step(half):
-    box = boxes(half)
-    x = affine_variables(box) * 2.0 - 1.0
-    found, plain = x.mean_square(-1), (x**2).mean(2, keepdims=True)
-    _, y = sampled(lambda u: ((2 * u - 1) ** 2).mean(2, keepdims=True) + 0 * u, box)
-    sides = np.full((len(box), 6), half)
-    assert (found.value.lo <= y + ROUNDING).all()
-    assert (found.value.hi >= y - ROUNDING).all()
-    assert found.linear(sides)[2] == pytest.approx(plain.linear(sides)[2], rel=1e-6)
-    assert len(found.coef) < len(plain.coef)
 
 
 def test_forms_of_two_calls_are_not_mixed():
@@ -280,23 +233,6 @@ def test_remainders_without_their_slack_are_caught(monkeypatch):
     assert any(exact_misses(name, 1e-13)[0] > 0 for name in POLYNOMIALS)
     monkeypatch.setattr(affine, "SLACK", -8 * EPS)
     assert any(exact_misses(name, 0.25)[0] > 0 for name in POLYNOMIALS)
-
-
-def test_a_maximum_across_zero_is_held_between_two_lines():
-    """On [-a, b] the maximum with 0 leaves its line by at most ab/(2(a + b)), and does so."""
-    for a, b in ((1.0, 1.0), (0.5, 0.25), (0.1, 0.9)):
-        box = Interval(np.array([[[0.0]]]), np.array([[[1.0]]]))
-        x = affine_variables(box) * (a + b) - a
-        found = np.maximum(x, 0.0)
-        _, gradient, rest = found.linear(np.full((1, 1), 0.5))
-        assert gradient[0, 0, 0, 0] == pytest.approx(b)
-        assert rest[0, 0, 0] == pytest.approx(a * b / (2 * (a + b)))
-        assert (found.value.lo[0, 0, 0], found.value.hi[0, 0, 0]) == pytest.approx((0, b), abs=1e-9)
-    above_, below_ = (np.maximum(affine_variables(box) + s, 0.0) for s in (0.5, -1.5))
-    assert above_.linear(np.full((1, 1), 0.5))[2].max() < 1e-13
-    assert above_.linear(np.full((1, 1), 0.5))[1].max() == pytest.approx(1)
-    assert np.abs(below_.linear(np.full((1, 1), 0.5))[1]).max() < 1e-13
-    assert below_.value.hi.max() == 0
 
 
 def test_a_function_of_one_number_leaves_its_tangent_by_half_its_second_derivative():

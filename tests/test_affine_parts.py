@@ -71,8 +71,11 @@ def test_maxima_with_forms_and_at_their_edges():
         found = np.maximum(x, other)
         assert found.value.lo.item() == pytest.approx(low, abs=1e-12)
         assert found.value.hi.item() == pytest.approx(high)
-    value, slope, rest = line(np.maximum(x, 0.0), 2.0)
-    assert (value, slope, rest) == pytest.approx((0.75 + 0.375, 0.75, 0.375))
+    for a, b in ((1.0, 3.0), (1.0, 1.0), (0.5, 0.25), (0.1, 0.9)):  # it leaves its line by rest
+        found, rest = np.maximum(one(-a, b), 0.0), a * b / (2 * (a + b))
+        slope = b / (a + b)
+        assert line(found, (a + b) / 2) == pytest.approx([slope * (b - a) / 2 + rest, slope, rest])
+        assert (found.value.lo.item(), found.value.hi.item()) == pytest.approx((0, b), abs=1e-9)
     for bound, steep in ((-1.0, 1.0), (3.0, 0.0)):  # touching at an end only
         value, slope, rest = line(np.maximum(x, bound), 2.0)
         assert slope == pytest.approx(steep, abs=1e-12)

@@ -82,12 +82,3 @@ def test_a_folder_that_is_no_study_is_refused(said, tmp_path):
     code, _, err = said("claims", "trained-beside-constructed", "--study", tmp_path)
     assert code == 2
     assert "`study` must be a folder of looprate verify" in err
-
-
-def test_help_ends_with_an_example_that_parses(said):
-    from looprate.cli import _parser
-
-    for command in ("claims", "explain"):
-        code, out, _ = said(command, "--help")
-        assert code == 0
-        assert _parser().parse_args(out.partition("\nexample:\n  looprate ")[2].split())

@@ -66,20 +66,16 @@ def shell(*arguments, **settings):
 
 
 # -- help ------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "command", [[], ["targets"], ["moduli"], ["bound"], ["verify"], ["figures"]]
-)
-def test_help_says_what_and_how_with_an_example(said, command):
-    code, out, err = said(*command, "--help")
+COMMANDS = next(a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_says_what_and_how_with_an_example_that_parses(said, command):
+    code, out, err = said(*command.split(), "--help")
     assert (code, err) == (0, "")
-    assert f"\nexample:\n  looprate {' '.join(command)}" in out
-
-
-def test_help_examples_are_accepted_by_the_parser(said):
-    for command in ([], ["targets"], ["moduli"], ["bound"], ["verify"], ["figures"]):
-        _, out, _ = said(*command, "--help")
-        example = out.partition("\nexample:\n  looprate ")[2]
-        assert _parser().parse_args(example.split())
+    example = out.partition("\nexample:\n  looprate ")[2]
+    assert example.startswith(command)
+    assert _parser().parse_args(example.split())
 
 
 def test_help_says_which_function_a_certified_bound_is_of(said):  # M11
@@ -114,8 +110,7 @@ PER_STUDY = {"--preset"}  # each study has sizes of its own
 
 def options_of_all_commands():
     """Yield command, option string and action of every parser."""
-    (commands,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
-    for name, parser in [("looprate", _parser()), *commands.choices.items()]:
+    for name, parser in [("looprate", _parser()), *COMMANDS.items()]:
         for action in parser._actions:
             yield from ((name, string, action) for string in action.option_strings)
 
@@ -293,7 +288,7 @@ def test_bad_input_is_one_line_that_names_it(refused, monkeypatch, tmp_path, arg
         ("not_a_number", "returned NaN"),
         ("raises", "first line second line"),
         ("raises_late", "ZeroDivisionError: too many"),
-        ("missing", "has no 'missing', it has Bend, by_type"),
+        ("missing", "has no 'missing', it has Bend, Mixer"),
         ("number", "must be a function, got int"),
     ],
 )

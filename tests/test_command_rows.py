@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from looprate.cli import _parser
 from looprate.experiments.engine.sweep import FITS
 from looprate.experiments.reproduce.plan import reproduce_sweep
 from looprate.experiments.reproduce.presets import PRESETS
@@ -89,12 +88,6 @@ def test_files_are_written_and_told(said, run, tmp_path):
     told = json.loads(out)
     assert (code, told["rows"], told["written"]) == (0, 3, [str(paths[1])])
     assert pq.read_table(paths[1]).column_names == told["columns"]
-
-
-def test_the_help_has_an_example_the_parser_takes(said):
-    _, out, _ = said("rows", "--help")
-    example = out.partition("\nexample:\n  looprate ")[2]
-    assert _parser().parse_args(example.split()).where == ["file=rows", "loops=8"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from cases.own_functions import OWN
 from looprate.approx.enclosed import enclosed, with_enclosures
 from looprate.approx.enclosed.error_function import erf
 from looprate.approx.enclosed.everyday import EVERYDAY
@@ -88,7 +89,7 @@ class Pieces(nn.Module):
         return wide * largest - last + turned + F.relu(flat - 0.2) + F.silu(x).tanh().clone()
 
 
-OWN = {
+MODULES = {
     "relu": lambda: Tokenwise(nn.ReLU(inplace=True)),
     "several": lambda: Tokenwise(nn.Hardtanh(), nn.LeakyReLU(), nn.Dropout(0.5), nn.GELU("tanh")),
     "encoder": Encoder,
@@ -100,13 +101,13 @@ def case(name):
     """A module as a function of enclosures, with its tokens and dim; 3 tokens, 2 coordinates."""
     torch_state = torch.random.get_rng_state()
     torch.manual_seed(3)  # torch's layers draw their weights from the global generator
-    module = OWN[name]() if name in OWN else looped(LOOPED[name][0])
+    module = MODULES[name]() if name in MODULES else looped(LOOPED[name][0])
     torch.random.set_rng_state(torch_state)
-    loops = None if name in OWN else LOOPED[name][1]
+    loops = None if name in MODULES else LOOPED[name][1]
     return module, enclosed(module, tokens=3, dim=2, loops=loops), loops
 
 
-CASES = {name: case for name in (*LOOPED, *OWN)}
+CASES = {name: case for name in (*LOOPED, *MODULES)}
 CACHE = {}
 
 
@@ -283,35 +284,6 @@ def test_enclosures_and_lower_bounds_take_it():
     )
 
 
-class Sorted(nn.Module):
-    def forward(self, x):
-        return x.sort(1).values
-
-
-class Branching(nn.Module):
-    def forward(self, x):
-        return x if x.max() > 2 else -x
-
-
-class Random(nn.Module):
-    def __init__(self, scale):
-        super().__init__()
-        self.scale = scale
-
-    def forward(self, x):
-        return x + self.scale * torch.rand(x.shape[1:], dtype=x.dtype)
-
-
-class OverTheBatch(nn.Module):
-    def forward(self, x):
-        return x - x.mean(0)
-
-
-class SinglePrecision(nn.Module):
-    def forward(self, x):
-        return x.float().double()
-
-
 class Wrapped(nn.Module):
     def __init__(self, function):
         super().__init__()
@@ -324,10 +296,10 @@ class Wrapped(nn.Module):
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        (Sorted(), "Sorted uses aten.sort"),
-        (Branching(), "Branching cannot be traced"),
-        (Random(1e-15), "Random draws random numbers"),
-        (SinglePrecision(), "a cast to torch.float32 rounds"),
+        (Wrapped(lambda x: x.sort(1).values), "Wrapped uses aten.sort"),
+        (Wrapped(lambda x: x if x.max() > 2 else -x), "Wrapped cannot be traced"),
+        (Wrapped(lambda x: x + 1e-15 * torch.rand(x.shape[1:])), "Wrapped draws random numbers"),
+        (Wrapped(lambda x: x.float().double()), "a cast to torch.float32 rounds"),
         (Wrapped(lambda x: x * (1 + 1e-12 * len(x))), "depends on the batch size"),
         (Wrapped(lambda x: x + 0.0 if len(x) == 11 else x), "other things for other batch sizes"),
     ],
@@ -343,8 +315,11 @@ def test_what_cannot_be_followed_is_refused(module, said):
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        (OverTheBatch(), "must treat each input of a batch on its own"),
-        (Random(1.0), "must treat each input of a batch on its own"),
+        (Wrapped(lambda x: x - x.mean(0)), "must treat each input of a batch on its own"),
+        (
+            Wrapped(lambda x: x + torch.rand(x.shape[1:])),
+            "must treat each input of a batch on its own",
+        ),
         (Wrapped(lambda x: x[:, :1]), r"must map shape \(5, 2, 1\) to itself, got \(5, 1, 1\)"),
         (Wrapped(lambda x: (x, x)), "to itself, got tuple"),
         (Wrapped(lambda x: x / (x - x)), "must return finite values"),
@@ -393,48 +368,9 @@ def test_sides_of_length_zero_have_slopes_too(network):
     assert (np.abs(point.middle() - wide.middle()) < 1e-4 * (1 + wide.magnitude)).all()
 
 
-OWN_FILE = """
-import torch
-from torch import nn
-
-
-class Mixer(nn.Module):
-    def __init__(self):
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        self.up = nn.Parameter(torch.randn(1, 4, generator=generator))
-        self.drop = nn.Dropout(0.5)
-
-    def forward(self, x):
-        return self.drop(torch.tanh(x @ self.up)).sum(2, keepdim=True) + x.mean(1, keepdim=True)
-
-
-def maker():
-    return Mixer()
-
-
-def tokenwise(x):
-    return torch.sigmoid(x)
-
-
-def both(x):
-    return x * x
-
-
-model = Mixer()
-"""
-
-
-@pytest.fixture
-def own_file(tmp_path):
-    path = tmp_path / "mine.py"
-    path.write_text(OWN_FILE)
-    return path
-
-
-@pytest.mark.parametrize("name", ["model", "Mixer", "maker", "tokenwise", "both"])
-def test_own_functions_for_torch_are_targets_with_enclosures(own_file, name):
-    text = f"0.5*{own_file}:{name} + mean-field"
+@pytest.mark.parametrize("name", ["model", "Mixer", "maker", "for_torch", "for_both"])
+def test_own_functions_for_torch_are_targets_with_enclosures(name):
+    text = f"0.5*{OWN}:{name} + mean-field"
     target = resolve_target(text)
     f = with_enclosures(target, tokens=2, dim=1)
     x = inputs(3, tokens=2, dim=1)
@@ -442,12 +378,12 @@ def test_own_functions_for_torch_are_targets_with_enclosures(own_file, name):
     assert (f(x) == f(x)).all()  # no dropout
     assert np.abs(f(x) - target(x)).max() < CLOSE
     assert enclose(f, x - 0.01, x + 0.01).contains(f(x)).all()
-    if name != "both":
+    if name != "for_both":
         with pytest.raises(ValueError, match="has no rigorous enclosure"):
             enclose(target, x, x)
 
 
-def test_targets_without_functions_for_torch_stay_as_they_are(own_file):
-    for text in ("mean-field", f"{own_file}:both", "2*context-max + mean-field"):
+def test_targets_without_functions_for_torch_stay_as_they_are():
+    for text in ("mean-field", f"{OWN}:for_both", "2*context-max + mean-field"):
         target = resolve_target(text, tokens=2, dim=1)
         assert with_enclosures(target, tokens=2, dim=1) == target

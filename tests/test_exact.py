@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
 
+from cases.constructions import SHAPES, make_spec
 from looprate.theory.bounds.loop_counts import CODINGS
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.network import Affine, Block, Head, Network, Unit
@@ -75,46 +77,32 @@ def test_outputs_of_a_random_network_are_those_of_the_reference_for_any_number_o
         assert found.floats.tolist() == np.array(slow, dtype=np.float64).tolist()
 
 
-@pytest.mark.parametrize("spec", COMPILED, ids=str)
-@pytest.mark.parametrize("denominator", [12, 7 * 2**12])
-def test_compiled_constructions_agree_with_the_reference(spec, denominator):
+def kinds():
+    """Every memoriser and coding on every shape, the largest of them slow."""
+    for memoriser, coding, (tokens, dim, grid) in product(MEMORISERS, CODINGS, SHAPES):
+        marks = pytest.mark.slow if (tokens, dim) == (3, 2) else ()
+        spec = make_spec(tokens, dim, grid, memoriser, coding, bits=2, sharpness=4)
+        yield pytest.param(spec, marks=marks, id=str(spec))
+
+
+@pytest.mark.parametrize("spec", [*COMPILED, *kinds()], ids=str)
+def test_compiled_constructions_agree_with_the_reference(spec):
     network = compile_construction(wave, spec).network
-    rng = np.random.default_rng(spec.loops)
-    inputs = rng.integers(0, denominator + 1, (4, spec.tokens, spec.dim))
-    rows = exact_rows(network, inputs, denominator=denominator)
-    outputs = exact_output(network, inputs, denominator=denominator).fractions
-    for which, point in enumerate(points(inputs, denominator)):
-        *_, last = reference_states(network, point)
-        assert_same_rows(rows, last, which)
-        assert outputs[which].tolist() == reference_output(network, point)
-
-
-GRIDS = {(1, 1): 4, (2, 1): 3, (3, 1): 3, (1, 2): 2, (2, 2): 2, (3, 2): 2}  # (N, d) -> m
-LARGEST = pytest.param(3, 2, marks=pytest.mark.slow)
-
-
-@pytest.mark.parametrize("coding", CODINGS)
-@pytest.mark.parametrize("memoriser", MEMORISERS)
-@pytest.mark.parametrize(("tokens", "dim"), [*list(GRIDS)[:-1], LARGEST])
-def test_every_kind_of_construction_agrees_with_the_reference(tokens, dim, memoriser, coding):
-    bits = 2 if memoriser == "digits" else None
-    grid = GRIDS[tokens, dim]
-    spec = ConstructionSpec(tokens, dim, grid, memoriser, coding, bits, sharpness=4)
-    network = compile_construction(wave, spec).network
-    rng = np.random.default_rng(tokens + 10 * dim)
-    denominator = 16 * spec.slope  # multiples of a 16th of a strip
-    inputs = rng.integers(0, denominator + 1, (2, tokens, dim))
-    inputs[1, -1] = spec.sharpness * 16 + 5  # in a strip
-    rows = exact_rows(network, inputs, denominator=denominator)
-    outputs = exact_output(network, inputs, denominator=denominator).fractions
-    for which, point in enumerate(points(inputs, denominator)):
-        *_, last = reference_states(network, point)
-        assert_same_rows(rows, last, which)
-        decoded = [
-            [b + sum(w * t[row] for row, w in form.items()) for form, b in network.decoder]
-            for t in last
-        ]
-        assert outputs[which].tolist() == decoded
+    rng, tokens, dim = np.random.default_rng(spec.loops), spec.tokens, spec.dim
+    for denominator in (12, 16 * spec.slope):  # multiples of a 16th of a strip
+        inputs = rng.integers(0, denominator + 1, (2, tokens, dim))
+        if denominator > 12:
+            inputs[1, -1] = spec.sharpness * 16 + 5  # in a strip
+        rows = exact_rows(network, inputs, denominator=denominator)
+        outputs = exact_output(network, inputs, denominator=denominator).fractions
+        for which, point in enumerate(points(inputs, denominator)):
+            *_, last = reference_states(network, point)
+            assert_same_rows(rows, last, which)
+            decoded = [
+                [b + sum(w * t[row] for row, w in form.items()) for form, b in network.decoder]
+                for t in last
+            ]
+            assert outputs[which].tolist() == decoded
 
 
 @pytest.mark.parametrize("spec", COMPILED[::2], ids=str)

@@ -18,7 +18,6 @@ import torch
 
 import looprate
 from looprate import cli
-from looprate.experiments.rows.query import flat
 from looprate.results import BoundAnswer
 from looprate.theory.continuity import modulus_lower_bound
 
@@ -307,7 +306,3 @@ def test_questions_are_those_of_the_functions(f):
     with pytest.raises(TypeError, match=r"`grid` .* must be an integer >= 1, got \[3, 4\]"):
         f.construct([3, 4])
     assert f.construct(3.0).grid == 3
-
-
-def test_flat_rows_name_the_whole_way():
-    assert flat({"a": {"b": {"c": 1}}, "d": [2]}) == {"a.b.c": 1, "d": [2]}

@@ -11,15 +11,13 @@ import pytest
 
 from cases.own_functions import OWN
 from cases.targets import EXAMPLES
-from looprate.theory.bounds.rows import BoundRow
-from looprate.theory.facts import bound_under
 from looprate.theory.hypotheses import check_hypotheses, testable
 from looprate.theory.hypotheses.inputs import orders, special_points, spread_points
 from looprate.theory.hypotheses.jumps import TINY, search_jumps
 from looprate.theory.hypotheses.precision import measured_precision
 from looprate.theory.hypotheses.subject import subject_of
 from looprate.theory.targets import OwnFunction, Scaled, Sum, parse_target, resolve_target
-from looprate.theory.verdict import Finding, Verdict
+from looprate.theory.verdict import Verdict
 
 testable.__test__ = False  # a name pytest would collect
 
@@ -279,13 +277,6 @@ def test_inputs_are_in_the_cube_and_the_corners_among_them():
 
 
 # -- what is concluded -----------------------------------------------------------------------------
-def test_a_failed_hypothesis_leaves_a_bound_untestable():
-    row = BoundRow(9, 0.1, None, {}, 0.1, 1.0, 0.0, Verdict.HOLDS, "below", "v", "exact")
-    good = Finding("a", Verdict.HOLDS, "yes")
-    assert bound_under(row, [good]) is row
-    judged = bound_under(row, [good, Finding("b", Verdict.NOT_TESTABLE, "no")])
-    assert (judged.verdict, judged.total) == (Verdict.NOT_TESTABLE, 0.1)
-    assert judged.reason == '"b" fails: no'
 
 
 WITNESSES = {"step": "(witness x = [[", "shifted": "order = [1, 0])"}

@@ -235,28 +235,6 @@ def test_what_second_derivatives_add_to_the_centre_form():
     assert near.bent(small, ends, hull)[0] == pytest.approx(0.6 * 0.1**2 / 4, rel=1e-6)
 
 
-def test_a_cap_is_found_whatever_way_the_steepest_direction_points():
-    """f = A x with singular values 3 and 0.3, 0.2 of turned directions."""
-    turn, _ = np.linalg.qr(np.random.default_rng(2).standard_normal((3, 3)))
-    matrix = turn @ np.diag([3.0, 0.3, 0.2])
-    slopes, _ = np.linalg.qr(np.random.default_rng(3).standard_normal((3, 3)))
-
-    def turned(x):
-        return np.einsum("ij,bjd->bid", matrix @ slopes, x)
-
-    problem = problem_of(turned, tokens=3, delta=0.2)
-    cells = cell([0.3] * 3, [0.6] * 3, [-0.2] * 3, [0.2] * 3)
-    ends = Ends.of(problem, cells)
-    form = CentreForm.of(problem, cells, ends)
-    reach = form.reach[0]
-    _, _, low, high = form.cap(0.9 * 3 * reach, np.zeros(1), ends)
-    steepest = slopes[0] * reach  # attains 3 times the reach: it and its opposite stay
-    for point in (steepest, -steepest):
-        assert (low[0] <= point).all()
-        assert (point <= high[0]).all()
-    assert np.isfinite(low).all()  # something was found
-
-
 # -- what is done with them ------------------------------------------------------------------------
 
 

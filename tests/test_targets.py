@@ -309,7 +309,7 @@ def test_own_functions_work_on_both_kinds_of_batch(name, accepts):
     [
         ("wrong_shape", ValueError, r"returned shape \(5, 1, 2\), expected \(5, 3, 2\)"),
         ("hollow", ValueError, r"returned inf, expected finite numbers; the first is at input"),
-        ("missing", ValueError, r"has no 'missing', it has Bend, by_type"),
+        ("missing", ValueError, r"has no 'missing', it has Bend, Mixer"),
         ("number", TypeError, r"must be a function, got int"),
     ],
 )

@@ -84,32 +84,6 @@ def test_bounds_are_close(name, shape, gap, kind):
     assert found.reached
 
 
-def test_curves_keep_their_order_and_use_each_other():
-    f, radii = parse_target("token-times-mean"), np.array([0.4, 0.0, 0.02, 0.2])
-    case = {"kind": "token", "tokens": 2, "dim": 1}
-    curve = modulus_upper_bound(f, radii, seconds=8, **case)
-    assert curve.delta.tolist() == radii.tolist()
-    assert [bound.delta for bound in curve.bounds] == radii.tolist()
-    assert (curve.upper >= curve.lower).all()
-    assert curve.upper[1] == 0
-    assert (np.diff(curve.upper[np.argsort(radii)]) >= 0).all()
-    assert set(curve.rules) <= {"direct", "monotone", "subadditive"}
-    lower = modulus_lower_bound(f, radii, **case)
-    again = modulus_upper_bound(f, radii, seconds=8, lower=lower, **case)
-    assert again.upper == pytest.approx(curve.upper, rel=0.02)
-    one = modulus_upper_bound(f, 0.2, seconds=8, **case)
-    assert one.value == pytest.approx(curve.upper[3], rel=0.02)
-
-
-def test_what_cannot_move_has_the_bound_0():
-    alone = {"tokens": 1, "dim": 2, "seconds": 0.1}
-    f = parse_target("softmax-attention")
-    assert modulus_upper_bound(f, 0.2, kind="contextual", **alone).value == 0
-    others = parse_target("others-mean")
-    found = modulus_upper_bound(others, 0.2, kind="token", tokens=3, dim=1, seconds=0.1)
-    assert 0 <= found.value <= NOISE
-
-
 def uneven(x):
     """Steeper in the last token: not equivariant, with a kink and a largest entry."""
     steep = np.arange(1.0, x.shape[1] + 1)[:, None]
