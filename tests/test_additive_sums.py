@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from looprate.theory.enclosure import Interval
-from looprate.theory.enclosure.additive import Atom, _Sums, _Tape, additive_form
+from looprate.theory.enclosure.additive import Atom, _Sums, additive_form
 from looprate.theory.enclosure.deadline import OutOfTimeError
 
 TIGHT = 1e-12
@@ -19,14 +19,14 @@ def inputs(tokens=3, dim=2):
     """The inputs as sums of one atom each."""
     count = tokens * dim
     eye = Interval(np.eye(count).reshape(count, 1, tokens, dim))
-    tape = _Tape([Atom(j, lambda x: x) for j in range(count)])
+    tape = [Atom(j, lambda x: x) for j in range(count)]
     return _Sums(tape, Interval(np.zeros((1, tokens, dim))), eye)
 
 
 def value_of(sums, x):
     """The sums at one input (1, N, d), constants and all."""
     total, flat = sums.const, x.ravel()
-    for k, atom in enumerate(sums.tape.atoms[: sums.coef.shape[0]]):
+    for k, atom in enumerate(sums.tape[: sums.coef.shape[0]]):
         total = total + atom.function(Interval(flat[atom.variable])) * sums.coef[k]
     return total
 

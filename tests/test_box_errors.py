@@ -10,7 +10,7 @@ import pytest
 
 from cases.boxes import ends, one
 from looprate.theory.enclosure import Interval, boxes
-from looprate.theory.enclosure.boxes import BoxErrors, box_errors, cell_boxes, measured_errors
+from looprate.theory.enclosure.boxes import BoxErrors, box_errors, cell_boxes
 from looprate.theory.enclosure.forms import local_form
 from looprate.theory.enclosure.rounding import EPS, TINY
 
@@ -31,7 +31,7 @@ def entered(monkeypatch, name, *args, **kwargs):
 
     with monkeypatch.context() as patch:
         patch.setattr(boxes, name, noted)
-        measured_errors(*args, **kwargs)
+        box_errors(*args, **kwargs)
     return seen
 
 
@@ -133,16 +133,18 @@ def test_the_best_of_the_bounds_is_taken(p):
         volume = 1 if math.isinf(p) else right - left
         wanted = known[below][0] * volume, known[above][1] * volume
         found = box_errors(f, low, high, y, p=p)
-        assert (found[0].item(), found[1].item()) == pytest.approx(wanted, rel=CLOSE, abs=1e-15)
-        scaled = measured_errors(f, low, high, y, p=p, scale=4.0)
+        assert (found.lower.item(), found.upper.item()) == pytest.approx(
+            wanted, rel=CLOSE, abs=1e-15
+        )
+        scaled = box_errors(f, low, high, y, p=p, scale=4.0)
         shrunk = 4.0 if math.isinf(p) else 4.0**p
         assert scaled.lower.item() == pytest.approx(wanted[0] / shrunk, rel=CLOSE, abs=1e-15)
         assert scaled.upper.item() == pytest.approx(wanted[1] / shrunk, rel=CLOSE, abs=1e-15)
         share = (np.arange(2000) + 0.5) / 2000  # and they are bounds
         error = abs(value - f(left + (right - left) * share))
         truth = error.max() if math.isinf(p) else (error**p).mean() * volume
-        assert found[0].item() <= truth * (1 + 1e-3)
-        assert truth * (1 - 1e-3) <= found[1].item()
+        assert found.lower.item() <= truth * (1 + 1e-3)
+        assert truth * (1 - 1e-3) <= found.upper.item()
     assert {"norm below", "norm above", "range below", "range above"} <= winners
     assert (p == 1.0) <= ("mean below" in winners)
 
@@ -151,7 +153,7 @@ def test_the_best_of_the_bounds_is_taken(p):
 def test_lines_have_their_exact_errors_to_rounding(p):
     """|y - x| on boxes of the line: integrals by hand, suprema at an end."""
     low, high, y = one(0.0, 0.25, 0.5, 0.125), one(0.5, 0.75, 1.0, 0.125), one(-1.0, 3.0, 0.75, 0.5)
-    found = measured_errors(lambda x: 1.0 * x, low, high, y, p=p)
+    found = box_errors(lambda x: 1.0 * x, low, high, y, p=p)
     for k, (a, b, c) in enumerate(zip(*(v.ravel().tolist() for v in (low, high, y)), strict=True)):
         if math.isinf(p):
             wanted = max(abs(c - a), abs(c - b))
@@ -169,12 +171,12 @@ def test_entries_are_added_or_the_largest_is_taken(p):
     low, high = np.full((2, 2, 2), 0.25), np.full((2, 2, 2), 0.75)
     high[1] = 0.5
     y = np.array([[[2.0, 3.0], [4.0, 9.0]], [[7.0, 3.0], [8.0, 2.0]]])
-    lower, upper = box_errors(lambda x: 0 * x + 1.0, low, high, y, p=p)
+    found = box_errors(lambda x: 0 * x + 1.0, low, high, y, p=p)
     wanted = [8, 7] if math.isinf(p) else (abs(y - 1) ** p).sum((1, 2)) * [0.5**4, 0.25**4]
-    assert lower == pytest.approx(wanted)
-    assert upper == pytest.approx(wanted)
-    assert (lower <= wanted).all()
-    assert (upper >= wanted).all()
+    assert found.lower == pytest.approx(wanted)
+    assert found.upper == pytest.approx(wanted)
+    assert (found.lower <= wanted).all()
+    assert (found.upper >= wanted).all()
 
 
 def test_bounds_below_nothing_are_nothing():
@@ -202,7 +204,7 @@ def test_boxes_are_cut_where_most_is_to_be_gained():
     def sides(f, low, high, y=0.0):
         low = np.reshape(low, (-1, 2, 1)).astype(float)
         high = np.reshape(high, (-1, 2, 1)).astype(float)
-        return measured_errors(f, low, high, np.full(low.shape, y), p=2).side.tolist()
+        return box_errors(f, low, high, np.full(low.shape, y), p=2).side.tolist()
 
     def first(x):
         return x[:, :1] * x[:, :1] + 0.1 * x
@@ -245,7 +247,7 @@ def test_chunks_do_not_change_the_bounds(monkeypatch, chunk, sizes):
     rng = np.random.default_rng(0)
     low = rng.random((5, 2, 1)) / 2
     high, y = low + 0.25, rng.random(low.shape)
-    whole = measured_errors(np.sin, low, high, y, p=2)
+    whole = box_errors(np.sin, low, high, y, p=2)
     seen, right = [], boxes._errors
 
     def noted(target, low, *rest):
@@ -254,14 +256,14 @@ def test_chunks_do_not_change_the_bounds(monkeypatch, chunk, sizes):
 
     monkeypatch.setattr(boxes, "CHUNK", chunk)
     monkeypatch.setattr(boxes, "_errors", noted)
-    parts = measured_errors(np.sin, low, high, y, p=2)
+    parts = box_errors(np.sin, low, high, y, p=2)
     assert seen == sizes
     for name in ("lower", "upper", "side"):
         assert getattr(parts, name).tolist() == getattr(whole, name).tolist()
 
 
 def test_no_boxes_have_no_errors():
-    none = measured_errors(np.sin, *np.zeros((3, 0, 2, 1)), p=2)
+    none = box_errors(np.sin, *np.zeros((3, 0, 2, 1)), p=2)
     assert isinstance(none, BoxErrors)
     for found in (none.lower, none.upper, none.side):
         assert found.shape == (0,)
@@ -271,7 +273,7 @@ def test_no_boxes_have_no_errors():
 def test_answers_may_be_intervals_of_the_shape_of_the_boxes():
     low, high = one(0.0), one(1.0)
     exact = box_errors(lambda x: 0 * x, low, high, Interval(one(1.0), one(2.0)), p=2)
-    assert (exact[0].item(), exact[1].item()) == pytest.approx((1, 4))
+    assert (exact.lower.item(), exact.upper.item()) == pytest.approx((1, 4))
     for bad in (np.zeros((1, 1)), np.zeros((2, 1, 1)), Interval(np.zeros((1, 2, 1)))):
         with pytest.raises(ValueError, match=r"shape of the boxes \(1, 1, 1\)"):
             box_errors(np.sin, low, high, bad, p=2)

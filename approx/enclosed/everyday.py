@@ -46,10 +46,6 @@ def _logsumexp(x: Any, dim: Any, keepdim: bool = False) -> Any:
     return total if keepdim else total.reshape(shape)
 
 
-def _log_softmax(x: Any, dim: int, *_: Any) -> Any:
-    return x - _logsumexp(x, dim, True)
-
-
 def _softplus(x: Any, beta: float = 1, threshold: float = 20) -> Any:
     """max(x, 0) + log(1 + exp(-|x|)); beyond the threshold torch returns x, which jumps."""
     scaled = x * beta
@@ -60,21 +56,9 @@ def _softplus(x: Any, beta: float = 1, threshold: float = 20) -> Any:
     return ((scaled * 0.5).exp() + (scaled * -0.5).exp()).log() * (1 / beta) + x * 0.5
 
 
-def _log_sigmoid(x: Any) -> list[Any]:
-    return [((x * -1.0).exp() + 1.0).log() * -1.0, None]
-
-
 def _elu(x: Any, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Any:
     below = (x.minimum(0.0) * input_scale).exp() - 1.0
     return x.maximum(0.0) * scale + below * alpha * scale
-
-
-def _celu(x: Any, alpha: float = 1) -> Any:
-    return x.maximum(0.0) + ((x.minimum(0.0) / alpha).exp() - 1.0) * alpha
-
-
-def _prelu(x: Any, weight: Any) -> Any:
-    return x.maximum(0.0) + x.minimum(0.0) * weight
 
 
 def _vector_norm(
@@ -101,10 +85,6 @@ def _kept(x: Any, chosen: Any) -> Any:
     if isinstance(x, EnclosureArray):
         return x * chosen
     return np.where(chosen > 0, x, 0.0)
-
-
-def _masked_fill(x: Any, mask: Any, value: Any) -> Any:
-    return _where(mask, np.asarray(value, dtype=float), x)
 
 
 def _part_of(above: bool) -> Callable[..., Any]:
@@ -203,17 +183,17 @@ EVERYDAY: dict[str, Callable[..., Any]] = {
     "log": lambda x: x.log(),
     "log1p": lambda x: (x + 1.0).log(),
     "expm1": lambda x: x.exp() - 1.0,
-    "log_sigmoid_forward": _log_sigmoid,
+    "log_sigmoid_forward": lambda x: [((x * -1.0).exp() + 1.0).log() * -1.0, None],
     "logsumexp": _logsumexp,
-    "_log_softmax": _log_softmax,
+    "_log_softmax": lambda x, dim, *_: x - _logsumexp(x, dim, True),
     "softplus": _softplus,
     "elu": _elu,
-    "celu": _celu,
-    "_prelu_kernel": _prelu,
+    "celu": lambda x, alpha=1: x.maximum(0.0) + ((x.minimum(0.0) / alpha).exp() - 1.0) * alpha,
+    "_prelu_kernel": lambda x, weight: x.maximum(0.0) + x.minimum(0.0) * weight,
     "hardsigmoid": lambda x: (x / 6.0 + 0.5).clip(0.0, 1.0),
     "hardswish": lambda x: x * (x / 6.0 + 0.5).clip(0.0, 1.0),
     "linalg_vector_norm": _vector_norm,
-    "masked_fill": _masked_fill,
+    "masked_fill": lambda x, mask, value: _where(mask, np.asarray(value, dtype=float), x),
     "where": _where,
     "triu": _part_of(True),
     "tril": _part_of(False),

@@ -42,10 +42,6 @@ def _addmm(bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> A
     return _add(product if alpha == 1 else product * alpha, bias, beta)
 
 
-def _pow(x: Any, exponent: Any) -> Any:
-    return 1 / x.sqrt() if exponent == -0.5 else x**exponent
-
-
 # -- functions of one number -----------------------------------------------------------------------
 def _sigmoid(x: Any) -> Any:
     """Through tanh, whose slopes are sharp."""
@@ -71,18 +67,10 @@ def _expand(x: Any, sizes: Sequence[int], *, implicit: bool = False) -> Any:
     return x if shape == x.shape else x + np.zeros(shape)
 
 
-def _unsqueeze(x: Any, dim: int) -> Any:
-    return x[_along(range(x.ndim + 1)[dim], None)]
-
-
 def _squeeze(x: Any, dim: Any = None) -> Any:
     dims = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
     gone = {axis_of(x, k) for k in dims}
     return x.reshape(tuple(n for k, n in enumerate(x.shape) if not (k in gone and n == 1)))
-
-
-def _select(x: Any, dim: int, index: int) -> Any:
-    return x[_along(axis_of(x, dim), index)]
 
 
 def _slice(
@@ -210,7 +198,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "bmm": lambda a, b: a @ b,
     "addmm": _addmm,
     "baddbmm": _addmm,
-    "pow": _pow,
+    "pow": lambda x, exponent: 1 / x.sqrt() if exponent == -0.5 else x**exponent,
     "square": lambda x: x**2,
     "sqrt": lambda x: x.sqrt(),
     "rsqrt": lambda x: 1 / x.sqrt(),
@@ -238,9 +226,9 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "transpose": lambda x, a, b: x.swapaxes(axis_of(x, a), axis_of(x, b)),
     "t": lambda x: x.swapaxes(0, -1),
     "expand": _expand,
-    "unsqueeze": _unsqueeze,
+    "unsqueeze": lambda x, dim: x[_along(range(x.ndim + 1)[dim], None)],
     "squeeze": _squeeze,
-    "select": _select,
+    "select": lambda x, dim, index: x[_along(axis_of(x, dim), index)],
     "slice": _slice,
     "unbind": _unbind,
     "split": _split,

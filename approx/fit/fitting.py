@@ -18,7 +18,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -129,21 +129,17 @@ def fit(
     )
 
 
+@dataclass
 class _Keeper:
     """Follows one bank after another to the end, and keeps the state of all of them."""
 
-    def __init__(
-        self,
-        state: FitState,
-        steps: int,
-        checkpoint: Path | None,
-        stamp: str,
-        every: float,
-        progress: Callable[[int], None] | None,
-    ) -> None:
-        self.state, self.steps = state, steps
-        self.checkpoint, self.stamp, self.every = checkpoint, stamp, every
-        self.progress, self.saved = progress, time.monotonic()
+    state: FitState
+    steps: int
+    checkpoint: Path | None
+    stamp: str
+    every: float
+    progress: Callable[[int], None] | None
+    saved: float = field(default_factory=time.monotonic)
 
     def follow(self, start: int, run: TrainingRun) -> None:
         """Train a bank whose first model is ``start``; if its memory ends, keep where it came."""

@@ -165,14 +165,5 @@ def beside_closed_form(
 
 
 def exceeds(lower: float, upper: float, size: float) -> bool:
-    """Tell whether a lower bound exceeds a proven value by more than rounding.
-
-    Parameters
-    ----------
-    lower : float
-        Attained by float64 values.
-    upper : float
-    size : float
-        Of the function's values.
-    """
+    """Tell whether an attained value exceeds a proven one, by more than rounding at a size."""
     return lower > upper * (1 + ROUNDING) + FLOOR * size

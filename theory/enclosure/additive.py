@@ -9,7 +9,7 @@ function that runs through is additive, exactly, with the coefficients found.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
@@ -54,20 +54,16 @@ class AdditiveForm:
     atoms: tuple[Atom, ...]
 
 
-@dataclass(frozen=True)
-class _Tape:
-    """The atoms made so far, shared by all arrays of one call."""
-
-    atoms: list[Atom] = field(default_factory=list)
-
-
 @final
 class _Sums(EnclosureArray):
-    """An array of sums: constants of shape S and coefficients of shape (A, *S) of A atoms."""
+    """An array of sums: constants of shape S and coefficients of shape (A, *S) of A atoms.
+
+    ``tape`` holds the atoms made so far, shared by all arrays of one call.
+    """
 
     __slots__ = ("coef", "const", "tape")
 
-    def __init__(self, tape: _Tape, const: Interval, coef: Interval) -> None:
+    def __init__(self, tape: list[Atom], const: Interval, coef: Interval) -> None:
         self.tape, self.const, self.coef = tape, const, coef
 
     @property
@@ -127,7 +123,7 @@ class _Sums(EnclosureArray):
     def _spread(self, shape: tuple[int, ...]) -> _Sums:
         """Return the array broadcast to a shape, with a coefficient for every atom made so far."""
         lifted = spread(self.coef, shape)
-        more = np.zeros((len(self.tape.atoms) - len(lifted), *shape))
+        more = np.zeros((len(self.tape) - len(lifted), *shape))
         coef = Interval(np.concatenate([lifted.lo, more]), np.concatenate([lifted.hi, more]))
         return _Sums(self.tape, self.const.broadcast_to(shape), coef)
 
@@ -143,12 +139,12 @@ class _Sums(EnclosureArray):
             if len(variables) > 1:
                 raise TypeError("a function of an entry that depends on several variables")
             if variables:
-                made.append((len(self.tape.atoms), index))
-                self.tape.atoms.append(Atom(variables.pop(), _Composed(function, tuple(parts))))
+                made.append((len(self.tape), index))
+                self.tape.append(Atom(variables.pop(), _Composed(function, tuple(parts))))
             else:
                 value = function(*(part.const for part in parts))
                 const_lo[index], const_hi[index] = value.lo, value.hi
-        coef = np.zeros((len(self.tape.atoms), *shape))
+        coef = np.zeros((len(self.tape), *shape))
         for atom, index in made:
             coef[(atom, *index)] = 1.0
         return _Sums(self.tape, Interval(const_lo, const_hi), Interval(coef))
@@ -157,7 +153,7 @@ class _Sums(EnclosureArray):
         """Return one entry."""
         column = self.coef[(slice(None), *index)]
         used = np.flatnonzero((column.lo != 0) | (column.hi != 0)).tolist()
-        terms = [(column[k], self.tape.atoms[k]) for k in used]
+        terms = [(column[k], self.tape[k]) for k in used]
         return _Entry(self.const[index], tuple(terms))
 
 
@@ -211,7 +207,7 @@ def additive_form(f: Function, *, tokens: int, dim: int) -> AdditiveForm | None:
         Atoms that no output depends on are left out.
     """
     count = tokens * dim
-    tape = _Tape([Atom(j, lambda x: x) for j in range(count)])
+    tape = [Atom(j, lambda x: x) for j in range(count)]
     eye = Interval(np.eye(count).reshape(count, 1, tokens, dim))
     try:
         result = f(_Sums(tape, Interval(np.zeros((1, tokens, dim))), eye))
@@ -223,4 +219,4 @@ def additive_form(f: Function, *, tokens: int, dim: int) -> AdditiveForm | None:
         return None
     coef = result._spread((1, tokens, dim)).coef[:, 0]
     used = np.flatnonzero(((coef.lo != 0) | (coef.hi != 0)).any((1, 2)))
-    return AdditiveForm(coef.picked(used), tuple(tape.atoms[k] for k in used))
+    return AdditiveForm(coef.picked(used), tuple(tape[k] for k in used))

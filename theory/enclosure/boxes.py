@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from looprate.theory.enclosure.columns import Columns
 from looprate.theory.enclosure.forms import check_boxes, directions, local_form
 from looprate.theory.enclosure.intervals import Interval, rational_power
 from looprate.theory.enclosure.moments import absolute_moments
@@ -50,7 +51,7 @@ LARGEST_GRID = 2**26  # cells a side; far below 2^52, where 0 and 1 would not be
 
 
 @dataclass(frozen=True)
-class BoxErrors:
+class BoxErrors(Columns):
     """Bounds of ∫_box Σ |y - f|^p (or of the supremum), and where they are loose.
 
     Attributes
@@ -99,9 +100,10 @@ def cell_boxes(indices: Any, grid: int) -> tuple[Array, Array]:
     return cells / grid, (cells + 1) / grid
 
 
+@np.errstate(all="ignore")
 def box_errors(
-    target: Function, low: Any, high: Any, outputs: Any, *, p: float
-) -> tuple[Array, Array]:
+    target: Function, low: Any, high: Any, outputs: Any, *, p: float, scale: float = 1.0
+) -> BoxErrors:
     """Return bounds of ∫_box Σ_{n,i} |y - f|^p dX, or of the supremum of |y - f| for p = inf.
 
     Parameters
@@ -114,25 +116,14 @@ def box_errors(
         y, the constant on each box; numbers are taken as exact.
     p : float
         Exponent, 1 <= p <= inf.
-
-    Returns
-    -------
-    lower, upper : ndarray of shape (B,)
+    scale : float
+        Finite and > 0: |y - f| is divided by it.
 
     Raises
     ------
     ValueError
         If an argument is out of range or the function has no enclosure.
     """
-    found = measured_errors(target, low, high, outputs, p=p)
-    return found.lower, found.upper
-
-
-@np.errstate(all="ignore")
-def measured_errors(
-    target: Function, low: Any, high: Any, outputs: Any, *, p: float, scale: float = 1.0
-) -> BoxErrors:
-    """Return :func:`box_errors` of |y - f| / scale with the side to cut, chunk by chunk."""
     exponent = check_p(p)
     low, high = check_boxes(low, high)
     y = outputs if isinstance(outputs, Interval) else Interval(outputs)
@@ -146,11 +137,7 @@ def measured_errors(
     ]
     if not parts:
         return BoxErrors(np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.intp))
-    return BoxErrors(
-        np.concatenate([part.lower for part in parts]),
-        np.concatenate([part.upper for part in parts]),
-        np.concatenate([part.side for part in parts]),
-    )
+    return BoxErrors.joined(parts)
 
 
 def _errors(

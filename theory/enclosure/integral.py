@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.enclosure.boxes import measured_errors
+from looprate.theory.enclosure.boxes import box_errors
 from looprate.theory.enclosure.columns import Columns
 from looprate.theory.enclosure.deadline import OutOfTimeError, until
 from looprate.theory.enclosure.forms import check_boxes
@@ -279,7 +279,7 @@ def _evaluated_leaves(
     target: Any, low: Array, high: Array, y: Interval, weight: Array, p: float, scale: float
 ) -> _Leaves:
     """Return boxes with their bounds."""
-    found = measured_errors(target, low, high, y, p=p, scale=scale)
+    found = box_errors(target, low, high, y, p=p, scale=scale)
     return _Leaves(low, high, y.lo, y.hi, weight, found.lower, found.upper, found.side)
 
 

@@ -223,6 +223,9 @@ class Interval(EnclosureArray):
         made: Interval = function(self)
         return made
 
+    def zeros_like(self) -> Interval:
+        return Interval(np.zeros(self.shape))
+
     def broadcast_to(self, shape: tuple[int, ...]) -> Interval:
         """Return the intervals repeated to a shape."""
         return self.moved(lambda ends, _: np.broadcast_to(ends, shape))

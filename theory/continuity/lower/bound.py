@@ -10,7 +10,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -306,6 +306,7 @@ def modulus_lower_bound(
     call, gradient, like = _both_ways(f, (2, tokens, dim))
     checked_output(call(np.full((2, tokens, dim), 0.4)), (2, tokens, dim))
     known = is_equivariant(f) if equivariant is None else equivariant
+    plain = call if gradient is None else _tensor_call(gradient, like)
     middle = np.full((tokens, dim), 0.5)
     best = [
         ModulusLowerBound(kind, radius, 0.0, middle, middle, p, None if kind == "sequence" else 0)
@@ -318,21 +319,17 @@ def modulus_lower_bound(
             continue
         values = objective(call, p, row)
         # torch is faster on the search's batches; the value reported is that of ``call``
-        quick = values if gradient is None else objective(_tensor_call(gradient, like), p, row)
+        quick = values if gradient is None else objective(plain, p, row)
         quick = quick if trace is None else _traced(quick, trace)
         ascend = leap = None
         if gradient is not None:
             ascend = gradient_ascent(gradient, like, p, row, moving)
             leap = gradient_leaps(gradient, like, p, row, moving)
-        plain = call if gradient is None else _tensor_call(gradient, like)
         outputs = watched_outputs(plain, row)
         problem = Problem(quick, ascend, leap, moving, dim, radii[positive], outputs)
         work = Effort().scaled(effort)
-        if ascend is None:
+        with nullcontext() if ascend is None else _one_thread():
             x, y = search_pairs(problem, work, rng)
-        else:
-            with _one_thread():
-                x, y = search_pairs(problem, work, rng)
         y = np.stack([_nearer(a, b, radii[k]) for a, b, k in zip(x, y, positive, strict=True)])
         for k, value, left, right in zip(positive, values(x, y).tolist(), x, y, strict=True):
             if value > best[k].value:

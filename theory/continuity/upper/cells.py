@@ -159,11 +159,6 @@ class CellProblem:
                 whole[:, :, i, j] = whole[:, :, j, i] = np.moveaxis(part, 0, 2)
         return Derivatives(value, middle, radius, bent, rest)
 
-    def at(self, points: Interval) -> Interval:
-        """Return values (B, E) of the watched rows at points (B, K)."""
-        boxes = points.reshape((-1, self.tokens, self.dim))
-        return self.rows(evaluated(self.f, boxes))
-
 
 @dataclass(frozen=True)
 class Derivatives(Columns):
