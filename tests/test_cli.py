@@ -5,6 +5,7 @@ import json
 import operator
 import os
 import re
+import shlex
 import subprocess
 import sys
 import traceback
@@ -75,7 +76,7 @@ def test_help_says_what_and_how_with_an_example_that_parses(said, command):
     assert (code, err) == (0, "")
     example = out.partition("\nexample:\n  looprate ")[2]
     assert example.startswith(command)
-    assert _parser().parse_args(example.split())
+    assert _parser().parse_args(shlex.split(example))
 
 
 def test_help_says_which_function_a_certified_bound_is_of(said):  # M11
