@@ -1,5 +1,6 @@
 """One thread a process: tiny tensors lose to OpenMP's spinning, most beside a busy neighbour."""
 
+import json
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -46,5 +47,33 @@ def said(capfd):
 
         code = main([str(argument) for argument in arguments])
         return code, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def printed(said):
+    """Run the command, which must succeed; return the JSON it prints."""
+
+    def run(*arguments):
+        code, out, err = said(*arguments, "--json")
+        assert (code, err) == (0, "")
+        return json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+
+    return run
+
+
+@pytest.fixture
+def refused(said):
+    """Run the command, which must refuse with one line; return that line."""
+
+    def run(*arguments):
+        code, out, err = said(*arguments)
+        assert code == 2, err
+        assert out == ""
+        assert err.count("\n") == 1
+        assert err.endswith("\n")
+        assert "Traceback" not in err
+        return err
 
     return run

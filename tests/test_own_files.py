@@ -72,12 +72,6 @@ def boards(tmp_path, header, *, count=80):
     return path
 
 
-@pytest.mark.parametrize("header", ["puzzle,solution", "quizzes,solutions", "question,answer"])
-def test_boards_are_read_under_every_usual_name_of_their_columns(header, tmp_path):  # R31
-    puzzles, solutions = read_csv(boards(tmp_path, header))
-    assert puzzles.shape == solutions.shape == (160, 16)
-
-
 def test_a_field_that_is_too_long_is_named_by_its_line(tmp_path):  # R31
     path = boards(tmp_path, "puzzle,solution")
     path.write_text(path.read_text() + f"{'x' * 200_000},1,2,3\n")

@@ -7,7 +7,10 @@ from itertools import product
 import numpy as np
 
 from looprate.theory.bounds.loop_counts import CODINGS
+from looprate.theory.construction.build.coding import label
+from looprate.theory.construction.build.contextual import contextual_code
 from looprate.theory.construction.build.labels import LabelTable
+from looprate.theory.construction.build.quantise import cell_coordinates, cell_number
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.memorisers import MEMORISERS
 
@@ -19,7 +22,9 @@ __all__ = [
     "cell_tuples",
     "hand_table",
     "make_spec",
+    "plain_labels",
     "plain_value",
+    "point_labels",
     "strip_point",
 ]
 
@@ -60,6 +65,19 @@ def plain_value(k, spec, table, coordinate):
 def _answer(spec, table):
     """What the memoriser answers, its lattices made once."""
     return MEMORISERS[spec.memoriser].answer(spec, table)
+
+
+def plain_labels(cells, firsts, spec):
+    """The labels of tokens in these cells, of first coordinates b_0, by the plain twins."""
+    code, ranks = contextual_code(cells, spec)
+    tokens = zip(cells, firsts, ranks, strict=True)
+    return [label(code, cell=z, first=b, rank=rank, spec=spec) for z, b, rank in tokens]
+
+
+def point_labels(point, spec):
+    """The labels of the tokens of any point."""
+    b = [cell_coordinates(token, spec) for token in point]
+    return plain_labels([cell_number(part, spec) for part in b], [part[0] for part in b], spec)
 
 
 def cell_tuples(spec):
