@@ -9,8 +9,9 @@ import pytest
 import looprate
 from looprate.theory.bounds.lower import _at_grid, bump_norm
 from looprate.theory.bounds.pattern_count import interval_context, log2_patterns
+from looprate.theory.bounds.upper import worst_case_error_upper_bound
 
-KEYS = ["loops", "family", "lower", "grid", "share"]
+KEYS = ["loops", "family", "lower", "grid", "share", "upper", "by"]
 
 
 def test_the_command_prints_what_the_function_returns(said):
@@ -42,12 +43,19 @@ def test_without_a_size_it_is_that_of_the_constructions(said):
     assert code == 0
     head, columns, lt, tmlt, *words = out.splitlines()
     assert "blocks of 19 rows, 32 units, heads: 2 of size 1" in head
-    assert " ".join(columns.split()) == "loops family no error below cells a side of f"
-    assert lt.split() == ["50", "lt", f"{found.value:.3g}", f"{found.grid:.3g}"]
+    assert " ".join(columns.split()) == "loops family no error below all f within by"
+    reached = worst_case_error_upper_bound(50, **shape)
+    assert lt.split()[:4] == ["50", "lt", f"{found.value:.3g}", f"{reached.total:.3g}"]
     assert tmlt.split()[1] == "tmlt"
     for caveat in ("some f of the class, which depends on it", "hardmax", "exact arithmetic"):
         assert caveat in " ".join(words)
     assert "not yet reviewed by others" in words[-1]
+    assert (
+        json.loads(said("bound", "--worst-case", "--loops", 9, "--weight-bits", 9, "--json")[1])[0][
+            "upper"
+        ]
+        is None
+    )
 
 
 def test_eta_from_a_network_lies_between_a_free_one_and_none(said):
@@ -118,3 +126,14 @@ def test_the_count_grows_with_every_resource(seed):
     assert base <= count(loops, 2 * inputs)
     assert all(base < count(loops, inputs, **{name: numbers[name] + 1}) for name in names)
     assert math.isfinite(float(base))
+
+
+def test_the_count_of_paths_with_a_network_of_eta_by_hand():
+    """g = 5 + l, and its units branch once a loop: N = d = 1, 3 hidden layers, 4 units, r = 50."""
+    network = looprate.EtaNetwork(parameters=9, units=4, depth=3)
+    size = looprate.NetworkSize(rows=1, width=1, heads=1, family="tmlt", eta_network=network)
+    weights, g, r = 16 + 9, 5 + 3, 50
+    found = log2_patterns(size, r, 5, tokens=1, dim=1).b
+    polynomials = math.log2(5 * (1 + 1)) + r * (1 + 4)
+    expected = 1 + weights * (math.log2(2 * math.e * 2 * g * r / weights) + polynomials)
+    assert float(found) == pytest.approx(expected, rel=1e-12)

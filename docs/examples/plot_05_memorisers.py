@@ -48,6 +48,8 @@ figure = make_figure("memorisers", rows)
 # of one.
 #
 # **What this does not show.**  Lemma 4.1 is an upper bound of one construction.
-# The digits show that it is no limit of weight tying: nothing here says that a tied
-# block *cannot* memorise.  The errors are those of the table at the cells' centres;
-# the error on the cube comes from the cells' width, too.
+# The digits show that it is no limit of weight tying: nothing on this page says that
+# a tied block *cannot* memorise.  How many labels it can tell apart in r loops at
+# most is counted in the theory, under *What no number of loops can do*.  The errors
+# are those of the table at the cells' centres; the error on the cube comes from the
+# cells' width, too.

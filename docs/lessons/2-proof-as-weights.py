@@ -343,8 +343,10 @@ for name, found in built.items():
 # %% [markdown]
 # Mind what this does *not* say. Timestep modulation removes two terms from the bound of
 # *this construction*. The digits, a plain looped Transformer without any $η(t)$, do not
-# have them either and pay with $q$ loops a label. So an upper bound differs; **no
-# separation is proven**, neither here nor in the paper.
+# have them either and pay with $q$ loops a label. So an upper bound differs, which
+# separates nothing. A separation takes a **lower** bound for all weight-tied networks:
+# the paper has none, this project derives one for the worst function of a class, with
+# its caveats (*What no number of loops can do*, in the theory).
 #
 # ## What it costs
 #
@@ -355,6 +357,9 @@ for name, found in built.items():
 # $$
 # μ = \min\left( 1, \binom{N}{2} δ^d + \frac{d N (m - 1)}{M} \right) ,
 # $$
+#
+# (for $N = 2$ even $δ^{2d}$ instead of $δ^d$: two tokens in one cell have a label of
+# their own, except in cell 0)
 #
 # and uses only that there each entry of the output lies between its smallest and its
 # largest label, so that output and $f$ lie in one interval of length at most $D$, which

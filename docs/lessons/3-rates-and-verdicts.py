@@ -156,7 +156,8 @@ plt.show()
 # %% [markdown]
 # In the hatched region a bound promises nothing that a constant does not do as well.
 # That is no argument against looped Transformers: a bound that says nothing does not
-# say "cannot".
+# say "cannot". What says "cannot", of the worst function of a class, is a lower bound:
+# `looprate.worst_case_error_lower_bound`, orders of magnitude further down.
 
 # %% [markdown]
 # ### Exercise 2: rougher and larger

@@ -11,6 +11,7 @@ from looprate.experiments.claims.eta import ETA_CLAIMS
 from looprate.experiments.claims.moduli import MODULI_CLAIMS
 from looprate.experiments.claims.reported import REPORTED_CLAIMS
 from looprate.experiments.claims.trained import TRAINED_CLAIMS
+from looprate.experiments.claims.worst_case import WORST_CASE_CLAIMS
 
 __all__ = ["CLAIMS", "REJECTED", "Claim"]
 
@@ -19,6 +20,7 @@ THEMES: dict[str, tuple[Claim, ...]] = {
     "Formulas, and what Theorem 3.6 says where": BOUNDS_CLAIMS,
     "The proof as weights": CONSTRUCTION_CLAIMS,
     "Certified errors": CERTIFICATE_CLAIMS,
+    "What no number of loops can do": WORST_CASE_CLAIMS,
     "When eta(t) helps": ETA_CLAIMS,
     "Trained networks": TRAINED_CLAIMS,
     "What is reported of the paper's experiments": REPORTED_CLAIMS,

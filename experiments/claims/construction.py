@@ -223,8 +223,9 @@ CONSTRUCTION_CLAIMS = (
         "∀ N, d, m >= 2 with m^d >= N: loops(timestep, rank code) < loops(increments, sum code).",
         THIS,
         ("each memoriser on the code that suits it",),
-        "An upper bound against an upper bound. It does not say that a weight-tied block must "
-        "need more: digits narrow the gap to a factor q.",
+        "An upper bound against an upper bound, which does not say that a weight-tied block must "
+        "need more: digits narrow the gap to a factor q. What none can do is another claim: "
+        "worst-case-exponents.",
         "(N, d) in (1,1), (2,1), (3,1), (2,2), (8,4); m in 2, 3, 4, 8, 16",
         check_fewer_loops,
         (wrong("the two memorisers exchanged", check_fewer_loops, "increments", "timestep"),),

@@ -32,7 +32,7 @@ def add_bound(commands: Commands) -> None:
         "real weights; the function depends on r; derived here, not yet reviewed by others).\n\n"
         "JSON: a list of {loops, delta, terms, total, trivial, verdict, ...}; terms has the keys\n"
         "token, context, sequence, memoriser, collisions, strips. With --worst-case a list of\n"
-        "{loops, family, lower, grid, share}; share of the signs of f that networks get wrong.",
+        "{loops, family, lower, grid, share, upper, by}: bounds of the worst case from both sides.",
         "looprate bound token-sine --tokens 2 --loops 100 10000 1000000000",
     )
     bound.add_argument("target", metavar="TARGET", nargs="?")
