@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from cases.pairs import pair_values, random_pairs, row_of
+from cases.slack import above
 from cases.targets import EXAMPLES, KINDS
 from looprate.theory.continuity.lower.problem import moving_tokens
 from looprate.theory.continuity.upper import additive
-from looprate.theory.continuity.upper.additive import additive_upper_bound
+from looprate.theory.continuity.upper.additive import _bounded, additive_upper_bound
+from looprate.theory.continuity.upper.operator_norm import SLACK
 from looprate.theory.enclosure.additive import AdditiveForm, Atom, additive_form
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.targets import parse_target
@@ -254,3 +256,47 @@ def test_orthogonal_and_parallel_columns_take_the_better_weights():
     for unknown in (apart * 0.1, same * 0.1):
         worst = np.linalg.norm(apart + unknown, 2)
         assert worst <= linear_bound(apart, unknown, 2.0) <= (3 + np.linalg.norm(unknown)) * 1.1
+
+
+class Known:
+    """Parts of which all is known."""
+
+    def __init__(self, two=4.0, most=3.0, one=5.0):
+        self.two, self.most, self.one, self.asked = two, most, one, []
+
+    def euclidean(self):
+        return self.two
+
+    def largest(self, functionals):
+        self.asked.append(functionals)
+        rows = functionals.tolist()
+        return self.most if rows == np.eye(functionals.shape[1]).tolist() else self.one
+
+
+def test_norms_are_those_of_entries_signs_and_what_lies_between():
+    for p in (1.0, 1.5, 2.0, 3.0, math.inf):
+        assert _bounded(Known(), 1, p, 0.0) == 3.0  # one entry: all norms agree
+    assert _bounded(Known(), 3, math.inf, 0.0) == 3.0
+    assert _bounded(Known(), 3, 2.0, 0.0) == 4.0
+    assert above(_bounded(Known(), 3, 3.0, 0.0), 4 ** (2 / 3) * 3 ** (1 / 3))
+    assert above(_bounded(Known(), 3, 8.0, 0.0), 4**0.25 * 3**0.75)
+    assert above(_bounded(Known(), 3, 1.5, 0.0), 5 ** (1 / 3) * 4 ** (2 / 3))
+    assert above(_bounded(Known(one=99.0), 3, 1.5, 0.0), 3 ** (1 / 6) * 4)
+    assert _bounded(Known(), 3, 1.0, 0.0) == 5.0
+    quick = math.sqrt(3) * 4
+    assert above(_bounded(Known(one=99.0), 3, 1.0, 0.0), quick)
+    for threshold, value in ((quick * 1.001, quick), (quick * 0.999, 5.0)):
+        assert _bounded(Known(), 3, 1.0, threshold) == pytest.approx(value)
+    exactly = math.sqrt(3) * 4 * (1 + SLACK)
+    assert _bounded(Known(), 3, 1.0, exactly) == exactly
+
+
+def test_all_signs_but_the_first_are_tried_up_to_ten_entries():
+    parts = Known()
+    assert additive._by_signs(parts, 3) == 5.0
+    rows = [[1.0, a, b] for a in (1.0, -1.0) for b in (1.0, -1.0)]
+    assert sorted(parts.asked[0].tolist()) == sorted(rows)
+    assert additive._by_signs(parts, 10) == 5.0
+    assert parts.asked[1].shape == (512, 10)
+    assert additive._by_signs(parts, 11) == math.inf
+    assert len(parts.asked) == 2

@@ -11,7 +11,7 @@ import pytest
 
 from cases.slack import above
 from looprate.theory.continuity.upper import additive
-from looprate.theory.continuity.upper.additive import _bounded, _dual, _modulus_on, _Parts, _Scalar
+from looprate.theory.continuity.upper.additive import _dual, _modulus_on, _Parts, _Scalar
 from looprate.theory.continuity.upper.operator_norm import SLACK
 from looprate.theory.enclosure.additive import AdditiveForm, Atom
 from looprate.theory.enclosure.intervals import Interval
@@ -109,50 +109,6 @@ def test_coefficients_are_levelled_and_atoms_take_the_power(size):
     assert math.frexp(power)[0] == 0.5
     assert levelled.middle()[0] * power == pytest.approx([size, -size / 2], rel=1e-12)
     assert (atoms[0].function is same) == (size == 0.75)
-
-
-class Known:
-    """Parts of which all is known."""
-
-    def __init__(self, two=4.0, most=3.0, one=5.0):
-        self.two, self.most, self.one, self.asked = two, most, one, []
-
-    def euclidean(self):
-        return self.two
-
-    def largest(self, functionals):
-        self.asked.append(functionals)
-        rows = functionals.tolist()
-        return self.most if rows == np.eye(functionals.shape[1]).tolist() else self.one
-
-
-def test_norms_are_those_of_entries_signs_and_what_lies_between():
-    for p in (1.0, 1.5, 2.0, 3.0, math.inf):
-        assert _bounded(Known(), 1, p, 0.0) == 3.0  # one entry: all norms agree
-    assert _bounded(Known(), 3, math.inf, 0.0) == 3.0
-    assert _bounded(Known(), 3, 2.0, 0.0) == 4.0
-    assert above(_bounded(Known(), 3, 3.0, 0.0), 4 ** (2 / 3) * 3 ** (1 / 3))
-    assert above(_bounded(Known(), 3, 8.0, 0.0), 4**0.25 * 3**0.75)
-    assert above(_bounded(Known(), 3, 1.5, 0.0), 5 ** (1 / 3) * 4 ** (2 / 3))
-    assert above(_bounded(Known(one=99.0), 3, 1.5, 0.0), 3 ** (1 / 6) * 4)
-    assert _bounded(Known(), 3, 1.0, 0.0) == 5.0
-    quick = math.sqrt(3) * 4
-    assert above(_bounded(Known(one=99.0), 3, 1.0, 0.0), quick)
-    for threshold, value in ((quick * 1.001, quick), (quick * 0.999, 5.0)):
-        assert _bounded(Known(), 3, 1.0, threshold) == pytest.approx(value)
-    exactly = math.sqrt(3) * 4 * (1 + SLACK)
-    assert _bounded(Known(), 3, 1.0, exactly) == exactly
-
-
-def test_all_signs_but_the_first_are_tried_up_to_ten_entries():
-    parts = Known()
-    assert additive._by_signs(parts, 3) == 5.0
-    rows = [[1.0, a, b] for a in (1.0, -1.0) for b in (1.0, -1.0)]
-    assert sorted(parts.asked[0].tolist()) == sorted(rows)
-    assert additive._by_signs(parts, 10) == 5.0
-    assert parts.asked[1].shape == (512, 10)
-    assert additive._by_signs(parts, 11) == math.inf
-    assert len(parts.asked) == 2
 
 
 # -- functions of one variable ---------------------------------------------------------------------
