@@ -212,15 +212,6 @@ def test_functions_without_slack_are_caught(monkeypatch):
             test_functions_contain_the_exact_result_at_points_and_at_the_ends(name)
 
 
-def test_widening_reaches_the_neighbouring_floats():
-    x = np.concatenate([POINTS, [1.7976931348623157e308, -1.7976931348623157e308, 2.0**-1022]])
-    with np.errstate(over="ignore"):
-        assert (rounding.down(x) <= np.nextafter(x, -np.inf)).all()
-        assert (rounding.up(x) >= np.nextafter(x, np.inf)).all()
-    assert rounding.down(np.array([np.inf])) < np.inf
-    assert rounding.up(np.array([-np.inf])) > -np.inf
-
-
 def formula(x):
     """Every operation, written as a user would with NumPy."""
     mean = x.mean(1, keepdims=True)

@@ -158,3 +158,32 @@ def test_sums_are_rounded_outward_at_the_ends_of_the_floats():
     assert upper_from(2.0, [(1.0, 5e-324)]) == (1e-323, "subadditive")
     assert lower_from(0.5, [(1.0, 5e-324)]) == (0.0, None)
     assert lower_from(0.5, [(1.0, 1e-323)]) == (5e-324, 1.0)
+
+
+def radii():
+    """Pairs of radii whose quotient is a whole number, or next to one, or anything."""
+    rng = np.random.default_rng(3)
+    for k in (1, 2, 3, 7, 10, 1000):
+        for s in (0.1, 0.3, 1 / 3, 0.07, 1e-3, float(rng.random())):
+            for t in (k * s, math.nextafter(k * s, 0), math.nextafter(k * s, 9e9)):
+                yield t, s
+    yield from rng.random((60, 2)).tolist()
+    yield from ((0.5, 0.2), (1.0, 0.3), (1e-300, 1e-3), (2.0, 1.999))
+
+
+def test_bounds_move_to_other_radii_by_whole_pieces_and_are_the_nearest_floats_outside():
+    """w(t) <= k w(s) and w(s) >= w(t)/k for k = ceil(t/s), in fractions: no float is nearer."""
+    for t, s in radii():
+        k = math.ceil(Fraction(t) / Fraction(s))
+        assert pieces(t, s) == max(k, 1)
+        for value in (2.0, 0.1, 1e-320, 1e-200):
+            found, rule = upper_from(t, [(s, value)])
+            exact = Fraction(value) * max(k, 1)
+            assert Fraction(found) >= exact
+            assert found == value or Fraction(math.nextafter(found, 0)) < exact
+            assert rule == ("monotone" if t <= s else "subadditive")
+            low, source = lower_from(s, [(t, value)])
+            exact = Fraction(value) / max(k, 1)
+            assert Fraction(low) <= exact
+            assert Fraction(math.nextafter(low, math.inf)) > exact
+            assert source == t or low == 0
