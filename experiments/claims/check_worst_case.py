@@ -61,8 +61,8 @@ def check_in_class(factor: float = 1.0, holders: Sequence[float] = (1.0, 0.5)) -
         y[np.arange(4000), rng.integers(0, n * d, 4000)] += (
             rng.choice([-1.0, -0.5, 0.5, 1.0], 4000) / m
         )
-        y = np.clip(y, 0, 1).reshape(x.shape)
-        for a, b in ((x, y), (x, rng.random(x.shape))):
+        beside = np.clip(y, 0, 1).reshape(x.shape)
+        for a, b in ((x, beside), (x, rng.random(x.shape))):
             gap = np.linalg.norm((f(a) - f(b)).reshape(4000, -1), ord=p, axis=1)
             far = np.linalg.norm((a - b).reshape(4000, -1), axis=1)
             ratio = (gap[far > 0] / far[far > 0] ** s).max()
@@ -128,7 +128,7 @@ def check_lower_exponents(exponents: dict[str, int] | None = None) -> Finding:
     rows: list[Row] = []
     for family, times in (exponents or EXPONENTS).items():
         for n, d, s in SHAPES:
-            shape = {"family": family, "tokens": n, "dim": d, "holder": s}
+            shape: dict[str, Any] = {"family": family, "tokens": n, "dim": d, "holder": s}
             low, high = (math.log(lower(r, **shape)) for r in FAR)
             off = abs((high - low) / math.log(FAR[1] / FAR[0]) + times * s / (n * d))
             rows.append((f"{family}, N={n}, d={d}, s={s:g}", off, SLOPE))

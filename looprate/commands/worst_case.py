@@ -104,20 +104,20 @@ def _sizes(options: Namespace, dim: int) -> list[Any]:
 
 
 def _reached(
-    loops: int, size: Any, shape: dict[str, Any], of_class: dict[str, float]
+    loops: int, size: Any, shape: dict[str, Any], of_class: dict[str, Any]
 ) -> dict[str, Any]:
     """What constructions of the family reach for every f of the class, and which."""
     from looprate.theory.bounds.upper import worst_case_error_upper_bound
 
     if size.weight_bits is not None:  # constructions have long weights
         return {"upper": None, "by": None}
-    family = "lt" if size.eta_network else size.family
+    family: Any = "lt" if size.eta_network else size.family
     found = worst_case_error_upper_bound(loops, family=family, **shape, **of_class)
     return {"upper": found.total, "by": found.version.partition(", ")[2]}
 
 
 def _print(
-    rows: list[dict[str, Any]], size: Any, shape: dict[str, Any], of_class: dict[str, float]
+    rows: list[dict[str, Any]], size: Any, shape: dict[str, Any], of_class: dict[str, Any]
 ) -> int:
     """Print the table and what it means."""
     lipschitz, holder = of_class["lipschitz"], of_class["holder"]
