@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from looprate.experiments.rows.query import flat
+from looprate.theory.outputs import at_least, at_most
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +85,9 @@ class Answer(ABC):
 
     def _table(self) -> list[list[str]]:
         """The head and the first rows, as text."""
-        cells = [[_cell(row.get(name)) for name in self.columns] for row in self.to_rows()[:SHOWN]]
+        cells = [
+            [_cell(row.get(name), name) for name in self.columns] for row in self.to_rows()[:SHOWN]
+        ]
         return [list(self.columns), *cells]
 
     def __repr__(self) -> str:
@@ -106,9 +109,13 @@ class Answer(ABC):
         return []
 
 
-def _cell(value: Any) -> str:
-    """Return a value as a short text."""
-    text = f"{value:.5g}" if isinstance(value, float) else "-" if value is None else str(value)
+def _cell(value: Any, name: str) -> str:
+    """Return a value as a short text; a proven side, which its name tells, on the true side."""
+    if isinstance(value, float):
+        side = {"lower": at_least, "upper": at_most, "certified": at_most}.get(name.split("_")[-1])
+        text = side(value, 5) if side else f"{value:.5g}"
+    else:
+        text = "-" if value is None else str(value)
     return text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..."
 
 

@@ -6,8 +6,10 @@ import shutil
 import stat
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from looprate.approx.fit.state import save_state
@@ -17,7 +19,14 @@ from looprate.experiments.rows.records import RowStore, exclusive, write_npz
 from looprate.figures.drawing import redraw
 from looprate.figures.rows import write_rows
 from looprate.theory.construction.files import load_network, save_network
-from looprate.theory.outputs import checked_output, remove_dead_drafts, replacing, write_atomically
+from looprate.theory.outputs import (
+    at_least,
+    at_most,
+    checked_output,
+    remove_dead_drafts,
+    replacing,
+    write_atomically,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURE = "moduli__a"
@@ -313,3 +322,14 @@ def test_the_draft_of_a_living_writer_stays(tmp_path):  # F3
         assert draft.exists()
         draft.write_text("mine")
     assert (tmp_path / "a").read_text() == "mine"
+
+
+def test_printed_sides_are_rounded_outwards_and_by_less_than_one_digit():
+    values = np.random.default_rng(0).normal(size=300) * 10.0 ** np.arange(-150, 150)
+    for value in [*values.tolist(), 0.0, 0.1, 4.0, 4.0 + 4e-11, 1.7976931348623157e308]:
+        exact = Decimal(repr(value))
+        for digits in (3, 6):
+            low, high = Decimal(at_least(value, digits)), Decimal(at_most(value, digits))
+            assert low <= exact <= high
+            assert high - low <= abs(exact) * Decimal(10) ** (1 - digits) or high.is_infinite()
+    assert (at_least(0.29996, 3), at_most(0.3, 3), at_most(2e-5, 3)) == ("0.299", "0.3", "2e-05")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from looprate.theory.outputs import at_least, at_most
 from looprate.theory.verdict import Finding, Verdict
 
 __all__ = [
@@ -157,8 +158,8 @@ def check_sampled(
     low = -math.inf if stderr is None else lower - slack - unseen
     if not low <= sampled <= upper + slack:
         raise Contradiction(
-            f"the error is certified to lie in [{lower:.6g}, {upper:.6g}], and {points} random "
-            f"inputs give {sampled:.6g} (standard error {stderr or 0.0:.1g})"
+            f"the error is certified to lie in [{at_least(lower)}, {at_most(upper)}], and "
+            f"{points} random inputs give {sampled:.6g} (standard error {stderr or 0.0:.1g})"
         )
 
 

@@ -15,11 +15,14 @@ import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 __all__ = [
+    "at_least",
+    "at_most",
     "checked_folder",
     "checked_input",
     "checked_output",
@@ -42,6 +45,36 @@ SORTS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
 }
+
+
+def at_least(value: float, digits: int = 6) -> str:
+    """Return a proven lower side in words: rounded down, so that what is printed is proven, too.
+
+    Parameters
+    ----------
+    value : float
+    digits : int, optional
+        Significant ones, at most 15.
+    """
+    return _rounded(value, digits, ROUND_FLOOR)
+
+
+def at_most(value: float, digits: int = 6) -> str:
+    """Return a proven upper side in words: rounded up.
+
+    Parameters
+    ----------
+    value : float
+    digits : int, optional
+        Significant ones, at most 15.
+    """
+    return _rounded(value, digits, ROUND_CEILING)
+
+
+def _rounded(value: float, digits: int, direction: str) -> str:
+    """A number of few digits on the true side of its shortest decimal."""
+    near = Context(prec=digits, rounding=direction).create_decimal(repr(float(value)))
+    return f"{float(near):.{digits}g}"
 
 
 def checked_output(path: Path) -> Path:

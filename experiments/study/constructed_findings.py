@@ -11,6 +11,7 @@ from looprate.theory.bounds.explicit import collision_power
 from looprate.theory.bounds.loop_counts import Coding, label_power
 from looprate.theory.bounds.rates import holder_exponent
 from looprate.theory.construction.memorisers import MEMORISERS
+from looprate.theory.outputs import at_least, at_most
 from looprate.theory.statistics.slopes import SlopeFit, fit_slope
 from looprate.theory.verdict import Finding, Verdict
 
@@ -85,8 +86,8 @@ def _inequality_finding(memoriser: str, coding: Coding, own: Sequence[Row]) -> F
     last = max(own, key=lambda row: row["grid"])
     reason = (
         f"{len(own)} certificates, m = {min(r['grid'] for r in own)} to {last['grid']}; at "
-        f"r = {last['loops']} the error is in [{last['error_lower']:.4g}, "
-        f"{last['error_upper']:.4g}], the bound {last['bound']:.4g}"
+        f"r = {last['loops']} the error is in [{at_least(last['error_lower'], 4)}, "
+        f"{at_most(last['error_upper'], 4)}], the bound {last['bound']:.4g}"
     )
     if not by[Verdict.HOLDS]:
         return Finding(claim, Verdict.VACUOUS, reason + ", above the best constant", evidence)

@@ -19,7 +19,7 @@ from looprate.theory.bounds.rows import BoundRow, first_informative_loops
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.facts import stored_facts
 from looprate.theory.gate import state_of, under_hypotheses
-from looprate.theory.outputs import strict_json, write_atomically
+from looprate.theory.outputs import at_least, at_most, strict_json, write_atomically
 from looprate.theory.targets import resolve_target
 
 __all__ = ["write_report"]
@@ -254,15 +254,15 @@ def _part_lines(part: Row) -> list[str]:
 
 def _modulus_cells(row: Row) -> list[str]:
     """Return one table line of moduli."""
-    upper = "" if row["upper"] is None else f"{row['upper']:.5g}"
-    return [row["kind"], f"{row['delta']:g}", f"{row['lower']:.5g}", upper, row["side"]]
+    upper = "" if row["upper"] is None else at_most(row["upper"], 5)
+    return [row["kind"], f"{row['delta']:g}", at_least(row["lower"], 5), upper, row["side"]]
 
 
 def _certificate_cells(row: Row) -> list[Any]:
     """Return one table line of constructed networks."""
     low, high = row["error_lower"], row["error_upper"]
-    error = "not enclosed" if high is None else f"{low:.4g} to {high:.4g}"
-    bound = "unknown" if row["bound"] is None else f"{row['bound']:.3g}"
+    error = "not enclosed" if high is None else f"{at_least(low, 4)} to {at_most(high, 4)}"
+    bound = "unknown" if row["bound"] is None else at_most(row["bound"], 3)
     what = [row[name] for name in ("memoriser", "coding", "grid", "loops", "paper_loops")]
     return [*what, error, bound, row["verdict"]]
 

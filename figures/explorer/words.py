@@ -9,6 +9,7 @@ from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.states import Loops, short
 from looprate.theory.bounds.rows import BoundRow
 from looprate.theory.notation import KINDS
+from looprate.theory.outputs import at_least
 from looprate.theory.targets import Target
 
 EXAMPLES = {
@@ -104,8 +105,8 @@ def moduli_table(target: Target, setting: Setting, found: Callable[[str], float]
         if form is not None:
             words = f"{form.value:.4g} ({form.side}: {html.escape(form.note)})"
         else:
-            lower = found(kind)
-            words = f"at least {lower:.4g}: a pair was found" if lower else "0, as far as found"
+            lower = at_least(found(kind), 4)
+            words = "0, as far as found" if lower == "0" else f"at least {lower}: a pair was found"
         lines.append(f"<tr><th>{kind}</th><td>{words}</td></tr>")
     table = f'<div class="across"><table>{"".join(lines)}</table></div>'
     return f"<p><b>Moduli at δ = {setting.delta:.3g}</b></p>{table}"

@@ -15,7 +15,7 @@ from looprate.options import add_option, add_options
 from looprate.parser import Commands, add_command
 from looprate.printing import in_words, print_findings, print_json, print_table
 from looprate.theory.construction.memorisers import MEMORISERS
-from looprate.theory.outputs import checked_folder, checked_output
+from looprate.theory.outputs import at_least, at_most, checked_folder, checked_output
 
 if TYPE_CHECKING:
     from looprate.theory.construction.build.compile import Construction
@@ -247,11 +247,11 @@ def _print(certificate: Certificate, softmax: dict[str, Any] | None, options: Na
         "same cell width"
     )
     rows = [
-        [name, _number(term["lower"]), _number(term["upper"]), _number(term["bound"])]
+        [name, *_sides(term["lower"], term["upper"]), _at_most(term["bound"])]
         for name, term in facts["terms"].items()
     ]
-    total = [facts["error_lower"], facts["error_upper"], facts["bound"]]
-    rows.append(["error", *map(_number, total)])
+    sides = _sides(facts["error_lower"], facts["error_upper"])
+    rows.append(["error", *sides, _at_most(facts["bound"])])
     print_table(["L^p norm of", "at least", "at most", "explicit inequality"], rows)
     sampled = facts["error_sampled"]
     if sampled:
@@ -279,6 +279,11 @@ def _softmax_line(softmax: dict[str, Any]) -> str:
     return f"softmax attention in float64: {within} from inverse temperature {softmax['beta']:.4g}"
 
 
-def _number(value: float | None) -> str:
-    """A number, or that there is none."""
-    return "unknown" if value is None else f"{value:.6g}"
+def _sides(lower: float | None, upper: float | None) -> list[str]:
+    """An interval's sides, each rounded outwards, or that there is none."""
+    return ["unknown" if lower is None else at_least(lower), _at_most(upper)]
+
+
+def _at_most(value: float | None) -> str:
+    """An upper side, or that there is none."""
+    return "unknown" if value is None else at_most(value)

@@ -12,6 +12,7 @@ from looprate.experiments.engine.progress import Progress
 from looprate.options import add_option, add_options, checked_shape
 from looprate.parser import Commands, add_command
 from looprate.printing import in_words, print_json, print_table
+from looprate.theory.outputs import at_least, at_most
 
 if TYPE_CHECKING:
     from looprate.theory.notation import Kind
@@ -156,7 +157,7 @@ def _print_certified(rows: Sequence[Row]) -> int:
         [
             *_name(row),
             _attained(row),
-            _number(row["certified"]),
+            _at_most(row["certified"]),
             "unknown" if row["gap"] is None else f"{100 * row['gap']:.3g} %",
             "none" if row["certified"] is None else row["method"],
             *_closed_form(row),
@@ -178,14 +179,15 @@ def _name(row: Row) -> list[str]:
 
 def _attained(row: Row) -> str:
     """The lower bound, or that no number holds it."""
-    return f"{row['lower']:.6g}" if math.isfinite(row["lower"]) else "beyond float64"
+    return at_least(row["lower"]) if math.isfinite(row["lower"]) else "beyond float64"
 
 
 def _closed_form(row: Row) -> list[str]:
     """The closed form and the side that is known."""
-    return [_number(row["upper"]), row["side"]]
+    exact, value = row["side"] == "exact", row["upper"]
+    return [f"{value:.6g}" if exact else _at_most(value), row["side"]]
 
 
-def _number(value: float | None) -> str:
-    """A number, or that there is none."""
-    return "unknown" if value is None else f"{value:.6g}"
+def _at_most(value: float | None) -> str:
+    """An upper side, or that there is none."""
+    return "unknown" if value is None else at_most(value)

@@ -7,6 +7,7 @@ from typing import Any
 
 from looprate.options import checked_shape
 from looprate.printing import in_words, print_json, print_table
+from looprate.theory.outputs import at_least, at_most
 
 FAMILIES = ("lt", "tmlt", "untied")
 #: Options of a network: name -> what is given to NetworkSize, and words.
@@ -129,8 +130,8 @@ def _print(
     print_table(
         ["loops", "family", "no error below", "all f within", "by"],
         [
-            [f"{row['loops']}", row["family"], f"{row['lower']:.3g}"]
-            + (["unknown", ""] if row["upper"] is None else [f"{row['upper']:.3g}", row["by"]])
+            [f"{row['loops']}", row["family"], at_least(row["lower"], 3)]
+            + (["unknown", ""] if row["upper"] is None else [at_most(row["upper"], 3), row["by"]])
             for row in rows
         ],
     )

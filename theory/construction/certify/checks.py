@@ -14,6 +14,7 @@ from looprate.theory.construction.build.network import Network
 from looprate.theory.construction.certify.cells import CellRun, expected_outputs
 from looprate.theory.construction.certify.error import Enclosed, MeasuredError
 from looprate.theory.hypotheses import failures, testable
+from looprate.theory.outputs import at_least, at_most
 from looprate.theory.verdict import Finding, Verdict
 
 __all__ = ["range_finding"]
@@ -99,7 +100,8 @@ def judge(
         return Verdict.VIOLATED if broken else Verdict.NOT_TESTABLE, reason
     if measured.total is None:
         return Verdict.NOT_TESTABLE, f"there is no enclosure of the error: {measured.note}"
-    found = f"the error lies in [{measured.total[0]:.6g}, {measured.total[1]:.6g}]"
+    low, high = measured.total
+    found = f"the error lies in [{at_least(low)}, {at_most(high)}]"
     if measured.note:
         found += f" ({measured.note})"
     if bound.moduli_side == "lower":
