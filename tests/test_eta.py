@@ -130,7 +130,7 @@ def test_a_seed_that_diverged_anywhere_is_dropped_everywhere():
     assert found.gains[:, 0, 0] == pytest.approx(np.arange(1.0, 8.0))
 
 
-@pytest.mark.parametrize(
+every_gain = pytest.mark.parametrize(
     ("slope", "offset", "grows", "helps"),
     [
         (0.5, 0.1, "holds", "holds"),
@@ -138,6 +138,9 @@ def test_a_seed_that_diverged_anywhere_is_dropped_everywhere():
         (0.0, 0.0, "not testable", "not testable"),
     ],
 )
+
+
+@every_gain
 def test_trained_gains_get_the_words_they_deserve(slope, offset, grows, helps):
     noise = np.random.default_rng(7).normal(0, 0.02, (8, 15, 5))
     place = {point: k for k, point in enumerate(CONFIG.points_of_dial())}
@@ -151,14 +154,7 @@ def test_trained_gains_get_the_words_they_deserve(slope, offset, grows, helps):
 
 
 @pytest.mark.parametrize("match", ["loops", "grid"])
-@pytest.mark.parametrize(
-    ("slope", "offset", "grows", "helps"),
-    [
-        (0.5, 0.1, "holds", "holds"),
-        (-0.5, -0.1, "violated", "violated"),
-        (0.0, 0.0, "not testable", "not testable"),
-    ],
-)
+@every_gain
 def test_certified_gains_get_the_words_they_deserve(match, slope, offset, grows, helps):
     rows = eta_rows.certificates(CONFIG, lambda point: gain(point, slope) + offset)
     part = certified_part(CONFIG, rows, match)

@@ -129,7 +129,6 @@ def test_positions_break_equivariance():
 def test_lt_is_tmlt_with_eta_one():
     tmlt = ModelConfig(family="tmlt", width=8, hidden=12)
     (model,) = models(tmlt, 1)
-    lt = LoopedTransformer(matched_config(tmlt, "lt"), seed=0).double()
     shared = {k: v for k, v in model.state_dict().items() if not k.startswith("clock")}
     lt = LoopedTransformer(ModelConfig(family="lt", width=8, hidden=12), seed=0).double()
     lt.load_state_dict(shared)
