@@ -19,7 +19,9 @@ Corners: a cell [j/m, (j+1)/m] has corners that floats miss by half an ulp.  Eve
 stands for a true end within one ulp of it, but 0 and 1 are exact; true boxes tile the cube as the
 given ones do.  Ranges and slopes are taken on boxes widened by an ulp, half sides and volumes are
 intervals that contain the true ones, and c is off the true centre by at most two ulp, which adds
-(|g_k| + r_k) times as much to R/2 and r.  So results are valid for the float boxes and for the
+(|g_k| + r_k) times as much to R/2 and r.  What the affine form of
+:class:`~looprate.theory.enclosure.forms.SharedSymbols` misses, however far from c, is added there,
+too.  So results are valid for the float boxes and for the
 rational cells they stand for.
 """
 
@@ -35,7 +37,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.theory.enclosure.columns import Columns
-from looprate.theory.enclosure.forms import check_boxes, directions, local_form
+from looprate.theory.enclosure.forms import (
+    SharedSymbols,
+    affine_form,
+    check_boxes,
+    directions,
+    local_form,
+)
 from looprate.theory.enclosure.intervals import Interval, rational_power
 from looprate.theory.enclosure.moments import absolute_moments
 from looprate.theory.enclosure.rounding import EPS, TINY
@@ -146,9 +154,9 @@ def _errors(
     """Return the bounds of one chunk."""
     ulp = EPS * np.maximum(np.abs(low), np.abs(high)) + TINY  # of either end, at least
     exact_low, exact_high = (low == 0) | (low == 1), (high == 0) | (high == 1)
-    form = local_form(
-        target, np.where(exact_low, low, low - ulp), np.where(exact_high, high, high + ulp)
-    )
+    wide = np.where(exact_low, low, low - ulp), np.where(exact_high, high, high + ulp)
+    shared = isinstance(target, SharedSymbols)
+    form, missed = affine_form(target, *wide) if shared else (local_form(target, *wide), 0.0)
     half = Interval(high).plus(Interval(-low)).times(Interval(0.5)).plus(Interval(-ulp, ulp))
     half = half.maximum(0.0)
     slopes = abs(Interval(form.gradient))
@@ -157,9 +165,10 @@ def _errors(
     wobble = spread.times(directions(half))
     rest = wobble.reduce("sum", 0, keepdims=False)
     shift = slopes.plus(spread).times(directions(Interval(2 * ulp)))
-    shift = shift.reduce("sum", 0, keepdims=False)
+    shift = shift.reduce("sum", 0, keepdims=False).plus(Interval(missed))
     alpha, outside = abs(y.plus(-form.value)), abs(y.plus(-form.bounds))
-    side = _side(wobble.hi.sum((2, 3)), alpha, parts, low, high)
+    lost = wobble.hi + np.where(parts.hi > 0, parts.hi, TINY) * missed  # of what is missed at all
+    side = _side(lost.sum((2, 3)), alpha, parts, low, high)
     if scale != 1:  # all of them are >= 0
         unit = Interval(scale)
         alpha, parts, rest, shift, outside = (

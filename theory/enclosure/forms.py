@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from looprate.theory.enclosure.affine import affine_variables
 from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.enclosure.axes import know_einops
 from looprate.theory.enclosure.deadline import OutOfTimeError
 from looprate.theory.enclosure.intervals import Interval, intersection
 from looprate.theory.enclosure.jets import Jet, variables
+from looprate.theory.enclosure.rounding import TINY
 
-__all__ = ["enclose", "evaluated", "local_form"]
+__all__ = ["SharedSymbols", "affine_form", "enclose", "evaluated", "local_form"]
 
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
@@ -129,6 +131,44 @@ def local_form(target: Function, low: Any, high: Any) -> LocalForm:
     moved = jet.slope.times(offset).reduce("sum", 0, keepdims=False)
     bounds = intersection(jet.value, value.plus(moved))
     return LocalForm(centre, value, gradient, remainder, bounds, spread)
+
+
+@dataclass(frozen=True)
+class SharedSymbols:
+    """A function whose L^p error is enclosed by affine forms, not by slopes.
+
+    It costs more a box, and is the only way for a deep network, whose slopes on a box grow with the
+    sizes of its weights.
+
+    Attributes
+    ----------
+    function : callable
+    """
+
+    function: Function
+
+    def __call__(self, x: Any) -> Any:
+        return self.function(x)
+
+
+@np.errstate(all="ignore")
+def affine_form(target: Function, low: Any, high: Any) -> tuple[LocalForm, Array]:
+    """Return an affine form of a target on boxes from shared symbols, and what it misses.
+
+    On every box |f(X) - value - gradient · (X - centre)| is at most the second result, of shape
+    (B, N, d), also at the centre; ``remainder`` and ``spread`` are 0.  Parameters and errors are
+    those of :func:`enclose`.
+    """
+    low, high = check_boxes(low, high)
+    box = Interval(low, high)
+    centre = np.clip(low / 2 + high / 2, low, high)
+    half = np.maximum(high - centre, centre - low).reshape(len(low), -1) + TINY
+    found = evaluated(target, affine_variables(box))
+    if isinstance(found, Interval):  # a constant
+        return local_form(target, low, high), np.zeros(low.shape)
+    value, gradient, rest = found.linear(half)
+    zero, still = np.zeros(low.shape), np.zeros(gradient.shape)
+    return LocalForm(centre, Interval(value), gradient, zero, found.value, still), rest
 
 
 def directions(values: Interval) -> Interval:

@@ -1,0 +1,91 @@
+"""The L^p error of a trained network over the whole cube, rigorously enclosed.
+
+Network and target are followed together, as affine forms in the same symbols, so that what they
+have in common cancels.  Softmax, norms and activation are those of the trained network; its weights
+are floats, and taken at their exact values.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from looprate.approx.enclosed.module import enclosed
+from looprate.approx.enclosed.targets import with_enclosures
+from looprate.approx.models.looped import LoopedTransformer
+from looprate.theory.enclosure.boxes import cell_boxes
+from looprate.theory.enclosure.forms import SharedSymbols
+from looprate.theory.enclosure.integral import ErrorIntegral, error_norm
+from looprate.theory.targets import Target, own_functions
+
+__all__ = ["certified_error"]
+
+SHARE = 0.5  # of the boxes, given at first; the others are cut where the gap is largest
+
+
+def certified_error(
+    model: LoopedTransformer,
+    target: Target,
+    *,
+    tokens: int,
+    dim: int,
+    loops: int,
+    p: float,
+    boxes: int = 20_000,
+    tolerance: float = 0.01,
+) -> ErrorIntegral:
+    """Return bounds of ‖model - target‖_{L^p}, valid however few boxes there are.
+
+    Parameters
+    ----------
+    model : LoopedTransformer
+    target : Target
+    tokens, dim, loops : int
+        N, d and r.
+    p : float
+        Exponent, 1 <= p <= inf.
+    boxes : int
+        At most.  A box costs about 0.5 ms a loop; its gap falls with the square of its sides.
+    tolerance : float
+        Relative width at which to stop.
+
+    Raises
+    ------
+    ValueError
+        If the target has no enclosure, or an argument is out of range.
+    """
+    net = enclosed(model, tokens=tokens, dim=dim, loops=loops)
+    f = with_enclosures(target, tokens=tokens, dim=dim)
+    symmetric = not own_functions(target) and not model.config.positions
+    cells, copies, grid = _cells(tokens, dim, int(SHARE * boxes), symmetric)
+    low, high = cell_boxes(cells, grid)
+
+    def gap(x: Any) -> Any:
+        return net(x) - f(x)
+
+    how: dict[str, Any] = {"p": p, "tolerance": tolerance, "boxes": boxes, "weights": copies}
+    return error_norm(SharedSymbols(gap), low, high, np.zeros(low.shape), **how)
+
+
+def _cells(
+    tokens: int, dim: int, most: int, symmetric: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Return about ``most`` equal cells (K, N, d) of the cube, copies, and cells a side.
+
+    Where network and target are equivariant one order of the tokens stands for all.
+    """
+    orders = math.factorial(tokens) if symmetric else 1
+    grid = max(1, math.floor((most * orders + 0.5) ** (1 / (tokens * dim))))
+    places = list(itertools.product(range(grid), repeat=dim))
+    if not symmetric:
+        every = list(itertools.product(places, repeat=tokens))
+        return np.array(every), np.ones(len(every), dtype=np.int64), grid
+    chosen = list(itertools.combinations_with_replacement(places, tokens))
+    same = (math.prod(map(math.factorial, Counter(cell).values())) for cell in chosen)
+    copies = [math.factorial(tokens) // alike for alike in same]
+    return np.array(chosen), np.array(copies), grid
