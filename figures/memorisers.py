@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from looprate.figures.common import fit_width, setting_title
 from looprate.figures.rows import Cell, Row, column, distinct, where
 from looprate.figures.style import MEMORISER_STYLE, points
+from looprate.theory.bounds.loop_counts import CODINGS
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.tables import TABLES
 
 SIZE = (5.9, 3.4)  # inches, at the size of a page
 COLUMNS = TABLES["memorisers"]
-CHOICES = {"memoriser": tuple(MEMORISER_STYLE), "coding": ("sum", "rank")}
+CHOICES = {"memoriser": tuple(MEMORISER_STYLE), "coding": CODINGS}
 MESSAGE = "Only increments pay for a rough target; timestep encoding pays nothing"
 NEUTRAL = "Error of the memorised table against the roughness of the target"
 BOUND_WORDS = "Lemma 4.1's bound:\nthe gap of\nadjacent labels"

@@ -71,8 +71,8 @@ MEMORISER_LINES = (  # the first orange is what needs eta(t), as in FAMILY_STYLE
     ("#0072B2", "o", 1.5),
     ("#E69F00", "s", 1.1),
     ("#D55E00", "^", 0.8),
-    ("#56B4E9", "D", 1.3),
-    ("#CC79A7", "v", 0.95),
+    ("#000000", "D", 1.3),
+    ("#F0E442", "v", 0.95),
 )
 MEMORISER_STYLE = {
     name: LineStyle(*line, name)

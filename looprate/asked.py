@@ -238,7 +238,9 @@ class AskedTarget:
         ----------
         grid : int
             m, cells a side.
-        memoriser : {"timestep", "increments", "digits"}
+        memoriser : str
+            One of :data:`looprate.theory.construction.memorisers.MEMORISERS`: timestep, increments,
+            digits, two-level-increments or two-level-digits.
         coding, bits, sharpness
             As in the command; by default those that suit the memoriser.
         tolerance : float, optional

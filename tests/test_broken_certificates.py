@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
@@ -55,11 +56,13 @@ def broken_units(network):
 
 def broken_elsewhere(network):
     """Every network with one other weight off by one, with its name."""
-    block, (head,) = network.block, network.block.heads
-    for place, letter in (("query", "Q"), ("key", "K"), ("value", "V"), ("output", "O")):
-        for row, form in off_by_one(getattr(head, place)):
-            heads = (replace(head, **{place: form}),)
-            yield f"W_{letter}[0, {row}]", replace(network, block=replace(block, heads=heads))
+    block, letters = network.block, {"query": "Q", "key": "K", "value": "V", "output": "O"}
+    for k, (place, letter) in product(range(len(block.heads)), letters.items()):
+        for row, form in off_by_one(getattr(block.heads[k], place)):
+            heads = list(block.heads)
+            heads[k] = replace(heads[k], **{place: form})
+            changed = replace(block, heads=tuple(heads))
+            yield f"W_{letter}[{k}, {row}]", replace(network, block=changed)
     for row, form in off_by_one(block.drift):
         yield f"b_2[{row}]", replace(network, block=replace(block, drift=form))
     for row, affine in network.encoder.items():

@@ -287,9 +287,13 @@ def test_wide_strips_stay_inside_the_enclosure(memoriser, p):
     assert powers.mean() - slack <= found.error_upper**p
     assert found.terms["strips"].upper > 0.1  # they matter here
     in_strip = ((points % denominator) % (denominator // 3) < 2**10) & (points >= denominator // 3)
-    share = in_strip.any(axis=(1, 2)).mean()
-    assert share == pytest.approx(float(strip_measure(spec)), abs=0.04)
-    lost = (powers * in_strip.any(axis=(1, 2))).mean()
+    lost, wide = in_strip.any(axis=(1, 2)), strip_measure(spec)
+    if spec.coding == "others":  # near ties, whose measure is added up without what they share
+        lost |= np.abs(points[:, 0, 0] - points[:, 1, 0]) < 2**10
+        assert 0.8 * wide <= lost.mean() <= wide
+    else:
+        assert lost.mean() == pytest.approx(float(wide), abs=0.04)
+    lost = (powers * lost).mean()
     assert lost <= found.terms["strips"].upper ** p
 
 

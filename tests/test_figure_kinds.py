@@ -11,6 +11,7 @@ from cases.drawn import band, change, drawn, legend, line, points, texts
 from cases.figure_rows import BOUND, TRIVIAL, curves_rows, moduli_rows, terms_rows
 from looprate.figures.drawing import make_figure
 from looprate.figures.style import KIND_STYLE, MEMORISER_STYLE
+from looprate.theory.construction.memorisers import one_level
 
 
 def test_moduli_show_each_side_as_what_it_is():
@@ -174,8 +175,8 @@ def test_each_arithmetic_has_a_panel_with_0_and_not_finite_as_levels():
         ticks = [ax.yaxis.get_major_formatter()(at) for at in ax.get_yticks()]
         assert (ticks[0], ticks[-1]) == ("exactly 0", "not finite")
         assert ax.get_yticks()[-1] < high
-    for name in MEMORISER_STYLE:
-        assert not np.any(line(axes[2], name).get_ydata())
+    for kind in one_level():
+        assert not np.any(line(axes[2], kind.name).get_ydata())
 
 
 def test_what_is_not_finite_is_at_the_top_and_what_is_refused_is_hollow():

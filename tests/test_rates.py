@@ -40,6 +40,9 @@ SLOPE_TOLERANCE = 1e-3  # at the loop counts used the lower orders are far below
 def enumerated_labels(m: int, n: int, d: int, coding: str) -> list[int]:
     """Label every token of every collision-free input, one by one."""
     cells = list(itertools.product(range(m), repeat=d))
+    if coding == "others":  # every own cell with every choice of the others' cells
+        count = range(m ** (d * (n - 1)))
+        return [2 * m**d * s + 2 * z - z % m for s in count for z in range(m**d)]
     number = {b: sum(digit * m**i for i, digit in enumerate(b)) for b in cells}
     labels = []
     for chosen in itertools.combinations(cells, n):
@@ -54,7 +57,12 @@ def enumerated_labels(m: int, n: int, d: int, coding: str) -> list[int]:
 
 
 def options(memoriser: str) -> dict[str, int | None]:
-    return {"bits": 4 if memoriser == "digits" else None}
+    return {"bits": 4 if MEMORISERS[memoriser].takes_bits else None}
+
+
+def fewest(labels: int, weight: int) -> int:
+    """Loops of two levels, A + n w, for the best n of all."""
+    return min(math.ceil(labels / n) + n * weight for n in range(2, labels + 3))
 
 
 @pytest.mark.parametrize(("tokens", "dim"), SIZES)
@@ -144,11 +152,13 @@ def test_construction_loops_are_stages_plus_one_pass_over_the_labels(grid, token
             )
             for name in MEMORISERS
         }
-        before = grid - 1 + tokens
+        lines, bits = grid - 1 + tokens, math.ceil(math.log2(grid)) + tokens
         assert counts == {
-            "increments": before + labels,
-            "timestep": before + labels - 1,
-            "digits": before + 4 * labels + 1,
+            "increments": lines + labels,
+            "timestep": lines + labels - 1,
+            "digits": lines + 4 * labels + 1,
+            "two-level-increments": bits + fewest(labels, 1),
+            "two-level-digits": bits + fewest(labels, 4),
         }
 
 

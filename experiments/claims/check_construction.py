@@ -25,7 +25,7 @@ from looprate.theory.construction.build.compile import (
     compile_construction,
 )
 from looprate.theory.construction.build.compile import compile_table as network_of
-from looprate.theory.construction.build.labels import LabelTable, grid_coordinates, labels_in_use
+from looprate.theory.construction.build.labels import LabelTable, cell_points, labels_in_use
 from looprate.theory.construction.build.network import Network, Unit
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.certify.cells import expected_outputs, run_cells
@@ -72,8 +72,8 @@ def restless(spec: ConstructionSpec) -> Construction:
 
 def centre_outputs(network: Network, spec: ConstructionSpec, cells: Any, loops: int) -> Any:
     """Exact outputs at the centres of cells (K, N), as fractions (K, N, d)."""
-    numerators = 2 * grid_coordinates(cells, spec) + 1
-    return exact_output(network, numerators, denominator=2 * spec.grid, loops=loops).fractions
+    points = cell_points(cells, spec)
+    return exact_output(network, points, denominator=spec.slope, loops=loops).fractions
 
 
 # -- broken ingredients ----------------------------------------------------------------------------
@@ -189,8 +189,8 @@ def check_contextual(change: Change = same, missing: int = 0) -> Finding:
 
 def _labels(network: Network, spec: ConstructionSpec, cells: Any, loops: int) -> Any:
     """Labels that the rows of the network spell after some loops, (K, N)."""
-    numerators = 2 * grid_coordinates(cells, spec) + 1
-    state = exact_rows(network, numerators, denominator=2 * spec.grid, loops=loops)
+    points = cell_points(cells, spec)
+    state = exact_rows(network, points, denominator=spec.slope, loops=loops)
     form, offset = label_form(spec)
     return sum(weight * state.fractions(row) for row, weight in form.items()) + offset
 

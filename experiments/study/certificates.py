@@ -17,7 +17,7 @@ from looprate.theory.bounds.loop_counts import (
     smallest_grid,
 )
 from looprate.theory.construction.build.compile import Construction, compile_construction
-from looprate.theory.construction.build.labels import MOST_LABELS, cell_centres, every_cell
+from looprate.theory.construction.build.labels import MOST_LABELS, cell_points, every_cell
 from looprate.theory.construction.build.network import Network
 from looprate.theory.construction.build.spec import SHARPNESS, ConstructionSpec
 from looprate.theory.construction.certify.cells import cell_count
@@ -154,7 +154,8 @@ def _count(number: int) -> str:
 def _largest_affordable(spec: ConstructionSpec, seconds: float) -> int | None:
     """Largest grid below the given one within the time."""
     best = None
-    for grid in range(smallest_grid(tokens=spec.tokens, dim=spec.dim), spec.grid):
+    smallest = smallest_grid(tokens=spec.tokens, dim=spec.dim, coding=spec.coding)
+    for grid in range(smallest, spec.grid):
         cost = cost_of(replace(spec, grid=grid))
         if math.isinf(cost.seconds) or cost.seconds > seconds:
             break
@@ -241,7 +242,8 @@ def softmax_of(construction: Construction, tolerance: float) -> dict[str, Any]:
     if not (tolerance > 0 and math.isfinite(tolerance)):
         raise ValueError(f"`softmax` must be a finite number > 0, got {tolerance:g}")
     cells, _ = every_cell(construction.spec)
-    centres = np.rint(np.ldexp(cell_centres(cells, construction.spec), INPUT_BITS))
+    centres = cell_points(cells, construction.spec) / construction.spec.slope
+    centres = np.rint(np.ldexp(centres, INPUT_BITS))
     inputs = torch.tensor(np.ldexp(centres, -INPUT_BITS))
     try:
         found = softmax_beta_for(

@@ -19,14 +19,14 @@ from looprate.theory.construction.build.coding import label_form
 from looprate.theory.construction.build.compile import Construction, compile_construction
 from looprate.theory.construction.build.labels import (
     cell_centres,
+    cell_points,
     every_cell,
-    grid_coordinates,
     labels_in_use,
 )
 from looprate.theory.construction.build.memoriser import MemoriserKind
 from looprate.theory.construction.build.network import Form
 from looprate.theory.construction.build.spec import SHARPNESS, ConstructionSpec
-from looprate.theory.construction.memorisers import MEMORISERS
+from looprate.theory.construction.memorisers import MEMORISERS, one_level
 from looprate.theory.construction.run.exact import exact_output
 from looprate.theory.construction.run.oracle import oracle_cells
 from looprate.theory.construction.run.reference import reference_output, reference_states
@@ -60,9 +60,7 @@ def memoriser_rows(
     for done, k in enumerate(periods, start=1):
         target = resolve_target(DIAL.format(k))
         chosen: list[tuple[MemoriserKind, int | None]] = [
-            (each, q)
-            for each in MEMORISERS.values()
-            for q in (digits if each.takes_bits else (None,))
+            (each, q) for each in one_level() for q in (digits if each.takes_bits else (None,))
         ]
         for kind, bits in chosen:
             spec = ConstructionSpec(2, 1, grid, kind.name, kind.coding, bits)
@@ -104,7 +102,7 @@ def arithmetic_rows(
     rows: list[Row] = []
     f = resolve_target(target)
     for done, grid in enumerate(grids, start=1):
-        for memoriser in MEMORISERS:
+        for memoriser in (kind.name for kind in one_level()):
             # strips wide enough for float32: x in strip widths must be below 2^24
             spec = asked_spec(tokens=2, dim=1, grid=grid, memoriser=memoriser, sharpness=2**10)
             found = compile_construction(f, spec)
@@ -218,8 +216,8 @@ def _accepted(found: Construction, x: Any, dtype: Any) -> bool:
 def _centre_outputs(construction: Construction, cells: Any) -> Any:
     """Exact outputs at the centres of cells (K, N), as fractions (K, N, d)."""
     spec = construction.spec
-    numerators = 2 * grid_coordinates(cells, spec) + 1
-    return exact_output(construction.network, numerators, denominator=2 * spec.grid).fractions
+    points = cell_points(cells, spec)
+    return exact_output(construction.network, points, denominator=spec.slope).fractions
 
 
 def _order_rows(construction: Construction, states: list[Any]) -> list[Row]:

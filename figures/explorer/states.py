@@ -78,7 +78,9 @@ def _loops(target: str, spec: ConstructionSpec) -> Loops:
 def _what_fits(spec: ConstructionSpec) -> str:
     """Say which network of the same shape can be shown, the nearest one first."""
     for memoriser in dict.fromkeys((spec.memoriser, *MEMORISERS)):
-        for grid in range(spec.grid, smallest_grid(tokens=spec.tokens, dim=spec.dim) - 1, -1):
+        coding = MEMORISERS[memoriser].coding
+        smallest = smallest_grid(tokens=spec.tokens, dim=spec.dim, coding=coding)
+        for grid in range(spec.grid, smallest - 1, -1):
             other = Setting(
                 tokens=spec.tokens, dim=spec.dim, memoriser=memoriser, grid=max(2, grid)
             ).spec

@@ -14,6 +14,7 @@ from looprate.experiments.study.drawing import draw_folder
 from looprate.options import add_option, add_options
 from looprate.parser import Commands, add_command
 from looprate.printing import in_words, print_findings, print_json, print_table
+from looprate.theory.bounds.loop_counts import CODINGS
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.outputs import at_least, at_most, checked_folder, checked_output
 
@@ -74,8 +75,9 @@ def add_construct(commands: Commands) -> None:
     )
     construct.add_argument(
         "--coding",
-        choices=["sum", "rank"],
-        help="label of a token (default: what suits the memoriser; rank for timestep)",
+        choices=list(CODINGS),
+        help="label of a token; on others no two tokens collide (default: what suits the "
+        "memoriser; rank for timestep)",
     )
     construct.add_argument(
         "--sharpness",
@@ -239,7 +241,7 @@ def _print(certificate: Certificate, softmax: dict[str, Any] | None, options: Na
         f"{facts['memoriser']}{q}, {facts['coding']} code"
     )
     print(
-        f"{facts['rows']} rows, {facts['width']} hidden units, {facts['heads']} head of size 1, "
+        f"{facts['rows']} rows, {facts['width']} hidden units, {_heads(facts['heads'])}, "
         f"largest weight {facts['weight_bits']} bits; {facts['labels']:,} labels"
     )
     print(
@@ -287,3 +289,8 @@ def _sides(lower: float | None, upper: float | None) -> list[str]:
 def _at_most(value: float | None) -> str:
     """An upper side, or that there is none."""
     return "unknown" if value is None else at_most(value)
+
+
+def _heads(count: int) -> str:
+    """How many heads."""
+    return f"{count} head{'s' if count > 1 else ''} of size 1"

@@ -3,6 +3,8 @@
 import os
 import shutil
 
+from looprate.theory.construction.memorisers import MEMORISERS
+
 WORDS = [
     "",
     " ",
@@ -60,8 +62,8 @@ TARGETS += ["own.py:prints", "here:f", "own.py:", ":", "+", "*", "mean-field +",
 TARGETS += ["own.py:cube + mean-field", "2*own.py:cube", "pipe:f", "broken.py:f", "json:dumps"]
 CHOICES = {
     "kind": ["sequence", "token", "contextual"],
-    "memoriser": ["increments", "timestep", "digits"],
-    "coding": ["sum", "rank"],
+    "memoriser": list(MEMORISERS),
+    "coding": ["sum", "rank", "others"],
     "style": ["paper", "slides", "poster"],
     "format": ["png", "svg"],
     "only": ["moduli", "moduli__a"],

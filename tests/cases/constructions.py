@@ -6,15 +6,14 @@ from itertools import product
 
 import numpy as np
 
-from looprate.theory.bounds.loop_counts import CODINGS
 from looprate.theory.construction.build.coding import label
 from looprate.theory.construction.build.contextual import contextual_code
 from looprate.theory.construction.build.labels import LabelTable
-from looprate.theory.construction.build.quantise import cell_coordinates, cell_number
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.memorisers import MEMORISERS
 
 __all__ = [
+    "ONE_CODE",
     "SEQUENCES",
     "SHAPES",
     "VARIANTS",
@@ -24,12 +23,15 @@ __all__ = [
     "make_spec",
     "plain_labels",
     "plain_value",
-    "point_labels",
     "strip_point",
 ]
 
 SHAPES = ((1, 1, 4), (2, 1, 3), (3, 1, 3), (1, 2, 2), (2, 2, 2), (3, 2, 2))  # (N, d, m)
-VARIANTS = tuple(product(MEMORISERS, CODINGS))
+ONE_CODE = ("sum", "rank")  # one code s for all tokens, shared cells as one
+VARIANTS = (  # increments, timestep and digits on all codes, two levels on the others code alone
+    *product(("increments", "timestep", "digits"), (*ONE_CODE, "others")),
+    *((name, "others") for name in MEMORISERS if name.startswith("two-level")),
+)
 UNIT = Fraction(1, 4)  # of values made by hand
 
 SEQUENCES = {  # hard sequences of label values, by their count
@@ -68,16 +70,11 @@ def _answer(spec, table):
 
 
 def plain_labels(cells, firsts, spec):
-    """The labels of tokens in these cells, of first coordinates b_0, by the plain twins."""
+    """The labels of tokens in these cells, of first coordinates b_0, by the plain twins of one
+    code."""
     code, ranks = contextual_code(cells, spec)
     tokens = zip(cells, firsts, ranks, strict=True)
     return [label(code, cell=z, first=b, rank=rank, spec=spec) for z, b, rank in tokens]
-
-
-def point_labels(point, spec):
-    """The labels of the tokens of any point."""
-    b = [cell_coordinates(token, spec) for token in point]
-    return plain_labels([cell_number(part, spec) for part in b], [part[0] for part in b], spec)
 
 
 def cell_tuples(spec):
@@ -86,10 +83,21 @@ def cell_tuples(spec):
 
 
 def cell_point(cells, spec, rng):
-    """An input off the strips with these cells; edges of the cells come up often."""
-    return [
+    """An input off the strips with these cells; edges of the cells come up often.
+
+    On the others code the earlier of two tokens of one b_0 has the larger first coordinate.
+    """
+    point = [
         [_inside(z // spec.grid**i % spec.grid, spec, rng) for i in range(spec.dim)] for z in cells
     ]
+    if spec.coding == "others":
+        below = [z % spec.grid for z in cells]
+        places = sorted(rng.sample(range(spec.sharpness), len(cells)), reverse=True)
+        for n, b in enumerate(below):
+            if below.count(b) > 1:
+                place = places[below[:n].count(b)] + 1
+                point[n][0] = Fraction(b, spec.grid) + Fraction(place, spec.slope)
+    return point
 
 
 def strip_point(spec, rng):

@@ -170,9 +170,12 @@ def _explicit_terms(
     if sum(parts) > problem.ceiling:  # e_mem never exceeds D; keep the shares
         parts = [part * (problem.ceiling / sum(parts)) for part in parts]
     token, context, other = parts
-    colliding = problem.root_of(math.comb(n, 2)) * delta ** (collision_power(n, d) / problem.p)
+    colliding = 0.0
+    if coding != "others":
+        colliding = problem.root_of(math.comb(n, 2)) * delta ** (collision_power(n, d) / problem.p)
     collisions = problem.on_measures(colliding)
-    bad = problem.on_measures(colliding, problem.root_of(d * n * (grid - 1) / problem.slope))
+    strips = loop_counts.strip_count(grid, tokens=n, dim=d, coding=coding) / problem.slope
+    bad = problem.on_measures(colliding, problem.root_of(strips))
     return all_terms(
         token=token,
         context=context,

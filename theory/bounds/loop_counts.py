@@ -29,7 +29,9 @@ __all__ = [
     "last_label",
     "paper_stage_loops",
     "printed_loops",
+    "quantise_loops",
     "smallest_grid",
+    "strip_count",
 ]
 
 THEOREMS = ("theorem-3.6", "theorem-3.6-stages")  # with the printed count, with the stages' own
@@ -74,10 +76,15 @@ def paper_stage_loops(grid: int, *, tokens: int, dim: int) -> int:
     return (m - 1) + n + (2 * m ** ((n + 1) * check_dim(dim)) - 1)
 
 
-def smallest_grid(*, tokens: int, dim: int) -> int:
-    """Smallest m with at least as many cells as tokens, m^d >= N: fewer and all inputs collide."""
+def smallest_grid(*, tokens: int, dim: int, coding: Coding = "rank") -> int:
+    """Smallest m with at least as many cells as tokens, m^d >= N: fewer and all inputs collide.
+
+    On the others code nothing collides, and m = 1 will do.
+    """
     n, d = check_tokens(tokens), check_dim(dim)
     m = 1
+    if check_choice(coding, "coding", CODINGS) == "others":
+        return m
     while m**d < n:
         m += 1
     return m
@@ -92,8 +99,9 @@ def last_label(grid: int, *, tokens: int, dim: int, coding: Coding) -> int:
         Cells a side, m; m^d must be at least ``tokens``.
     tokens, dim : int
         Sequence length N and coordinates per token d.
-    coding : {"sum", "rank"}
-        Sum code V s + z_pad with V = 2U, or rank code N s + rank, U = m^d.
+    coding : {"sum", "rank", "others"}
+        Sum code V s + z_pad with V = 2U, rank code N s + rank, or others code V s' + z_pad, U = m^d
+        and s' of the other tokens alone.
 
     Returns
     -------
@@ -103,31 +111,52 @@ def last_label(grid: int, *, tokens: int, dim: int, coding: Coding) -> int:
     Raises
     ------
     ValueError
-        If there are fewer cells than tokens, or the coding is unknown.
+        If there are fewer cells than tokens and these could collide, or the coding is unknown.
 
     Notes
     -----
-    The cells of a collision-free input, sorted, are read as digits in base U; the largest such
-    number is s_max = Σ_{j=1..N} U^{N-j} (U-j).  The token in the last cell U-1 has the largest
-    padded number z_pad = 2(U-1) - (m-1), and the last rank is N-1.
+    On the others code all N-1 other tokens may be in the last cell, s' = U^{N-1} - 1, and
+    L = 2 U^N - m - 1.  On the other codes the cells of a collision-free input, sorted, are read as
+    digits in base U; the largest such number is s_max = Σ_{j=1..N} U^{N-j} (U-j).  The token in the
+    last cell U-1 has the largest padded number z_pad = 2(U-1) - (m-1), and the last rank is N-1.
     """
     m, n, d = _check_grid(grid), check_tokens(tokens), check_dim(dim)
     cells = m**d
+    if check_choice(coding, "coding", CODINGS) == "others":
+        return 2 * cells**n - m - 1
     if cells < n:
         raise ValueError(
             f"`grid` must give at least as many cells as tokens={n}, got grid={m} with {cells} "
             f"cells in dim={d}; take grid >= {smallest_grid(tokens=n, dim=d)}"
         )
     largest = sum(cells ** (n - j) * (cells - j) for j in range(1, n + 1))
-    if check_choice(coding, "coding", CODINGS) == "sum":
+    if coding == "sum":
         return 2 * cells * largest + 2 * (cells - 1) - (m - 1)
     return n * largest + n - 1
 
 
 def label_power(*, tokens: int, dim: int, coding: Coding) -> int:
-    """Power of m in the number of labels: (N+1)d on the sum code, Nd on the rank code."""
+    """Power of m in the number of labels: (N+1)d on the sum code, Nd on the others."""
     extra = check_choice(coding, "coding", CODINGS) == "sum"
     return (check_tokens(tokens) + extra) * check_dim(dim)
+
+
+def quantise_loops(grid: int, *, memoriser: str) -> int:
+    """Loops of the quantiser that goes with a memoriser: m - 1, a line each, or ceil(log2 m)."""
+    m = _check_grid(grid)
+    return (m - 1).bit_length() if memoriser_kind(memoriser).bitwise else m - 1
+
+
+def strip_count(grid: int, *, tokens: int, dim: int, coding: Coding) -> int:
+    """Measure of the strips times the slope M: dN(m-1), and N(N-1) more on the others code.
+
+    A coordinate is in one of the m-1 strips of width 1/M with probability (m-1)/M.  The others code
+    needs first coordinates that differ by 1/M or more: each of C(N,2) pairs of tokens fails to with
+    a probability of at most 2/M.
+    """
+    m, n, d = _check_grid(grid), check_tokens(tokens), check_dim(dim)
+    near = n * (n - 1) if check_choice(coding, "coding", CODINGS) == "others" else 0
+    return d * n * (m - 1) + near
 
 
 def construction_loops(
@@ -149,7 +178,7 @@ def construction_loops(
         Sequence length N and coordinates per token d.
     memoriser : str
         How labels become values, one of :data:`looprate.theory.construction.memorisers.MEMORISERS`.
-    coding : {"sum", "rank"}
+    coding : {"sum", "rank", "others"}
         How cells become labels 0..L, see :func:`last_label`.
     bits : int, optional
         Digits per label, q >= 1; required where the memoriser takes them and refused
@@ -158,8 +187,8 @@ def construction_loops(
     Returns
     -------
     int
-        (m - 1) + N and the memoriser's: L + 1 for increments, L for timestep, q (L + 1) + 1 for
-        digits.
+        N and the quantiser's, :func:`quantise_loops`, and the memoriser's: L + 1 for increments, L
+        for timestep, q (L + 1) + 1 for digits.
 
     Raises
     ------
@@ -179,7 +208,7 @@ def construction_loops(
     kind = memoriser_kind(memoriser)
     q = kind.checked_bits(bits)
     label = last_label(grid, tokens=tokens, dim=dim, coding=coding)
-    return (int(grid) - 1) + int(tokens) + kind.loops(label, q)
+    return quantise_loops(grid, memoriser=memoriser) + int(tokens) + kind.loops(label, q)
 
 
 def largest_grid(
@@ -207,7 +236,7 @@ def largest_grid(
         tokens needs more loops.
     """
     r = check_loops(loops)
-    low = smallest_grid(tokens=tokens, dim=dim)
+    low = smallest_grid(tokens=tokens, dim=dim, coding=coding)
 
     def fits(grid: int) -> bool:
         count = construction_loops(

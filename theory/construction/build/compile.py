@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from looprate.theory.construction.build.contextual import contextual_part
 from looprate.theory.construction.build.labels import LabelTable, label_table
 from looprate.theory.construction.build.network import Network
 from looprate.theory.construction.build.parts import join
-from looprate.theory.construction.build.quantise import quantise_part
 from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.build.stages import label_parts
 from looprate.theory.construction.memorisers import memoriser_kind
 
 __all__ = ["Construction", "compile_construction", "compile_table"]
@@ -68,5 +67,5 @@ def compile_table(spec: ConstructionSpec, table: LabelTable) -> Network:
     if table.values.shape != shape:
         raise ValueError(f"`table` must have shape {shape} for this spec, got {table.values.shape}")
     part, decoder = memoriser_kind(spec.memoriser).part(spec, table)
-    block, encoder, eta = join([quantise_part(spec), contextual_part(spec), part])
+    block, encoder, eta = join([*label_parts(spec), part])
     return Network(block, encoder, decoder, eta, spec.loops)

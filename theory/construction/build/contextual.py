@@ -22,10 +22,9 @@ Always (ties, strips): 0 <= z <= U-1 and largest >= c give 0 <= relu(c - largest
 hardmax average equal numbers.
 
 Outside its N loops the stage must rest.  With eta(t), eta is 0 on rows s, left and rank there.
-Without, row `gate` is 0 in these loops and at least 1 in all others, and enters every unit above
-with a negative weight at least as large as all it can hold: 1 for relu(c - largest + 1) <= 1 and
-relu(1 - left) <= 1, U largest_code for (U-1) s + largest.  `gate` counts from `clock` = t, one loop
-ahead: gate <- relu(context_start - 1 - t) + relu(t + 2 - values_start).
+Without, row `gate` of :mod:`looprate.theory.construction.build.gate` enters every unit above with a
+negative weight at least as large as all it can hold: 1 for relu(c - largest + 1) <= 1 and
+relu(1 - left) <= 1, U largest_code for (U-1) s + largest.
 """
 
 from __future__ import annotations
@@ -34,7 +33,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from looprate.theory.construction.build.network import Affine, Form, Head, Unit
+from looprate.theory.construction.build.gate import closed, window
+from looprate.theory.construction.build.network import Affine, Head, Unit
 from looprate.theory.construction.build.parts import Part
 
 if TYPE_CHECKING:
@@ -74,8 +74,9 @@ def largest_code(spec: ConstructionSpec) -> int:
 
 
 def contextual_part(spec: ConstructionSpec) -> Part:
-    """Rows s, left, largest, one, clock and, where needed, rank and gate."""
+    """Rows s, left, largest, one, clock and, where needed, rank."""
     cells, key = spec.cells, {"z": 1, "one": spec.cells * spec.tokens, "left": -spec.cells}
+    shut = cells * largest_code(spec)
     rows = {
         "s": Affine(),
         "left": Affine(),
@@ -83,34 +84,18 @@ def contextual_part(spec: ConstructionSpec) -> Part:
         "one": Affine(bias=1),
         "clock": Affine(),
     }
-    closed = {} if spec.modulated else {"gate": -1}
     leave, units = {"left": 1}, []
     if spec.coding == "rank":
         rows["rank"], leave["rank"] = Affine(), -1
-        units.append(Unit("still_in", {"left": -1, **closed}, 1, {"rank": 1}))
+        units.append(Unit("still_in", {"left": -1, **closed(spec, 1)}, 1, {"rank": 1}))
     units += [
-        Unit("leave", {**key, "largest": -1, **closed}, 1, leave),
-        Unit("horner", {"s": cells - 1, "largest": 1, **_shut(spec)}, 0, {"s": 1}),
+        Unit("leave", {**key, "largest": -1, **closed(spec, 1)}, 1, leave),
+        Unit("horner", {"s": cells - 1, "largest": 1, **closed(spec, shut)}, 0, {"s": 1}),
         Unit("clear_largest", {"largest": 1}, 0, {"largest": -1}),
     ]
-    eta: dict[str, tuple[int, ...]] = {}
-    if spec.modulated:
-        window = (0,) * spec.context_start + (1,) * spec.tokens
-        eta = {row: window for row in ("s", "left", "rank") if row in rows}
-    else:
-        rows["gate"] = Affine(bias=spec.context_start)
-        units += [
-            Unit("gate_before", {"clock": -1}, spec.context_start - 1, {"gate": 1}),
-            Unit("gate_after", {"clock": 1}, 2 - spec.values_start, {"gate": 1}),
-            Unit("clear_gate", {"gate": 1}, 0, {"gate": -1}),
-        ]
+    eta = window(spec, *(row for row in ("s", "left", "rank") if row in rows))
     head = Head(query={"one": 1}, key=key, value=key, output={"largest": 1})
     return Part(rows, heads=(head,), units=tuple(units), drift={"clock": 1}, eta=eta)
-
-
-def _shut(spec: ConstructionSpec) -> Form:
-    """The gate's weight in the unit that holds (U-1) s + largest."""
-    return {} if spec.modulated else {"gate": -spec.cells * largest_code(spec)}
 
 
 def _repunit(spec: ConstructionSpec) -> int:

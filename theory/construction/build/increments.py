@@ -133,7 +133,7 @@ INCREMENTS = MemoriserKind(
     source="Lemma 4.1",
     coding="sum",  # neighbouring labels need to have near values
     loops=lambda label, _: label + 1,
-    error=lambda coding, _: (1, Fraction(0)) if coding == "sum" else (0, Fraction(1)),
+    error=lambda coding, _: (0, Fraction(1)) if coding == "rank" else (1, Fraction(0)),
     part=_part,
     answer=_answer,
     seconds_a_loop=4e-5,

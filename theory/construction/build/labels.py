@@ -17,6 +17,14 @@ b_i in steps of 2m, no coordinate of the own cell differs by more than g cells, 
 exchanges one cell for the other.  Either way the own token is at most g δ√d away and its context
 g δ√(Nd), so the values differ by at most w_tok(g δ√d) + w_cont(g δ√(Nd)), which is at most
 g (w_tok(δ√d) + w_cont(δ√(Nd))); linear filling spreads it evenly.
+
+Others code: every s in [0, U^{N-1}) and z in [0, U) has a label, in use or not: f at the centre of
+z among the centres of s, shared cells included, so no input collides.  An s in no order of first
+coordinates occurs for no input, but is a legitimate value, exactly that of the ordered s: of tokens
+with equal b_0 the cells do not say who is first, and so it does not matter.  Largest gap
+<= w_tok(δ√d) + w_cont(δ√((N-1)d)): from z to z+1 without a carry of b_0 it is one label and one
+cell of the own token; at a carry, and from (s, U-1) to (s+1, 0), it is exactly m+1 labels, and no
+coordinate of any token moves by more than m-1 cells.
 """
 
 from __future__ import annotations
@@ -26,7 +34,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +44,14 @@ from looprate.theory.construction.build.contextual import contextual_code
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.values import values_of
 
-__all__ = ["LabelTable", "cell_centres", "every_cell", "grid_coordinates", "labels_in_use"]
+__all__ = [
+    "LabelTable",
+    "cell_centres",
+    "cell_points",
+    "every_cell",
+    "grid_coordinates",
+    "labels_in_use",
+]
 
 VALUE_BITS = 40  # of the largest value; eta, sums and scaled sums of such stay exact in 64 bits
 MOST_LABELS = 2**21  # linear filling multiplies a value by a count of labels in 64 bits
@@ -52,7 +67,8 @@ class LabelTable:
     values : (L + 1, d) int64 ndarray
         In units of ``unit``.
     used : (L + 1,) bool ndarray
-        Whether some input without a collision has this label.
+        Whether some input without a collision has this label; on the others code, whether it is
+        that of some s and z.
     unit : Fraction
         A power of two.
     """
@@ -90,16 +106,32 @@ def labels_in_use(spec: ConstructionSpec) -> tuple[Integers, Integers]:
     cells : (K, N) int64 ndarray
         Cell numbers, descending in each row.
     labels : (K, N) int64 ndarray
-        Label of the token in the same place.
+        Label of the token in the same place; on the others code, of tokens with equal b_0 the first
+        in the row has the largest first coordinate.
     """
     n, base = spec.tokens, spec.cells
     picked = itertools.combinations(range(base - 1, -1, -1), n)
     flat = np.fromiter(itertools.chain.from_iterable(picked), dtype=np.int64)
     cells = flat.reshape(-1, n)
-    codes = cells @ np.array([base ** (n - 1 - j) for j in range(n)], dtype=np.int64)
+    if spec.coding == "others":
+        return cells, _others_labels(cells, spec)
+    codes = cells @ powers_of(base, n)[::-1]
     if spec.coding == "rank":
         return cells, n * codes[:, None] + np.arange(n)
     return cells, 2 * base * codes[:, None] + 2 * cells - cells % spec.grid
+
+
+def _others_labels(cells: Integers, spec: ConstructionSpec) -> Integers:
+    """Labels on the others code of cells (K, N) in any order, all in one block of tokens."""
+    order = np.argsort(-(cells % spec.grid), axis=1, kind="stable")
+    ranked = np.take_along_axis(cells, order, axis=1)
+    labels = np.empty_like(cells)
+    for place in range(spec.tokens):
+        codes = np.delete(ranked, place, axis=1) @ powers_of(spec.cells, spec.tokens - 1)[::-1]
+        own = ranked[:, place]
+        found = 2 * spec.cells * codes + 2 * own - own % spec.grid
+        np.put_along_axis(labels, order[:, place : place + 1], found[:, None], axis=1)
+    return labels
 
 
 def every_cell(spec: ConstructionSpec) -> tuple[Integers, Integers]:
@@ -120,6 +152,8 @@ def colliding(cells: Integers, spec: ConstructionSpec) -> NDArray[np.bool_]:
     Rows with a cell that tokens share; for N = 2 the table holds f at the centres of all of them
     but cell 0, whose label is negative.
     """
+    if spec.coding == "others":
+        return np.zeros(len(cells), dtype=bool)
     shared = np.asarray((cells[:, 1:] == cells[:, :-1]).any(axis=1))
     return shared & (cells[:, 0] == 0) if spec.tokens == 2 else shared
 
@@ -137,6 +171,29 @@ def powers_of(base: int, count: int) -> Integers:
 def cell_centres(cells: Integers, spec: ConstructionSpec) -> NDArray[np.float64]:
     """Return the centres of cells (K, N) as inputs (K, N, d)."""
     return (grid_coordinates(cells, spec) + 0.5) / spec.grid
+
+
+def cell_points(
+    cells: Integers, spec: ConstructionSpec, where: Literal["centre", "low", "high"] = "centre"
+) -> Integers:
+    """Return inputs in cells (K, N) off the strips, times the slope M: (K, N, d) integers.
+
+    At the centre (or half a strip beside it), the corner just above the lower strips, or the upper
+    corner.  On the others code, where first coordinates must differ, tokens are apart in x_0, the
+    first in a row highest: at the centre by a (2N)th of a cell, at corners by one strip width.
+    """
+    lines = grid_coordinates(cells, spec) * spec.sharpness
+    apart, last = 0, spec.tokens - 1
+    if spec.coding == "others":
+        apart = max(spec.sharpness // (2 * spec.tokens), 1) if where == "centre" else 1
+    start = {
+        "centre": lines + (spec.sharpness + 1) // 2,
+        "low": np.where(lines > 0, lines + 1, 0),
+        "high": lines + spec.sharpness,
+    }[where]
+    back = {"centre": (apart * last) // 2, "low": 0, "high": apart * last}[where]
+    start[..., 0] += apart * np.arange(last, -1, -1) - back
+    return start
 
 
 def label_table(target: Callable[[Any], Any], spec: ConstructionSpec) -> LabelTable:
@@ -159,6 +216,19 @@ def label_table(target: Callable[[Any], Any], spec: ConstructionSpec) -> LabelTa
             f"`grid` must give at most {MOST_LABELS} labels, got grid={spec.grid} with {count} for "
             f"tokens={spec.tokens}, dim={spec.dim}, coding={spec.coding}; take a smaller grid"
         )
+    known = _others_values if spec.coding == "others" else _known_values
+    at, values, in_use = known(target, spec)
+    found = _rounded(values)
+    columns = [_filled(at, found.numerators[:, i], count) for i in range(spec.dim)]
+    used = np.zeros(count, dtype=bool)
+    used[in_use] = True
+    return LabelTable(np.stack(columns, axis=1), used, found.unit)
+
+
+def _known_values(
+    target: Callable[[Any], Any], spec: ConstructionSpec
+) -> tuple[Integers, NDArray[np.float64], Integers]:
+    """Labels of a value of their own, ascending, these values, and those that are in use."""
     cells, labels = labels_in_use(spec)
     in_use = np.unique(labels)
     own = _centre_values(target, cells, spec).reshape(-1, spec.dim)
@@ -166,11 +236,25 @@ def label_table(target: Callable[[Any], Any], spec: ConstructionSpec) -> LabelTa
     at_shared, shared = _shared_values(target, spec, in_use)
     at, values = np.concatenate([at, at_shared]), np.concatenate([values, shared])
     order = np.argsort(at)
-    found = _rounded(values[order])
-    columns = [_filled(at[order], found.numerators[:, i], count) for i in range(spec.dim)]
-    used = np.zeros(count, dtype=bool)
-    used[in_use] = True
-    return LabelTable(np.stack(columns, axis=1), used, found.unit)
+    return at[order], values[order], in_use
+
+
+def _others_values(
+    target: Callable[[Any], Any], spec: ConstructionSpec
+) -> tuple[Integers, NDArray[np.float64], Integers]:
+    """The same on the others code: every s in every order, with the value of one token for all."""
+    cells, _ = every_cell(spec)
+    values = _centre_values(target, cells, spec)
+    powers = powers_of(spec.cells, spec.tokens - 1)[::-1]
+    labels, own = [], []
+    for place in range(spec.tokens):
+        rest, z = np.delete(cells, place, axis=1), cells[:, place]
+        for order in itertools.permutations(range(spec.tokens - 1)):
+            codes = rest[:, list(order)] @ powers
+            labels.append(2 * spec.cells * codes + 2 * z - z % spec.grid)
+            own.append(values[:, place])
+    at, first = np.unique(np.concatenate(labels), return_index=True)
+    return at, np.concatenate(own)[first], at
 
 
 def _shared_values(

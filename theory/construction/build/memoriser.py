@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Coding", "MemoriserKind"]
 
-Coding = Literal["sum", "rank"]
+Coding = Literal["sum", "rank", "others"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,10 +34,12 @@ class MemoriserKind:
         Its name in options, rows and files.
     source : str
         Where it is from, in words; "" if from this project.
-    coding : {"sum", "rank"}
+    coding : {"sum", "rank", "others"}
         The code that suits it.
     modulated : bool
         Whether it needs eta(t): its network is a TMLT and otherwise an LT.
+    bitwise : bool
+        Whether cells are found bit by bit, which needs eta(t), or else line by line.
     takes_bits : bool
         Whether it has q digits per label, to be chosen; q is 0 where not.
     loops : callable
@@ -60,6 +62,7 @@ class MemoriserKind:
     source: str = ""
     coding: Coding
     modulated: bool = False
+    bitwise: bool = False
     takes_bits: bool = False
     loops: Callable[[int, int], int]
     error: Callable[[Coding, int], tuple[int, Fraction]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from looprate.theory.construction.build.network import Affine, Block, Form, Head, Unit
 
@@ -17,6 +18,17 @@ class Part:
     units: tuple[Unit, ...] = ()
     drift: Form = field(default_factory=dict)
     eta: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+def stepped(
+    row: str, values: Sequence[int]
+) -> tuple[dict[str, Affine], dict[str, int], dict[str, tuple[int, ...]]]:
+    """Return L1, drift and eta of a row that takes these values in loops 0, 1, ... and then stays.
+
+    A drift of 1 and eta = the differences: no unit is needed.
+    """
+    steps = tuple(after - before for before, after in pairwise(values))
+    return {row: Affine(bias=values[0] if values else 0)}, {row: 1}, {row: steps}
 
 
 def join(

@@ -44,16 +44,16 @@ def _passed(x: Fraction | int, line: int, spec: ConstructionSpec) -> Fraction:
 
 
 def quantise_part(spec: ConstructionSpec) -> Part:
-    """Rows x_i, z and, for the sum code's padding, b_0."""
+    """Rows x_i, z and, for the padding of the sum and the others code, b_0."""
     rows = {f"x_{i}": Affine({i: spec.slope}) for i in range(spec.dim)}
     rows["z"] = Affine()
-    if spec.coding == "sum":
+    if spec.coding != "rank":
         rows["b_0"] = Affine()
     units = []
     for i in range(spec.dim):
         for name, below, sign in (("above", 0, 1), ("past", 1, -1)):
             writes = {"z": sign * spec.grid**i}
-            if i == 0 and spec.coding == "sum":
+            if i == 0 and spec.coding != "rank":
                 writes["b_0"] = sign
             units.append(Unit(f"{name}_{i}", {f"x_{i}": 1}, -spec.sharpness - below, writes))
     drift = {f"x_{i}": -spec.sharpness for i in range(spec.dim)}

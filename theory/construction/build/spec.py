@@ -1,7 +1,8 @@
 """What a construction is built for: shape, grid, memoriser and coding, and when each stage runs.
 
-Loops are numbered t = 0, 1, ...  Quantising takes loops 0..m-2, the contextual mapping the N loops
-from ``context_start`` = m-1, the value mapping the rest from ``values_start`` = m-1+N.
+Loops are numbered t = 0, 1, ...  Quantising takes loops 0..m-2, or the first ceil(log2 m) where it
+is done bit by bit, the contextual mapping the N loops from ``context_start`` on, the value mapping
+the rest from ``values_start`` on.
 """
 
 from __future__ import annotations
@@ -29,14 +30,15 @@ class ConstructionSpec:
     tokens, dim : int
         Sequence length N and coordinates per token d.
     grid : int
-        Cells a side, m = 1/δ; m^d must be at least N.
+        Cells a side, m = 1/δ; m^d must be at least N, except on the others code.
     memoriser : str
         One of :data:`looprate.theory.construction.memorisers.MEMORISERS`.
-    coding : {"sum", "rank"}
+    coding : {"sum", "rank", "others"}
     bits : int, optional
         Digits per label q, required where the memoriser takes them and refused otherwise.
     sharpness : int
-        Mδ >= 2: cell width over the width of a transition strip.  The quantiser's slope is
+        Mδ >= 2: cell width over the width of a transition strip, on the others code at least N, so
+        that tokens of one cell can be told apart.  The quantiser's slope is
         M = ``sharpness`` * m.
 
     Raises
@@ -65,6 +67,11 @@ class ConstructionSpec:
             bits = self.sharpness.bit_length() - 1
             raise ValueError(
                 f"`sharpness` (Mδ) must be at most 2^62, got about 2^{bits}; 2^30 is sharp enough"
+            )
+        if self.coding == "others" and self.sharpness < self.tokens:
+            raise ValueError(
+                f"`sharpness` (Mδ) must be at least tokens={self.tokens} on the others code, got "
+                f"{self.sharpness}; 2^30 is sharp enough"
             )
         for name in ("tokens", "dim", "grid", "bits"):  # NumPy integers overflow in powers
             value = getattr(self, name)
@@ -109,18 +116,23 @@ class ConstructionSpec:
 
     @property
     def context_start(self) -> int:
-        """First loop of the contextual mapping, m - 1."""
-        return self.grid - 1
+        """First loop of the contextual mapping: m - 1, or ceil(log2 m) bit by bit."""
+        return loop_counts.quantise_loops(self.grid, memoriser=self.memoriser)
 
     @property
     def values_start(self) -> int:
-        """First loop of the value mapping, m - 1 + N."""
-        return self.grid - 1 + self.tokens
+        """First loop of the value mapping, N loops later."""
+        return self.context_start + self.tokens
 
     @property
     def modulated(self) -> bool:
         """Whether the network has eta(t) (TMLT) or is a plain looped Transformer."""
         return memoriser_kind(self.memoriser).modulated
+
+    @property
+    def bitwise(self) -> bool:
+        """Whether cells are found bit by bit or line by line."""
+        return memoriser_kind(self.memoriser).bitwise
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary; ``ConstructionSpec(**d)`` is the inverse."""

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.theory.construction.build.compile import Construction
-from looprate.theory.construction.build.labels import every_cell, grid_coordinates
+from looprate.theory.construction.build.labels import cell_points, every_cell
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.memorisers import memoriser_kind
 from looprate.theory.construction.run.exact import exact_output
-from looprate.theory.construction.run.lazy import LIMIT
 from looprate.theory.construction.run.oracle import oracle_labels
+from looprate.theory.construction.run.wide import LIMIT
 
 __all__ = ["cell_count", "expected_outputs", "run_cells"]
 
@@ -108,9 +108,7 @@ def run_cells(
             f"got {spec.sharpness} at grid={spec.grid}; 2^30 is sharp enough"
         )
     cells, copies = every_cell(spec)
-    lines = grid_coordinates(cells, spec) * spec.sharpness  # in strip widths
-    low = np.where(lines > 0, lines + 1, 0)
-    points = [lines + spec.sharpness // 2 + spec.sharpness % 2, low, lines + spec.sharpness]
+    points = [cell_points(cells, spec, where) for where in ("centre", "low", "high")]
     inside = strip_points(spec, strips, rng)
     batch = np.concatenate([STRIP_PARTS * np.concatenate(points), inside])
     scale = STRIP_PARTS * spec.slope
@@ -123,7 +121,8 @@ def run_cells(
 def strip_points(spec: ConstructionSpec, count: int, rng: np.random.Generator) -> Integers:
     """Return random inputs (count, N, d) with a coordinate in a strip, times 16 M.
 
-    Every coordinate is in a strip with probability 1/2, and at least one is.
+    Every coordinate is in a strip with probability 1/2, and at least one is.  On the others code
+    the first two tokens of every other input nearly tie.
     """
     shape = (count if spec.grid > 1 else 0, spec.tokens, spec.dim)
     free = rng.integers(0, spec.slope * STRIP_PARTS, shape, endpoint=True)
@@ -132,4 +131,8 @@ def strip_points(spec: ConstructionSpec, count: int, rng: np.random.Generator) -
     chosen = rng.random(shape) < 0.5
     forced = rng.integers(0, spec.tokens * spec.dim, shape[0])
     chosen.reshape(shape[0], spec.tokens * spec.dim)[np.arange(shape[0]), forced] = True
-    return np.where(chosen, inside, free)
+    found = np.where(chosen, inside, free)
+    if spec.coding == "others" and spec.tokens > 1:
+        near = rng.integers(-STRIP_PARTS, STRIP_PARTS, len(found[::2]), endpoint=True)
+        found[::2, 1, 0] = (found[::2, 0, 0] + near).clip(0, spec.slope * STRIP_PARTS)
+    return found

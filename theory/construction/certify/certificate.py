@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from looprate.theory.bounds.explicit import explicit_bound
+from looprate.theory.bounds.loop_counts import strip_count
 from looprate.theory.bounds.rows import BoundProblem, BoundRow, Moduli
 from looprate.theory.construction.build.compile import Construction, compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
@@ -254,9 +255,8 @@ def _terms(
     """Each measured term next to its bound."""
     error, of = found.error, bound.terms
     e_mem = of["token"] + of["context"] + of["memoriser"]
-    strips = problem.on_measures(
-        problem.root_of(spec.dim * spec.tokens * (spec.grid - 1) / spec.slope)
-    )
+    count = strip_count(spec.grid, tokens=spec.tokens, dim=spec.dim, coding=spec.coding)
+    strips = problem.on_measures(problem.root_of(count / spec.slope))
     return {
         "discretisation": _term(error.discretisation, of["sequence"]),
         "memoriser": _term(found.memoriser_norm, e_mem),

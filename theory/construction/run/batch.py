@@ -13,16 +13,14 @@ from numpy.typing import NDArray
 from looprate.theory.construction.build.network import Form, Head, Network, Unit
 from looprate.theory.construction.run.clock import Clock, Terms, dot, nonzero
 from looprate.theory.construction.run.lazy import (
-    LIMIT,
-    Combination,
     LazyForm,
     LazyRow,
-    Node,
     add_combination,
     check_range,
     combine,
     interval,
 )
+from looprate.theory.construction.run.wide import LIMIT, Combination, Node, Wide, node_of
 
 
 class Batch:
@@ -35,18 +33,20 @@ class Batch:
         denominator: int,
         resolution: int | None,
     ) -> None:
-        self.network = network
+        self.network, heads = network, network.block.heads
         self.clock = Clock(network)
         self.shape = points.shape[:2]
         encoded = _encode(network, points, denominator)
-        self.resolution = _check_resolution((den for _, den in encoded.values()), resolution)
+        shared = lcm(*range(1, self.shape[1] + 1)) if any(map(self._averages, heads)) else 1
+        denominators = (den for _, den in encoded.values())
+        self.resolution = _check_resolution(denominators, resolution, shared)
         self.data = {
             row: self._first_row(row, encoded.get(row))
             for row in network.block.rows
             if row not in self.clock.rows
         }
         self._forms: dict[Terms, LazyForm] = {}
-        self._heads = [self._compile_head(place, h) for place, h in enumerate(network.block.heads)]
+        self._heads = [self._compile_head(place, head) for place, head in enumerate(heads)]
         self._groups: dict[LazyForm, list[_DataUnit]] = {}
         for unit in network.block.units:
             self._compile_unit(unit)
@@ -79,17 +79,23 @@ class Batch:
             self._forms[data] = LazyForm((self.data[row], w) for row, w in data)
         return self._forms[data], tuple((row, w) for row, w in terms if row not in self.data)
 
+    def _averages(self, head: Head) -> bool:
+        """Whether tokens that tie may have different values, of which a head returns the mean."""
+        data = any(row not in self.clock.rows for row, _ in nonzero(head.value))
+        return data and nonzero(head.value) != nonzero(head.key)
+
     def _compile_head(self, place: int, head: Head) -> _DataHead:
         """A head, refused unless it is of a kind that is supported."""
-        form, clock = self._compile_form(head.value)
+        value, clock = self._compile_form(head.value)
+        key, _ = self._compile_form(head.key)
         query, query_clock = self._compile_form(head.query)
         output = [(self.data[row], w) for row, w in nonzero(head.output)]
-        if form.terms and (query.terms or nonzero(head.value) != nonzero(head.key)):
+        if value.terms and query.terms:
             raise ValueError(
-                f"head {place} must have a query that reads clock rows only and a value form equal "
-                f"to its key form, got {head}; use the slow evaluator (reference.py) for others"
+                f"head {place} must have a query that reads clock rows only, got {head}; use the "
+                "slow evaluator (reference.py) for others"
             )
-        return _DataHead(place, query_clock, form, clock, output)
+        return _DataHead(place, query_clock, key, value, clock, output, self._averages(head))
 
     def _compile_unit(self, unit: Unit) -> None:
         """File a unit that writes data rows under its form."""
@@ -116,23 +122,28 @@ class Batch:
 
     def _feed_forward(self) -> None:
         """X + eta(t) * FF(X); every unit reads the rows before any has written."""
-        loop, values = self.clock.loop, self.clock.values
+        values = self.clock.values
         dots: dict[Terms, int] = {}
         linear: list[tuple[LazyRow, int, Combination, int]] = []
-        kinked: list[tuple[LazyRow, int, Node, int]] = []
+        kinked: list[tuple[LazyRow, int, Node | Wide, int]] = []
         for form, units in self._groups.items():
-            offset: int | None = None
+            offset, surveyed, settled = 0, False, False
             for unit in units:
                 writes = self._scaled(unit.writes) if unit.scheduled else unit.writes
                 if not writes:
                     continue
-                if offset is None:
-                    offset = form.refresh(loop)
+                if not surveyed:
+                    offset, surveyed = form.survey(), True
                 if unit.clock not in dots:
                     dots[unit.clock] = self.resolution * dot(unit.clock, values)
-                shift = dots[unit.clock] + unit.bias + offset
+                fixed = dots[unit.clock] + unit.bias
+                if form.hi + fixed + offset <= 0:
+                    continue
+                if not settled:
+                    offset, settled = form.refresh(), True
+                shift = fixed + offset
                 if form.lo + shift < 0 < form.hi + shift:
-                    node = form.node(loop)
+                    node = form.node()
                 if form.hi + shift <= 0:
                     continue
                 if form.lo + shift >= 0:
@@ -147,7 +158,7 @@ class Batch:
         for row, weight in [*self._drift, *self._scaled(self._scheduled)]:
             row.offset += weight
         for row in {entry[0] for entry in [*linear, *kinked]}:
-            row.settle_if_long(loop)
+            row.settle_if_long()
 
     def _scaled(self, writes: list[tuple[LazyRow, int]]) -> list[tuple[LazyRow, int]]:
         """Weights times eta of this loop, zeros left out."""
@@ -166,7 +177,7 @@ class Batch:
         for name, weight in form.items():
             if name in self.data:
                 row = self.data[name]
-                row.settle(self.clock.loop)
+                row.settle()
                 offset += weight * row.offset
                 parts.append((row.combination, weight))
             else:
@@ -177,7 +188,8 @@ class Batch:
         """A combination plus offset, (B, N): int64 where it surely fits, else Python integers."""
         lo, hi = interval(combination)
         total: NDArray[Any]
-        if max(-lo - offset, hi + offset, -lo, hi, abs(offset)) <= LIMIT:
+        wide = any(isinstance(node, Wide) for node in combination)
+        if not wide and max(-lo - offset, hi + offset, -lo, hi, abs(offset)) <= LIMIT:
             total = np.full(self.shape[::-1], offset)
             add_combination(total, combination)
         else:
@@ -198,25 +210,27 @@ class _DataUnit:
 
 
 class _DataHead:
-    """A head of a supported kind; the maximum is kept while its keys do not change."""
+    """A head of a supported kind; what it returns is kept while keys and values do not change."""
 
     def __init__(
         self,
         place: int,
         query: Terms,
-        form: LazyForm,
+        key: LazyForm,
+        value: LazyForm,
         clock: Terms,
         output: list[tuple[LazyRow, int]],
+        averages: bool,
     ) -> None:
-        self.place, self.query, self.form, self.clock = place, query, form, clock
-        self.output = output
-        self._seen: Node | None = None
-        self._largest: Combination = {}
+        self.place, self.query, self.key, self.value = place, query, key, value
+        self.clock, self.output, self.averages = clock, output, averages
+        self._seen: tuple[Node | Wide | None, ...] = ()
+        self._mean: Combination = {}
 
     def result(self, clock: Clock, resolution: int) -> tuple[Combination, int]:
         """What every token gets: an array part and an offset."""
-        offset = self.form.refresh(clock.loop) + resolution * dot(self.clock, clock.values)
-        if not self.form.combination:
+        offset = self.value.refresh() + resolution * dot(self.clock, clock.values)
+        if not self.value.combination:
             return {}, offset
         query = dot(self.query, clock.values)
         if query <= 0:
@@ -224,12 +238,44 @@ class _DataHead:
                 f"the query of head {self.place} must be positive at every loop, got {query} at "
                 f"loop {clock.loop}; use looprate.theory.construction.run.reference for other heads"
             )
-        keys = self.form.node(clock.loop)
-        if keys is not self._seen:
-            largest = np.broadcast_to(keys.array.max(axis=0), keys.array.shape)
-            node = Node(np.ascontiguousarray(largest), keys.lo, keys.hi)
-            self._seen, self._largest = keys, {node: 1}
-        return self._largest, offset
+        self.key.refresh()
+        keys = self.key.node() if self.key.combination else None
+        values = self.value.node()
+        if (keys, values) != self._seen:
+            mean = self._average(keys, values, clock.loop) if self.averages else _largest(values)
+            self._seen, self._mean = (keys, values), {mean: 1}
+        return self._mean, offset
+
+    def _average(self, keys: Node | Wide | None, values: Node | Wide, loop: int) -> Node | Wide:
+        """The mean of the values of the largest key."""
+        array = values.array
+        best = np.ones(array.shape, bool) if keys is None else keys.array == keys.array.max(axis=0)
+        count = best.sum(axis=0)
+        if len(array) * max(-values.lo, values.hi) > LIMIT:
+            array = array.astype(object)
+        total = np.where(best, array, 0).sum(axis=0)
+        if (count > 1).any():
+            if (total % count).any():
+                raise ValueError(
+                    f"head {self.place} must return multiples of 1/`resolution` where tokens tie, "
+                    f"got others at loop {loop}; take a multiple, or "
+                    "looprate.theory.construction.run.reference"
+                )
+            total = total // count
+        return _everywhere(total, array.shape, values.lo, values.hi)
+
+
+def _largest(keys: Node | Wide) -> Node | Wide:
+    """The largest key of each input."""
+    return _everywhere(keys.array.max(axis=0), keys.array.shape, keys.lo, keys.hi)
+
+
+def _everywhere(values: NDArray[Any], shape: tuple[int, ...], lo: int, hi: int) -> Node | Wide:
+    """One value an input (B,) for every token (N, B)."""
+    spread = np.ascontiguousarray(np.broadcast_to(values, shape))
+    if spread.dtype != object:
+        return Node(spread, lo, hi)
+    return node_of(spread.ravel(), np.arange(spread.size).reshape(shape))
 
 
 def _encode(
@@ -257,11 +303,14 @@ def _encode(
     return encoded
 
 
-def _check_resolution(denominators: Iterable[int], resolution: int | None) -> int:
-    """The smallest resolution that makes the encoded rows integers, or the one asked for."""
+def _check_resolution(denominators: Iterable[int], resolution: int | None, shared: int) -> int:
+    """The smallest resolution that makes the encoded rows integers, or the one asked for.
+
+    Without one asked for, means over as many tokens as ``shared`` is divisible by are integers too.
+    """
     smallest = lcm(*denominators)
     if resolution is None:
-        return smallest
+        return smallest * shared
     if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 1:
         raise ValueError(f"`resolution` must be an integer of at least 1, got {resolution!r}")
     if resolution % smallest:

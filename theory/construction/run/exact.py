@@ -4,11 +4,12 @@ With x = numerators / denominator every row is a multiple of 1 / resolution (wei
 relu and hardmax positively homogeneous), so that resolution * row is computed in integers.  Clock
 rows run once as Python integers (:mod:`looprate.theory.construction.run.clock`); data rows are
 int64 arrays of the batch, with proven bounds, touched only where a unit is neither dead nor linear
-on the whole batch (:mod:`looprate.theory.construction.run.lazy`).  What the bounds cannot prove is
-refused: float64 would be right only below 2^53 and never say so.
+on the whole batch (:mod:`looprate.theory.construction.run.lazy`), and Python integers where int64
+might not hold them (:mod:`looprate.theory.construction.run.wide`): float64 would be right only
+below 2^53 and never say so.
 
-Heads: those with a value form of clock rows only, and those that attend by a positive clock row and
-return their own key, i.e. its maximum (how ties share the weight does not matter then).
+Heads: those with a value form of clock rows only, and those that attend by a positive clock row.
+Where tokens tie that have different values, a mean that is no multiple of 1/resolution is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from looprate.theory.construction.build.network import Network
 from looprate.theory.construction.run.batch import Batch
-from looprate.theory.construction.run.lazy import LIMIT
+from looprate.theory.construction.run.wide import LIMIT
 from looprate.theory.notation import check_loops
 
 __all__ = ["exact_output", "exact_rows", "exact_states"]

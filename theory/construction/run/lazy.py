@@ -5,21 +5,21 @@ never changed, everything else Python integers.  Adding to a row touches no arra
 relus ("kinks") are evaluated when a unit that is neither dead nor linear on the whole batch reads
 the row: a few as passes over the batch, thousands by one sorted table.
 
-Every array has proven bounds, and a row whose values might not stay within :data:`LIMIT` is
-refused.  Sums on the way may wrap: int64 arithmetic is exact modulo 2^64, and so the result is
-right whenever the result itself fits.
+Every array has proven bounds; values that might not stay within :data:`LIMIT` go into a
+:class:`~looprate.theory.construction.run.wide.Wide` node, Python integers, and come back when they
+fit.  Sums on the way may wrap: int64 arithmetic is exact modulo 2^64, and so the result is right
+whenever the result itself fits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-LIMIT = 2**62
-"""Largest absolute value an array may hold."""
+from looprate.theory.construction.run.wide import LIMIT, Combination, Node, Wide, wide_sum
+
 DIRECT_KINKS = 12
 """Up to so many kinks, passes over the batch cost less than a search in a table."""
 FAR = 2**32
@@ -29,29 +29,11 @@ MOST_PARTS = 6
 """A row that is not read holds at most so many arrays."""
 
 Integers = NDArray[np.int64]
+Slopes = list[tuple[int, int]]
+"""Places in rising order, each with the slope that holds from there on."""
 
 
-class Node:
-    """An immutable int64 array with bounds; ``serial`` orders nodes by age."""
-
-    __slots__ = ("array", "hi", "lo", "serial", "tight")
-    made = 0
-
-    def __init__(self, array: Integers, lo: int, hi: int) -> None:
-        self.array, self.lo, self.hi, self.tight = array, lo, hi, lo == hi
-        Node.made += 1
-        self.serial = Node.made
-
-    def tighten(self) -> None:
-        """Replace the bounds by the smallest and largest value."""
-        if not self.tight:
-            self.lo, self.hi, self.tight = int(self.array.min()), int(self.array.max()), True
-
-
-Combination = dict[Node, int]
-
-
-def combine(parts: Iterable[tuple[Mapping[Node, int], int]]) -> Combination:
+def combine(parts: Iterable[tuple[Mapping[Node | Wide, int], int]]) -> Combination:
     """Return Σ weight * combination without zero coefficients."""
     total: Combination = {}
     for combination, weight in parts:
@@ -74,7 +56,7 @@ def check_range(lo: int, hi: int, what: str, loop: int) -> None:
     if max(-lo, hi) > LIMIT:
         raise OverflowError(
             f"{what} may reach {max(-lo, hi).bit_length()} bits at loop {loop}, beyond int64: use "
-            "a coarser lattice, fewer labels, or looprate.theory.construction.run.reference"
+            "a coarser lattice or looprate.theory.construction.run.reference"
         )
 
 
@@ -85,7 +67,7 @@ class LazyRow:
         self.name = name
         self.combination = combination
         self.offset = offset
-        self.kinks: dict[Node, dict[int, int]] = {}
+        self.kinks: dict[Node | Wide, dict[int, int]] = {}
         self.version = 0
 
     def add_linear(self, combination: Combination, weight: int) -> None:
@@ -94,38 +76,49 @@ class LazyRow:
             self.combination = combine([(self.combination, 1), (combination, weight)])
             self.version += 1
 
-    def add_kink(self, node: Node, shift: int, weight: int) -> None:
+    def add_kink(self, node: Node | Wide, shift: int, weight: int) -> None:
         """Add weight * relu(node + shift)."""
         kinks = self.kinks.setdefault(node, {})
         kinks[-shift] = kinks.get(-shift, 0) + weight
         self.version += 1
 
-    def settle(self, loop: int) -> None:
+    def settle(self) -> None:
         """Evaluate the kinks, or too many arrays, into one array."""
         if not self.kinks and len(self.combination) <= MOST_PARTS:
             return
         pieces = [(node, _slopes(kinks)) for node, kinks in self.kinks.items()]
         lo, hi, offset = self._bounds(pieces)
         shift = lo if max(-lo, hi) > max(FAR, 2 * (hi - lo)) else 0
-        check_range(lo - shift, hi - shift, f"row {self.name!r}", loop)
-        out: Integers | None = None
-        for node, slopes in pieces:
-            out = _add_pieces(out, node.array, slopes)
-        out = add_combination(out, self.combination)
-        if shift and out is not None:
-            out -= _wrap(shift)
-            lo, hi, offset = 0, hi - shift, offset + shift
+        lo, hi, offset = lo - shift, hi - shift, offset + shift
+        made: Node | Wide | None
+        if max(-lo, hi) > LIMIT or _any_wide(self.combination, self.kinks):
+            made = wide_sum(pieces, self.combination, -offset)
+        else:
+            made = self._settled(pieces, shift, lo, hi)
         self.kinks = {}
-        self.combination = {} if out is None else {Node(out, lo, hi): 1}
+        self.combination = {} if made is None else {made: 1}
         self.offset += offset
         self.version += 1
 
-    def settle_if_long(self, loop: int) -> None:
+    def _settled(
+        self, pieces: list[tuple[Node | Wide, Slopes]], shift: int, lo: int, hi: int
+    ) -> Node | None:
+        """The int64 array that kinks and arrays add up to, less a shift."""
+        out: Integers | None = None
+        for node, slopes in pieces:
+            if isinstance(node, Node):
+                out = _add_pieces(out, node.array, slopes)
+        out = add_combination(out, self.combination)
+        if shift and out is not None:
+            out -= _wrap(shift)
+        return None if out is None else Node(out, lo, hi)
+
+    def settle_if_long(self) -> None:
         """Keep the memory of a row that nothing reads bounded."""
         if len(self.combination) + len(self.kinks) > MOST_PARTS:
-            self.settle(loop)
+            self.settle()
 
-    def _bounds(self, pieces: list[tuple[Node, list[tuple[int, int]]]]) -> tuple[int, int, int]:
+    def _bounds(self, pieces: list[tuple[Node | Wide, Slopes]]) -> tuple[int, int, int]:
         """Bounds of the array that :meth:`settle` makes, and what it leaves to the offset."""
         ranges = [_range(slopes, node) for node, slopes in pieces]
         offset = sum(_left_out(slopes) for _, slopes in pieces)
@@ -149,54 +142,92 @@ class LazyForm:
     combination : Combination
         The part that varies, after :meth:`refresh`.
     lo, hi : int
-        Its bounds.
+        Bounds of what varies, after :meth:`survey` or :meth:`refresh`.
     """
 
     def __init__(self, terms: Iterable[tuple[LazyRow, int]]) -> None:
         self.terms = tuple(terms)
         self.combination: Combination = {}
         self.lo = self.hi = 0
-        self._node: Node | None = None
+        self._node: Node | Wide | None = None
         self._versions: list[int] = []
-        self._chain: list[tuple[tuple[Node, int], Integers]] = []
+        self._surveyed: list[int] = []
+        self._chain: list[tuple[tuple[Node | Wide, int], Integers]] = []
 
-    def refresh(self, loop: int) -> int:
+    def survey(self) -> int:
+        """Bring the bounds up to date and touch no array; return the offset of now.
+
+        Exact where one array alone has kinks, of whatever rows, and no other varies.
+        """
+        if not any(row.kinks for row, _ in self.terms):
+            return self.refresh()
+        versions = [row.version for row, _ in self.terms]
+        if versions != self._surveyed:
+            self._surveyed = versions
+            self._survey()
+        return sum(w * row.offset for row, w in self.terms)
+
+    def _survey(self) -> None:
+        """Bounds from the kinks of all rows."""
+        combination = combine((row.combination, w) for row, w in self.terms)
+        kinks: dict[Node | Wide, dict[int, int]] = {}
+        for row, w in self.terms:
+            for node, own in row.kinks.items():
+                merged = kinks.setdefault(node, {})
+                for place, weight in own.items():
+                    merged[place] = merged.get(place, 0) + w * weight
+        self.lo = self.hi = 0
+        for node, own in kinks.items():
+            lo, hi = _range(_slopes(own), node, _taken_out(combination, node))
+            self.lo, self.hi = self.lo + lo, self.hi + hi
+        lo, hi = interval(combination)
+        self.lo, self.hi = self.lo + lo, self.hi + hi
+
+    def refresh(self) -> int:
         """Bring the form up to date with its rows; return its offset."""
         if [row.version for row, _ in self.terms] != self._versions:
             for row, _ in self.terms:
-                row.settle(loop)
+                row.settle()
             self._versions = [row.version for row, _ in self.terms]
             combination = combine((row.combination, w) for row, w in self.terms)
             if combination != self.combination:
                 self.combination = combination
-                self.lo, self.hi = interval(combination)
                 self._node = None
+            self.lo, self.hi = interval(combination) if self._node is None else self._ends()
         return sum(w * row.offset for row, w in self.terms)
 
-    def node(self, loop: int) -> Node:
+    def node(self) -> Node | Wide:
         """Return the form's array with tight bounds; call only where something varies."""
         if self._node is None:
-            self._check(loop)
-            array = self._follow_chain()
-            only = next(iter(self.combination))
-            self._node = only if array is only.array else Node(array, self.lo, self.hi)
+            self._node = self._made()
             self._node.tighten()
-            self.lo, self.hi = self._node.lo, self._node.hi
+            self.lo, self.hi = self._ends()
         return self._node
 
-    def _check(self, loop: int) -> None:
-        """Refuse an array that might leave int64, with the tightest bounds."""
+    def _ends(self) -> tuple[int, int]:
+        """Bounds of the array there is."""
+        node = self._node
+        return (0, 0) if node is None else (node.lo, node.hi)
+
+    def _made(self) -> Node | Wide:
+        """The array of the form, Python integers where it might leave int64."""
+        only, weight = next(iter(self.combination.items()))
+        if weight == 1 and len(self.combination) == 1:
+            return only
         if max(-self.lo, self.hi) > LIMIT:
             for node in self.combination:
                 node.tighten()
             self.lo, self.hi = interval(self.combination)
-            names = [row.name for row, _ in self.terms]
-            check_range(self.lo, self.hi, f"a unit or head that reads rows {names}", loop)
+        if max(-self.lo, self.hi) > LIMIT or _any_wide(self.combination):
+            return wide_sum([], self.combination, 0)
+        made = Node(self._follow_chain(), self.lo, self.hi)
+        made.parts = dict(self.combination)
+        return made
 
     def _follow_chain(self) -> Integers:
         """Sum oldest parts first, so that what did not change since last time is not redone."""
         old = self._chain
-        chain: list[tuple[tuple[Node, int], Integers]] = []
+        chain: list[tuple[tuple[Node | Wide, int], Integers]] = []
         for place, node in enumerate(sorted(self.combination, key=lambda node: node.serial)):
             part = (node, self.combination[node])
             if place < len(old) and old[place][0] == part:
@@ -204,14 +235,14 @@ class LazyForm:
             else:
                 old = []
                 before = chain[-1][1] if chain else None
-                total = node.array if part == (node, 1) and not place else _plus(before, *part)
+                total = _plus(before, *part)
             chain.append((part, total))
         self._chain = chain
         return chain[-1][1]
 
 
 def add_combination(out: Integers | None, combination: Combination) -> Integers | None:
-    """Add a combination to an array in place, modulo 2^64; None stands for 0."""
+    """Add int64 arrays to an array in place, modulo 2^64; None stands for 0."""
     for node, a in combination.items():
         if out is None:
             out = node.array * _wrap(a)
@@ -222,7 +253,25 @@ def add_combination(out: Integers | None, combination: Combination) -> Integers 
     return out
 
 
-def _plus(out: Integers | None, node: Node, a: int) -> Integers:
+def _any_wide(*parts: Iterable[Node | Wide]) -> bool:
+    """Whether some node is one of Python integers."""
+    return any(isinstance(node, Wide) for part in parts for node in part)
+
+
+def _taken_out(combination: Combination, node: Node | Wide) -> int:
+    """Take as much of a node, or of the sum it was made as, out of a combination; return it."""
+    taken = combination.pop(node, 0)
+    if isinstance(node, Node) and node.parts:
+        first, weight = next(iter(node.parts.items()))
+        times = combination.get(first, 0) // weight
+        if times and all(combination.get(part) == times * a for part, a in node.parts.items()):
+            for part in node.parts:
+                del combination[part]
+            taken += times
+    return taken
+
+
+def _plus(out: Integers | None, node: Node | Wide, a: int) -> Integers:
     """A new array, out + a * node modulo 2^64."""
     if out is not None and abs(a) == 1:
         return out + node.array if a == 1 else out - node.array
@@ -237,7 +286,7 @@ def _wrap(value: int) -> int:
     return (value + 2**63) % 2**64 - 2**63
 
 
-def _slopes(kinks: dict[int, int]) -> list[tuple[int, int]]:
+def _slopes(kinks: dict[int, int]) -> Slopes:
     """Places in rising order with the slope that holds from there on."""
     slope, result = 0, []
     for place in sorted(kinks):
@@ -247,26 +296,32 @@ def _slopes(kinks: dict[int, int]) -> list[tuple[int, int]]:
     return result
 
 
-def _left_out(slopes: list[tuple[int, int]]) -> int:
+def _left_out(slopes: Slopes) -> int:
     """What the few-kinks passes add too little: minus Σ slope * place; see _add_pieces."""
     return -sum(s * p for p, s in slopes) if len(slopes) <= DIRECT_KINKS else 0
 
 
-def _range(slopes: list[tuple[int, int]], node: Node) -> tuple[int, int]:
-    """Exact range of the sum of relus over the node's bounds: it is linear between kinks."""
-    if not slopes:
-        return 0, 0
-    value, lo, hi = 0, 0, 0
-    ends = [*slopes, (max(node.hi, slopes[-1][0]), 0)]
-    for (start, slope), (end, _) in pairwise(ends):
-        value += slope * (end - start)
+def _range(slopes: Slopes, node: Node | Wide, linear: int = 0) -> tuple[int, int]:
+    """Exact range of the sum of relus, and linear * u, over the node's bounds: piecewise linear."""
+    last, slope, value = node.lo, linear, linear * node.lo
+    inner = 0
+    for place, after in slopes:  # those below the bounds make the value at their lower end
+        if place > node.lo:
+            break
+        value += (linear + after - slope) * (node.lo - place)
+        slope, inner = linear + after, inner + 1
+    lo = hi = value
+    for place, after in slopes[inner:]:
+        if place >= node.hi:
+            break
+        value += slope * (place - last)
         lo, hi = min(lo, value), max(hi, value)
-    return lo, hi
+        last, slope = place, linear + after
+    value += slope * (node.hi - last)
+    return min(lo, value), max(hi, value)
 
 
-def _add_pieces(
-    out: Integers | None, u: Integers, slopes: list[tuple[int, int]]
-) -> Integers | None:
+def _add_pieces(out: Integers | None, u: Integers, slopes: Slopes) -> Integers | None:
     """Add the sum of relus of u, in place; few kinks: plus Σ slope * place (see _left_out)."""
     if len(slopes) > DIRECT_KINKS:
         table = _from_table(u, slopes)
@@ -284,7 +339,7 @@ def _add_pieces(
     return out
 
 
-def _from_table(u: Integers, slopes: list[tuple[int, int]]) -> Integers:
+def _from_table(u: Integers, slopes: Slopes) -> Integers:
     """The sum of relus of u as slope * u + constant of the interval that u lies in."""
     constant, last, lines = 0, 0, [(0, 0)]
     for place, slope in slopes:

@@ -44,10 +44,13 @@ def oracle_cells(point: Point, spec: ConstructionSpec) -> list[int]:
 def oracle_labels(cells: Sequence[int], spec: ConstructionSpec) -> list[int]:
     """Return the label of every token from the cells of all.
 
-    Tokens in one cell are taken as one; when all have been taken, the order starts again from the
-    top, one U lower, until N were taken.
+    On the others code tokens are taken in the order of b_0 and, where that is equal, as given.  On
+    the other codes tokens in one cell are taken as one; when all have been taken, the order starts
+    again from the top, one U lower, until N were taken.
     """
     base, n = spec.cells, spec.tokens
+    if spec.coding == "others":
+        return [_others_label(own, cells, spec) for own in range(n)]
     order = sorted(set(cells), reverse=True)
     taken = [order[j % len(order)] - base * (j // len(order)) for j in range(n)]
     code = sum(z * base ** (n - 1 - j) for j, z in enumerate(taken))
@@ -55,6 +58,13 @@ def oracle_labels(cells: Sequence[int], spec: ConstructionSpec) -> list[int]:
         return [2 * base * code + 2 * z - z % spec.grid for z in cells]
     times = [len(range(order.index(z), n, len(order))) for z in cells]  # how often it was taken
     return [n * code + order.index(z) - (count - 1) for z, count in zip(cells, times, strict=True)]
+
+
+def _others_label(own: int, cells: Sequence[int], spec: ConstructionSpec) -> int:
+    """The label of one token: its padded cell after the cells of the others."""
+    others = sorted((z for n, z in enumerate(cells) if n != own), key=lambda z: -(z % spec.grid))
+    code = sum(z * spec.cells**place for place, z in enumerate(reversed(others)))
+    return 2 * spec.cells * code + 2 * cells[own] - cells[own] % spec.grid
 
 
 def oracle_output(point: Point, spec: ConstructionSpec, table: LabelTable) -> list[list[Fraction]]:
