@@ -107,7 +107,8 @@ BOUNDS_CLAIMS = (
         "instead of the minimum for N = 1.",
         THEOREM,
         ("f Lipschitz", "M = ∞", "O-terms with this project's constants"),
-        "The rate of an upper bound. Errors may fall faster; that they cannot is not claimed.",
+        "The rate of an upper bound. Errors may fall faster, and in the worst case do: see "
+        "exponents-attained.",
         "mean-field; (N, d) in (1,1), (2,1), (2,2); p in 1, 2, 4; r = 10^60 and 10^80",
         check_exponent,
         (

@@ -243,8 +243,9 @@ CERTIFICATE_CLAIMS = (
         "contextual term.",
         THIS,
         HYPOTHESES,
-        "Theorem 3.6's two extra terms are the price of the increments. Two upper bounds differ; "
-        "that weight tying separates LT from TMLT is neither claimed nor refuted.",
+        "Theorem 3.6's two extra terms are the price of the increments. Two upper bounds differ, "
+        "which separates nothing; what separates LT from TMLT in the worst case is the claim "
+        "free-eta-separates.",
         "9 networks of digits at the grids of the explicit inequality",
         check_no_extra_terms,
         (

@@ -257,11 +257,14 @@ def check_slope(
     rows = [certified(case).as_dict() for case in cases]
     fit = constructed_slope(rows)
     shape: dict[str, Any] = {"tokens": 2, "dim": 1, "p": 1.0, "holder": 1.0}
-    wanted, printed = expected_slope(coding=coding, **shape), -holder_exponent(**shape)
+    kind = memoriser_kind(memoriser)
+    levels = 1 if kind.takes_bits else kind.levels
+    wanted = expected_slope(coding=coding, levels=levels, **shape)
+    printed = -holder_exponent(**shape)
     if fit is None:
         return found(Verdict.NOT_TESTABLE, "too few grids", "needs four certified errors")
     local = ", ".join(f"{slope:.3f}" for slope in fit.local_slopes)
-    loops = "r/q" if memoriser_kind(memoriser).takes_bits else "r"
+    loops = "r/q" if kind.takes_bits else "r"
     reason = (
         f"slope {fit.slope:.3f} in log {loops}, m = {grids[0]} to {grids[-1]} (local {local}); "
         f"wanted at most {wanted:.3f} + {tolerance:g}, printed {printed:.3f}"

@@ -148,6 +148,16 @@ def statement(loops: int) -> float:
     return found.total
 
 
+def without_eta(loops: int) -> float:
+    """The best construction without eta(t) and without a logarithm."""
+    return upper(loops, memoriser="increments", coding="others")
+
+
+def with_eta(loops: int) -> float:
+    """The best construction with a free eta(t) that has the size."""
+    return upper(loops, family="tmlt", memoriser="two-level-increments")
+
+
 def timestep(loops: int) -> float:
     """The best construction with eta(t) whose labels are asked for one by one."""
     return upper(loops, family="tmlt", memoriser="timestep")
@@ -163,13 +173,33 @@ def fast(loops: int) -> float:
     return 10.0 / loops
 
 
+def check_attained(of_tied: Upper = without_eta, of_eta: Upper = with_eta) -> Finding:
+    """Upper bounds fall like the lower ones, N = 2, d = 1, s = 1."""
+    rows: list[Row] = []
+    for family, bound in (("lt", of_tied), ("tmlt", of_eta)):
+        high, low = (math.log(bound(r)) for r in FAR)
+        slope = (low - high) / math.log(FAR[1] / FAR[0])
+        rows.append((family, slope + EXPONENTS[family] / 2, SLOPE))
+    return compared(rows, "slope of the upper bound beyond the exponent", exact=True)
+
+
+def check_separation(
+    of_eta: Upper = with_eta,
+    family: str = "lt",
+    loops: Sequence[int] = (10**10, 10**11, 10**12, 10**15),
+) -> Finding:
+    """For some f no weight-tied network does what a network with eta(t) does for every f."""
+    rows: list[Row] = [(f"r={r:.0e}", of_eta(r), lower(r, family=family)) for r in loops]
+    return compared(rows, "upper bound with eta(t) against the lower bound without", exact=True)
+
+
 def check_upper_bounds(
-    of_tied: Sequence[Upper] = (statement, sum_code, upper),
+    of_tied: Sequence[Upper] = (statement, sum_code, without_eta, upper),
     loops: Sequence[int] = (10, 10**3, 10**9, 10**12),
 ) -> Finding:
     """No upper bound is below the lower bound of its family."""
     rows: list[Row] = []
-    for family, bounds in (("lt", of_tied), ("tmlt", (timestep,))):
+    for family, bounds in (("lt", of_tied), ("tmlt", (with_eta, timestep))):
         for bound in bounds:
             place = f"{family}, {getattr(bound, '__name__', '')}"
             rows += [(f"{place}, r={r:.0e}", lower(r, family=family), bound(r)) for r in loops]

@@ -60,8 +60,9 @@ ETA_CLAIMS = (
         THIS,
         ("f equivariant and continuous", "exact arithmetic", "each on the code that suits it"),
         "Two constructions differ, and so do their bounds. Whether eta(t) helps a trained network, "
-        "and for which targets, is what `looprate eta` measures; that weight tying without it "
-        "cannot do as well is not claimed: digits come close.",
+        "and for which targets, is what `looprate eta` measures. For these targets it is not "
+        "claimed that weight tying cannot do as well, digits come close; for the worst of a class "
+        "see free-eta-separates.",
         "dial with own-token shares 0, 1/4, 1/2, 3/4, 1, one period; N = 2, d = 1, p = 1; r = 1009",
         check_gain,
         (

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from looprate.experiments.claims.check_worst_case import (
+    check_attained,
     check_bump_errors,
     check_floor,
     check_in_class,
     check_lower_exponents,
+    check_separation,
     check_upper_bounds,
     fast,
     fixed_bumps,
+    sum_code,
+    timestep,
+    with_eta,
 )
 from looprate.experiments.claims.claim import THIS, Claim, wrong
 
@@ -17,6 +22,14 @@ LOWER = f"{THIS}, not yet reviewed by others: theory/bounds/lower.py and pattern
 UPPER = f"{THIS}, not yet reviewed by others: theory/bounds/explicit.py and upper.py"
 CLASS = "F: equivariant f with ‖f(X) - f(Y)‖_p <= L ‖X - Y‖_2^s, 0 < s <= 1"
 MODEL = ("hardmax attention", "exact arithmetic, real weights", "rows, units and heads fixed")
+CAVEATS = (
+    *MODEL,
+    "eta(t) free, so Θ(r) parameters: per loop, not per parameter",
+    "worst case over F, f depends on r",
+    "existence, not training",
+    "p < ∞",
+    "constants 4 to 5 decades apart: exponents and not levels",
+)
 SIZE = "blocks of 4d+11 rows, 12d+8 units, two heads of size 1"
 
 WORST_CASE_CLAIMS = (
@@ -85,8 +98,46 @@ WORST_CASE_CLAIMS = (
         "10/r crosses the lower bound, as it must.",
         "N = 2, d = 1, p = s = L = 1; r = 10, 10^3, 10^9, 10^12",
         check_upper_bounds,
-        (wrong("10/r for weight-tied loops", check_upper_bounds, (fast,)),),
+        (
+            wrong("10/r for weight-tied loops", check_upper_bounds, (fast,)),
+            wrong("the two-level bound for weight-tied loops", check_upper_bounds, (with_eta,)),
+        ),
         seconds=3.0,
+    ),
+    Claim(
+        "exponents-attained",
+        "Both worst-case exponents are attained, without logarithms",
+        "∀ f ∈ F, ∀ r > N: some LT of the size has ‖T - f‖_{L^p} <= C L r^(-s/(Nd)), and some TMLT "
+        "<= C L r^(-2s/(Nd)), p < ∞.",
+        UPPER,
+        CAVEATS,
+        "Increments on the others code, and the same in two levels with eta(t). The weights of "
+        "these networks have about as many bits as labels, with eta(t) the square root.",
+        "N = 2, d = 1, p = s = L = 1; slope of the explicit inequality between r = 10^6 and 10^10",
+        check_attained,
+        (
+            wrong("increments on the sum code", check_attained, sum_code),
+            wrong("timestep, one label a loop", check_attained, of_eta=timestep),
+        ),
+    ),
+    Claim(
+        "free-eta-separates",
+        "In the worst case a free eta(t) does what weight-tied loops cannot",
+        "∀ r large ∃ f ∈ F: no LT of the size with r loops is within c L r^(-s/(Nd)) of f, while "
+        f"∀ f ∈ F some TMLT of the size with r loops is within C L r^(-2s/(Nd)); {CLASS}.",
+        f"{LOWER}; {UPPER}",
+        CAVEATS,
+        "The limitation of weight tying that the paper describes, in this model. Per loop: the "
+        "TMLT has Θ(r) parameters more. With eta(t) from a network of fixed size, or with softmax, "
+        "nothing here separates, and no experiment of this project is about such r.",
+        f"{SIZE}; N = 2, d = 1, p = s = L = 1; r = 10^10, 10^11, 10^12, 10^15, where the bound "
+        "with eta(t) is below the lower bound without",
+        check_separation,
+        (
+            wrong("r = 10^6: there the levels do not tell", check_separation, loops=(10**6,)),
+            wrong("one label a loop instead of two levels", check_separation, timestep),
+            wrong("the lower bound for a free eta(t)", check_separation, family="tmlt"),
+        ),
     ),
     Claim(
         "few-bits-leave-a-floor",

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from looprate.theory.bounds.explicit import collision_power
-from looprate.theory.bounds.loop_counts import Coding, label_power
-from looprate.theory.bounds.rates import holder_exponent
+from looprate.theory.bounds.loop_counts import Coding
+from looprate.theory.bounds.rates import construction_exponent, holder_exponent
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.outputs import at_least, at_most
 from looprate.theory.statistics.slopes import SlopeFit, fit_slope
@@ -34,7 +34,7 @@ def constructed_curve(certificates: Sequence[Row], memoriser: str) -> list[Row]:
 def constructed_slope(curve: Sequence[Row]) -> SlopeFit | None:
     """Fit log error on log r over the tail, on log (r/q) for digits; None below four points.
 
-    r/q is taken as the number of labels, which it exceeds by (m + N)/q.
+    r/q is taken as the number of labels, which it exceeds by (m + N)/q; in two levels r^2/q is.
     """
     most = max((row["grid"] for row in curve), default=0)
     tail = [row for row in curve if row["grid"] * TAIL >= most]
@@ -51,17 +51,15 @@ def constructed_slope(curve: Sequence[Row]) -> SlopeFit | None:
     )
 
 
-def expected_slope(*, tokens: int, dim: int, p: float, holder: float, coding: Coding) -> float:
+def expected_slope(
+    *, tokens: int, dim: int, p: float, holder: float, coding: Coding, levels: int = 1
+) -> float:
     """Return the slope of the explicit inequality at the construction's own loop counts.
 
-    It falls like δ^min(s, d/p), with 2d in place of d for N = 2 and like δ^s for N = 1, the error
-    at least as fast.  Labels grow like δ^{-(N+1)d} on the sum code, δ^{-Nd} on the rank code.
+    It falls like δ^min(s, c/p), c the power of the collisions, the error at least as fast.
     """
-    power = label_power(tokens=tokens, dim=dim, coding=coding)
-    exponent = min(holder, 1.0)
-    if tokens > 1:
-        exponent = min(exponent, collision_power(tokens, dim) / p)
-    return -exponent / power
+    exponent = min(holder, 1.0, collision_power(tokens, dim, coding) / p)
+    return -exponent * construction_exponent(tokens=tokens, dim=dim, coding=coding, levels=levels)
 
 
 def constructed_findings(facts: Row, certificates: Sequence[Row]) -> list[Finding]:
@@ -98,10 +96,10 @@ def _inequality_finding(memoriser: str, coding: Coding, own: Sequence[Row]) -> F
 def _slope_finding(facts: Row, memoriser: str, coding: Coding, own: Sequence[Row]) -> Finding:
     """Does the error of the constructed networks fall at least at the inequality's rate?"""
     holder = facts["smoothness"]["exponent"]
-    expected = expected_slope(
-        tokens=facts["tokens"], dim=facts["dim"], p=facts["p"], holder=holder, coding=coding
-    )
-    variable = "(r/q)" if MEMORISERS[memoriser].takes_bits else "r"
+    kind, shape = MEMORISERS[memoriser], {name: facts[name] for name in ("tokens", "dim", "p")}
+    levels = 1 if kind.takes_bits else kind.levels  # of digits labels are counted, not loops
+    expected = expected_slope(**shape, holder=holder, coding=coding, levels=levels)
+    variable = ("r", "(r/q)", "(r^2/q)")[kind.levels if kind.takes_bits else 0]
     claim = (
         f"the error of constructed networks ({memoriser}, {coding} code) falls at least "
         f"like {variable}^{expected:.3g}"

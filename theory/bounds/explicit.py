@@ -19,8 +19,13 @@ it is δ^{2d}: the mapping takes two tokens in one cell z as z and, one U lower,
 s = U(z-1) + z, which no two distinct cells have and which the label table fills with f at the
 centre; for z = 0 alone s is negative.
 
+On the others code nothing collides, but first coordinates must be 1/M apart: dN(m-1) + N(N-1) takes
+the place of dN(m-1).
+
 Increments of Lemma 4.1 (v7) on the sum code have e_mem <= w_tok(δ√d) + w_cont(δ√(Nd)): two labels
-in use that are g apart stem from cells at most g δ√d (token) and g δ√(Nd) (its context) apart.
+in use that are g apart stem from cells at most g δ√d (token) and g δ√(Nd) (its context) apart.  On
+the others code it is w_cont(δ√((N-1)d)), since a label has the N-1 other tokens alone
+(:mod:`looprate.theory.construction.build.labels`).
 """
 
 from __future__ import annotations
@@ -77,7 +82,7 @@ def explicit_bound(
 
     w(δ√(Nd)/2) + (Nd)^{1/p} e_mem + (Nd)^{1/p} D μ^{1/p}, μ = min(1, μ_c + dN(m-1)/M),
 
-    μ_c = C(N,2) δ^d, for N = 2 even δ^{2d}.
+    μ_c = C(N,2) δ^d, for N = 2 even δ^{2d}, on the others code 0, with N(N-1)/M more for ties.
 
     Parameters
     ----------
@@ -85,10 +90,11 @@ def explicit_bound(
         As in :func:`looprate.theory.bounds.theorem.theorem_3_6_bound`; r may be at most N.
     memoriser : str
         One of :data:`looprate.theory.construction.memorisers.MEMORISERS`; for increments, timestep
-        and digits e_mem is min(D, w_tok(δ√d) + w_cont(δ√(Nd))), 0 and 2^{-q} D.
-    coding : {"sum", "rank"}
-        Increments need the sum code: on the rank code neighbouring labels are unrelated and e_mem
-        is D.
+        and digits e_mem is min(D, w_tok(δ√d) + w_cont(δ√(Nd))), 0 and 2^{-q} D, in two levels the
+        same.
+    coding : {"sum", "rank", "others"}
+        Increments need the sum or the others code, the latter with w_cont(δ√((N-1)d)): on the rank
+        code neighbouring labels are unrelated and e_mem is D.
     bits : int, optional
         Digits per label q of a memoriser that takes them; left out, the q <= 64 of the smallest
         total, or with a chosen ``grid`` the largest that fits.
@@ -146,8 +152,10 @@ def explicit_bound(
     return row(max((q for q in range(2, MOST_BITS + 1) if loops_of(bits=q) <= r), default=1))
 
 
-def collision_power(tokens: int, dim: int) -> int:
-    """Power of δ in μ_c: d, and 2d for N = 2, where two tokens collide in cell 0 alone."""
+def collision_power(tokens: int, dim: int, coding: Coding) -> float:
+    """Power of δ in μ_c: d, 2d for N = 2, inf where nothing collides."""
+    if tokens == 1 or coding == "others":
+        return math.inf
     return 2 * dim if tokens == 2 else dim
 
 
@@ -166,13 +174,14 @@ def _explicit_terms(
     parts = [0.0, 0.0, problem.ceiling * float(share)]
     if gaps:
         parts[0] = gaps * problem.root * modulus("token", delta * math.sqrt(d))
-        parts[1] = gaps * problem.root * modulus("contextual", far)
+        others = n - 1 if coding == "others" else n
+        parts[1] = gaps * problem.root * modulus("contextual", delta * math.sqrt(others * d))
     if sum(parts) > problem.ceiling:  # e_mem never exceeds D; keep the shares
         parts = [part * (problem.ceiling / sum(parts)) for part in parts]
     token, context, other = parts
-    colliding = 0.0
-    if coding != "others":
-        colliding = problem.root_of(math.comb(n, 2)) * delta ** (collision_power(n, d) / problem.p)
+    power, colliding = collision_power(n, d, coding), 0.0
+    if math.isfinite(power):
+        colliding = problem.root_of(math.comb(n, 2)) * delta ** (power / problem.p)
     collisions = problem.on_measures(colliding)
     strips = loop_counts.strip_count(grid, tokens=n, dim=d, coding=coding) / problem.slope
     bad = problem.on_measures(colliding, problem.root_of(strips))

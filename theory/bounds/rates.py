@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Literal, get_args
 
-from looprate.theory.bounds.loop_counts import CODINGS, Coding, printed_power
+from looprate.theory.bounds.loop_counts import Coding, label_power, printed_power
 from looprate.theory.notation import check_choice, check_dim, check_loops, check_p, check_tokens
 
 __all__ = [
@@ -60,18 +60,23 @@ def stage_exponent(*, tokens: int, dim: int) -> float:
     return 1.0 / (printed_power(tokens, dim) - 1)
 
 
-def construction_exponent(*, tokens: int, dim: int, coding: Coding) -> float:
+def construction_exponent(*, tokens: int, dim: int, coding: Coding, levels: int = 1) -> float:
     """Exponent of the cell width of this project's constructions, in r.
+
+    Parameters
+    ----------
+    tokens, dim, coding
+        As in :func:`looprate.theory.bounds.loop_counts.construction_loops`.
+    levels : int
+        Of the memoriser: loops grow like the number of labels to the power 1/``levels``.
 
     Returns
     -------
     float
-        1/((N+1)d) for the sum code and 1/(Nd) for the rank code; with the digit memoriser the
-        latter holds up to a factor logarithmic in r.
+        1/((N+1)d) for the sum code and 1/(Nd) for the rank and the others code, twice that in two
+        levels; with digits it holds up to a factor logarithmic in r.
     """
-    n, d = check_tokens(tokens), check_dim(dim)
-    power = (n + 1) * d if check_choice(coding, "coding", CODINGS) == "sum" else n * d
-    return 1.0 / power
+    return levels / label_power(tokens=tokens, dim=dim, coding=coding)
 
 
 def holder_exponent(

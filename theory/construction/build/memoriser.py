@@ -40,6 +40,8 @@ class MemoriserKind:
         Whether it needs eta(t): its network is a TMLT and otherwise an LT.
     bitwise : bool
         Whether cells are found bit by bit, which needs eta(t), or else line by line.
+    levels : int
+        Its loops grow like the number of labels to the power 1/``levels``.
     takes_bits : bool
         Whether it has q digits per label, to be chosen; q is 0 where not.
     loops : callable
@@ -63,6 +65,7 @@ class MemoriserKind:
     coding: Coding
     modulated: bool = False
     bitwise: bool = False
+    levels: int = 1
     takes_bits: bool = False
     loops: Callable[[int, int], int]
     error: Callable[[Coding, int], tuple[int, Fraction]]

@@ -122,6 +122,7 @@ TWO_LEVEL_DIGITS = MemoriserKind(
     coding="others",
     modulated=True,
     bitwise=True,
+    levels=2,
     takes_bits=True,
     loops=_loops,
     error=DIGITS.error,

@@ -153,6 +153,7 @@ TWO_LEVEL_INCREMENTS = MemoriserKind(
     coding="others",  # neighbouring labels need to have near values
     modulated=True,
     bitwise=True,
+    levels=2,
     loops=_loops,
     error=INCREMENTS.error,
     part=_part,
