@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from looprate.figures import handout
-from looprate.figures.kinds import KINDS, FigureKind
+from looprate.figures.kinds import KINDS
 from looprate.figures.rows import Row, check_columns, read_rows
 from looprate.figures.style import STYLES
 from looprate.theory.outputs import checked_folder, remove_dead_drafts, replacing
@@ -147,7 +147,7 @@ def make_figure(kind: str, rows: Sequence[Row], *, style: str = "paper") -> Figu
     """
     _check_choice(kind, "kind", KINDS)
     _check_choice(style, "style", STYLES)
-    return _make(KINDS[kind], rows, style)
+    return _make(KINDS[kind].size(rows), KINDS[kind].draw_all, rows, style)
 
 
 def make_handout(rows: Sequence[Row], *, source: str) -> Figure:
@@ -165,38 +165,36 @@ def make_handout(rows: Sequence[Row], *, source: str) -> Figure:
     Figure
         A4, portrait; the paper style must be in force when it is saved, too.
     """
-    return _make(_handout_kind(source), rows, "paper")
+    return _make(handout.SIZE, partial(handout.draw_all, source=source), rows, "paper")
 
 
-def _make(kind: FigureKind, rows: Sequence[Row], style: str) -> Figure:
-    """Draw rows as a figure of a kind."""
+def _make(
+    size: tuple[float, float],
+    draw: Callable[[Figure, Sequence[Row]], None],
+    rows: Sequence[Row],
+    style: str,
+) -> Figure:
+    """Draw rows as a figure of a size."""
     parameters, scale = STYLES[style]
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(parameters())
-        width, height = kind.size(rows)
-        figure = Figure(figsize=(scale * width, scale * height), layout="constrained")
+        figure = Figure(figsize=(scale * size[0], scale * size[1]), layout="constrained")
         FigureCanvasAgg(figure)
-        kind.draw_all(figure, rows)
+        draw(figure, rows)
     return figure
-
-
-def _handout_kind(source: str) -> FigureKind:
-    """Kind of a handout whose rows are in ``source``: those of the figure on it."""
-    figure = KINDS[handout.KIND]
-    draw = partial(handout.draw_all, source=source)
-    return FigureKind(figure.columns, figure.choices, lambda rows: handout.SIZE, draw)
 
 
 def _redraw_one(
     source: Path, style: str, formats: Sequence[str], to: str | Path | None, as_handout: bool
 ) -> list[Path]:
     """Draw one CSV file; return the files written."""
-    kind = _handout_kind(source.name) if as_handout else KINDS[_kind_of(source)]
-    stem = handout.stem(source.stem) if as_handout else source.stem
-    rows = read_rows(source)
-    check_columns(rows, kind.columns, kind.choices, name=source.name)
-    figure = _make(kind, rows, style)
+    kind, stem, rows = _kind_of(source), source.stem, read_rows(source)
+    check_columns(rows, KINDS[kind].columns, KINDS[kind].choices, name=source.name)
+    if as_handout:
+        figure, stem = make_handout(rows, source=source.name), handout.stem(stem)
+    else:
+        figure = make_figure(kind, rows, style=style)
     folder = source.parent if to is None else _with_rows(Path(to), source)
     with matplotlib.rc_context():
         matplotlib.rcdefaults()

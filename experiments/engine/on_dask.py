@@ -50,19 +50,7 @@ class _Unwanted(RuntimeError):
 def run_on_dask(
     tasks: Sequence[Task], processes: int, report: Report, engine: Engine, failures: Failures
 ) -> Results:
-    """Yield (task, rows) as tasks finish.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-    processes : int
-        Workers of an embedded scheduler.
-    report : callable
-        Called with a task and its finished fraction.
-    engine : Engine
-        With a scheduler.
-    failures : Failures
-    """
+    """Yield (task, rows) as tasks finish; see :func:`looprate.experiments.engine.run.run_tasks`."""
     from looprate.experiments.engine.cluster import open_client
 
     with open_client(engine, processes) as client:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from looprate.experiments.study.summary import NAMES
 from looprate.theory.gate import under_hypotheses
 from looprate.theory.notation import KINDS
 from looprate.theory.verdict import Finding, Verdict
@@ -22,7 +23,6 @@ __all__ = ["figure_rows", "learned_cells", "learned_findings"]
 Row = dict[str, Any]
 WITHIN = 0.1  # a modulus is reproduced if its ratio to the target's is this near 1
 PLACE = ("target", "tokens", "dim", "p", "kind", "delta")
-NAMES = {"lt": "LT", "tmlt": "TMLT", "untied": "untied Transformer"}
 
 
 def learned_cells(rows: Sequence[Row]) -> list[Row]:
@@ -146,16 +146,12 @@ def _reason(group: Sequence[Row], words: Sequence[str]) -> str:
         largest = max(value for cell in group for value in cell["lower"])
         return f"the target's is 0, so there is no ratio; the networks' is up to {largest:.3g}"
     counts = [f"{words.count(word)} {word}" for word in dict.fromkeys(words)]
-    found = [f"radius {d:g}: {_by_loops(group, d)}" for d in _radii(group)]
+    radii = sorted({cell["delta"] for cell in group})
+    found = [f"radius {d:g}: {_by_loops(group, d)}" for d in radii]
     certified = any(value is not None for cell in group for value in cell["upper"])
     more = "" if certified else "; lower bounds can prove too rough only, see --certify"
     proven = f"of {len(words)} networks and radii {', '.join(counts)}"
     return f"{proven}; median ratio found at {'; '.join(found)}{more}"
-
-
-def _radii(group: Sequence[Row]) -> list[float]:
-    """Radii of a group, ascending."""
-    return sorted({cell["delta"] for cell in group})
 
 
 def _by_loops(group: Sequence[Row], delta: float) -> str:

@@ -45,7 +45,7 @@ def write_report(folder: Path, rows: Sequence[Row]) -> Row:
             "preset a folder of its own"
         )
     names = [name for name in TASKS if any(row["name"] == name for row in rows)]
-    planned = _planned(folder)
+    planned = dict((stored_config(folder) or {}).get("tasks", {}))  # what config.json says
     report = {
         "schema": 1,
         "preset": presets[0],
@@ -127,8 +127,3 @@ def _not_run(planned: Mapping[str, Row], rows: Sequence[Row]) -> list[str]:
         unlike = dict.fromkeys(cell.metric for cell in reported_of(name) if not cell.compared)
         found += [f"{name}: the {metric}, which is reported, is not measured" for metric in unlike]
     return found
-
-
-def _planned(folder: Path) -> dict[str, Row]:
-    """Return what config.json says of each task; nothing where there is none."""
-    return dict((stored_config(folder) or {}).get("tasks", {}))

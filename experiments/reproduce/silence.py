@@ -86,16 +86,27 @@ def hypotheses(setting: Setting) -> list[Finding]:
 
     A hypothesis can be refuted here, with a witness, and never proven.
     """
-    function = is_function(setting.task)
+    function, config = is_function(setting.task), setting.config
+    block = {"norm": config.norm, "activation": config.activation}
     checks: dict[str, Checked] = {
         "the loop count exceeds the number of tokens": _enough_loops(setting),
-        "the network takes no positions": _without_positions(setting.config),
-        "the network sees all tokens": _without_mask(setting.config),
-        "the block has ReLU and no normalisation": _plain_block(setting.config),
-        "the target is a function of what the network sees": function,
-        "the target is defined on the whole cube": on_the_cube(
-            setting.task, setting.config.vocabulary
+        "the network takes no positions": (
+            config.positions == "none",
+            f"positions: {config.positions}",
+            {"positions": config.positions},
         ),
+        "the network sees all tokens": (
+            not config.causal,
+            "causal mask" if config.causal else "no causal mask",
+            {"causal": config.causal},
+        ),
+        "the block has ReLU and no normalisation": (
+            block == {"norm": "none", "activation": "relu"},
+            f"norm: {config.norm}, activation: {config.activation}",
+            block,
+        ),
+        "the target is a function of what the network sees": function,
+        "the target is defined on the whole cube": on_the_cube(setting.task, config.vocabulary),
         "the target is permutation-equivariant": (
             equivariant(setting.task)
             if function[0]
@@ -116,28 +127,6 @@ def _enough_loops(setting: Setting) -> Checked:
     sides = f"r = {r} is {'' if r > n else 'not '}above N = {n}"
     reason = f"{sides}; the cell width is 1/2 from about 10^{half:.0f} loops on"
     return r > n, reason, {"tokens": n, "dim": d, "loops": r, "log10_loops_of_half": half}
-
-
-def _without_positions(config: SequenceConfig) -> Checked:
-    """The theorem's network tells tokens apart by their content alone."""
-    return (
-        config.positions == "none",
-        f"positions: {config.positions}",
-        {"positions": config.positions},
-    )
-
-
-def _without_mask(config: SequenceConfig) -> Checked:
-    """The theorem's attention looks both ways."""
-    words = "causal mask" if config.causal else "no causal mask"
-    return not config.causal, words, {"causal": config.causal}
-
-
-def _plain_block(config: SequenceConfig) -> Checked:
-    """The theorem's block is ReLU without normalisation."""
-    facts = {"norm": config.norm, "activation": config.activation}
-    plain = facts == {"norm": "none", "activation": "relu"}
-    return plain, f"norm: {config.norm}, activation: {config.activation}", facts
 
 
 def _nothing(kind: Kind, delta: float) -> tuple[float, Side]:

@@ -139,7 +139,7 @@ class Trainer:
         saved = started = time.monotonic()
         before = self.curve.seconds
         try:
-            while self.step < self.recipe.steps and self.curve.diverged_at < 0:
+            while not self._ended:
                 self.advance()
                 now = time.monotonic()
                 self.curve.seconds = before + now - started

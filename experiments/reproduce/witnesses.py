@@ -37,7 +37,9 @@ def is_function(task: Task) -> Checked:
     if isinstance(task, Language):
         return _next_token()
     if isinstance(task, DecisionTree):
-        first, second = _at_one_point(task)
+        questions, leaves, point = _trees(task)
+        values = tree_values(questions, leaves, np.repeat(point, 2, axis=0))[:, 0]
+        first, second = map(float, values)
         reason = (
             "nothing comes before the first point: at one point two trees have the values "
             f"{first:.3g} and {second:.3g}"
@@ -130,13 +132,6 @@ def _trees(task: DecisionTree) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]
     rng = np.random.default_rng(0)
     questions = rng.integers(task.dims, size=(2, 2**task.depth - 1))
     return questions, rng.standard_normal((2, 2**task.depth)), rng.random((1, 1, task.dims))
-
-
-def _at_one_point(task: DecisionTree) -> tuple[float, float]:
-    """Return the values of two trees at one point."""
-    questions, leaves, point = _trees(task)
-    first, second = tree_values(questions, leaves, np.repeat(point, 2, axis=0))[:, 0]
-    return float(first), float(second)
 
 
 def _after_swaps(task: Task, batch: Batch) -> Checked:

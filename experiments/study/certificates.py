@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any, cast
 
 import numpy as np
@@ -132,9 +133,12 @@ def affordable(spec: ConstructionSpec, seconds: float) -> Cost:
         grid would fit.
     """
     cost = cost_of(spec)
-    if math.isfinite(cost.seconds) and cost.seconds <= seconds:
+    if _fits(spec, seconds):
         return cost
-    fits = _largest_affordable(spec, seconds)
+    smallest = smallest_grid(tokens=spec.tokens, dim=spec.dim, coding=spec.coding)
+    grids = range(smallest, spec.grid)
+    cheap = takewhile(lambda grid: _fits(replace(spec, grid=grid), seconds), grids)
+    fits = max(cheap, default=None)
     cure = f"grid <= {fits} fits" if fits else "no grid fits: fewer tokens or coordinates"
     limit = f"over `seconds`={seconds:g} (about {cost.seconds:,.0f} s)"
     if math.isinf(cost.seconds):
@@ -151,16 +155,9 @@ def _count(number: int) -> str:
     return f"{number:,}" if number < LONG else f"about 10^{math.log10(number):.0f}"
 
 
-def _largest_affordable(spec: ConstructionSpec, seconds: float) -> int | None:
-    """Largest grid below the given one within the time."""
-    best = None
-    smallest = smallest_grid(tokens=spec.tokens, dim=spec.dim, coding=spec.coding)
-    for grid in range(smallest, spec.grid):
-        cost = cost_of(replace(spec, grid=grid))
-        if math.isinf(cost.seconds) or cost.seconds > seconds:
-            break
-        best = grid
-    return best
+def _fits(spec: ConstructionSpec, seconds: float) -> bool:
+    """Whether a construction has a table of labels and is within the time."""
+    return math.isfinite(cost := cost_of(spec).seconds) and cost <= seconds
 
 
 def certificate_of(

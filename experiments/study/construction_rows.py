@@ -36,6 +36,7 @@ __all__ = [
     "arithmetic_rows",
     "check_drawable",
     "memoriser_rows",
+    "stage_of",
     "stage_rows",
     "write_stage_rows",
 ]
@@ -297,7 +298,7 @@ def _state_rows(spec: ConstructionSpec, states: list[Any]) -> list[Row]:
                         "token": None if shared else n,
                         "loop": loop,
                         "height": _share(token[name], largest),
-                        "stage": _stage(spec, loop),
+                        "stage": stage_of(spec, loop),
                     }
                 )
     return rows
@@ -310,8 +311,8 @@ def _share(value: Any, largest: Any) -> float:
     return float(Fraction(value) / Fraction(largest))
 
 
-def _stage(spec: ConstructionSpec, loop: int) -> str | None:
-    """The stage that loop number ``loop`` (from 1) belongs to."""
+def stage_of(spec: ConstructionSpec, loop: int) -> str | None:
+    """Return the stage that loop number ``loop`` (from 1) belongs to; 0 is the input, of none."""
     if loop == 0:
         return None
     if loop <= spec.context_start:

@@ -105,16 +105,14 @@ def _code(
     """Return Python that asks for the figure again, with what the page alone knows."""
     if kind not in BODIES:
         raise ValueError(f"`kind` must be one of {', '.join(EXPORTS)}, got {kind!r}")
-    own = {"memoriser": setting.memoriser, "grid": setting.grid}
     network = _asked_network(setting) if kind in ("stages", "error-against-loops") else ""
-    there = any(own.items() <= row.items() for row in built)
-    rows = [*_built_rows(built), *_trained_rows(setting, folders, fitted)]
+    rows = _network_rows(setting, folders, fitted, built)
     first = math.ceil(5 * math.log10(setting.tokens + 1))
     body = BODIES[kind].format(
         counts=COUNTS.format(first=first),
         network=network,
         memoriser=setting.memoriser,
-        built="" if there else f"    f.construct({network}),\n",
+        built="" if _is_among(built, setting) else f"    f.construct({network}),\n",
         rows="".join(f"    {row},\n" for row in map(_said, rows)),
     )
     return CODE.format(
@@ -200,15 +198,21 @@ def _error_rows(
         family = MEMORISERS[str(row["curve"])].family if row["curve"] in MEMORISERS else "lt"
         kind = {"curve": "bound", "family": family} if bound else {"curve": "trivial"}
         rows.append({**row, **kind, "lower": None})
-    own = {"memoriser": setting.memoriser, "grid": setting.grid}
-    if not any(own.items() <= row.items() for row in built):
+    if not _is_among(built, setting):
         built = [*built, views.constructed_row(setting)]
-    return rows + _built_rows(built) + _trained_rows(setting, folders, fitted)
+    return rows + _network_rows(setting, folders, fitted, built)
 
 
-def _built_rows(built: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return the rows of constructed networks that have a certified error."""
-    return [
+def _is_among(built: Sequence[Row], setting: Setting) -> bool:
+    """Whether a setting's own network is one of those constructed."""
+    return (setting.memoriser, setting.grid) in {(row["memoriser"], row["grid"]) for row in built}
+
+
+def _network_rows(
+    setting: Setting, folders: Sequence[Path], fitted: Sequence[Row], built: Sequence[Row]
+) -> list[dict[str, Any]]:
+    """Return the rows of networks: constructed ones with a certified error, then trained ones."""
+    certified = [
         {
             "curve": "constructed",
             "family": MEMORISERS[str(row["memoriser"])].family,
@@ -221,11 +225,5 @@ def _built_rows(built: Sequence[Row]) -> list[dict[str, Any]]:
         for row in built
         if row["upper"] is not None
     ]
-
-
-def _trained_rows(
-    setting: Setting, folders: Sequence[Path], fitted: Sequence[Row]
-) -> list[dict[str, Any]]:
-    """Return the rows of trained networks."""
     trained = views.trained_rows(setting, folders, fitted)
-    return [{**row, "curve": "trained"} for row in trained]
+    return [*certified, *({**row, "curve": "trained"} for row in trained)]

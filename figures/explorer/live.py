@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import html
+import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from bokeh.document import Document
 from bokeh.models import Button, Div
 
-from looprate.approx.fit.fitted import Recipe, member_errors
-from looprate.approx.fit.fitting import fit
+from looprate.approx.fit.fitted import Recipe
 from looprate.approx.models.looped import FAMILIES, Family
-from looprate.experiments.study.config import PRESETS, model_for
+from looprate.experiments.study.config import PRESETS, fit_arguments
+from looprate.experiments.study.work import trained
 from looprate.figures.explorer import views
 from looprate.figures.explorer.certifier import tell
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.words import in_words
 
 LOOPS = (1, 2, 4, 8)
-SEEDS = (0, 1, 2)
-RATE = 2.5e-2
 RECIPE = Recipe(steps=400, batch=64, evaluations=1, validation_points=64)
-POINTS, REPLICATES, BATCH = 512, 2, 64
 RECIPE_WORDS = f"{RECIPE.steps:,} steps, trained on the page"
 TRAIN, STOP = "Train LT and TMLT here", "Stop"
 ELSEWHERE = "stopped: the page shows another function now"
-STUDY = PRESETS["quick"]  # whose networks are trained here, for fewer steps
+STUDY = replace(  # the networks of verify, trained for fewer steps
+    PRESETS["quick"],
+    seeds=3,
+    learning_rates=(2.5e-2,),
+    recipe=RECIPE,
+    points=512,
+    replicates=2,
+    compiled=False,
+)
 
 
 class Stopped(Exception):
@@ -85,42 +90,20 @@ class LiveFit:
         """Return the errors of one family at one loop count, over seeds."""
         s = self.setting
         f = views.target_of(s.target, s.tokens, s.dim)
-        config = model_for(STUDY, family, loops=loops, dim=s.dim)
 
-        def at(step: int) -> None:
+        def at(share: float) -> None:
             if self._stop.is_set():
                 raise Stopped
-            part = (done + step / RECIPE.steps) / planned
+            part = (done + share) / planned
             self.told(Progress(part, f"{family.upper()}, r = {loops}"))
 
-        result = fit(
-            [f],
-            config,
-            tokens=s.tokens,
-            loops=loops,
-            seeds=SEEDS,
-            learning_rates=[RATE],
-            p=s.p,
-            recipe=RECIPE,
-            compiled=False,
-            progress=at,
-        )
-        errors = member_errors(
-            result,
-            [f],
-            tokens=s.tokens,
-            loops=loops,
-            p=s.p,
-            points=POINTS,
-            replicates=REPLICATES,
-            batch=BATCH,
-            compiled=False,
-        )
-        values = np.where(result.diverged_at >= 0, np.nan, [error.value for error in errors])
+        study = replace(STUDY, p=s.p)
+        how = fit_arguments(study, family, loops=loops, tokens=s.tokens, dim=s.dim)
+        _, rows = trained([f], [s.target], **how, report=at)
         return [
-            {"family": family, "label": RECIPE_WORDS, "loops": loops}
-            | {"seed": seed, "value": float(value)}
-            for seed, value in zip(SEEDS, values, strict=True)
+            {"family": family, "label": RECIPE_WORDS, "loops": loops, "seed": row["seed"]}
+            | {"value": math.nan if row["error"] is None else row["error"]}
+            for row in rows
         ]
 
 

@@ -234,9 +234,7 @@ class Page:
         """Draw and write what the slider of δ points at."""
         s = self.setting
         self.moduli.at.location = s.delta
-        self.values.text = moduli_table(
-            views.target_of(s.target, s.tokens, s.dim), s, lambda kind: views.lower_at(s, kind)
-        )
+        self.values.text = moduli_table(s)
 
     def _show_loops(self) -> None:
         """Draw and write what the slider of r points at."""

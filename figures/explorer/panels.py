@@ -303,10 +303,13 @@ class TermPanel:
 
     def show(self, row: BoundRow) -> None:
         """Draw the terms at another loop count; the dotted line is the best constant."""
-        values = [row.terms[name] for name in self.source.data["term"]]
-        shown = [value if value < float("inf") else 0.0 for value in values]
-        self.source.data = dict(self.source.data) | {"value": shown}
+        self.source.data = dict(self.source.data) | {"value": self.shown(row)}
         self.trivial.location = row.trivial or 0.0
+
+    def shown(self, row: BoundRow) -> list[float]:
+        """Return the terms in the order in which they are drawn, 0 for what cannot be."""
+        values = (row.terms[name] for name in self.source.data["term"])
+        return [value if value < float("inf") else 0.0 for value in values]
 
 
 class StatePanel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,26 +40,19 @@ def precomputed(target: str, panels: Panels, folders: Sequence[Path]) -> dict[st
     moduli.show(views.moduli_rows(setting), setting.delta)
     errors.show_trained(views.trained_rows(setting, folders))
     bounds = [views.bound_at(setting.changed(loops=r)) for r in COUNTS]
-    names = terms.source.data["term"]
     networks = {name: _networks(setting.changed(memoriser=name), panels) for name in MEMORISERS}
     return {
         "moduli": {"/".join(key): dict(source.data) for key, source in moduli.sources.items()},
-        "values": [_moduli_at(setting.changed(delta=delta)) for delta in DELTAS],
+        "values": [moduli_table(setting.changed(delta=delta)) for delta in DELTAS],
         "trained": {f"{name}/{k}": dict(s.data) for (name, k), s in errors.trained.items()},
         "marks": errors.key.text,
         "kinds": moduli.key.text,
-        "terms": [[_finite(bound.terms[name]) for name in names] for bound in bounds],
+        "terms": [terms.shown(bound) for bound in bounds],
         "words": [verdict_words(bound, setting.changed(loops=bound.loops)) for bound in bounds],
         "trivial": bounds[0].trivial,
         "theorem": dict(errors.bounds["theorem"].data),  # the same beside every network
         "networks": networks,
     }
-
-
-def _moduli_at(setting: Setting) -> str:
-    """Return the table of the moduli at the setting's radius."""
-    target = views.target_of(setting.target, setting.tokens, setting.dim)
-    return moduli_table(target, setting, lambda kind: views.lower_at(setting, kind))
 
 
 def _networks(setting: Setting, panels: Panels) -> dict[str, Any]:
@@ -89,8 +81,3 @@ def _run(setting: Setting, states: StatePanel) -> dict[str, Any]:
         "value": data["value"],
         "words": [state_words(run, step) for step in range(len(run.values))],
     }
-
-
-def _finite(value: float) -> float:
-    """Return a number that a page can draw."""
-    return value if math.isfinite(value) else 0.0

@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+from looprate.experiments.study.construction_rows import stage_of
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.views import target_of
 from looprate.theory.bounds.loop_counts import smallest_grid
@@ -16,6 +17,12 @@ from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.construction.run.reference import reference_states
 
 MOST_LOOPS = 600  # beyond, states cannot be looked at one by one
+STAGES = {
+    None: "input",
+    "quantise": "quantise: count the cells each coordinate has passed",
+    "context": "context: read the tokens one after the other, largest first",
+    "values": "values: count up to the label and pick its output",
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ def _loops(target: str, spec: ConstructionSpec) -> Loops:
     values = list(reference_states(built.network, point))
     names = [name for name in values[0][0] if name != "one"]
     outputs = [[_decoded(built, token) for token in tokens] for tokens in values]
-    stages = [_stage(spec, t) for t in range(len(values))]
+    stages = [STAGES[stage_of(spec, t)] for t in range(len(values))]
     labels = [_counted(spec, t, tokens[0]) for t, tokens in enumerate(values)]
     return Loops(point, names, values, outputs, stages, labels)
 
@@ -111,17 +118,6 @@ def _decoded(built: Construction, token: dict[str, Any]) -> list[float]:
         float(bias + sum(weight * token[row] for row, weight in form.items()))
         for form, bias in built.network.decoder
     ]
-
-
-def _stage(spec: ConstructionSpec, loop: int) -> str:
-    """Return what loop number ``loop`` does, counted from 1; 0 is the input."""
-    if loop == 0:
-        return "input"
-    if loop <= spec.context_start:
-        return "quantise: count the cells each coordinate has passed"
-    if loop <= spec.values_start:
-        return "context: read the tokens one after the other, largest first"
-    return "values: count up to the label and pick its output"
 
 
 def short(value: Any) -> str:

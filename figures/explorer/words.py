@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
 
+from looprate.figures.explorer import views
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.states import Loops, short
 from looprate.theory.bounds.rows import BoundRow
 from looprate.theory.notation import KINDS
 from looprate.theory.outputs import at_least
-from looprate.theory.targets import Target
 
 EXAMPLES = {
     "waves, half token and half context": "dial:token=0.5,context=0.5,periods=2",
@@ -89,23 +88,15 @@ def refusal(words: str, shown: str) -> str:
     )
 
 
-def moduli_table(target: Target, setting: Setting, found: Callable[[str], float]) -> str:
-    """Return the three moduli at the chosen radius as HTML.
-
-    Parameters
-    ----------
-    target : Target
-    setting : Setting
-    found : callable
-        ``kind -> lower bound`` at that radius; asked where no closed form is known.
-    """
-    lines = []
+def moduli_table(setting: Setting) -> str:
+    """Return the three moduli at the chosen radius as HTML: closed forms, else what is found."""
+    target, lines = views.target_of(setting.target, setting.tokens, setting.dim), []
     for kind in KINDS:
         form = target.closed_form(setting.delta, kind=kind, **setting.shape, p=setting.p)
         if form is not None:
             words = f"{form.value:.4g} ({form.side}: {html.escape(form.note)})"
         else:
-            lower = at_least(found(kind), 4)
+            lower = at_least(views.lower_at(setting, kind), 4)
             words = "0, as far as found" if lower == "0" else f"at least {lower}: a pair was found"
         lines.append(f"<tr><th>{kind}</th><td>{words}</td></tr>")
     table = f'<div class="across"><table>{"".join(lines)}</table></div>'
