@@ -22,46 +22,22 @@ __all__ = ["FLAGS", "Cell", "Row", "column", "distinct", "read_rows", "where", "
 Cell = float | str | bool | None
 Row = Mapping[str, Cell]
 
-#: Columns that hold numbers, in every figure, and the least value that makes sense in each.
-NUMBERS = {
-    "position": -math.inf,
-    "height": -math.inf,
-    "token": 1.0,
-    "loop": 0.0,
-    "grid": 1.0,
-    "periods": 0.0,
-    "gap": 0.0,
-    "residual": 0.0,
-    "bound": 0.0,
-    "bits": 1.0,
-    "labels": 1.0,
-    "loops": 1.0,
-    "seed": 0.0,
-    "step": 0.0,
-    "value": 0.0,
-    "stderr": 0.0,
-    "trivial": 0.0,
-    "total": 0.0,
-    "delta": 0.0,
-    "lower": 0.0,
-    "exact": 0.0,
-    "upper": 0.0,
-    "tokens": 1.0,
-    "dim": 1.0,
-    "p": 1.0,
-    "share": -math.inf,
-    "modulus_sum": 0.0,
-    "trained": 1.0,
-    "row": 1.0,
-    "column": 1.0,
-    "digit": 0.0,
-    "box_rows": 1.0,
-    "box_columns": 1.0,
-    "query": 1.0,
-    "key": 1.0,
-    "weight": 0.0,
-    "heads": 1.0,
+#: The least value that makes sense in a column of numbers -> such columns, in every figure.
+LEAST = {
+    -math.inf: ("position", "height", "share"),
+    0.0: (
+        *("loop", "step", "seed", "value", "lower", "upper", "exact", "stderr"),
+        *("delta", "trivial", "total", "modulus_sum"),  # of moduli and bounds
+        *("periods", "gap", "residual", "bound"),  # of memorisers
+        *("digit", "weight"),  # of the tasks
+    ),
+    1.0: (
+        *("tokens", "dim", "p", "token", "grid", "bits", "labels", "loops", "trained"),
+        *("row", "column", "box_rows", "box_columns"),  # of boards
+        *("query", "key", "heads"),  # of attention
+    ),
 }
+NUMBERS = {name: least for least, names in LEAST.items() for name in names}
 FLAGS = frozenset({"chosen", "used", "refused", "diverged", "given", "right", "asked"})
 TRUE, FALSE = ("1", "true", "yes"), ("0", "false", "no")
 

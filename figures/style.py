@@ -23,7 +23,6 @@ __all__ = [
     "FAMILY_STYLE",
     "GREY",
     "KIND_STYLE",
-    "STYLES",
     "TERM_STYLE",
     "TOKEN_STYLE",
     "LineStyle",

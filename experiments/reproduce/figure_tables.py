@@ -56,8 +56,8 @@ def write_figure_tables(folder: Path, rows: Sequence[Row]) -> list[Path]:
     ]
 
 
-def shown_loops(loops: int, most: int = MOST_PANELS) -> list[int]:
-    """Return up to ``most`` loops: powers of two and the last one.
+def shown_loops(loops: int) -> list[int]:
+    """Return up to :data:`MOST_PANELS` loops: powers of two and the last one.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def shown_loops(loops: int, most: int = MOST_PANELS) -> list[int]:
     [1, 2, 4, 8, 12]
     """
     every = [*(2**k for k in range(loops.bit_length()) if 2**k < loops), loops]
-    places = np.linspace(0, len(every) - 1, min(most, len(every))).round()
+    places = np.linspace(0, len(every) - 1, min(MOST_PANELS, len(every))).round()
     return [every[int(place)] for place in places]
 
 

@@ -128,7 +128,7 @@ def arithmetic_rows(
     return [{**row, "target": target, "latex": f.latex, "tokens": 2, "dim": 1} for row in rows]
 
 
-def stage_rows(construction: Construction, point: tuple[Fraction, Fraction] = CHOSEN) -> list[Row]:
+def stage_rows(construction: Construction) -> list[Row]:
     """Rows of the teaching figure for N = 2, d = 1: cells, order, step, staircase, state.
 
     Columns as in ``figures/stages/figure.py``; loops count from 1.
@@ -140,12 +140,13 @@ def stage_rows(construction: Construction, point: tuple[Fraction, Fraction] = CH
     """
     spec = construction.spec
     check_drawable(spec)
-    tokens = [[x] for x in point]
+    tokens = [[x] for x in CHOSEN]
     states = list(reference_states(construction.network, tokens))
     cells = oracle_cells(tokens, spec)
+    places = {"input": [float(x) for x in CHOSEN], "cell": cells}
     rows: list[Row] = [
-        {"panel": "cells", "name": "input", "position": float(point[0]), "height": float(point[1])},
-        {"panel": "cells", "name": "cell", "position": cells[0], "height": cells[1]},
+        {"panel": "cells", "name": name, "position": place[0], "height": place[1]}
+        for name, place in places.items()
     ]
     rows += _order_rows(construction, states)
     for u in np.linspace(*STEP_ENDS, 81).tolist():

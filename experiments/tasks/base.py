@@ -101,12 +101,14 @@ class Task(ABC):
     def score(self, outputs: Array, batch: Batch) -> NDArray[np.float64]:
         """Return the metric of every row, shape (B,): higher is better for an accuracy only.
 
+        Here 1 for rows all of whose counted positions are right, else 0.
+
         Parameters
         ----------
         outputs : int64 array (B, T) of predicted ids, or float array (B, T) of predicted numbers
         batch : Batch
         """
-        return exact_match(outputs, batch)
+        return ((outputs == batch.targets) | ~batch.mask).all(1).astype(np.float64)
 
     def text(self, ids: Array) -> str:
         """Return one row of token ids as text."""
@@ -122,11 +124,6 @@ def data_facts(task: Task) -> dict[str, list[str]]:
     """Return digests of a task's files, nothing where it has none: changed ones make another."""
     read = [hashlib.sha256(file.read_bytes()).hexdigest() for file in task.files()]
     return {"data": read} if read else {}
-
-
-def exact_match(outputs: Array, batch: Batch) -> NDArray[np.float64]:
-    """Return 1 for rows all of whose counted positions are right, else 0, shape (B,)."""
-    return ((outputs == batch.targets) | ~batch.mask).all(1).astype(np.float64)
 
 
 def check_split(split: str) -> Split:

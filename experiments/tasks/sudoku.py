@@ -100,23 +100,17 @@ class Sudoku(Task):
             )
 
     @classmethod
-    def from_csv(cls, path: str | os.PathLike[str], *, box: Box | None = None) -> Sudoku:
+    def from_csv(cls, path: str | os.PathLike[str]) -> Sudoku:
         """Return the task on the puzzles of a CSV file, read and checked at once.
-
-        Parameters
-        ----------
-        path : path
-        box : Box, optional
-            By default by the length of the first puzzle.
 
         Raises
         ------
         ValueError
             In one line with file, line and cure; see :func:`read_csv`.
         """
-        shape = box or box_of(path)
-        read_csv(path, shape)
-        return cls(box_rows=shape.rows, box_columns=shape.columns, path=os.fspath(path))
+        box = box_of(path)
+        read_csv(path, box)
+        return cls(box_rows=box.rows, box_columns=box.columns, path=os.fspath(path))
 
     def files(self) -> list[Path]:
         """Return the file that rows are drawn from, if there is one."""

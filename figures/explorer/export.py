@@ -61,7 +61,6 @@ def exported(
     folders: Sequence[Path] = (),
     fitted: Sequence[Row] = (),
     built: Sequence[Row] = (),
-    style: str = "paper",
 ) -> bytes:
     """Return a file with what the page shows.
 
@@ -73,8 +72,6 @@ def exported(
     format_ : {"png", "svg", "pdf", "csv", "py"}
     folders, fitted, built
         As in :func:`figure_rows`.
-    style : str
-        One of :data:`looprate.figures.style.STYLES`.
 
     Raises
     ------
@@ -91,7 +88,7 @@ def exported(
         folder.mkdir()
         write_rows(folder / file_name(kind, "csv"), rows)
         if format_ != "csv":
-            redraw(place, style=style, formats=[format_])
+            redraw(place, formats=[format_])
         return (folder / file_name(kind, format_)).read_bytes()
 
 

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from looprate.figures.rows import Row, distinct, where
 from looprate.figures.style import points
-from looprate.figures.tasks.common import MODEL_STYLE
+from looprate.figures.tasks.common import MODEL_STYLE, grid_of_panels
 from looprate.theory.tables import TABLES
 
 CELL = 0.17  # inches
@@ -68,12 +68,7 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
 def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     """Draw one board a loop side by side, with one legend below."""
     loops: list[float | None] = [*panels(rows)] or [None]
-    across = _across(rows)
-    grid = figure.subplots(-(-len(loops) // across), across, squeeze=False).ravel()
-    for ax, loop in zip(grid, loops, strict=False):
-        draw(ax, where(rows, loop=loop))
-    for ax in grid[len(loops) :]:
-        ax.set_visible(False)
+    grid_of_panels(figure, loops, lambda ax, at: draw(ax, where(rows, loop=at)), _across(rows))
     first: Row = rows[0] if rows else {}
     model, words = str(first.get("model")), ""
     if model in MODEL_STYLE:

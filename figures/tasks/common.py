@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,6 +16,7 @@ from looprate.figures.common import band_over_seeds, loop_counts, plain_text
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import FAMILY_STYLE, GREY, LineStyle, plain_ticks, points
 
+Name = TypeVar("Name")
 MODEL_STYLE: dict[str, tuple[LineStyle, str]] = {
     "looped": (FAMILY_STYLE["lt"], "Looped"),
     "tmlt": (FAMILY_STYLE["tmlt"], "TMLT"),
@@ -38,17 +40,16 @@ def sound(rows: Sequence[Row]) -> list[Row]:
 
 
 def grid_of_panels(
-    figure: Figure, names: Sequence[str], draw: Callable[[Axes, str], None]
-) -> list[Axes]:
-    """Draw one panel a name, up to three side by side; return the panels."""
-    columns = min(MOST_COLUMNS, max(1, len(names)))
+    figure: Figure, names: Sequence[Name], draw: Callable[[Axes, Name], None], columns: int = 0
+) -> None:
+    """Draw one panel a name, so many side by side: by default up to three."""
+    columns = columns or min(MOST_COLUMNS, max(1, len(names)))
     grid = figure.subplots(math.ceil(max(1, len(names)) / columns), columns, squeeze=False)
     panels = list(grid.ravel())
     for ax, name in zip(panels, names, strict=False):
         draw(ax, name)
     for ax in panels[max(1, len(names)) :]:
         ax.set_visible(False)
-    return panels[: max(1, len(names))]
 
 
 def metric_axis(ax: Axes, rows: Sequence[Row]) -> None:
