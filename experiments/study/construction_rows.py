@@ -143,7 +143,7 @@ def stage_rows(construction: Construction) -> list[Row]:
     tokens = [[x] for x in CHOSEN]
     states = list(reference_states(construction.network, tokens))
     cells = oracle_cells(tokens, spec)
-    places = {"input": [float(x) for x in CHOSEN], "cell": cells}
+    places: dict[str, list[Any]] = {"input": list(map(float, CHOSEN)), "cell": list(cells)}
     rows: list[Row] = [
         {"panel": "cells", "name": name, "position": place[0], "height": place[1]}
         for name, place in places.items()
