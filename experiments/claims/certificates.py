@@ -10,6 +10,7 @@ from looprate.experiments.claims.check_bounds import (
     only_token_term,
     theorem_at,
 )
+from looprate.experiments.claims.check_certificates import CASES as NETWORKS
 from looprate.experiments.claims.check_certificates import (
     INFORMATIVE,
     Case,
@@ -33,8 +34,9 @@ TERMS = Drawn("bound-terms", "looprate verify --preset smoke --out runs/smoke")
 CURVES = Drawn("error-against-loops", "looprate verify --preset quick --out runs/verify-quick")
 INEQUALITY = f"{THIS}: the explicit inequality, proof in theory/bounds/explicit.py"
 CASES = (
-    "18 networks: mean-field, token-times-mean, dial, others-mean, the identity; three memorisers; "
-    "N <= 3, d <= 2, p = 1 or 2, m <= 6; errors enclosed rigorously"
+    f"{len(NETWORKS)} networks: mean-field, token-times-mean, dial, others-mean, the identity; "
+    "every memoriser on the code that suits it; N <= 3, d <= 2, p = 1 or 2, m <= 6; errors "
+    "enclosed rigorously"
 )
 GRIDS = (4, 6, 8, 12, 16)
 HYPOTHESES = ("f equivariant and continuous", "outputs stay between the labels", "exact arithmetic")
@@ -82,7 +84,8 @@ CERTIFICATE_CLAIMS = (
         "term-memoriser",
         "Memoriser: its error is at most (Nd)^(1/p) e_mem",
         "(Nd)^(1/p) max |output - f̂| <= (Nd)^(1/p) e_mem, e_mem = w_tok(δ√d) + w_cont(δ√(Nd)) for "
-        "increments on the sum code, 0 for timestep, 2^-q D for digits.",
+        "increments on the sum code, w_tok(δ√d) + w_cont(δ√((N-1)d)) on the others code, 0 for "
+        "timestep, 2^-q D for digits.",
         INEQUALITY,
         HYPOTHESES,
         "The token and contextual terms of Theorem 3.6 are here, with the increments, and nowhere "
@@ -99,7 +102,7 @@ CERTIFICATE_CLAIMS = (
         "term-collisions",
         "Collisions: tokens that share a cell cost at most (Nd)^(1/p) D μ_c^(1/p)",
         "‖net - f‖_{L^p} over inputs with two tokens in one cell, for N = 2 in cell 0, is at most "
-        "(Nd)^(1/p) D μ_c^(1/p), μ_c = min(1, C(N,2) δ^d), for N = 2 δ^(2d).",
+        "(Nd)^(1/p) D μ_c^(1/p), μ_c = min(1, C(N,2) δ^d), for N = 2 δ^(2d); 0 on the others code.",
         f"{INEQUALITY}; O(N^(2/p) δ^(d/p)) in Theorem 3.6 (v7)",
         HYPOTHESES,
         "The constant is this project's: the paper leaves it open. Two tokens in one cell have a "

@@ -213,7 +213,7 @@ CONSTRUCTION_CLAIMS = (
         (),
         "Every row is counted, the constant one included. Integers in the weights are long: size "
         "in numbers is not size in bits.",
-        "d = 1, 2, 3, three memorisers, both codes",
+        "d = 1, 2, 3, every memoriser on every code it has",
         check_sizes,
         (wrong("300 idle hidden units more", check_sizes, padded),),
     ),
