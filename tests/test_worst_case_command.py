@@ -16,7 +16,7 @@ KEYS = ["loops", "family", "lower", "grid", "share", "upper", "by"]
 
 
 def test_the_command_prints_what_the_function_returns(said):
-    sizes = {"--rows": 7, "--width": 9, "--heads": 1, "--head-size": 2, "--weight-bits": 40}
+    sizes = {"--stream-rows": 7, "--width": 9, "--heads": 1, "--head-size": 2, "--weight-bits": 40}
     words = [word for pair in sizes.items() for word in pair]
     asked = ["bound", "--worst-case", "-N", 3, "--p", 2, "--lipschitz", 1.5, "--holder", 0.5]
     families = ["lt", "untied"]
@@ -26,7 +26,9 @@ def test_the_command_prints_what_the_function_returns(said):
     assert [(row["loops"], row["family"]) for row in rows] == [
         (r, family) for r in (5, 40) for family in families
     ]
-    given = {name[2:].replace("-", "_"): value for name, value in sizes.items()}
+    given = {
+        name[2:].removeprefix("stream-").replace("-", "_"): value for name, value in sizes.items()
+    }
     for row in rows:
         assert list(row) == KEYS
         size = looprate.NetworkSize(**given, family=row["family"])
@@ -84,7 +86,7 @@ def refused(said):
     [
         ("", "`TARGET` must be given, or --worst-case"),
         ("mean-field --worst-case", "`TARGET` must be left out with --worst-case"),
-        ("mean-field --rows 4", "`--rows` needs --worst-case"),
+        ("mean-field --stream-rows 4", "`--stream-rows` needs --worst-case"),
         ("mean-field --weight-bits 4", "`--weight-bits` needs --worst-case"),
         ("--worst-case --holder 2", "`holder` (H\u00f6lder exponent s) must be in (0, 1], got 2"),
         ("--worst-case --lipschitz 0", "`lipschitz`"),

@@ -12,7 +12,7 @@ from looprate.theory.outputs import at_least, at_most
 FAMILIES = ("lt", "tmlt", "untied")
 #: Options of a network: name -> what is given to NetworkSize, and words.
 SIZES = {
-    "rows": "D, rows of the residual stream (default: 4d + 11)",
+    "stream-rows": "D, rows of the residual stream (default: 4d + 11)",
     "width": "q, ReLU units (default: 12d + 8)",
     "heads": "h, heads of attention (default: 2)",
     "head-size": "of each head (default: 1)",
@@ -94,10 +94,14 @@ def _sizes(options: Namespace, dim: int) -> list[Any]:
 
     from looprate.theory.bounds.pattern_count import EtaNetwork, NetworkSize
 
-    asked = {name.replace("-", "_"): getattr(options, name.replace("-", "_")) for name in SIZES}
+    asked = {name: getattr(options, name.replace("-", "_")) for name in SIZES}
     base = replace(
         NetworkSize.of_constructions(dim),
-        **{name: value for name, value in asked.items() if value is not None},
+        **{
+            name.removeprefix("stream-").replace("-", "_"): value
+            for name, value in asked.items()
+            if value is not None
+        },
     )
     network = EtaNetwork(*options.eta_network) if options.eta_network else None
     families = options.family or (["tmlt"] if network else ["lt", "tmlt"])

@@ -22,7 +22,7 @@ from looprate.theory.enclosure.intervals import Interval, intersection
 from looprate.theory.enclosure.jets import Jet, variables
 from looprate.theory.enclosure.rounding import TINY
 
-__all__ = ["SharedSymbols", "affine_form", "enclose", "evaluated", "local_form"]
+__all__ = ["SharedSymbols", "enclose", "evaluated", "local_form"]
 
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
