@@ -171,10 +171,12 @@ class ConstructedTransformer(nn.Module):
         mixed = self._mix(x)  # (B, N, heads)
         middle = x + mixed @ self.W_O.mT
         reads = middle @ self.W_1.mT + self.b_1  # (B, N, width)
+        update = reads.relu() @ self.W_2.mT + self.b_2
         if grain is not None:
             grain = self._grain(mixed, grain, "`network` must share values among tokens that tie")
-            self._refuse_rounding(loop, grain, eta, *map(Tensor.detach, (x, mixed, middle, reads)))
-        return middle + eta * (reads.relu() @ self.W_2.mT + self.b_2), grain
+            states = map(Tensor.detach, (x, mixed, middle, reads, update))
+            self._refuse_rounding(loop, grain, eta, *states)
+        return middle + eta * update, grain
 
     def _mix(self, x: Tensor) -> Tensor:
         """Return what every head attends to, before W_O: (B, N, D) to (B, N, heads)."""
@@ -190,8 +192,8 @@ class ConstructedTransformer(nn.Module):
     def _refuse_rounding(self, loop: int, grain: float, eta: Tensor, *states: Tensor) -> None:
         """Raise if a partial sum of this loop could leave the range of multiples of ``grain``."""
         limit = _integer_range(self.dtype) * grain
-        x, mixed, middle, reads = states
-        parts = (x.abs(), mixed.abs(), middle.abs(), reads)
+        x, mixed, middle, reads, update = states
+        parts = (x.abs(), mixed.abs(), middle.abs(), reads, update.abs())
         peaks = [part.flatten(0, 1).amax(0)[None, None] for part in parts]
         tokens = x.shape[1]
         if (self._reach(grain, eta, tokens, *peaks) <= limit).all():
@@ -220,11 +222,13 @@ class ConstructedTransformer(nn.Module):
         mixed: Tensor,
         middle: Tensor,
         reads: Tensor,
+        update: Tensor,
     ) -> Tensor:
         """Return the largest sum of magnitudes of each head, unit and row: (heads + width + D,).
 
-        ``x``, ``mixed`` and ``middle`` are magnitudes.  A unit that is below 0 by more than its own
-        rounding is off whatever its sum, and counts as 0.
+        All but ``reads`` are magnitudes.  ``update`` is what a row gains before eta: where its sum
+        is exact, so is its product with eta if that is in the range.  A unit that is below 0 by
+        more than its own rounding is off whatever its sum, and counts as 0.
         """
         query, key, value = (x @ w.abs().mT for w in (self.W_Q, self.W_K, self.W_V))
         key = key.amax(1, keepdim=True)
@@ -233,8 +237,9 @@ class ConstructedTransformer(nn.Module):
         units = middle @ self.W_1.abs().mT + self.b_1.abs()
         rounding = (len(self.rows) + 2) * torch.finfo(self.dtype).eps * units
         units = torch.where(reads < -rounding, 0.0, units)
-        update = reads.relu() @ self.W_2.abs().mT + self.b_2.abs()
+        gained = reads.relu() @ self.W_2.abs().mT + self.b_2.abs()
         rows = torch.maximum(x + mixed @ self.W_O.abs().mT, middle + eta.abs() * update)
+        rows = rows.maximum(gained * (eta != 0))
         return torch.cat([part.flatten(0, 1).amax(0) for part in (heads, units, rows)])
 
 
