@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from looprate.theory.bounds.rows import first_informative_loops
     from looprate.theory.bounds.theorem import theorem_3_6_bound
     from looprate.theory.bounds.trivial import best_constant_error
+    from looprate.theory.bounds.upper import worst_case_error_upper_bound
     from looprate.theory.construction.build.compile import compile_construction
     from looprate.theory.construction.build.spec import ConstructionSpec
     from looprate.theory.construction.certify.certificate import certify
@@ -77,6 +78,7 @@ _PLACES = {  # name -> the module it is in, or the module that it is
     "theorem_3_6_bound": "theory.bounds.theorem",
     "explicit_bound": "theory.bounds.explicit",
     "worst_case_error_lower_bound": "theory.bounds.lower",
+    "worst_case_error_upper_bound": "theory.bounds.upper",
     "NetworkSize": "theory.bounds.pattern_count",
     "EtaNetwork": "theory.bounds.pattern_count",
     "best_constant_error": "theory.bounds.trivial",

@@ -5,6 +5,7 @@ Names of this project's inside, gathered here so that their users need not follo
 
 from looprate.experiments.study.certificates import softmax_of
 from looprate.experiments.study.construction_rows import arithmetic_rows, memoriser_rows
+from looprate.theory.bounds.exponents import exponent_rows
 from looprate.theory.bounds.loop_counts import construction_loops, last_label, printed_loops
 from looprate.theory.bounds.rates import construction_exponent, theorem_exponent
 from looprate.theory.construction.build.coding import label_form
@@ -22,6 +23,7 @@ __all__ = [
     "every_cell",
     "exact_output",
     "exact_states",
+    "exponent_rows",
     "grid_coordinates",
     "label_form",
     "labels_in_use",
