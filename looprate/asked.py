@@ -23,6 +23,7 @@ from looprate.theory.targets import OwnFunction, Target, notes_of, resolve_targe
 if TYPE_CHECKING:
     from looprate.approx.models.parts import Family
     from looprate.results import BoundAnswer, CheckAnswer, ConstructAnswer, FitAnswer, ModuliAnswer
+    from looprate.theory.bounds.loop_counts import Coding
     from looprate.theory.bounds.theorem import Placement
     from looprate.theory.facts import Facts
     from looprate.theory.verdict import Finding
@@ -204,6 +205,7 @@ class AskedTarget:
         version: str = "theorem-3.6",
         placement: Placement = "default",
         slope: float = float("inf"),
+        coding: Coding | None = None,
     ) -> BoundAnswer:
         """Return a bound term by term, as ``looprate bound`` does.
 
@@ -211,12 +213,12 @@ class AskedTarget:
         ----------
         loops : int or sequence of int
             Loop counts r > N.
-        version, placement, slope
+        version, placement, slope, coding
             As in :func:`looprate.theory.versions.bound_function`.
         """
         from looprate.results import BoundAnswer
 
-        at = self.facts.bound(version, placement=placement, slope=slope)
+        at = self.facts.bound(version, placement=placement, slope=slope, coding=coding)
         counts = [check_loops(r, tokens=self.tokens) for r in _whole(loops, "loops")]
         return BoundAnswer(self, tuple(at(r).as_dict() for r in counts))
 

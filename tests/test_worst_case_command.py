@@ -140,3 +140,15 @@ def test_the_count_of_paths_with_a_network_of_eta_by_hand():
     polynomials = math.log2(5 * (1 + 1)) + r * (1 + 4)
     expected = 1 + weights * (math.log2(2 * math.e * 2 * g * r / weights) + polynomials)
     assert float(found) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_code_of_an_inequality_can_be_chosen(said):
+    asked = ["bound", "mean-field", "--inequality", "increments", "--loops", 500, "--json"]
+    (own,), (others,) = (
+        json.loads(said(*asked, *more)[1]) for more in ([], ["--coding", "others"])
+    )
+    assert (own["verdict"], others["verdict"]) == ("vacuous", "holds")
+    assert others["terms"]["collisions"] == 0 < own["terms"]["collisions"]
+    f = looprate.target("mean-field")
+    answer = f.bound(500, version="increments", coding="others")
+    assert answer.to_rows()[0]["total"] == others["total"] < own["total"] / 2

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from looprate.theory.bounds.loop_counts import Coding
 from looprate.theory.bounds.rows import BoundRow, Moduli
 from looprate.theory.bounds.theorem import Placement
 from looprate.theory.bounds.trivial import best_constant_error
@@ -97,13 +98,18 @@ class Facts:
         return {"target": str(self.target), "latex": self.target.latex, **self.shape}
 
     def bound(
-        self, version: str, *, placement: Placement = "default", slope: float = math.inf
+        self,
+        version: str,
+        *,
+        placement: Placement = "default",
+        slope: float = math.inf,
+        coding: Coding | None = None,
     ) -> Callable[[int], BoundRow]:
         """Return ``loops -> BoundRow``, not testable wherever a hypothesis on the target fails.
 
         Parameters
         ----------
-        version, placement, slope
+        version, placement, slope, coding
             As in :func:`looprate.theory.versions.bound_function`.
         """
         at = bound_function(
@@ -115,6 +121,7 @@ class Facts:
             trivial_stderr=self.trivial_stderr,
             placement=placement,
             slope=slope,
+            coding=coding,
         )
         return lambda loops: bound_under(at(loops), self.hypotheses)
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from looprate.theory.bounds.explicit import explicit_bound
-from looprate.theory.bounds.loop_counts import THEOREMS
+from looprate.theory.bounds.loop_counts import THEOREMS, Coding
 from looprate.theory.bounds.rows import BoundRow, Moduli
 from looprate.theory.bounds.theorem import Placement, theorem_3_6_bound
 from looprate.theory.construction.memorisers import MEMORISERS
@@ -29,14 +29,20 @@ def bound_function(
     trivial_stderr: float | None,
     placement: Placement = "default",
     slope: float = math.inf,
+    coding: Coding | None = None,
 ) -> Callable[[int], BoundRow]:
     """Return ``loops -> BoundRow`` for one of :data:`THEOREMS`, or for a memoriser by its name.
 
     ``theorem-3.6`` is the statement (v7), ``theorem-3.6-stages`` the same with the cell width of
-    the paper's own stage counts; a memoriser's is its explicit inequality on the code that suits
-    it.
+    the paper's own stage counts; a memoriser's is its explicit inequality on ``coding``, left out
+    on the code that suits it.
     """
     check_choice(version, "version", (*THEOREMS, *MEMORISERS))
+    if coding is not None and version in THEOREMS:
+        raise ValueError(
+            f"`coding` is for the inequality of a memoriser, got {coding!r} with {version}; leave "
+            "it out or choose a memoriser"
+        )
     setting: dict[str, Any] = {"tokens": tokens, "dim": dim, "p": p, "oscillation": oscillation}
     setting |= {"slope": slope, "trivial": trivial, "trivial_stderr": trivial_stderr}
     bound: Callable[[Moduli, int], BoundRow]
@@ -44,6 +50,6 @@ def bound_function(
         rule: Literal["printed", "stages"] = "stages" if version.endswith("stages") else "printed"
         bound = partial(theorem_3_6_bound, placement=placement, delta_rule=rule, **setting)
     else:
-        coding = MEMORISERS[version].coding
-        bound = partial(explicit_bound, memoriser=version, coding=coding, **setting)
+        code = coding or MEMORISERS[version].coding
+        bound = partial(explicit_bound, memoriser=version, coding=code, **setting)
     return lambda loops: bound(moduli, check_loops(loops, tokens=tokens))

@@ -11,7 +11,7 @@ from looprate.experiments.engine.progress import Progress
 from looprate.options import add_option, add_options, checked_shape
 from looprate.parser import Commands, add_command
 from looprate.printing import in_words, print_json, print_table
-from looprate.theory.bounds.loop_counts import THEOREMS
+from looprate.theory.bounds.loop_counts import CODINGS, THEOREMS
 from looprate.theory.construction.memorisers import MEMORISERS
 
 __all__ = ["add_bound"]
@@ -52,6 +52,12 @@ def add_bound(commands: Commands) -> None:
         help="all: (Nd)^(1/p) multiplies w too, the weaker reading of the theorem",
     )
     bound.add_argument(
+        "--coding",
+        choices=CODINGS,
+        help="of a memoriser's inequality: how cells become labels (default: what suits it); on "
+        "others nothing collides",
+    )
+    bound.add_argument(
         "--slope", type=float, default=math.inf, help="M, the quantiser's slope (default: inf)"
     )
     add_worst_case(bound)
@@ -74,7 +80,8 @@ def run_bound(options: Namespace) -> int:
         check_loops(loops, tokens=options.tokens)
     with Progress(1.0, "moduli") as bar:
         facts = facts_of(f, **shape, report=bar.to)
-    at = facts.bound(options.inequality, placement=options.placement, slope=options.slope)
+    given = {name: getattr(options, name) for name in ("placement", "slope", "coding")}
+    at = facts.bound(options.inequality, **given)
     found = [at(loops) for loops in counts]
     if options.json:
         return print_json([row.as_dict() for row in found])
