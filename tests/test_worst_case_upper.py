@@ -153,3 +153,22 @@ def test_a_family_without_the_construction_is_named():
         upper(100, family="rnn")
     with pytest.raises(ValueError, match="holder"):
         upper(100, holder=1.5)
+
+
+@pytest.mark.parametrize(
+    ("grid", "loops"),
+    [(8, "8034 9047 1515 1026 197 70"), (32, "2094978 785651 98235 65538 1781 520")],
+)
+def test_loops_of_every_construction_for_three_tokens(grid, loops):
+    """Derived by hand beforehand; q = 3 + log2 m digits, groups of about √K or √(K/q) labels."""
+    digits = 3 + (grid - 1).bit_length()
+    every = [
+        ("increments", "sum", None), ("digits", "rank", digits), ("timestep", "rank", None),
+        ("increments", "others", None), ("two-level-digits", "rank", digits),
+        ("two-level-increments", "others", None),
+    ]  # fmt: skip
+    found = [
+        construction_loops(grid, tokens=3, dim=1, memoriser=name, coding=coding, bits=bits)
+        for name, coding, bits in every
+    ]
+    assert found == list(map(int, loops.split()))
