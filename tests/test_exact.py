@@ -17,6 +17,7 @@ from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.construction.run.clock import Clock, clock_rows
 from looprate.theory.construction.run.exact import exact_output, exact_rows, exact_states
 from looprate.theory.construction.run.lazy import MOST_PARTS, LazyForm, LazyRow
+from looprate.theory.construction.run.ranges import Follower, range_of
 from looprate.theory.construction.run.reference import reference_output, reference_states
 from looprate.theory.construction.run.wide import Node, Wide
 from tests.cases.construction_blocks import LOOPS, one_row, random_network
@@ -163,6 +164,43 @@ def test_a_row_that_leaves_int64_between_its_ends_goes_on_in_python_integers():
     (total,) = row.combination
     assert isinstance(total, Wide)
     assert (total.array + row.offset).tolist() == [[0, 2**63, 0]]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_ranges_of_sums_of_relus_are_exact(seed):
+    rng = np.random.default_rng(seed)
+    lo, hi = sorted(rng.integers(-30, 30, 2).tolist())
+    u = np.arange(lo, hi + 1)
+    node = Node(u[None], lo, hi)
+    kinks = {int(at): int(w) for at, w in rng.integers(-35, 35, (int(rng.integers(1, 9)), 2))}
+    total = sum(w * np.maximum(u - at, 0) for at, w in kinks.items())
+    assert range_of(kinks, node) == (total.min(), total.max())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_bounds_that_follow_the_kinks_of_rows_are_those_of_their_values(seed):
+    """Kinks further on, kinks before, an array and an evaluation in between."""
+    rng = np.random.default_rng(seed)
+    u = np.arange(0, 60)[None]
+    node, rows = Node(u, 0, 59), [LazyRow("g", {}, 0), LazyRow("y", {}, 0)]
+    rows[0].add_linear({node: 2}, 1)
+    follower, own = Follower([(rows[0], 1), (rows[1], -3)]), [2 * u, 0 * u]
+    for loop in range(40):
+        which, weight = int(rng.integers(2)), int(rng.integers(-3, 4))
+        place = loop if rng.random() < 0.8 else int(rng.integers(60))
+        rows[which].add_kink(node, -place, weight)
+        own[which] = own[which] + weight * np.maximum(u - place, 0)
+        if loop % 13 == 12:
+            rows[1].settle()
+        elif loop % 7 == 6:
+            rows[1].add_linear({node: 1}, 1)
+            own[1] = own[1] + u
+        total = own[0] - 3 * own[1]
+        bounds = follower.bounds()
+        offset = rows[0].offset - 3 * rows[1].offset
+        assert bounds[0] + offset <= total.min() <= total.max() <= bounds[1] + offset
+        if loop < 6:
+            assert bounds == (total.min(), total.max())
 
 
 def test_kinks_of_two_arrays_add_up_by_table_and_by_passes():

@@ -130,5 +130,5 @@ TWO_LEVEL_DIGITS = MemoriserKind(
     answer=_answer,
     seconds_a_loop=3e-4,
     seconds_a_column=2e-8,
-    bits_a_loop=0.0,
+    bits_a_loop=100.0,  # a word a group
 )

@@ -159,6 +159,6 @@ TWO_LEVEL_INCREMENTS = MemoriserKind(
     part=_part,
     answer=_answer,
     seconds_a_loop=3e-4,
-    seconds_a_column=2e-8,
-    bits_a_loop=0.0,
+    seconds_a_column=6e-9,
+    bits_a_loop=500.0,  # a word a group
 )

@@ -17,9 +17,8 @@ from looprate.theory.construction.run.lazy import (
     LazyRow,
     add_combination,
     check_range,
-    combine,
-    interval,
 )
+from looprate.theory.construction.run.ranges import combine, interval
 from looprate.theory.construction.run.wide import LIMIT, Combination, Node, Wide, node_of
 
 

@@ -13,11 +13,12 @@ whenever the result itself fits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from looprate.theory.construction.run.ranges import Follower, combine, interval, range_of
 from looprate.theory.construction.run.wide import LIMIT, Combination, Node, Wide, wide_sum
 
 DIRECT_KINKS = 12
@@ -25,30 +26,14 @@ DIRECT_KINKS = 12
 FAR = 2**32
 """An array further than this from 0, and than its range is wide, is moved to 0."""
 TOP = 2**63 - 1
+MOST_PATIENCE = 64
+"""So many loops at most a form's bounds are not tried."""
 MOST_PARTS = 6
 """A row that is not read holds at most so many arrays."""
 
 Integers = NDArray[np.int64]
 Slopes = list[tuple[int, int]]
 """Places in rising order, each with the slope that holds from there on."""
-
-
-def combine(parts: Iterable[tuple[Mapping[Node | Wide, int], int]]) -> Combination:
-    """Return Σ weight * combination without zero coefficients."""
-    total: Combination = {}
-    for combination, weight in parts:
-        for node, coefficient in combination.items():
-            total[node] = total.get(node, 0) + weight * coefficient
-    return {node: coefficient for node, coefficient in total.items() if coefficient}
-
-
-def interval(combination: Combination) -> tuple[int, int]:
-    """Return bounds of a combination from those of its nodes."""
-    lo = hi = 0
-    for node, a in combination.items():
-        lo += a * (node.lo if a > 0 else node.hi)
-        hi += a * (node.hi if a > 0 else node.lo)
-    return lo, hi
 
 
 def check_range(lo: int, hi: int, what: str, loop: int) -> None:
@@ -120,7 +105,7 @@ class LazyRow:
 
     def _bounds(self, pieces: list[tuple[Node | Wide, Slopes]]) -> tuple[int, int, int]:
         """Bounds of the array that :meth:`settle` makes, and what it leaves to the offset."""
-        ranges = [_range(slopes, node) for node, slopes in pieces]
+        ranges = [range_of(kinks, node) for node, kinks in self.kinks.items()]
         offset = sum(_left_out(slopes) for _, slopes in pieces)
         for tight in (False, True):
             if tight:
@@ -152,39 +137,32 @@ class LazyForm:
         self._node: Node | Wide | None = None
         self._versions: list[int] = []
         self._surveyed: list[int] = []
+        self._follower = Follower(self.terms)
+        self._tried, self._idle, self._patience = False, 0, 1
         self._chain: list[tuple[tuple[Node | Wide, int], Integers]] = []
 
     def survey(self) -> int:
-        """Bring the bounds up to date and touch no array; return the offset of now.
+        """Bring the bounds up to date, touch no array if that may do; return the offset of now.
 
-        Exact where one array alone has kinks, of whatever rows, and no other varies.
+        After bounds that did not do, so that :meth:`refresh` had to follow, it is not tried for a
+        while, twice as long every time.
         """
-        if not any(row.kinks for row, _ in self.terms):
+        if self._idle or not any(row.kinks for row, _ in self.terms):
+            self._idle = max(self._idle - 1, 0)
             return self.refresh()
+        self._patience = 1 if self._tried else self._patience
+        self._tried = True
         versions = [row.version for row, _ in self.terms]
         if versions != self._surveyed:
             self._surveyed = versions
-            self._survey()
+            self.lo, self.hi = self._follower.bounds()
         return sum(w * row.offset for row, w in self.terms)
-
-    def _survey(self) -> None:
-        """Bounds from the kinks of all rows."""
-        combination = combine((row.combination, w) for row, w in self.terms)
-        kinks: dict[Node | Wide, dict[int, int]] = {}
-        for row, w in self.terms:
-            for node, own in row.kinks.items():
-                merged = kinks.setdefault(node, {})
-                for place, weight in own.items():
-                    merged[place] = merged.get(place, 0) + w * weight
-        self.lo = self.hi = 0
-        for node, own in kinks.items():
-            lo, hi = _range(_slopes(own), node, _taken_out(combination, node))
-            self.lo, self.hi = self.lo + lo, self.hi + hi
-        lo, hi = interval(combination)
-        self.lo, self.hi = self.lo + lo, self.hi + hi
 
     def refresh(self) -> int:
         """Bring the form up to date with its rows; return its offset."""
+        if self._tried:
+            self._tried, self._idle = False, self._patience
+            self._patience = min(2 * self._patience, MOST_PATIENCE)
         if [row.version for row, _ in self.terms] != self._versions:
             for row, _ in self.terms:
                 row.settle()
@@ -258,19 +236,6 @@ def _any_wide(*parts: Iterable[Node | Wide]) -> bool:
     return any(isinstance(node, Wide) for part in parts for node in part)
 
 
-def _taken_out(combination: Combination, node: Node | Wide) -> int:
-    """Take as much of a node, or of the sum it was made as, out of a combination; return it."""
-    taken = combination.pop(node, 0)
-    if isinstance(node, Node) and node.parts:
-        first, weight = next(iter(node.parts.items()))
-        times = combination.get(first, 0) // weight
-        if times and all(combination.get(part) == times * a for part, a in node.parts.items()):
-            for part in node.parts:
-                del combination[part]
-            taken += times
-    return taken
-
-
 def _plus(out: Integers | None, node: Node | Wide, a: int) -> Integers:
     """A new array, out + a * node modulo 2^64."""
     if out is not None and abs(a) == 1:
@@ -299,26 +264,6 @@ def _slopes(kinks: dict[int, int]) -> Slopes:
 def _left_out(slopes: Slopes) -> int:
     """What the few-kinks passes add too little: minus Σ slope * place; see _add_pieces."""
     return -sum(s * p for p, s in slopes) if len(slopes) <= DIRECT_KINKS else 0
-
-
-def _range(slopes: Slopes, node: Node | Wide, linear: int = 0) -> tuple[int, int]:
-    """Exact range of the sum of relus, and linear * u, over the node's bounds: piecewise linear."""
-    last, slope, value = node.lo, linear, linear * node.lo
-    inner = 0
-    for place, after in slopes:  # those below the bounds make the value at their lower end
-        if place > node.lo:
-            break
-        value += (linear + after - slope) * (node.lo - place)
-        slope, inner = linear + after, inner + 1
-    lo = hi = value
-    for place, after in slopes[inner:]:
-        if place >= node.hi:
-            break
-        value += slope * (place - last)
-        lo, hi = min(lo, value), max(hi, value)
-        last, slope = place, linear + after
-    value += slope * (node.hi - last)
-    return min(lo, value), max(hi, value)
 
 
 def _add_pieces(out: Integers | None, u: Integers, slopes: Slopes) -> Integers | None:

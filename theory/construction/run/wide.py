@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 LIMIT = 2**62
 """Largest absolute value an int64 array may hold."""
-FEW = 12
-"""Up to so many kinks, passes over a table cost less than a search for each entry."""
 
 Integers = NDArray[np.int64]
 Table = NDArray[np.object_]
@@ -127,18 +125,16 @@ def _told_apart(array: Integers, slopes: list[tuple[int, int]]) -> tuple[Table, 
 
 def _relus(table: Table, slopes: list[tuple[int, int]]) -> Table:
     """The sum of relus of every entry."""
-    total, before = np.zeros(len(table), dtype=object), 0
-    if len(slopes) <= FEW:
-        for place, slope in slopes:
-            total = total + (slope - before) * np.maximum(table - place, 0)
-            before = slope
-        return total
-    places, lines, constant = [place for place, _ in slopes], [(0, 0)], 0
+    if len(slopes) == 1:
+        ((place, slope),) = slopes
+        return np.asarray(slope * np.maximum(table - place, 0))
+    places, lines, constant, before = [place for place, _ in slopes], [(0, 0)], 0, 0
     for place, slope in slopes:
         constant -= (slope - before) * place
         before = slope
         lines.append((slope, constant))
+    total = np.empty(len(table), dtype=object)
     for entry, value in enumerate(table.tolist()):
         slope, constant = lines[bisect_right(places, value)]
-        total[entry] = slope * value + constant
+        total[entry] = slope * value + constant if slope else constant
     return total
