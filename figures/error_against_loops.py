@@ -13,6 +13,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import blended_transform_factory
 from numpy.typing import NDArray
 
+from looprate.figures.best_curve import draw_best
 from looprate.figures.common import (
     band_over_seeds,
     blank,
@@ -34,15 +35,17 @@ SIZE = (6.75, 4.5)  # inches, at the size of a page
 COLUMNS = dict(TABLES["error-against-loops"])
 OPTIONAL = {"lower": COLUMNS.pop("lower")}  # of files with constructed networks
 CHOICES = {
-    "curve": ("trained", "constructed", "bound", "rate", "trivial"),
+    "curve": ("trained", "start", "best", "certified", "constructed", "bound", "rate", "trivial"),
     "family": tuple(FAMILY_STYLE),
     "status": tuple(str(word) for word in Verdict),
 }
 NOTES = {  # what a reader must not mix up, said of the curves that are there
     "trained": "trained = approximation + optimisation error",
+    "best": "best = least error found, an upper estimate",
     "constructed": "constructed = exact weights, certified error",
     "bound": "bounds are existence statements",
 }
+BEST = ("start", "best", "certified")
 NOTES_A_LINE = 2
 SERIES = (("solid", "full"), ((0, (5, 2)), "none"), ((0, (1, 1.5)), "left"))  # one recipe each
 DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
@@ -86,6 +89,7 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
     measured = _draw_trained(ax, where(rows, curve="trained"))
+    measured += draw_best(ax, [row for row in rows if row.get("curve") in BEST])
     measured += draw_constructed(ax, where(rows, curve="constructed"))
     measured += _draw_trivial(ax, where(rows, curve="trivial"))
     bounds = where(rows, curve="bound")
@@ -207,7 +211,7 @@ def _set_limits(ax: Axes, rows: Sequence[Row]) -> tuple[float, float]:
     loops = loops[np.isfinite(loops)]
     left, right = (loops.min() / 1.3, loops.max() * 1.3) if loops.size else (1.0, 10.0)
     ax.set_xlim(left, right)
-    trained = _positive(where(rows, curve="trained"))
+    trained = _positive(where(rows, curve="trained") + where(rows, curve="best"))
     constructed = _positive(where(rows, curve="constructed"))
     trivial = _positive(where(rows, curve="trivial"))
     seen = np.concatenate([trained, constructed, trivial])
@@ -263,7 +267,8 @@ def _make_room(ax: Axes, words: Text, rows: Sequence[Row]) -> None:
         engine.execute(figure.figure)  # the legend takes its height from the axes
     box = words.get_window_extent()
     beside = box.expanded(GROWTH_OF_AXES, 1.0).transformed(ax.transData.inverted())
-    errors = where(rows, curve="trained") + where(rows, curve="constructed")
+    shown = ("trained", "best", "certified", "constructed")
+    errors = [row for row in rows if row.get("curve") in shown]
     under = [row for row in errors if beside.x0 <= float(row["loops"] or 0) <= beside.x1]
     seen = _positive([*under, *where(rows, curve="trivial")])
     low, high = ax.get_ylim()

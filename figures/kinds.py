@@ -15,6 +15,7 @@ import looprate.figures.eta_gain as eta_gain
 import looprate.figures.learned_moduli as learned_moduli
 import looprate.figures.memorisers as memorisers
 import looprate.figures.moduli as moduli
+import looprate.figures.roughness as roughness
 import looprate.figures.scaling as scaling
 import looprate.figures.stages.figure as stages
 import looprate.figures.tasks.accuracy as task_accuracy
@@ -79,6 +80,7 @@ KINDS: dict[str, FigureKind] = {
     "moduli": _single(moduli),
     "bound-terms": _panelled(bound_terms),
     "training-curves": _panelled(training_curves),
+    "roughness": _single(roughness),
     "memorisers": _single(memorisers),
     "arithmetic": _panelled(arithmetic),
     "learned-moduli": _panelled(learned_moduli),

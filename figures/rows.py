@@ -33,6 +33,7 @@ LEAST = {
     ),
     1.0: (
         *("tokens", "dim", "p", "token", "grid", "bits", "labels", "loops", "trained"),
+        *("parameters", "starts"),  # of the search for a best network
         *("row", "column", "box_rows", "box_columns"),  # of boards
         *("query", "key", "heads"),  # of attention
     ),

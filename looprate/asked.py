@@ -22,7 +22,14 @@ from looprate.theory.targets import OwnFunction, Target, notes_of, resolve_targe
 
 if TYPE_CHECKING:
     from looprate.approx.models.parts import Family
-    from looprate.results import BoundAnswer, CheckAnswer, ConstructAnswer, FitAnswer, ModuliAnswer
+    from looprate.results import (
+        BestAnswer,
+        BoundAnswer,
+        CheckAnswer,
+        ConstructAnswer,
+        FitAnswer,
+        ModuliAnswer,
+    )
     from looprate.theory.bounds.loop_counts import Coding
     from looprate.theory.bounds.theorem import Placement
     from looprate.theory.facts import Facts
@@ -334,6 +341,58 @@ class AskedTarget:
                 rows += found
                 done += r
         return FitAnswer(self, tuple(rows), tuple(banks))
+
+    def best_fit(
+        self,
+        loops: int | Sequence[int],
+        *,
+        starts: int = 48,
+        family: Family = "tmlt",
+        boxes: int = 0,
+        device: str = "auto",
+    ) -> BestAnswer:
+        """Search the best network of each loop count: many starts, halving, a polish in float64.
+
+        Parameters
+        ----------
+        loops : int or sequence of int
+            Loop counts r.
+        starts : int
+            Of each of the small blocks of ``looprate verify``, the best of which is taken.
+        family : {"tmlt", "lt"}
+        boxes : int
+            Of a certificate for each network, over its loops; 0 certifies nothing.
+        device : {"auto", "cpu", "cuda"}
+            Of the training; the polish is on the CPU.
+        """
+        from looprate.experiments.engine.progress import Progress
+        from looprate.experiments.engine.task import chosen_device
+        from looprate.experiments.study.best import best_arguments, best_row
+        from looprate.experiments.study.config import PRESETS
+        from looprate.results import BestAnswer
+
+        counts, quick = [check_loops(r) for r in _whole(loops, "loops")], PRESETS["quick"]
+        plan = replace(quick.search, starts=positive_int(_one(starts), "starts", "first weights"))
+        how = best_arguments(
+            blocks=quick.blocks,
+            plan=plan,
+            boxes=boxes,
+            device=chosen_device(device),
+            **{name: getattr(quick, name) for name in ("points", "replicates", "compiled")},
+        )
+        rows, networks, done = list[Any](), list[Any](), 0
+        with Progress(sum(counts), "best fit") as bar:
+
+            def tell(part: float) -> None:
+                bar.to(done + part * r)
+
+            for r in counts:
+                place: dict[str, Any] = {**self._shape, "family": family, "loops": r}
+                best, row = best_row(self.target, str(self.target), **place, **how, report=tell)
+                networks.append(best)
+                rows.append(row)
+                done += r
+        return BestAnswer(self, tuple(rows), tuple(networks))
 
 
 def _several(numbers: Any) -> list[Any]:

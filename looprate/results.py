@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
     from looprate.approx.constructed.network import ConstructedTransformer
     from looprate.approx.fit.fitted import FitResult
+    from looprate.approx.fit.halving import BestFound
     from looprate.approx.models.looped import LoopedTransformer
     from looprate.theory.construction.build.compile import Construction
     from looprate.theory.construction.certify.certificate import Certificate
 
 __all__ = [
     "Answer",
+    "BestAnswer",
     "BoundAnswer",
     "CheckAnswer",
     "ConstructAnswer",
@@ -252,6 +254,40 @@ class FitAnswer(Answer):
         return ["A trained error is approximation plus optimisation: it says nothing of a bound."]
 
 
+@dataclass(frozen=True, repr=False, eq=False)
+class BestAnswer(Answer):
+    """The best network found of each loop count, with its held-out error, a row a loop count.
+
+    Attributes
+    ----------
+    networks : tuple of BestFound
+        In the order of the rows.
+    """
+
+    networks: tuple[BestFound, ...]
+    columns = (
+        *("family", "loops", "error", "stderr", "starts", "median"),
+        *("certified_lower", "certified_upper"),
+    )
+
+    def model(self, index: int) -> LoopedTransformer:
+        """Return the network of a row as a torch module in float64."""
+        return self.networks[index].model()
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw errors against loops beside the best constant's."""
+        return error_figure(self, ax=ax)
+
+    def curve_rows(self) -> list[Row]:
+        """Return the rows of the main figure."""
+        from looprate.experiments.study.best import curve_rows
+
+        return curve_rows(self.rows)
+
+    def _words(self) -> list[str]:
+        return ["The best found is an upper estimate of what such networks can do."]
+
+
 def _error(row: Row) -> float:
     """The validation error of a row, infinite where it diverged."""
     return math.inf if row["validation_error"] is None else float(row["validation_error"])
@@ -277,7 +313,7 @@ def _axes(ax: Axes | None, size: tuple[float, float] | None = None) -> Iterator[
 
 
 def error_figure(
-    *answers: BoundAnswer | ConstructAnswer | FitAnswer,
+    *answers: BoundAnswer | ConstructAnswer | FitAnswer | BestAnswer,
     rows: Sequence[Row] = (),
     ax: Axes | None = None,
 ) -> Axes:
@@ -285,7 +321,7 @@ def error_figure(
 
     Parameters
     ----------
-    *answers : of ``bound``, ``construct`` and ``fit``
+    *answers : of ``bound``, ``construct``, ``fit`` and ``best_fit``
         All about one target at one N, d and p.
     rows : sequence of dict
         Further rows of the figure ``error-against-loops``, such as stored ones.
@@ -307,7 +343,7 @@ def error_figure(
     from looprate.figures.error_against_loops import COLUMNS, OPTIONAL, SIZE, draw
 
     for answer in answers:
-        if not isinstance(answer, BoundAnswer | ConstructAnswer | FitAnswer):
+        if not isinstance(answer, BoundAnswer | ConstructAnswer | FitAnswer | BestAnswer):
             raise TypeError(
                 "`answers` must be those of bound, construct and fit, one after the other, got "
                 f"{type(answer).__name__}; moduli and hypotheses have figures of their own: .plot()"

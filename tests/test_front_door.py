@@ -18,6 +18,7 @@ import torch
 
 import looprate
 from looprate import cli
+from looprate.experiments.study.config import PRESETS
 from looprate.results import BoundAnswer
 from looprate.theory.continuity import modulus_lower_bound
 
@@ -30,6 +31,14 @@ def f():
     return looprate.target("dial", tokens=2)
 
 
+def best_fit(f):
+    """The best of few starts, as in the smallest preset."""
+    smoke = PRESETS["smoke"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "quick", smoke)
+        return f.best_fit([1, 2], starts=3, family="lt", device="cpu")
+
+
 @pytest.fixture(scope="module")
 def answers(f):
     """One answer of every question."""
@@ -39,10 +48,11 @@ def answers(f):
         "bound": f.bound([100, 1000]),
         "construct": f.construct(3),
         "fit": f.fit(2, seeds=1, steps=3, learning_rates=[0.01, 0.02], device="cpu"),
+        "best_fit": best_fit(f),
     }
 
 
-ANSWERS = ("check", "moduli", "bound", "construct", "fit")
+ANSWERS = ("check", "moduli", "bound", "construct", "fit", "best_fit")
 
 
 @pytest.fixture(autouse=True)

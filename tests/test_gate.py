@@ -12,6 +12,7 @@ from looprate.commands import targets as command_targets
 from looprate.experiments.engine.run import run_tasks
 from looprate.experiments.engine.sweep import CONSTRUCTIONS, FITS, THEORY, Sweep
 from looprate.experiments.engine.task import Task
+from looprate.experiments.study.best import BEST
 from looprate.experiments.study.certificates import default_bits
 from looprate.experiments.study.config import PRESETS
 from looprate.experiments.study.construction_rows import arithmetic_rows
@@ -173,7 +174,7 @@ def written_report(name, folder):
     fit |= {"curve_steps": [1]}
     fit["config"]["recipe"]["steps"] = 1
     study = Sweep(folder, {THEORY: [], CONSTRUCTIONS: [], FITS: []})
-    stored = json.loads(json.dumps({THEORY: theory, CONSTRUCTIONS: built, FITS: [fit]}))
+    stored = json.loads(json.dumps({THEORY: theory, CONSTRUCTIONS: built, FITS: [fit], BEST: []}))
     study.rows = stored.__getitem__
     (folder / "figures").mkdir()
     return write_report(PRESETS["smoke"], study)["parts"][0]

@@ -28,13 +28,13 @@ SETTING = {
 #: Kind of figure -> its columns -> their meaning.
 TABLES: dict[str, dict[str, str]] = {
     "error-against-loops": {
-        "curve": "trained, constructed, bound, rate or trivial",
+        "curve": "trained, start, best, certified, constructed, bound, rate or trivial",
         "family": "lt, tmlt or untied",
-        "label": "which construction, bound, rate or recipe of training",
+        "label": "which construction, bound, rate, recipe of training or search",
         "loops": "loop count r",
         "seed": "seed of a trained network",
-        "value": "L^p error (constructed: its certified upper end), bound, rate; empty if diverged",
-        "lower": "certified lower end of the error of a constructed network",
+        "value": "L^p error (certified, constructed: its upper end), bound, rate; empty: diverged",
+        "lower": "certified lower end of the error of a network",
         "stderr": "standard error of the value",
         "status": "verdict on a bound at this loop count",
         **SETTING,
@@ -65,6 +65,18 @@ TABLES: dict[str, dict[str, str]] = {
         "value": "validation L^p error; empty once the run diverged",
         "chosen": "whether this recipe was chosen for its family and loop count",
         **SETTING,
+    },
+    "roughness": {
+        "name": "name of the target",
+        "formula": "it in LaTeX, without dollar signs",
+        "loops": "loop count r",
+        "parameters": "of the network",
+        "value": "held-out L^p error of the best network found",
+        "stderr": "its standard error",
+        "starts": "how many the search began with",
+        "tokens": "sequence length N",
+        "dim": "coordinates per token d",
+        "p": "exponent of the error norm",
     },
     "memorisers": {
         "memoriser": "its name",

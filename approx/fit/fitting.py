@@ -37,7 +37,7 @@ from looprate.approx.models.looped import ModelConfig
 from looprate.theory.notation import check_loops, check_p, check_tokens
 from looprate.theory.targets.identity import code_digest
 
-__all__ = ["fit", "identity_of"]
+__all__ = ["fit"]
 
 FORMAT = 3  # of a checkpoint; raised where the numbers of a fit change: older ones start anew
 PROBED = 256  # training points at which a target's values are part of what a fit is

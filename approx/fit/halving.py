@@ -85,6 +85,15 @@ class SearchPlan:
         if min(self.rungs) < 1:
             raise ValueError(f"`rungs` must be integers >= 1, got {list(self.rungs)}")
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> SearchPlan:
+        """Return the plan that ``dataclasses.asdict`` wrote, lists for tuples allowed."""
+        made: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        made["stages"] = tuple(Stage(**stage) for stage in values["stages"])
+        return cls(**{**made, "recipe": Recipe(**values["recipe"])})
+
     def members(self) -> list[tuple[Member, float]]:
         """Return every start, and the exponent of its gate."""
         rates, gates = self.learning_rates, self.gates
@@ -345,7 +354,6 @@ def _load(path: Path, stamp: str) -> _Starts | None:
         stored = read_arrays(path)
         if str(stored["stamp"]) != stamp:
             return None
-        names = ("flat", "error", "alive")
-        return _Starts(*(stored[name] for name in names), rung=int(stored["rung"]))
+        return _Starts(stored["flat"], stored["error"], stored["alive"], int(stored["rung"]))
     except (OSError, ValueError, KeyError):
         return None

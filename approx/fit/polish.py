@@ -29,7 +29,7 @@ from looprate.approx.fit.state import bank_views
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig
 from looprate.theory.norms import tensor_p_norm
 
-__all__ = ["Polisher", "Stage"]
+__all__ = ["Stage"]
 
 QUADRATURE = HELD_OUT - 2_000  # seed of its scramble: neither training, selection nor test
 CHUNK = 512  # points whose Jacobian is held at once

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from looprate.approx.fit.fitted import Recipe
+from looprate.approx.fit.halving import SearchPlan
+from looprate.approx.fit.polish import Stage
 from looprate.approx.models.looped import FAMILIES, Family, ModelConfig, matched_config
 from looprate.theory.notation import check_loops, check_p, check_size
 
@@ -43,6 +45,13 @@ class StudyConfig:
         Cells a side of the constructed networks that are certified, for every memoriser.
     construct_seconds : float
         Certificates estimated to take longer are left out.
+    blocks : tuple of (width, heads, hidden)
+        Small blocks that the best network is searched in; none leaves the search out.
+    search : SearchPlan
+    boxes : int
+        Of each best network's certificate, over its loops; 0 certifies nothing.
+    roughness : tuple of str
+        Further targets whose best LT of the middle block is searched, for the page on roughness.
     lesson_grid : int
         Grid of the figure on memorisers, best a prime, and largest in the one on arithmetic.
     """
@@ -64,6 +73,10 @@ class StudyConfig:
     device: str = "cpu"
     grids: tuple[int, ...] = (2, 3, 4, 6, 8, 12, 16, 24, 32)
     construct_seconds: float = 6.0
+    blocks: tuple[tuple[int, int, int], ...] = ()
+    search: SearchPlan = field(default_factory=SearchPlan)
+    boxes: int = 0
+    roughness: tuple[str, ...] = ()
     lesson_grid: int = 11
 
     def __post_init__(self) -> None:
@@ -88,6 +101,8 @@ class StudyConfig:
             raise ValueError(
                 f"`construct_seconds` must be finite and >= 0, got {self.construct_seconds:g}"
             )
+        if self.boxes < 0:
+            raise ValueError(f"`boxes` must be an integer >= 0, got {self.boxes}")
         if self.lesson_grid < 2:
             raise ValueError(f"`lesson_grid` must be an integer >= 2, got {self.lesson_grid}")
         if self.seeds < 1:
@@ -137,7 +152,16 @@ def fit_arguments(
 
 _QUICK = StudyConfig(
     targets=("token-sine:periods=3", "dial:token=0.5,context=0.5,periods=2"),
-    recipe=Recipe(steps=1500),
+    loops=(1, 2, 4, 8, 16),
+    recipe=Recipe(steps=1000),
+    blocks=((2, 1, 4), (4, 1, 8), (6, 1, 12)),
+    search=SearchPlan(rungs=(150, 150, 300), finalists=2, stages=(Stage(2, 12), Stage(6, 6))),
+    boxes=4_000,
+    roughness=(
+        "dial:token=0.5,context=0.5,periods=1",
+        "dial:token=0.5,context=0.5,periods=4",
+        "token-power:alpha=0.5",
+    ),
 )
 
 PRESETS: dict[str, StudyConfig] = {
@@ -152,6 +176,16 @@ PRESETS: dict[str, StudyConfig] = {
         replicates=4,
         compiled=False,
         grids=(2, 4),
+        blocks=((4, 1, 4),),
+        search=SearchPlan(
+            starts=4,
+            rungs=(10, 10),
+            finalists=1,
+            stages=(Stage(1, 2),),
+            recipe=Recipe(batch=8, validation_points=64),
+        ),
+        boxes=1_000,
+        roughness=(),
         lesson_grid=5,
     ),
     "quick": _QUICK,
@@ -173,6 +207,14 @@ PRESETS: dict[str, StudyConfig] = {
         recipe=Recipe(steps=4000, evaluations=20),
         grids=(2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64),
         construct_seconds=300.0,
+        blocks=((4, 1, 8), (8, 1, 16), (16, 2, 32)),
+        search=SearchPlan(
+            starts=256,
+            rungs=(500, 500, 1000, 2000),
+            finalists=8,
+            stages=(Stage(2, 40), Stage(4, 40), Stage(8, 200)),
+        ),
+        boxes=200_000,
         lesson_grid=23,
     ),
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from looprate.experiments.study.best import curve_rows
 from looprate.experiments.study.constructed_findings import constructed_curve, constructed_slope
 from looprate.theory.bounds import rates
 from looprate.theory.bounds.rows import TERM_NAMES, BoundRow
@@ -71,6 +72,7 @@ def write_figure_rows(
     theory: Row,
     group: Sequence[Row],
     certificates: Sequence[Row],
+    best: Sequence[Row],
     bounds: dict[str, Callable[[int], BoundRow]],
     first: dict[str, Onset],
 ) -> list[Path]:
@@ -78,13 +80,14 @@ def write_figure_rows(
     tokens, dim = theory["tokens"], theory["dim"]
     common = {name: theory[name] for name in ("target", "latex", "tokens", "dim", "p")}
     starts = [onset.loops for onset in first.values() if onset.loops]
-    run = max((row["loops"] for row in (*group, *certificates)), default=tokens + 1)
+    run = max((row["loops"] for row in (*group, *certificates, *best)), default=tokens + 1)
     last = min(FARTHEST, max([run * 10, *(int(MARGIN * s) for s in starts)]))
     grid = loop_grid(tokens, last)
     tables = {
         "error-against-loops": [
             *_error_rows(theory, group, bounds, grid),
             *_constructed_rows(certificates),
+            *curve_rows(best),
         ],
         "moduli": [dict(row) for row in theory["moduli"]],
         "bound-terms": [

@@ -11,6 +11,7 @@ from looprate.experiments.engine.sweep import CONSTRUCTIONS, FITS, THEORY, Sweep
 from looprate.experiments.engine.task import Task
 from looprate.experiments.rows.provenance import versions
 from looprate.experiments.rows.records import digest
+from looprate.experiments.study.best import BEST, best_arguments, best_rows, searched
 from looprate.experiments.study.certificates import cost_of
 from looprate.experiments.study.config import StudyConfig, fit_arguments
 from looprate.experiments.study.lessons import (
@@ -30,6 +31,7 @@ __all__ = ["A_SECOND", "fit_tasks", "key_of", "study_sweep"]
 
 SCHEMA = 3  # raise it when code changes what a row's numbers mean
 A_SECOND = 10_000.0  # in the units in which tasks count their cost
+CERTIFIED = 2  # N·d up to which best networks are certified
 BANK = 32  # models a task trains on a CPU, at most, while one target fits; on a GPU all targets
 
 
@@ -39,6 +41,7 @@ def study_sweep(config: StudyConfig, folder: Path) -> Sweep:
         THEORY: theory_tasks(config),
         CONSTRUCTIONS: construct_tasks(config),
         FITS: fit_tasks(config, folder),
+        BEST: best_tasks(config, folder),
     }
     return Sweep(folder, files, config.as_dict())
 
@@ -82,6 +85,31 @@ def fit_tasks(config: StudyConfig, folder: Path) -> list[Task]:
                 cost = (loops + 1.0) * len(names) * each * config.recipe.steps * tokens * dim
                 kin = f"{family}/{tokens}/{dim}/{len(names)}/{how['model']['blocks']}"
                 tasks.append(Task(key, label, fit_rows, arguments, cost, kin))
+    return tasks
+
+
+def best_tasks(config: StudyConfig, folder: Path) -> list[Task]:
+    """Return the searches of the best networks: all blocks, or for roughness the middle one."""
+    tasks = []
+    targets = [*config.targets, *(n for n in config.roughness if n not in config.targets)]
+    for (tokens, dim), name in product(config.shapes if config.blocks else (), targets):
+        rough = name not in config.targets
+        blocks = [config.blocks[len(config.blocks) // 2]] if rough else config.blocks
+        how = best_arguments(
+            blocks=blocks,
+            plan=config.search,
+            boxes=config.boxes if tokens * dim <= CERTIFIED and not rough else 0,
+            **{n: getattr(config, n) for n in ("points", "replicates", "compiled", "device")},
+        )
+        source = sources_of([name], tokens=tokens, dim=dim)[name]
+        for family, loops in searched(config.families, config.loops, rough=rough):
+            place: dict[str, Any] = {"target": name, "tokens": tokens, "dim": dim, "p": config.p}
+            place |= {"family": family, "loops": loops, "source": source}
+            key = key_of({**place, **how}, what="best")
+            arguments = {**place, **how, "key": key, "folder": str(folder.absolute())}
+            label = f"best {family} r={loops} of {name} N={tokens} d={dim}"
+            cost = A_SECOND * len(blocks) * (1 + loops)
+            tasks.append(Task(key, label, best_rows, arguments, cost, "best"))
     return tasks
 
 

@@ -9,6 +9,14 @@ from typing import Any
 from looprate.experiments.engine.sweep import CONSTRUCTIONS, FITS, THEORY, Sweep
 from looprate.experiments.rows.markdown import table
 from looprate.experiments.rows.provenance import versions
+from looprate.experiments.study.best import (
+    BEST,
+    doubling,
+    exponents,
+    roughness_rows,
+    table_lines,
+    told,
+)
 from looprate.experiments.study.config import StudyConfig
 from looprate.experiments.study.constructed_findings import constructed_findings
 from looprate.experiments.study.figure_rows import BOUND_LABELS, slug, write_figure_rows, write_rows
@@ -35,7 +43,7 @@ def write_report(config: StudyConfig, study: Sweep, failed: Sequence[str] = ()) 
     left out, and the report says so first.
     """
     theory, every = study.rows(THEORY), cells(study.rows(FITS))
-    constructed = study.rows(CONSTRUCTIONS)
+    constructed, searched = study.rows(CONSTRUCTIONS), study.rows(BEST)
     certificates = [row for row in constructed if "figure" not in row]
     parts = []
     for facts in theory:
@@ -43,15 +51,19 @@ def write_report(config: StudyConfig, study: Sweep, failed: Sequence[str] = ()) 
         if failed and not group:
             continue
         own = [row for row in certificates if _same(row, facts)]
-        part = _part(study.folder, facts, group, own)
+        best = [row for row in searched if _same(row, facts)]
+        part = _part(study.folder, facts, group, own, best)
         part["grids_left_out"] = _left_out(config, facts)
         parts.append(part)
+    pages = _write_roughness(study.folder, searched)
     _write_lessons(study.folder, [row for row in constructed if "figure" in row])
     report = {
         "schema": 1,
         "config": config.as_dict(),
         "versions": versions(),
         "parts": parts,
+        "best_found": told(searched),
+        "roughness": pages,
     }
     if failed:
         report["failed"] = list(failed)
@@ -81,6 +93,18 @@ def _left_out(config: StudyConfig, facts: Row) -> dict[str, list[int]]:
     return {memoriser: sorted(left) for memoriser, (_, left) in plans.items() if left}
 
 
+def _write_roughness(folder: Path, searched: Sequence[Row]) -> list[str]:
+    """Write the rows of the page on roughness, one a shape with several targets; return names."""
+    pages = []
+    for tokens, dim in sorted({(row["tokens"], row["dim"]) for row in searched}):
+        own = [row for row in searched if (row["tokens"], row["dim"]) == (tokens, dim)]
+        latex = {name: resolve_target(name).latex for name in {row["target"] for row in own}}
+        if len(latex) > 1 and (rows := roughness_rows(own, latex)):
+            pages.append(f"targets-N{tokens}-d{dim}")
+            write_rows(folder / "figures", "roughness", pages[-1], rows)
+    return pages
+
+
 def _write_lessons(folder: Path, rows: Sequence[Row]) -> None:
     """Write the rows of the figures on memorisers, arithmetic and stages."""
     for figure in sorted({row["figure"] for row in rows}):
@@ -88,7 +112,13 @@ def _write_lessons(folder: Path, rows: Sequence[Row]) -> None:
         write_rows(folder / "figures", figure, "lesson", own)
 
 
-def _part(folder: Path, facts: Row, group: Sequence[Row], certificates: Sequence[Row]) -> Row:
+def _part(
+    folder: Path,
+    facts: Row,
+    group: Sequence[Row],
+    certificates: Sequence[Row],
+    best: Sequence[Row],
+) -> Row:
     """Assemble one target and shape."""
     shape = {name: facts[name] for name in ("tokens", "dim", "p")}
     known = stored_facts(facts, resolve_target(facts["target"]))
@@ -97,7 +127,7 @@ def _part(folder: Path, facts: Row, group: Sequence[Row], certificates: Sequence
         version: first_informative_loops(bound, tokens=facts["tokens"])
         for version, bound in bounds.items()
     }
-    write_figure_rows(folder / "figures", facts, group, certificates, bounds, first)
+    write_figure_rows(folder / "figures", facts, group, certificates, best, bounds, first)
     slopes = {}
     for family in NAMES:
         own = sorted((c for c in group if c["family"] == family), key=lambda cell: cell["loops"])
@@ -118,6 +148,8 @@ def _part(folder: Path, facts: Row, group: Sequence[Row], certificates: Sequence
         "printed_exponent": theorem_exponent(tokens=facts["tokens"], dim=facts["dim"]),
         "fits": [{k: v for k, v in cell.items() if k != "rows"} for cell in group],
         "slopes": slopes,
+        "best": [{**row, "doubling": doubling(row)} for row in best],
+        "best_exponents": exponents(best),
         "certificates": list(certificates),
         "hypotheses": [
             finding.as_dict() | {"state": state_of(finding)} for finding in known.hypotheses
@@ -165,6 +197,9 @@ def _markdown(report: Row) -> str:
         lines += [*(f"- {task}" for task in report["failed"]), ""]
     for part in report["parts"]:
         lines += _part_lines(part)
+    for page in report["roughness"]:
+        lines += ["## Rough and smooth targets", "", f"![roughness](figures/roughness__{page}.png)"]
+        lines += [""]
     lines += _LESSONS
     lines += ["## Versions", "", ", ".join(f"{k} {v}" for k, v in report["versions"].items()), ""]
     return "\n".join(lines)
@@ -233,6 +268,7 @@ def _part_lines(part: Row) -> list[str]:
             for memoriser, grids in part["grids_left_out"].items()
         ),
         "",
+        *(table_lines(part["best"]) if part["best"] else []),
         "### Trained networks (best recipe by validation)",
         "",
         *table(

@@ -8,7 +8,7 @@ from cases.eta_rows import figure_rows as eta_rows
 from cases.learned_rows import figure_rows as learned_rows
 from cases.reproduce_rows import figure_rows as task_rows
 from cases.scaling_rows import figure_rows as scaling_rows
-from looprate.figures import bound_terms, error_against_loops, moduli, training_curves
+from looprate.figures import bound_terms, error_against_loops, moduli, roughness, training_curves
 
 SETTING = {
     "target": "mean-field",
@@ -60,6 +60,17 @@ def beside_rows(*, constructed=True, optional=True):
     return [{name: row.get(name, NETWORK.get(name)) for name in names} for row in rows]
 
 
+def roughness_rows():
+    """Best found errors of a rough and a smooth target, rows out of order."""
+    rows = [
+        {"name": name, "formula": "x", "loops": r, "parameters": 9, "value": level / r}
+        | {"stderr": 0.0, "starts": 3}
+        for name, level in (("rough", 1.0), ("smooth", 0.1))
+        for r in (4, 1)
+    ]
+    return complete(rows, roughness)
+
+
 def moduli_rows():
     slopes = {"sequence": 2.0, "token": 1.0, "contextual": 0.0}
     rows = [
@@ -100,6 +111,7 @@ CASES = {
     "moduli": moduli_rows,
     "bound-terms": terms_rows,
     "training-curves": curves_rows,
+    "roughness": roughness_rows,
     "memorisers": memoriser_rows,
     "arithmetic": arithmetic_rows,
     "stages": stage_rows,

@@ -1,0 +1,59 @@
+"""Best found error against loops for rough and smooth targets, one page; one loop alone, first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from looprate.figures.common import plain_text
+from looprate.figures.rows import Row, column, distinct, where
+from looprate.figures.style import plain_log_ticks, points, shade_of
+from looprate.theory.tables import TABLES
+
+SIZE = (6.0, 3.6)  # inches, at the size of a page
+COLUMNS = TABLES["roughness"]
+CHOICES: dict[str, tuple[str, ...]] = {}
+
+
+def draw(ax: Axes, rows: Sequence[Row]) -> None:
+    """Draw one line a target, dark to light in the order of what one loop alone leaves.
+
+    Parameters
+    ----------
+    ax : Axes
+        Empty; gets logarithmic axes.
+    rows : sequence of rows
+        With the columns :data:`COLUMNS`.
+    """
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    names = sorted(distinct(rows, "name"), key=lambda name: _first(where(rows, name=name)))
+    for index, name in enumerate(names):
+        own = where(rows, name=name)
+        loops, value = column(own, "loops"), column(own, "value")
+        order = np.argsort(loops, kind="stable")
+        ax.plot(
+            loops[order],
+            value[order],
+            color=shade_of(index, len(names)),
+            marker="*",
+            linewidth=points(1.0),
+            label=plain_text(str(name)),
+        )
+    if 1.0 in column(rows, "loops"):
+        ax.axvline(1.0, color="0.8", linewidth=points(0.6), zorder=1)
+        ax.annotate("one loop alone", (1.0, 1.0), xycoords=("data", "axes fraction"), va="bottom")
+    counts = sorted({int(r) for r in column(rows, "loops") if np.isfinite(r)})
+    ax.set_xticks(counts, [str(r) for r in counts])
+    ax.set_xlabel("loops $r$")
+    ax.set_ylabel("best found $L^p$ error, LT")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), title="smooth to rough")
+    plain_log_ticks(ax)
+
+
+def _first(rows: Sequence[Row]) -> float:
+    """The error with the fewest loops."""
+    loops, value = column(rows, "loops"), column(rows, "value")
+    return float(value[int(np.nanargmin(loops))])
