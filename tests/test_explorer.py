@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from urllib.parse import parse_qs
 
+import numpy as np
 import pytest
 from test_gallery import other_doors
 
@@ -389,3 +390,15 @@ def test_a_port_that_is_taken_is_told():
     assert (done.returncode, done.stdout) == (2, "")
     assert f"`port` must be one that is free, got {port}" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("memoriser", ["two-level-increments", "two-level-digits"])
+def test_two_levels_are_shown_loop_by_loop_with_every_row_in_words(memoriser):
+    setting = Setting(memoriser=memoriser, dim=2, grid=2, target="mean-field")  # b_0 is shared
+    run = loop_states(setting)
+    last = len(run.values) - 1
+    table = state_table(run, last)
+    assert "group found:" in table
+    assert all("<td></td></tr>" not in line for line in table.split("<tr>")[6:])
+    exact = resolve_target("mean-field")(np.array([[[float(x) for x in t] for t in run.point]]))[0]
+    assert np.abs(np.array(run.outputs[last]) - exact).max() < 0.5

@@ -7,11 +7,14 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from looprate.experiments.study.construction_rows import stage_of
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.views import target_of
 from looprate.theory.bounds.loop_counts import smallest_grid
 from looprate.theory.construction.build.compile import Construction, compile_construction
+from looprate.theory.construction.build.labels import cell_points
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.construction.run.reference import reference_states
@@ -103,13 +106,10 @@ def _counted(spec: ConstructionSpec, loop: int, token: dict[str, Any]) -> int:
 
 
 def _input(spec: ConstructionSpec) -> list[list[Fraction]]:
-    """Return one input whose tokens lie in different cells, away from their borders."""
-    cells, rows = spec.grid**spec.dim, []
-    for n in range(spec.tokens):
-        cell = cells - 1 - n * cells // spec.tokens
-        digits = [(cell // spec.grid**k) % spec.grid for k in range(spec.dim)]
-        rows.append([Fraction(2 * digit + 1, 2 * spec.grid) for digit in digits])
-    return rows
+    """Return one input whose tokens lie in different cells, if they can, away from borders."""
+    cells = [spec.cells - 1 - n * spec.cells // spec.tokens for n in range(spec.tokens)]
+    (point,) = cell_points(np.array([cells]), spec)
+    return [[Fraction(int(x), spec.slope) for x in token] for token in point]
 
 
 def _decoded(built: Construction, token: dict[str, Any]) -> list[float]:

@@ -37,20 +37,26 @@ has one, <code>looprate bound --worst-case</code>. Hatched: no bound drawn is pr
 the error of the best constant.</p>
 """
 ROWS = {
-    "x": "input in units of 1/M, one cell less after each loop",
+    "x": "input in units of 1/M, less the cells that have been counted",
     "z": "cell number",
     "b": "first digit of the cell number",
-    "s": "cells of all tokens read so far, as one number",
+    "line": "grid line of the bit that is asked for",
+    "s": "cells of all tokens (two heads: all others) read so far, as one number",
     "left": "1 once this token has been read",
     "largest": "largest cell not yet read, cleared each loop",
+    "top": "largest first coordinate not yet read, cleared each loop",
+    "cell": "cell of that token, cleared each loop",
     "clock": "loops done",
     "gate": "0 where the context stage works",
     "rank": "place in the sorted order, from 0",
     "l": "bit of the label, counted",
     "J": "label, counted",
+    "g": "group of the label",
+    "G": "word of that group: what is still to be read",
+    "theta": "place of the symbol that is read",
     "y": "output, in steps of the memoriser",
     "C": "string of what is still to be added",
-    "D": "leading digit of that string",
+    "D": "leading digit of that string or word",
     "e": "leading bit of that string",
 }
 
@@ -111,9 +117,11 @@ def state_words(run: Loops, step: int) -> str:
     )
     order = " &gt; ".join(f"token {n + 1}" for n in read) or "none read yet"
     out = "; ".join(", ".join(f"{v:.4g}" for v in token) for token in run.outputs[step])
+    group = state[0].get("g")  # of two levels
+    counted = f"labels counted: {run.labels[step]}" if group is None else f"group found: {group}"
     return (
         f"<p><b>After {step} of {len(run.values) - 1} loops</b>: {run.stages[step]}</p>"
-        f"<p>sorted: {order}; labels counted: {run.labels[step]}; read out: {out}.<br>"
+        f"<p>sorted: {order}; {counted}; read out: {out}.<br>"
         "In the picture a row is dark at its least value and bright at its largest.</p>"
     )
 
