@@ -152,3 +152,12 @@ def test_the_code_of_an_inequality_can_be_chosen(said):
     f = looprate.target("mean-field")
     answer = f.bound(500, version="increments", coding="others")
     assert answer.to_rows()[0]["total"] == others["total"] < own["total"] / 2
+
+
+def test_twenty_bits_are_kept_spare():
+    """H(α) <= 1 - (log2 Γ + 20)/K, nearly equal; W = 22 weights of a bit, K = 2 C(32, 2) signs."""
+    size = looprate.NetworkSize(rows=1, width=3, heads=1, weight_bits=1)
+    found = _at_grid(32, 4, 2, 1, 1.0, 1.0, 1.0, size)
+    assert (found.signs, found.pattern_bits) == (992, pytest.approx(22))
+    entropy = -sum(share * math.log2(share) for share in (found.share, 1 - found.share))
+    assert entropy == pytest.approx(1 - (22 + 20) / 992, abs=1e-9)
