@@ -5,6 +5,7 @@ Names of this project's inside, gathered here so that their users need not follo
 
 from looprate.experiments.study.certificates import softmax_of
 from looprate.experiments.study.construction_rows import arithmetic_rows, memoriser_rows
+from looprate.theory.bounds.bumps import Bumps
 from looprate.theory.bounds.exponents import exponent_rows
 from looprate.theory.bounds.loop_counts import construction_loops, last_label, printed_loops
 from looprate.theory.bounds.rates import construction_exponent, theorem_exponent
@@ -16,6 +17,7 @@ from looprate.theory.construction.run.oracle import oracle_labels
 from looprate.theory.construction.run.reference import reference_output, reference_states
 
 __all__ = [
+    "Bumps",
     "arithmetic_rows",
     "compile_table",
     "construction_exponent",

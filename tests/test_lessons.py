@@ -127,8 +127,8 @@ def form_faults(builder, notebook):
         yield f"exercises are numbered {numbers}"
 
 
-def test_there_are_three_lessons_and_the_index_lists_them():
-    assert [source.stem[:2] for source in SOURCES] == ["1-", "2-", "3-"]
+def test_lessons_are_numbered_and_the_index_lists_them():
+    assert [source.stem[:2] for source in SOURCES] == ["1-", "2-", "3-", "4-"]
     text = (LESSONS / "index.md").read_text()
     assert re.findall(r"\]\((\S+)\.md\)", text) == [source.stem for source in SOURCES]
 

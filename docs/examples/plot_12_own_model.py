@@ -87,6 +87,8 @@ for name, style in looprate.style.MEMORISER_STYLE.items():
         r for r in where(rows, curve="constructed") if str(r["label"]).startswith(name)
     ]
     own = sorted(own, key=lambda row: row["loops"])
+    if not own:  # not in these rows
+        continue
     ax.loglog(
         column(own, "loops"),
         column(own, "value"),

@@ -619,7 +619,8 @@ for name, choice in CHOICES.items():
         )
         bits[name].append(compile_construction(target, one).network.weight_bits())
 fig, ax = plt.subplots(figsize=(5.4, 2.9), layout="constrained")
-for name, style in looprate.style.MEMORISER_STYLE.items():
+for name in CHOICES:
+    style = looprate.style.MEMORISER_STYLE[name]
     ax.semilogy(grids, bits[name], color=style.colour, marker=style.marker, label=name)
     print(f"{name:10s}", bits[name])
 for limit, words in ((24, "float32"), (53, "float64")):

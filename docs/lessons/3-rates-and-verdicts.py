@@ -436,7 +436,8 @@ for family in ("lt", "tmlt"):
     print(
         f"{style.name:4s} trained: {middle[0]:.4f} at r = 1, {middle[-1]:.4f} at r = 32"
     )
-for name, style in looprate.style.MEMORISER_STYLE.items():
+for name in ("increments", "timestep", "digits"):  # those of the stored rows
+    style = looprate.style.MEMORISER_STYLE[name]
     made = [
         r for r in where(rows, curve="constructed") if str(r["label"]).startswith(name)
     ]
