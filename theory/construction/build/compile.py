@@ -39,7 +39,9 @@ def compile_construction(target: Callable[[Any], Any], spec: ConstructionSpec) -
     Construction
         Its network has one head of size 1 and, for increments on the sum code, 4d+8 rows and
         12d+6 hidden units, for timestep on the rank code 2d+7 and 2d+6, for digits on the rank
-        code 4d+10 and 9d+10 (the paper: 17d+9 and 49d+25).
+        code 4d+10 and 9d+10 (the paper: 17d+9 and 49d+25).  On the others code it has two heads
+        and, for increments, 4d+9 and 12d+8, for two levels of increments 4d+11 and 10d+8, of digits
+        4d+12 and 7d+9.
 
     Raises
     ------
@@ -48,8 +50,9 @@ def compile_construction(target: Callable[[Any], Any], spec: ConstructionSpec) -
 
     Notes
     -----
-    Source: proof of Theorem 3.6, Lemma 4.1 and Theorem 4.2 (v7); digits, the rank code and the
-    sizes are this project's.  Each step's module holds its proof.
+    Source: proof of Theorem 3.6, Lemma 4.1 and Theorem 4.2 (v7); digits, two levels, cells bit by
+    bit, the rank and the others code and the sizes are this project's.  Each step's module holds
+    its proof.
     """
     table = label_table(target, spec)
     return Construction(spec, table, compile_table(spec, table))
