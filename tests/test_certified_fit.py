@@ -12,10 +12,12 @@ from looprate.approx.error import error
 from looprate.approx.fit.fitted import Recipe
 from looprate.approx.fit.halving import SearchPlan, best_found
 from looprate.approx.fit.polish import Stage
-from looprate.approx.models.looped import ModelConfig, matched_config
+from looprate.approx.models.looped import LoopedTransformer, ModelConfig, matched_config
+from looprate.theory.enclosure.affine import affine_variables
 from looprate.theory.enclosure.boxes import cell_boxes
 from looprate.theory.enclosure.forms import SharedSymbols
 from looprate.theory.enclosure.integral import error_norm
+from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.targets import parse_target
 
 DIAL = parse_target("dial:token=0.5,context=0.5,periods=1")
@@ -85,3 +87,22 @@ def test_shared_symbols_enclose_the_same_integral_as_slopes(p):
     assert all(found.converged for found in ends)
     assert ends[0].lower <= ends[1].upper
     assert ends[1].lower <= ends[0].upper
+
+
+def test_forms_of_numbers_known_to_be_bounded_become_boxes_where_they_say_less():
+    x = affine_variables(Interval(np.zeros((2, 1, 1)), np.array([[[1.0]], [[100.0]]])))
+    found = (x - 0.25).known(-1.0, 1.0)
+    np.testing.assert_allclose(found.value.lo.ravel(), [-0.25, -0.25])
+    np.testing.assert_allclose(found.value.hi.ravel(), [0.75, 1.0])
+    np.testing.assert_allclose(found.coef[0].ravel(), [0.5, 0.0])
+    np.testing.assert_allclose(found.rest.ravel(), [0.0, 1.0], atol=1e-12)
+
+
+def test_a_norm_that_may_vanish_on_a_box_leaves_a_finite_error():
+    config = matched_config(ModelConfig(width=2, heads=1, hidden=4), "lt")
+    model = LoopedTransformer(config, seed=2, loops=SIZE["loops"])
+    with torch.no_grad():
+        model.embed_bias.copy_(-0.4 * model.embed[:, 0])  # the state is 0 at x = 0.4
+    found = certified_error(model, DIAL, **SIZE, boxes=200)
+    how = {"tokens": 2, "dim": 1, "p": 1.0, "dtype": torch.float64}
+    assert found.lower <= error(model.double(), DIAL, **how).value <= found.upper < 100

@@ -16,6 +16,7 @@ import torch
 
 from looprate import study as command_study
 from looprate.approx.fit.fitted import Recipe
+from looprate.approx.fit.halving import SearchPlan
 from looprate.cli import main
 from looprate.experiments.engine.sweep import THEORY
 from looprate.experiments.rows.provenance import TRACES
@@ -231,9 +232,11 @@ def run_here(config, folder, *, processes=1):
 def config_of(folder, **recipe):
     """Return the configuration a study folder was made with."""
     stored = json.loads((folder / "config.json").read_text())
-    for name in ("targets", "loops", "families", "learning_rates", "grids"):
+    for name in ("targets", "loops", "families", "learning_rates", "grids", "roughness"):
         stored[name] = tuple(stored[name])
-    stored["shapes"] = tuple(map(tuple, stored["shapes"]))
+    for name in ("shapes", "blocks"):
+        stored[name] = tuple(map(tuple, stored[name]))
+    stored["search"] = SearchPlan.from_dict(stored["search"])
     return StudyConfig(**{**stored, "recipe": Recipe(**{**stored["recipe"], **recipe})})
 
 

@@ -133,6 +133,13 @@ def _over(how: str) -> Callable[..., Any]:
     return reduction
 
 
+def normalised(x: Any, inverse: Any) -> Any:
+    """Return x / sqrt(mean x² + a number >= 0): no entry exceeds the root of the width."""
+    found = x * inverse
+    most = math.nextafter(math.sqrt(found.shape[-1]), math.inf)
+    return _known(found, -most, most)
+
+
 def mean_square(x: Any, dim: Any = None, keepdim: bool = False, **settings: Any) -> Any:
     """Return means of squares: in one step where the enclosure has it."""
     if isinstance(x, Affine) and keepdim and len(dim) == 1:
@@ -157,7 +164,7 @@ def _softmax(x: Any, dim: int, *_: Any, **__: Any) -> Any:
     else:
         grown = (x - ARRAY_NAMESPACE.constant_near_max(x, -1)).exp()  # a constant has no slope
         weights = grown / grown.sum(-1, keepdims=True)
-    return weights.swapaxes(axis, -1)
+    return _known(weights, 0.0, 1.0).swapaxes(axis, -1)
 
 
 def _layer_norm(x: Any, shape: Sequence[int], weight: Any, bias: Any, eps: float) -> list[Any]:
@@ -172,11 +179,16 @@ def _layer_norm(x: Any, shape: Sequence[int], weight: Any, bias: Any, eps: float
 def _within_norm(x: Any, count: int) -> Any:
     """Return n numbers of mean 0 and mean square at most 1, of which none exceeds √(n - 1)."""
     most = math.nextafter(math.sqrt(count - 1), math.inf)
+    return _known(x, -most, most)
+
+
+def _known(x: Any, low: float, high: float) -> Any:
+    """Return numbers that are known to lie in [low, high]."""
     if isinstance(x, Interval):
-        return intersection(x, Interval(np.full(x.shape, -most), np.full(x.shape, most)))
+        return intersection(x, Interval(np.full(x.shape, low), np.full(x.shape, high)))
     if isinstance(x, Jet):
-        return Jet(_within_norm(x.value, count), x.slope)
-    return x
+        return Jet(_known(x.value, low, high), x.slope)
+    return x.known(low, high) if isinstance(x, Affine) else x
 
 
 def _divided(a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:

@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
 from looprate.approx.enclosed.centred import Centred, tightened
-from looprate.approx.enclosed.operations import MOVES, OPERATIONS, mean_square
+from looprate.approx.enclosed.operations import MOVES, OPERATIONS, mean_square, normalised
 from looprate.theory.enclosure.affine import Affine
 from looprate.theory.enclosure.arrays import EnclosureArray
 
@@ -182,8 +182,35 @@ def _fused(steps: list[_Step]) -> list[_Step]:
         inner = made.get(step.args[0].name) if step.args and type(step.args[0]) is _Slot else None
         if inner and step.function is OPERATIONS["mean"] and _is_square(inner):
             step = replace(step, function=mean_square, args=(inner.args[0], *step.args[1:]))
+            made[step.name] = step
+        elif _normalises(step, made):
+            step = replace(step, function=normalised)
         fused.append(step)
     return fused
+
+
+def _normalises(step: _Step, made: dict[str, _Step]) -> bool:
+    """Tell whether a step is x times 1 / sqrt(mean of x² over the last axis + a number >= 0)."""
+    if step.function is not OPERATIONS["mul"] or len(step.args) != 2:
+        return False
+    chain = [_maker(step.args[1], made)]
+    chain.append(_maker(chain[0].args[0], made) if chain[0] else None)
+    chain.append(_maker(chain[1].args[0], made) if chain[1] else None)
+    if None in chain:
+        return False
+    root, total, mean = chain
+    more = total.args[1] if len(total.args) == 2 else None
+    return (
+        (root.function, total.function, mean.function)
+        == (OPERATIONS["rsqrt"], OPERATIONS["add"], mean_square)
+        and (isinstance(more, float | int) and more >= 0 and not total.kwargs)
+        and (mean.args[0] == step.args[0] and list(mean.args[1]) == [-1])
+    )
+
+
+def _maker(item: Any, made: dict[str, _Step]) -> _Step | None:
+    """Return the step that makes an argument."""
+    return made.get(item.name) if type(item) is _Slot else None
 
 
 def _is_square(step: _Step) -> bool:

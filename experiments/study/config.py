@@ -155,11 +155,11 @@ _QUICK = StudyConfig(
     loops=(1, 2, 4, 8, 16),
     recipe=Recipe(steps=1000),
     blocks=((2, 1, 4), (4, 1, 8), (6, 1, 12)),
-    search=SearchPlan(rungs=(150, 150, 300), finalists=2, stages=(Stage(2, 12), Stage(6, 6))),
-    boxes=4_000,
+    search=SearchPlan(rungs=(200, 200, 400), finalists=2, stages=(Stage(2, 12), Stage(4, 6))),
+    boxes=12_000,
     roughness=(
         "dial:token=0.5,context=0.5,periods=1",
-        "dial:token=0.5,context=0.5,periods=4",
+        "dial:token=0.5,context=0.5,periods=3",
         "token-power:alpha=0.5",
     ),
 )

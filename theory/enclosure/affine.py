@@ -180,7 +180,8 @@ class Affine(EnclosureArray):
         total = half.reduce("sum", axis, keepdims=True)
         most = np.where(some, shift, np.inf).sum(axis, keepdims=True)
         most *= 1 + self.shape[axis] * SLACK
-        return total._with(most).over(Interval(float(self.shape[axis])))
+        mean = total._with(most).over(Interval(float(self.shape[axis])))
+        return mean._within(mean.value.maximum(0.0))  # so that a norm's root has a value
 
     def linear(self, half: Array) -> tuple[Array, Array, Array]:
         """Return f(c), a gradient g and r with |f(X) - f(c) - g · (X - c)| <= r on the boxes.
@@ -305,6 +306,21 @@ class Affine(EnclosureArray):
             raise TypeError("an operation mixes different inputs of a batch")
         rest = np.broadcast_to(rest, shape)
         return Affine(self.symbols, box, centre, coef, rest, value, size)
+
+    def known(self, low: float, high: float) -> Affine:
+        """Return the forms of numbers known to lie in [low, high]: a box where they say less."""
+        middle = low / 2 + high / 2
+        half = np.nextafter(max(high - middle, middle - low), np.inf)
+        wide = ~(self.radius <= half)
+        ends = Interval(np.full(self.shape, low), np.full(self.shape, high))
+        return Affine(
+            self.symbols,
+            self.box,
+            np.where(wide, middle, self.centre),
+            np.where(wide, 0.0, self.coef),
+            np.where(wide, half, self.rest),
+            _common(self.value, ends),
+        )
 
     def _within(self, value: Interval) -> Affine:
         """Return the forms with ranges known otherwise."""

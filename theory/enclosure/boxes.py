@@ -54,6 +54,7 @@ __all__ = ["cell_boxes"]
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
 CHUNK = 2**15  # slopes of output entries evaluated together: bounds the memory
+SHARED_CHUNK = 2**10  # the same of affine forms, whose many symbols should stay in a cache
 HUGE, FAINT = 1e100, 1e-100  # order of the sides: unbounded slopes first, equal ones by length
 LARGEST_GRID = 2**26  # cells a side; far below 2^52, where 0 and 1 would not be exact
 
@@ -138,7 +139,8 @@ def box_errors(
     if y.shape != low.shape:
         raise ValueError(f"`outputs` must have the shape of the boxes {low.shape}, got {y.shape}")
     entries = low[0].size if len(low) else 1
-    step = max(1, CHUNK // entries**2)
+    size = SHARED_CHUNK if isinstance(target, SharedSymbols) else CHUNK
+    step = max(1, size // entries**2)
     parts = [
         _errors(target, low[k : k + step], high[k : k + step], y[k : k + step], exponent, scale)
         for k in range(0, len(low), step)
