@@ -35,7 +35,7 @@ FOCUSED = """() => {
 TABS = (
     *("Examples", "Target", "periods", "N, tokens", "d, coordinates", "p of the norm"),
     *("radius", "loops r", "Memoriser", "cells a side", "loops done", "Certify", "Train"),
-    *("Take along", "as", "Download", "Show it dark"),
+    *("Take along", "as", "Download", "Show it dark", "s, Hölder exponent of the class"),
 )
 
 
@@ -66,6 +66,11 @@ def test_sliders_formulas_and_downloads_in_a_browser(browser, address):
     page.wait_for_function("location.search.includes('loops=11220')")
     assert "step=33" in page.url
     assert "theme=light" in page.url
+
+    assert page.get_by_role("row", name="TMLT r−1 r−1").is_visible()
+    slider(page, "s, Hölder").press("ArrowLeft")
+    page.get_by_role("row", name="TMLT r−19/20 r−19/20").wait_for()
+    page.wait_for_function("location.search.includes('holder=0.95')")
 
     target = page.get_by_label("Target: a name, or formula: ...")
     slider(page, "periods").press("ArrowRight")

@@ -56,6 +56,9 @@ def test_the_static_page_in_a_browser(browser, static_page):
     browser.get_by_text("After 13 of 13 loops").wait_for()
     slider(browser, "cells a side").press("End")
     browser.get_by_text("up to m = 4").last.wait_for()
+    browser.get_by_role("row", name="LT r−1/2 r−1/2").first.wait_for()
+    slider(browser, "s, Hölder").press("ArrowLeft")
+    browser.get_by_role("row", name="LT r−1/4 r−1/4").first.wait_for()
     for width in (1280, 640):
         check_width(browser, width)
 

@@ -53,12 +53,13 @@ def test_without_a_size_it_is_that_of_the_constructions(said):
     for caveat in ("some f of the class, which depends on it", "hardmax", "exact arithmetic"):
         assert caveat in " ".join(words)
     assert "not yet reviewed by others" in words[-1]
-    assert (
-        json.loads(said("bound", "--worst-case", "--loops", 9, "--weight-bits", 9, "--json")[1])[0][
-            "upper"
-        ]
-        is None
-    )
+
+
+@pytest.mark.parametrize("option", [("--weight-bits", 9), ("--p", "inf")])
+def test_no_construction_is_named_for_short_weights_or_the_supremum_norm(said, option):
+    rows = json.loads(said("bound", "--worst-case", "--loops", 9, *option, "--json")[1])
+    assert [row["upper"] for row in rows] == [None, None]
+    assert all(row["lower"] > 0 for row in rows)
 
 
 def test_eta_from_a_network_lies_between_a_free_one_and_none(said):

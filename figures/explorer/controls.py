@@ -25,6 +25,7 @@ from looprate.figures.explorer.look import ADDRESS, SAVE, THEME
 from looprate.figures.explorer.setting import (
     LARGEST_GRID,
     LARGEST_LOOPS,
+    ROUGHEST,
     Setting,
     exponent,
     whole,
@@ -47,6 +48,7 @@ READ: dict[str, Callable[[Any], Any]] = {
     "memoriser": str,
     "grid": int,
     "step": int,
+    "holder": lambda value: round(value, 2),
 }
 
 
@@ -77,6 +79,8 @@ class Controls:
         self.grid = Slider(title="cells a side m", start=2, end=LARGEST_GRID, step=1, value=2,
                            **wide)  # fmt: skip
         self.step = Slider(title="loops done t", start=0, end=1, step=1, value=0, **wide)
+        self.holder = Slider(title="s, Hölder exponent of the class", start=ROUGHEST, end=1,
+                             step=0.05, value=1, **wide)  # fmt: skip
         self.certify = Button(label=CERTIFY, **wide)
         self.fit = Button(label=TRAIN, button_type="primary", **wide)
         self.what = Select(title="Take along", options=list(EXPORTS), value=EXPORTS[0], **wide)
@@ -111,7 +115,7 @@ class Controls:
         self.p.value, self.memoriser.value = f"{s.p:g}", s.memoriser
         self.delta.value, self.loops.value = math.log10(s.delta), math.log10(s.loops)
         self.step.end = max(self.step.end, s.step)
-        self.grid.value, self.step.value = s.grid, s.step
+        self.grid.value, self.step.value, self.holder.value = s.grid, s.step, s.holder
         self.show_smoothness(s.target)
 
     def show_one(self, name: str, setting: Setting) -> None:

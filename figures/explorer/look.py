@@ -25,7 +25,7 @@ main { display: grid; gap: 0.4rem 1.2rem; align-items: start;
        grid-template-columns: 19rem minmax(0, 1fr) minmax(0, 1fr) }
 section { min-width: 0; overflow-wrap: anywhere }
 .statement, .trouble, .verdict, .values, .table { grid-column: 2 / span 2 }
-.controls { grid-column: 1; grid-row: 1 / span 9; position: sticky; top: 0;
+.controls { grid-column: 1; grid-row: 1 / span 10; position: sticky; top: 0;
             max-height: 100vh; overflow: auto; padding: 4px }
 @media (max-width: 1000px) {
   main { grid-template-columns: 16rem minmax(0, 1fr) }
@@ -45,6 +45,8 @@ TITLES = {  # of the pictures: text of the page, which wraps and is read aloud
     "terms": "Terms of the bound at r (dotted: best constant)",
     "moduli": "Moduli of continuity",
     "network": "The constructed network, loop by loop",
+    "class": "What no number of loops can do",
+    "worst": "The worst case from both sides",
 }
 LIGHT = {
     "paper": "#ffffff",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bokeh.document import Document
+from bokeh.layouts import column
 from bokeh.models import Div
 
 from looprate.figures.explorer import views
@@ -28,8 +29,18 @@ from looprate.figures.explorer.words import (
     state_table,
     verdict_words,
 )
+from looprate.figures.explorer.worst import (
+    Asked,
+    Point,
+    WorstPanel,
+    asked_of,
+    exponents_table,
+    point_places,
+    worst_point,
+)
 
 UNASKED = 4  # N * d up to which a network is certified without being asked to
+STRETCHED: dict[str, Any] = {"sizing_mode": "stretch_width"}
 SOON = 20  # milliseconds after which what takes longer is computed
 
 
@@ -62,12 +73,13 @@ class Page:
     ) -> None:
         self.usual = usual or Setting()
         self.document, self.setting, self.folders = document, setting, folders
+        self.worst_of: Asked | None = None
         self.fitted: list[dict[str, Any]]
         self.built: list[dict[str, Any]]
         self.wide = sheet(dark)
         self.controls = Controls(setting, dark=dark, wide=self.wide)
         self.moduli, self.errors = ModuliPanel(dark), ErrorPanel(dark)
-        self.terms, self.states = TermPanel(dark), StatePanel(dark)
+        self.terms, self.states, self.worst = TermPanel(dark), StatePanel(dark), WorstPanel(dark)
         self._listen()  # a document knows what listens when it gets its roots
         self._arrange()
         self.trainer = Trainer(document, self.controls.fit, self.training, self._fitted)
@@ -85,18 +97,21 @@ class Page:
 
     def _arrange(self) -> None:
         """Make the parts that are text, and put everything in its place."""
-        words = ("statement", "trouble", "verdict", "training", "values", "table")
+        words = ("statement", "trouble", "verdict", "training", "values", "table", "exponents")
         made = {name: Div(text="", name=name, **self.wide) for name in words}
         self.trouble, self.verdict = made["trouble"], made["verdict"]
         self.training, self.values, self.table = made["training"], made["values"], made["table"]
+        self.exponents = made["exponents"]
+        of_class = column(self.controls.holder, self.exponents, name="class", **STRETCHED)
         made["statement"].text = STATEMENT
         controls = self.controls.layout()
         after = controls.children.index(self.controls.fit) + 1
         controls.children.insert(after, self.training)
         parts = (self.errors.part, self.terms.part, self.moduli.part, self.states.part)
         for root in (
-            made["statement"], controls, self.trouble, self.verdict, *parts, self.values, self.table
-        ):  # fmt: skip
+            *(made["statement"], controls, self.trouble, self.verdict, *parts, self.values),
+            *(self.table, of_class, self.worst.part),
+        ):
             self.document.add_root(root)
 
     def _listen(self) -> None:
@@ -155,6 +170,7 @@ class Page:
             "step": self._show_step,
             "grid": self._show_network,
             "memoriser": self._show_network,
+            "holder": self._show_worst,
         }
         shows.get(name, self._show_all)()
 
@@ -184,6 +200,7 @@ class Page:
         self._show_bounds()
         self._show_radius()
         self._later(self._show_found, views.subject_of)
+        self._show_worst()
 
     def _later(self, act: Callable[[], None], of: Callable[[Setting], Any]) -> None:
         """Do something slower once the page is told what is known, if the page still shows that."""
@@ -239,9 +256,26 @@ class Page:
     def _show_loops(self) -> None:
         """Draw and write what the slider of r points at."""
         found = views.bound_at(self.setting)
-        self.errors.at.location = found.loops
+        self.errors.at.location = self.worst.at.location = found.loops
         self.terms.show(found)
         self.verdict.text = verdict_words(found, self.setting)
+
+    def _show_worst(self) -> None:
+        """Write the exponents of the worst case and draw its bounds, one point after another."""
+        asked = asked_of(self.setting)
+        if asked != self.worst_of:
+            self.worst_of = asked
+            self.exponents.text = exponents_table(asked)
+            self.worst.show([])
+            self._later(lambda: self._worst_points([]), asked_of)
+
+    def _worst_points(self, known: list[Point]) -> None:
+        """Draw one more point of the worst case than are known."""
+        places = point_places()
+        known = [*known, worst_point(asked_of(self.setting), *places[len(known)])]
+        self.worst.show(known)
+        if len(known) < len(places):
+            self._later(lambda: self._worst_points(known), asked_of)
 
     def _show_step(self) -> None:
         """Write the state after the loops of the slider t, and point at it."""

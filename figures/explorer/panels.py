@@ -47,7 +47,7 @@ NAMES = ("lt", "tmlt")  # families that are trained
 SIDES = {"closed form, exact": "exact", "proven upper bound": "upper", "found pair": "lower"}
 
 
-def _plot(x: str, y: str, **options: Any) -> Any:
+def plot_of(x: str, y: str, **options: Any) -> Any:
     """Return an empty figure; its title is the page's."""
     plot = figure(
         height=HEIGHT,
@@ -63,13 +63,13 @@ def _plot(x: str, y: str, **options: Any) -> Any:
     return plot
 
 
-def _with_text(name: str, plot: Any, dark: bool) -> tuple[Any, Div]:
+def with_text(name: str, plot: Any, dark: bool) -> tuple[Any, Div]:
     """Return a part of the page: a figure and below it the text, which is returned as well."""
     text = Div(text="", **sheet(dark))
     return column(plot, text, name=name, sizing_mode="stretch_width"), text
 
 
-def _told(plot: Any, *pairs: tuple[str, str]) -> None:
+def told(plot: Any, *pairs: tuple[str, str]) -> None:
     """Show values under the pointer."""
     plot.add_tools(HoverTool(tooltips=list(pairs)))
 
@@ -79,8 +79,8 @@ class ModuliPanel:
 
     def __init__(self, dark: bool) -> None:
         axes = {"x_axis_type": "log", "y_axis_type": "log"}
-        self.plot = _plot("radius δ", "modulus", **axes)
-        self.part, self.key = _with_text("moduli", self.plot, dark)
+        self.plot = plot_of("radius δ", "modulus", **axes)
+        self.part, self.key = with_text("moduli", self.plot, dark)
         self.dark = dark
         self.sources: dict[tuple[str, str], ColumnDataSource] = {}
         for kind in KINDS:
@@ -111,7 +111,7 @@ class ModuliPanel:
                     )
         self.at = Span(dimension="height", line_dash="dotted", line_color=ink(dark))
         self.plot.add_layout(self.at)
-        _told(self.plot, ("", "@kind, @side"), ("δ", "@delta{0.0000}"), ("value", "@value"))
+        told(self.plot, ("", "@kind, @side"), ("δ", "@delta{0.0000}"), ("value", "@value"))
 
     def show(self, rows: Sequence[Row], delta: float) -> None:
         """Draw other rows."""
@@ -156,7 +156,7 @@ class ErrorPanel:
     """Errors and bounds against the loop count."""
 
     def __init__(self, dark: bool) -> None:
-        self.plot = _plot(
+        self.plot = plot_of(
             "loops r",
             "Lᵖ error on the cube",
             x_axis_type="log",
@@ -172,7 +172,7 @@ class ErrorPanel:
         self.trivial = ColumnDataSource({"loops": [], "value": []})
         point: dict[str, list[Any]] = {"loops": [], "value": [], "lower": [], "label": []}
         self.built = ColumnDataSource(dict(point))
-        self.part, self.key = _with_text("errors", self.plot, dark)
+        self.part, self.key = with_text("errors", self.plot, dark)
         self.known: dict[str, list[Entry]] = {}  # of what may have nothing to show
         self.marks = _marks(dark)
         self.trained = {name: ColumnDataSource(dict(point)) for name in self.marks}
@@ -196,7 +196,7 @@ class ErrorPanel:
         self.plot.add_layout(Whisker(base="loops", lower="lower", upper="value", source=self.built))
         self.at = Span(dimension="height", line_dash="dotted", line_color=ink(dark))
         self.plot.add_layout(self.at)
-        _told(self.plot, ("", "@label"), ("r", "@loops{0,0}"), ("value", "@value"))
+        told(self.plot, ("", "@label"), ("r", "@loops{0,0}"), ("value", "@value"))
 
     def show_bounds(self, rows: Sequence[Row], loops: int) -> None:
         """Draw other bounds, and shade where neither says anything."""
@@ -283,7 +283,7 @@ class TermPanel:
 
     def __init__(self, dark: bool) -> None:
         names = list(TERM_NAMES)[::-1]
-        self.plot = _plot("Lᵖ error", "", y_range=names)
+        self.plot = plot_of("Lᵖ error", "", y_range=names)
         self.part = column(self.plot, name="terms", sizing_mode="stretch_width")
         colours = [coloured(TERM_STYLE[name].colour, dark) for name in names]
         hatches = [HATCHES[TERM_STYLE[name].hatch] for name in names]
@@ -299,7 +299,7 @@ class TermPanel:
             dimension="height", line_dash="dotted", line_width=2, line_color=ink(dark)
         )
         self.plot.add_layout(self.trivial)
-        _told(self.plot, ("@term", "@value"))
+        told(self.plot, ("@term", "@value"))
 
     def show(self, row: BoundRow) -> None:
         """Draw the terms at another loop count; the dotted line is the best constant."""
@@ -316,13 +316,13 @@ class StatePanel:
     """The residual stream of the constructed network, row by row and loop by loop."""
 
     def __init__(self, dark: bool) -> None:
-        self.plot = _plot(
+        self.plot = plot_of(
             "loop t",
             "",
             y_range=[""],
             output_backend="canvas",  # thousands of cells
         )
-        self.part, self.absent = _with_text("network", self.plot, dark)
+        self.part, self.absent = with_text("network", self.plot, dark)
         self.source = ColumnDataSource({"loop": [], "row": [], "share": [], "value": []})
         colours = LinearColorMapper("Cividis256", low=0.0, high=1.0)
         self.plot.rect(
@@ -331,7 +331,7 @@ class StatePanel:
         )  # fmt: skip
         self.at = Span(dimension="height", line_width=3, line_color="#D55E00")
         self.plot.add_layout(self.at)
-        _told(self.plot, ("@row", "@value"), ("after loop", "@loop"))
+        told(self.plot, ("@row", "@value"), ("after loop", "@loop"))
 
     def show(self, run: Loops | None, why: str = "") -> None:
         """Draw another run, or say why there is none."""

@@ -19,10 +19,12 @@ from looprate.theory.targets.formula import FORMULA
 LARGEST_SHAPE = 6  # N * d for which the searches answer while one waits
 LARGEST_GRID = 16
 LARGEST_LOOPS = 10**12
+ROUGHEST = 0.1  # Hölder exponent
 #: What the page, the theorem and the command line call the parts of a setting.
 ALIASES = {
     **{"f": "target", "N": "tokens", "n": "tokens", "d": "dim", "r": "loops"},
     **{"m": "grid", "cells": "grid", "t": "step", "δ": "delta", "radius": "delta"},
+    "s": "holder",
 }
 
 
@@ -48,6 +50,8 @@ class Setting:
         Cells a side of the constructed network.
     step : int
         Loop t after which its state is shown.
+    holder : float
+        Hölder exponent s of the class whose worst case is shown.
     """
 
     target: str = "dial:token=0.5,context=0.5,periods=2"
@@ -59,6 +63,7 @@ class Setting:
     memoriser: str = "timestep"
     grid: int = 4
     step: int = 0
+    holder: float = 1.0
 
     def __post_init__(self) -> None:
         check_tokens(self.tokens), check_dim(self.dim), check_p(self.p)
@@ -73,6 +78,7 @@ class Setting:
         _check_between("loops", self.loops, 1, LARGEST_LOOPS)
         _check_between("grid", self.grid, 2, LARGEST_GRID)
         _check_between("step", self.step, 0, LARGEST_LOOPS)
+        _check_between("holder", self.holder, ROUGHEST, 1.0)
 
     @property
     def shape(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from looprate.figures.explorer.precomputed import (
 )
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.words import EXAMPLES, STATEMENT
+from looprate.figures.explorer.worst import HOLDERS, WorstPanel, asked_of
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.outputs import checked_folder, checked_output, write_atomically
 from looprate.theory.targets.formula import FORMULA
@@ -68,7 +69,7 @@ if (state.tags[0] !== shown) {
   step.value = Math.min(step.value, step.end);
 }
 const k = loops.value;
-at.location = counts[k];
+at.location = beside.location = counts[k];
 terms.data = {...terms.data, value: now.terms[k]};
 line.location = now.trivial;
 words.text = now.words[k];
@@ -78,6 +79,12 @@ after.location = step.value;
 const run = networks.runs[grid.value];
 told.text = run ? run.words[step.value] : '';
 absent.text = run ? '' : far;
+"""
+#: What the exponent of the class decides.
+CLASS_CODE = """
+const now = places[holder.value];
+for (const [key, source] of Object.entries(sources)) source.data = now.data[key];
+text.text = now.text;
 """
 INTRODUCTION = f"""
 <p><b>looprate explorer, the page without a server.</b> What the theory of looped Transformers says
@@ -134,6 +141,7 @@ def write_static(
 def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
     """Return the page: choices and sliders, and what they show of the data."""
     moduli, errors, terms, states = panels
+    worst = WorstPanel(dark)
     wide, usual = sheet(dark), Setting()
     moved = {
         "choice": Select(title="Target", options=list(data), value=next(iter(data)), **wide),
@@ -161,6 +169,7 @@ def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
         "trivial": errors.trivial,
         "vacuous": errors.vacuous,
         "at": errors.at,
+        "beside": worst.at,
         "terms": terms.source,
         "line": terms.trivial,
         "state": states.source,
@@ -180,10 +189,26 @@ def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
     controls = column(*moved.values(), name="controls", sizing_mode="stretch_width")
     statement = Div(text=INTRODUCTION + STATEMENT, name="statement", **wide)
     parts = (errors.part, terms.part, moduli.part, states.part)
-    for root in (statement, controls, text["verdict"], *parts, text["values"], text["table"]):
+    of_class, look = _class(worst, wide)
+    for root in (
+        *(statement, controls, text["verdict"], *parts, text["values"], text["table"]),
+        *(of_class, worst.part),
+    ):
         document.add_root(root)
-    document.js_on_event("document_ready", react, keys_and_names(moved["step"]))
+    document.js_on_event("document_ready", react, look, keys_and_names(moved["step"]))
     return document
+
+
+def _class(worst: WorstPanel, wide: dict[str, Any]) -> tuple[Any, CustomJS]:
+    """Return the slider of the class above its exponents, and what it shows."""
+    asked = [asked_of(Setting(holder=s)) for s in HOLDERS]
+    words = Div(text="", **wide)
+    slider = _places("s, Hölder exponent of the class", HOLDERS, HOLDERS[-1], wide)
+    sources = {"/".join(key): source for key, source in worst.sources.items()}
+    given = {"places": [worst.data_at(one) for one in asked], "sources": sources, "text": words}
+    look = CustomJS(args={**given, "holder": slider}, code=CLASS_CODE)
+    slider.js_on_change("value", look)
+    return column(slider, words, name="class", sizing_mode="stretch_width"), look
 
 
 def _places(title: str, values: Sequence[float], near: float, wide: dict[str, Any]) -> Slider:

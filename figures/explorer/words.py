@@ -33,8 +33,8 @@ O(((Mδ)<sup>−1</sup> dN)<sup>1/p</sup>),
 <p>M is a free weight, infinite here, so the last term is 0. The paper leaves the O-constants open;
 here they are those of an explicit inequality. The theorem says that good weights exist;
 it does not speak of trained ones, and has no lower bound: for the worst f of a class this project
-has one, <code>looprate bound --worst-case</code>. Hatched: no bound drawn is proven to be below
-the error of the best constant.</p>
+has one, at the end of this page and in <code>looprate bound --worst-case</code>. Hatched: no bound
+drawn is proven to be below the error of the best constant.</p>
 """
 ROWS = {
     "x": "input in units of 1/M, less the cells that have been counted",

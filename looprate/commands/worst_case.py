@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
@@ -114,7 +115,7 @@ def _reached(
     """What constructions of the family reach for every f of the class, and which."""
     from looprate.theory.bounds.upper import worst_case_error_upper_bound
 
-    if size.weight_bits is not None:  # constructions have long weights
+    if size.weight_bits is not None or math.isinf(shape["p"]):  # long weights; strips count
         return {"upper": None, "by": None}
     family: Any = "lt" if size.eta_network else size.family
     found = worst_case_error_upper_bound(loops, family=family, **shape, **of_class)

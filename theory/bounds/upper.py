@@ -12,6 +12,7 @@ Source: this project; the explicit inequality's proof is in :mod:`looprate.theor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from looprate.theory.bounds.explicit import explicit_bound
@@ -20,7 +21,7 @@ from looprate.theory.bounds.pattern_count import FAMILIES, Family
 from looprate.theory.bounds.rates import check_holder
 from looprate.theory.bounds.rows import BoundRow, Side
 from looprate.theory.construction.memorisers import MEMORISERS
-from looprate.theory.notation import Kind, check_choice
+from looprate.theory.notation import Kind, check_choice, check_p
 
 __all__ = ["worst_case_error_upper_bound"]
 
@@ -42,7 +43,8 @@ def worst_case_error_upper_bound(
     Parameters
     ----------
     loops, tokens, dim, p, lipschitz, holder
-        As in :func:`looprate.theory.bounds.lower.worst_case_error_lower_bound`.
+        As in :func:`looprate.theory.bounds.lower.worst_case_error_lower_bound`; p < inf, since in
+        the supremum norm a strip counts however narrow it is.
     family : {"lt", "tmlt", "untied"}
         Weight-tied, with a free η(t), or a block for each loop.
     memoriser : str, optional
@@ -62,6 +64,8 @@ def worst_case_error_upper_bound(
     """
     s = check_holder(holder)
     check_choice(family, "family", FAMILIES)
+    if math.isinf(check_p(p)):
+        raise ValueError("`p` must be finite, got inf: at every M some strip is left")
 
     def moduli(kind: Kind, delta: float) -> tuple[float, Side]:
         return lipschitz * float(delta) ** s, "upper"
