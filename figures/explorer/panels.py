@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from bokeh.layouts import column
 from bokeh.models import (
@@ -43,7 +43,7 @@ TOOLS = "pan,wheel_zoom,box_zoom,reset"
 MARKS = {"o": "circle", "s": "square", "^": "triangle"}
 #: How networks of the first, second and any further recipe are marked.
 RECIPES: tuple[tuple[str, float], ...] = (("", 0.3), ("_x", 0.0), ("_cross", 0.0))
-NAMES = ("lt", "tmlt")  # families that are trained
+NAMES: tuple[Literal["lt", "tmlt"], ...] = ("lt", "tmlt")  # families that are trained
 SIDES = {"closed form, exact": "exact", "proven upper bound": "upper", "found pair": "lower"}
 
 
