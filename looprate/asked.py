@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -303,7 +303,6 @@ class AskedTarget:
         learning_rates : float or sequence of float, optional
         device : {"auto", "cpu", "cuda"}
         """
-        from looprate.experiments.engine.progress import Progress
         from looprate.experiments.engine.task import chosen_device
         from looprate.experiments.study.config import PRESETS, fit_arguments
         from looprate.experiments.study.work import trained
@@ -327,19 +326,13 @@ class AskedTarget:
             recipe=recipe,
             device=chosen_device(device),
         )
-        rows, banks, done = list[Any](), list[Any](), 0
-        with Progress(sum(counts), "fit") as bar:
-
-            def tell(part: float) -> None:
-                bar.to(done + part * r)
-
-            for r in counts:
-                how = fit_arguments(study, family, loops=r, tokens=self.tokens, dim=self.dim)
-                how |= {"seeds": list(which), "report": tell}
-                bank, found = trained([self.target], [str(self.target)], **how)
-                banks.append(bank)
-                rows += found
-                done += r
+        rows, banks = list[Any](), list[Any]()
+        for r, tell in _told(counts, "fit"):
+            how = fit_arguments(study, family, loops=r, tokens=self.tokens, dim=self.dim)
+            how |= {"seeds": list(which), "report": tell}
+            bank, found = trained([self.target], [str(self.target)], **how)
+            banks.append(bank)
+            rows += found
         return FitAnswer(self, tuple(rows), tuple(banks))
 
     def best_fit(
@@ -365,7 +358,6 @@ class AskedTarget:
         device : {"auto", "cpu", "cuda"}
             Of the training; the polish is on the CPU.
         """
-        from looprate.experiments.engine.progress import Progress
         from looprate.experiments.engine.task import chosen_device
         from looprate.experiments.study.best import best_arguments, best_row
         from looprate.experiments.study.config import PRESETS
@@ -380,19 +372,29 @@ class AskedTarget:
             device=chosen_device(device),
             **{name: getattr(quick, name) for name in ("points", "replicates", "compiled")},
         )
-        rows, networks, done = list[Any](), list[Any](), 0
-        with Progress(sum(counts), "best fit") as bar:
+        found = [
+            best_row(
+                *(self.target, str(self.target)),
+                **{**self._shape, **how, "family": family, "loops": r, "report": tell},
+            )
+            for r, tell in _told(counts, "best fit")
+        ]
+        return BestAnswer(self, tuple(row for _, row in found), tuple(best for best, _ in found))
 
-            def tell(part: float) -> None:
+
+def _told(counts: Sequence[int], name: str) -> Iterator[tuple[int, Callable[[float], None]]]:
+    """Give each loop count with what reports its finished fraction, work growing with loops."""
+    from looprate.experiments.engine.progress import Progress
+
+    done = 0
+    with Progress(sum(counts), name) as bar:
+        for r in counts:
+
+            def tell(part: float, done: int = done, r: int = r) -> None:
                 bar.to(done + part * r)
 
-            for r in counts:
-                place: dict[str, Any] = {**self._shape, "family": family, "loops": r}
-                best, row = best_row(self.target, str(self.target), **place, **how, report=tell)
-                networks.append(best)
-                rows.append(row)
-                done += r
-        return BestAnswer(self, tuple(rows), tuple(networks))
+            yield r, tell
+            done += r
 
 
 def _several(numbers: Any) -> list[Any]:

@@ -250,7 +250,7 @@ def test_one_process_two_processes_and_two_threads_give_the_same_numbers(first, 
     rows, parts = run_here(config, tmp_path / "two", processes=2)
     assert numbers(rows) == expected
     assert len(parts) == TASKS
-    for name in ("theory.jsonl", "constructions.jsonl"):
+    for name in ("theory.jsonl", "constructions.jsonl", "best.jsonl"):
         assert numbers(lines(tmp_path / "two", name)) == numbers(lines(first, name))
     shutil.copytree(first, tmp_path / "threads")
     (tmp_path / "threads" / "rows.jsonl").unlink()
@@ -328,6 +328,8 @@ def test_a_study_killed_twice_ends_with_the_numbers_of_an_unbroken_one(first, tm
     rows, parts = run_here(config, folder)
     assert numbers(rows) == numbers(unbroken)
     assert numbers(lines(folder)) == numbers(unbroken)
+    best = [numbers(lines(path, "best.jsonl")) for path in (folder, tmp_path / "unbroken")]
+    assert best[0] == best[1]
     assert (folder / "rows.jsonl").read_bytes().startswith(finished)
     assert not checkpoints()
     resumed = next(t for t in study_sweep(config, folder).tasks() if left.startswith(t.key))

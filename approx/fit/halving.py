@@ -68,11 +68,11 @@ class SearchPlan:
     """
 
     starts: int = 48
-    rungs: tuple[int, ...] = (300, 300, 600)
+    rungs: tuple[int, ...] = (500, 500, 1000, 2000)
     learning_rates: tuple[float, ...] = (1e-2, 2.5e-2)
     gates: tuple[float, ...] = (1.0,)
-    finalists: int = 2
-    stages: tuple[Stage, ...] = (Stage(2, 20), Stage(8, 10))
+    finalists: int = 4
+    stages: tuple[Stage, ...] = (Stage(2, 40), Stage(8, 40))
     recipe: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:

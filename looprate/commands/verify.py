@@ -24,7 +24,8 @@ def add_verify(commands: Commands) -> None:
         "verify",
         "The main job: moduli, bounds, fits and the rate figure, with verdicts in words.\n\n"
         "Estimates the moduli of every target, evaluates the bounds, trains LT and TMLT over loop\n"
-        "counts and seeds, and writes rows, figures, report.md and report.json to one folder.\n"
+        "counts and seeds, searches and certifies the best networks of small blocks, and writes\n"
+        "rows, figures, report.md and report.json to one folder.\n"
         "Killed at any moment and run again it resumes and ends with the same numbers.\n\n"
         "JSON: the content of report.json.",
         "looprate verify --preset smoke --target mean-field --loops 1 2 4 --out runs/mine",
