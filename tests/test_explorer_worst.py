@@ -61,10 +61,17 @@ def test_curves_and_exponents_follow_the_class_and_not_the_target(page):
 
 def test_a_change_in_the_middle_leaves_no_points_of_what_was_asked_before(page):
     page.controls.holder.value = 0.5
+    waiting = page.document.session_callbacks[-1]
+    page.document.callbacks.remove_session_callback(waiting)
+    waiting.callback()  # one point, and the next one waits
+    assert drawn(page)["lt", "lower"][0] == [1]
+    show, seen = page.worst.show, []
+    page.worst.show = lambda points: seen.extend(points) or show(points)
     page.controls.holder.value = 0.3
     settle(page)
     asked = asked_of(page.setting)
     expected = [worst_point(asked, *place) for place in point_places()]
+    assert set(seen) == set(expected)
     for (family, side), (_, values) in drawn(page).items():
         assert values == [getattr(p, side) for p in expected if p.family == family]
 
