@@ -47,6 +47,16 @@ def test_a_setting_comes_back_from_its_address():
     assert setting_of({"grid": [b"3"]}, setting) == setting.changed(grid=3)
 
 
+def test_an_address_of_before_codes_could_be_chosen_opens_the_network_it_did():
+    asked = setting_of({"memoriser": [b"increments"], "grid": [b"4"]})
+    assert (asked.coding, asked.code, asked.spec.loops) == ("usual", "sum", 121)
+    chosen = setting_of({"memoriser": [b"increments"], "code": [b"others"]})
+    assert chosen == Setting(memoriser="increments", coding="others")
+    assert chosen.query() == "memoriser=increments&coding=others"
+    assert chosen.changed(memoriser="timestep").code == "others"  # a choice stays
+    assert asked.changed(memoriser="timestep").code == "rank"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -56,6 +66,7 @@ def test_a_setting_comes_back_from_its_address():
         ({"tokens": [b"7"]}, "at most 6"),
         ({"grid": [b"17"]}, "`grid` must be from 2 to 16, got 17"),
         ({"memoriser": [b"none"]}, "`memoriser`"),
+        ({"coding": [b"none"]}, "`coding` must be one of usual, sum, rank, others"),
         ({"delta": [b"nan"]}, "`delta` must be from"),
     ],
 )
@@ -390,6 +401,42 @@ def test_a_port_that_is_taken_is_told():
     assert (done.returncode, done.stdout) == (2, "")
     assert f"`port` must be one that is free, got {port}" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("memoriser", "coding", "loops"),
+    [("increments", "others", 33), ("two-level-digits", "sum", 53)],
+)
+def test_a_network_on_a_code_of_choice_is_shown_loop_by_loop(memoriser, coding, loops):
+    setting = Setting(memoriser=memoriser, coding=coding)
+    run = loop_states(setting)
+    assert len(run.values) == loops + 1
+    table = state_table(run, loops)
+    assert all("<td></td></tr>" not in line for line in table.split("<tr>")[6:])
+    built = compile_construction(resolve_target(setting.target), setting.spec)
+    answer = reference_output(built.network, run.point)
+    assert run.outputs[-1] == [[float(v) for v in token] for token in answer]
+
+
+def test_a_code_of_choice_is_taken_along(tmp_path, monkeypatch):
+    setting = Setting(memoriser="increments", coding="others", grid=3)
+    (row,) = built = [views.constructed_row(setting)]
+    code = exported(setting, "error-against-loops", "py", built=built).decode()
+    assert 'version="increments", coding="others"' in code
+    assert "f.construct" not in code
+    usual = exported(setting.changed(coding="usual"), "error-against-loops", "py", built=built)
+    assert 'f.construct(3, memoriser="increments", coding="sum"' in usual.decode()
+    (tmp_path / "own.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    made = runpy.run_path("own.py")
+    assert [known["value"] for known in made["networks"]] == [row["upper"]]
+    assert made["answers"][1].rows[0]["version"].endswith("increments on the others code")
+
+
+def test_networks_on_two_codes_are_two_networks():
+    on = [{"memoriser": "digits", "coding": c, "grid": 4, "lower": 0, "upper": u}
+          for c, u in (("rank", 1), ("others", 2), ("rank", 0.5))]  # fmt: skip
+    assert views.narrowest(on) == [on[2], on[1]]
 
 
 @pytest.mark.parametrize("memoriser", ["two-level-increments", "two-level-digits"])

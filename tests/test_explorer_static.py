@@ -72,10 +72,13 @@ def test_the_static_page_has_trained_networks_where_rows_of_them_are(static_page
     without = precomputed(name, panels, [])
     assert without["trained"]["lt/0"]["value"] == []
     assert "trained" not in without["marks"]
-    run = found["networks"]["timestep"]["runs"]["4"]
+    assert list(found["networks"]["increments"]) == ["sum", "others"]
+    assert list(found["networks"]["two-level-digits"]) == ["others"]
+    assert len(found["networks"]["increments"]["others"]["runs"]["4"]["words"]) == 34
+    run = found["networks"]["timestep"]["rank"]["runs"]["4"]
     loops = loop_states(Setting(grid=4))
     assert run["words"][-1] == state_words(loops, 34)
     assert len(run["share"]) == len(run["value"]) == len(run["names"]) * 35
-    for grid, built in found["networks"]["digits"]["built"].items():
+    for grid, built in found["networks"]["digits"]["rank"]["built"].items():
         row = views.constructed_row(Setting(grid=int(grid), memoriser="digits"))
         assert (built["lower"], built["value"]) == ([row["lower"]], [row["upper"]])

@@ -103,6 +103,19 @@ def test_a_bound_has_the_same_digits_everywhere(said, target, asked, stored, ine
     for row in shown[::20]:  # the explorer's curve
         of = bounds[inequality](row["loops"])
         assert (row["value"], row["status"]) == (of.total, str(of.verdict))
+    if inequality in MEMORISERS:  # on another code
+        how = (*how, "--coding", "others")
+        wanted = [of_bound(row) for row in answer(said, "bound", target, *how)]
+        asked_rows = asked.bound(LOOPS, version=inequality, coding="others").rows
+        assert [of_bound(row) for row in asked_rows] == wanted
+        at = known.bound(inequality, coding="others")
+        assert [of_bound(at(r).as_dict()) for r in LOOPS] == wanted
+        usual = {row["loops"]: row["value"] for row in shown}
+        shown = views.bound_rows(setting.changed(coding="others"))
+        for row in [row for row in shown if row["curve"] == inequality][::20]:
+            of = at(row["loops"])
+            assert (row["value"], row["status"]) == (of.total, str(of.verdict))
+        assert shown[-2]["value"] < usual[shown[-2]["loops"]]  # at the end of the axis
     if inequality == "theorem-3.6":
         for loops, one in zip(LOOPS, wanted, strict=True):
             at = views.bound_at(setting.changed(loops=loops))
@@ -139,21 +152,27 @@ def test_facts_have_the_same_digits_everywhere(said, target, asked, stored):
         ]
 
 
-def test_a_certificate_has_the_same_digits_everywhere(said, target, asked):
-    how = ("--grid", GRID, "--memoriser", "digits", "--tolerance", views.TOLERANCE)
+@pytest.mark.parametrize(("memoriser", "coding"), [("digits", "rank"), ("increments", "others")])
+def test_a_certificate_has_the_same_digits_everywhere(said, target, asked, memoriser, coding):
+    own = MEMORISERS[memoriser].coding == coding
+    on = () if own else ("--coding", coding)
+    how = ("--grid", GRID, "--memoriser", memoriser, "--tolerance", views.TOLERANCE, *on)
     wanted = answer(said, "construct", target, *how)
     assert wanted["bound"] is None or math.isfinite(wanted["bound"])
-    options = {"memoriser": "digits", "tolerance": views.TOLERANCE}
+    options = {"memoriser": memoriser, "coding": coding, "tolerance": views.TOLERANCE}
     (row,) = asked.construct(GRID, **options).rows
-    (bound,) = answer(said, "bound", target, "--inequality", "digits", "--loops", wanted["loops"])
+    loops = ("--loops", wanted["loops"], *on)
+    (bound,) = answer(said, "bound", target, "--inequality", memoriser, *loops)
     assert wanted["trivial"] == row["trivial"] == bound["trivial"]
     same = [name for name in row if name not in ("checks", "reason", "error_sampled")]
     assert {name: row[name] for name in same} == {name: wanted[name] for name in same}
-    shown = views.constructed_row(Setting(target, **SHAPE, memoriser="digits", grid=GRID))
+    setting = Setting(target, **SHAPE, memoriser=memoriser, grid=GRID)
+    shown = views.constructed_row(setting if own else setting.changed(coding=coding))
+    assert (shown["coding"], shown["loops"]) == (wanted["coding"], wanted["loops"])
     for name, other in (("lower", "error_lower"), ("upper", "error_upper"), ("verdict",) * 2):
         assert shown[name] == wanted[other]
-    if ".py" not in target:
-        case = Case(target, "digits", GRID)
+    if own and ".py" not in target:
+        case = Case(target, memoriser, GRID)
         claimed = certified(case).as_dict()
         again = answer(said, "construct", target, *how[:4], "--tolerance", OF_CLAIMS)
         assert {name: claimed[name] for name in same} == {name: again[name] for name in same}

@@ -23,6 +23,8 @@ from looprate.figures.explorer.export import EXPORTS, MEDIA
 from looprate.figures.explorer.live import TRAIN
 from looprate.figures.explorer.look import ADDRESS, SAVE, THEME
 from looprate.figures.explorer.setting import (
+    CODE_TITLE,
+    CODES,
     LARGEST_GRID,
     LARGEST_LOOPS,
     ROUGHEST,
@@ -46,6 +48,7 @@ READ: dict[str, Callable[[Any], Any]] = {
     "delta": lambda power: round(10.0**power, 6),
     "loops": lambda power: round(10.0**power),
     "memoriser": str,
+    "coding": str,
     "grid": int,
     "step": int,
     "holder": lambda value: round(value, 2),
@@ -76,6 +79,7 @@ class Controls:
         self.delta = self._powers("radius δ", THREE_DIGITS, -2, 0)
         self.loops = self._powers("loops r", WHOLE, 0, math.log10(LARGEST_LOOPS))
         self.memoriser = Select(title="Memoriser (network)", options=list(MEMORISERS), **wide)
+        self.coding = Select(title=CODE_TITLE, options=list(CODES), **wide)
         self.grid = Slider(title="cells a side m", start=2, end=LARGEST_GRID, step=1, value=2,
                            **wide)  # fmt: skip
         self.step = Slider(title="loops done t", start=0, end=1, step=1, value=0, **wide)
@@ -116,6 +120,7 @@ class Controls:
         self.delta.value, self.loops.value = math.log10(s.delta), math.log10(s.loops)
         self.step.end = max(self.step.end, s.step)
         self.grid.value, self.step.value, self.holder.value = s.grid, s.step, s.holder
+        self.coding.value = s.coding
         self.show_smoothness(s.target)
 
     def show_one(self, name: str, setting: Setting) -> None:
@@ -154,6 +159,7 @@ class Controls:
             self.delta,
             self.loops,
             self.memoriser,
+            self.coding,
             self.grid,
             self.step,
             self.certify,

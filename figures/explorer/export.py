@@ -44,7 +44,7 @@ BODIES = {
 loops = {counts}
 answers = [
     f.bound(loops),
-    f.bound(loops, version="{memoriser}"),
+    f.bound(loops, version="{memoriser}", coding="{coding}"),
 {built}]
 networks = [  # trained and certified ones that the page showed
 {rows}]
@@ -109,6 +109,7 @@ def _code(
         counts=COUNTS.format(first=first),
         network=network,
         memoriser=setting.memoriser,
+        coding=setting.code,
         built="" if _is_among(built, setting) else f"    f.construct({network}),\n",
         rows="".join(f"    {row},\n" for row in map(_said, rows)),
     )
@@ -125,7 +126,8 @@ def _code(
 def _asked_network(setting: Setting) -> str:
     """Return the arguments that ask for the constructed network."""
     bits = "" if setting.spec.bits is None else f", bits={setting.spec.bits}"
-    return f'{setting.grid}, memoriser="{setting.memoriser}"{bits}, tolerance={views.TOLERANCE}'
+    how = f'memoriser="{setting.memoriser}", coding="{setting.code}"{bits}'
+    return f"{setting.grid}, {how}, tolerance={views.TOLERANCE}"
 
 
 def _said(row: Row) -> dict[str, Any]:
@@ -202,7 +204,8 @@ def _error_rows(
 
 def _is_among(built: Sequence[Row], setting: Setting) -> bool:
     """Whether a setting's own network is one of those constructed."""
-    return (setting.memoriser, setting.grid) in {(row["memoriser"], row["grid"]) for row in built}
+    own = {"memoriser": setting.memoriser, "coding": setting.code, "grid": setting.grid}
+    return views.constructed_network(own) in map(views.constructed_network, built)
 
 
 def _network_rows(
@@ -213,7 +216,7 @@ def _network_rows(
         {
             "curve": "constructed",
             "family": MEMORISERS[str(row["memoriser"])].family,
-            "label": f"{row['memoriser']}, {row['grid']} cells a side",
+            "label": views.constructed_words(row),
             "loops": row["loops"],
             "value": row["upper"],
             "lower": row["lower"],

@@ -171,6 +171,7 @@ class Page:
             "grid": self._show_network,
             "memoriser": self._show_network,
             "holder": self._show_worst,
+            "coding": self._show_network,
         }
         shows.get(name, self._show_all)()
 

@@ -31,7 +31,7 @@ from looprate.figures.explorer.look import (
     sheet,
 )
 from looprate.figures.explorer.states import Loops, short
-from looprate.figures.explorer.views import VERSION
+from looprate.figures.explorer.views import VERSION, constructed_words
 from looprate.figures.rows import Row
 from looprate.figures.style import FAMILY_STYLE, KIND_STYLE, TERM_STYLE
 from looprate.theory.bounds.rows import TERM_NAMES, BoundRow
@@ -225,7 +225,7 @@ class ErrorPanel:
             "loops": [row["loops"] for row in rows],
             "value": [row["upper"] for row in rows],
             "lower": [row["lower"] for row in rows],
-            "label": [f"constructed: {row['memoriser']}, grid {row['grid']}" for row in rows],
+            "label": [f"constructed: {constructed_words(row)}" for row in rows],
         }
         entry = Entry("constructed, certified", BUILT_COLOUR, mark="diamond", filling=1.0)
         self._say("built", [entry] * bool(rows))

@@ -10,7 +10,7 @@ import numpy as np
 
 from looprate.figures.explorer import views
 from looprate.figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
-from looprate.figures.explorer.setting import LARGEST_LOOPS, Setting
+from looprate.figures.explorer.setting import LARGEST_LOOPS, USUAL, Setting
 from looprate.figures.explorer.states import loop_states
 from looprate.figures.explorer.words import moduli_table, state_words, verdict_words
 from looprate.theory.construction.memorisers import MEMORISERS
@@ -19,6 +19,7 @@ COUNTS = [round(r) for r in np.geomspace(10, LARGEST_LOOPS, 56)]  # five a decad
 DELTAS = [float(delta) for delta in np.geomspace(1e-2, 1.0, 25)]
 GRIDS = range(2, 9)
 LOOKED_AT = 4  # cells a side up to which a run is there loop by loop; it fills the file
+SHOWN_CODES = (USUAL, "others")
 DIGITS = 3  # of a share of a row's range, which is a colour
 
 Panels = tuple[ModuliPanel, ErrorPanel, TermPanel, StatePanel]
@@ -40,7 +41,10 @@ def precomputed(target: str, panels: Panels, folders: Sequence[Path]) -> dict[st
     moduli.show(views.moduli_rows(setting), setting.delta)
     errors.show_trained(views.trained_rows(setting, folders))
     bounds = [views.bound_at(setting.changed(loops=r)) for r in COUNTS]
-    networks = {name: _networks(setting.changed(memoriser=name), panels) for name in MEMORISERS}
+    networks = {
+        name: {own.code: _networks(own, panels) for own in _codes(setting.changed(memoriser=name))}
+        for name in MEMORISERS
+    }
     return {
         "moduli": {"/".join(key): dict(source.data) for key, source in moduli.sources.items()},
         "values": [moduli_table(setting.changed(delta=delta)) for delta in DELTAS],
@@ -55,8 +59,14 @@ def precomputed(target: str, panels: Panels, folders: Sequence[Path]) -> dict[st
     }
 
 
+def _codes(setting: Setting) -> list[Setting]:
+    """Return a setting on each of its codes that the page has."""
+    found = (setting.changed(coding=coding) for coding in SHOWN_CODES)
+    return list({own.code: own for own in found}.values())
+
+
 def _networks(setting: Setting, panels: Panels) -> dict[str, Any]:
-    """Return the bound of one memoriser and its networks by cells a side."""
+    """Return the bound of one memoriser on one code and its networks by cells a side."""
     errors = panels[1]
     errors.show_bounds(views.bound_rows(setting), setting.loops)
     found = {"explicit": dict(errors.bounds["explicit"].data), "speaks": errors.vacuous.right}

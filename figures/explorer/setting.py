@@ -10,9 +10,11 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from looprate.experiments.study.certificates import asked_spec
+from looprate.theory.bounds.loop_counts import CODINGS
+from looprate.theory.construction.build.memoriser import Coding
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.memorisers import memoriser_kind
-from looprate.theory.notation import check_dim, check_loops, check_p, check_tokens
+from looprate.theory.notation import check_choice, check_dim, check_loops, check_p, check_tokens
 from looprate.theory.targets import parse_target
 from looprate.theory.targets.formula import FORMULA
 
@@ -20,11 +22,14 @@ LARGEST_SHAPE = 6  # N * d for which the searches answer while one waits
 LARGEST_GRID = 16
 LARGEST_LOOPS = 10**12
 ROUGHEST = 0.1  # Hölder exponent
+USUAL = "usual"  # the code that suits the memoriser
+CODES = (USUAL, *CODINGS)
+CODE_TITLE = "Code (of cells in one label)"
 #: What the page, the theorem and the command line call the parts of a setting.
 ALIASES = {
     **{"f": "target", "N": "tokens", "n": "tokens", "d": "dim", "r": "loops"},
     **{"m": "grid", "cells": "grid", "t": "step", "δ": "delta", "radius": "delta"},
-    "s": "holder",
+    **{"s": "holder", "code": "coding"},
 }
 
 
@@ -46,6 +51,8 @@ class Setting:
         r at which the bound is read off.
     memoriser : str
         Of the constructed network.
+    coding : str
+        Its code, of :data:`CODES`.
     grid : int
         Cells a side of the constructed network.
     step : int
@@ -61,6 +68,7 @@ class Setting:
     delta: float = 0.1
     loops: int = 10_000
     memoriser: str = "timestep"
+    coding: str = USUAL
     grid: int = 4
     step: int = 0
     holder: float = 1.0
@@ -68,6 +76,7 @@ class Setting:
     def __post_init__(self) -> None:
         check_tokens(self.tokens), check_dim(self.dim), check_p(self.p)
         memoriser_kind(self.memoriser)
+        check_choice(self.coding, "coding", CODES)
         check_loops(self.loops)
         if self.tokens * self.dim > LARGEST_SHAPE:
             raise ValueError(
@@ -86,6 +95,12 @@ class Setting:
         return {"tokens": self.tokens, "dim": self.dim}
 
     @property
+    def code(self) -> Coding:
+        """The code of the constructed network, by its own name."""
+        own = memoriser_kind(self.memoriser).coding
+        return next((coding for coding in CODINGS if coding == self.coding), own)
+
+    @property
     def spec(self) -> ConstructionSpec:
         """The constructed network's choices.
 
@@ -94,9 +109,7 @@ class Setting:
         ValueError
             If the grid has fewer cells than there are tokens.
         """
-        return asked_spec(
-            tokens=self.tokens, dim=self.dim, grid=self.grid, memoriser=self.memoriser
-        )
+        return asked_spec(**self.shape, grid=self.grid, memoriser=self.memoriser, coding=self.code)
 
     def query(self, usual: Setting | None = None) -> str:
         """Return the setting as the query of an address, without what is as usual."""

@@ -88,12 +88,11 @@ def _loops(target: str, spec: ConstructionSpec) -> Loops:
 def _what_fits(spec: ConstructionSpec) -> str:
     """Say which network of the same shape can be shown, the nearest one first."""
     for memoriser in dict.fromkeys((spec.memoriser, *MEMORISERS)):
-        coding = MEMORISERS[memoriser].coding
-        smallest = smallest_grid(tokens=spec.tokens, dim=spec.dim, coding=coding)
+        coding = spec.coding if memoriser == spec.memoriser else MEMORISERS[memoriser].coding
+        shape = {"tokens": spec.tokens, "dim": spec.dim}
+        smallest = smallest_grid(**shape, coding=coding)
         for grid in range(spec.grid, smallest - 1, -1):
-            other = Setting(
-                tokens=spec.tokens, dim=spec.dim, memoriser=memoriser, grid=max(2, grid)
-            ).spec
+            other = Setting(**shape, memoriser=memoriser, coding=coding, grid=max(2, grid)).spec
             if other.loops <= MOST_LOOPS:
                 more = "" if memoriser == spec.memoriser else f" with the memoriser {memoriser}"
                 return f"take m = {other.grid}{more}, which has {other.loops:,}"

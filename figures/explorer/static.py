@@ -22,10 +22,11 @@ from looprate.figures.explorer.precomputed import (
     DELTAS,
     GRIDS,
     LOOKED_AT,
+    SHOWN_CODES,
     Panels,
     precomputed,
 )
-from looprate.figures.explorer.setting import Setting
+from looprate.figures.explorer.setting import CODE_TITLE, USUAL, Setting
 from looprate.figures.explorer.words import EXAMPLES, STATEMENT
 from looprate.figures.explorer.worst import HOLDERS, WorstPanel, asked_of
 from looprate.theory.construction.memorisers import MEMORISERS
@@ -35,10 +36,12 @@ from looprate.theory.targets.formula import FORMULA
 __all__ = ["write_static"]
 
 NAME, TITLE = "explorer.html", "looprate explorer"
-#: What a target, a memoriser and a grid decide; then what the other sliders point at.
+#: What a target, a memoriser, a code and a grid decide; then what the other sliders point at.
 CODE = """
-const now = data[choice.value], networks = now.networks[memoriser.value];
-const shown = [choice.value, memoriser.value, grid.value].join();
+const now = data[choice.value];
+const code = coding.value === usual ? own[memoriser.value] : coding.value;
+const networks = now.networks[memoriser.value][code];
+const shown = [choice.value, memoriser.value, code, grid.value].join();
 if (state.tags[0] !== shown) {
   state.tags = [shown];
   for (const [key, source] of Object.entries(moduli)) source.data = now.moduli[key];
@@ -91,7 +94,7 @@ INTRODUCTION = f"""
 about some functions f: moduli of continuity, the bound of Theorem 3.6 term by term, the network
 that the proof builds, its certified error and its state loop by loop. N = 2, d = 1, p = 1. All
 values were computed beforehand; nothing is loaded from anywhere. For formulas of your own, other
-N, d and p, and more than {LOOKED_AT} cells a side loop by loop, install looprate and run
+N, d, p and codes, and more than {LOOKED_AT} cells a side loop by loop, install looprate and run
 <code>looprate explore</code>.</p>
 """
 FAR = f"<p>This page holds runs loop by loop up to m = {LOOKED_AT}.</p>"
@@ -150,6 +153,7 @@ def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
         "memoriser": Select(
             title="Memoriser (network)", options=list(MEMORISERS), value=usual.memoriser, **wide
         ),
+        "coding": Select(title=CODE_TITLE, options=list(SHOWN_CODES), value=usual.coding, **wide),
         "grid": Slider(
             title="cells a side m", start=GRIDS[0], end=GRIDS[-1], value=usual.grid, **wide
         ),
@@ -180,7 +184,8 @@ def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
         "values": text["values"],
         "told": text["table"],
     }
-    given = {"data": data, "counts": COUNTS, "deltas": DELTAS, "far": FAR}
+    given = {"data": data, "counts": COUNTS, "deltas": DELTAS, "far": FAR, "usual": USUAL}
+    given |= {"own": {name: kind.coding for name, kind in MEMORISERS.items()}}
     react = CustomJS(args={**given, **moved, **shown}, code=CODE)
     for control in moved.values():
         control.js_on_change("value", react)

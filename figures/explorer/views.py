@@ -22,6 +22,7 @@ from looprate.figures.explorer.setting import LARGEST_LOOPS, Setting
 from looprate.figures.rows import Row, read_rows
 from looprate.theory import facts
 from looprate.theory.bounds.rows import BoundRow
+from looprate.theory.construction.build.memoriser import Coding
 from looprate.theory.continuity.transfer import lower_from
 from looprate.theory.facts import Facts
 from looprate.theory.notation import KINDS
@@ -73,9 +74,9 @@ def subject_of(setting: Setting) -> Subject:
     return Subject(setting.target, setting.tokens, setting.dim, setting.p)
 
 
-def network_of(setting: Setting) -> tuple[Subject, str, int]:
-    """Return what decides the constructed network: subject, memoriser, cells a side."""
-    return subject_of(setting), setting.memoriser, setting.grid
+def network_of(setting: Setting) -> tuple[Subject, str, Coding, int]:
+    """Return what decides the constructed network: subject, memoriser, code, cells a side."""
+    return subject_of(setting), setting.memoriser, setting.code, setting.grid
 
 
 def moduli_rows(setting: Setting) -> list[Known]:
@@ -141,9 +142,9 @@ def _facts(subject: Subject) -> Facts:
 
 
 @lru_cache(maxsize=64)
-def _bound(subject: Subject, version: str) -> Any:
+def _bound(subject: Subject, version: str, coding: Coding | None = None) -> Any:
     """Return ``loops -> BoundRow``, not testable where a hypothesis on the target fails."""
-    return _facts(subject).bound(version)
+    return _facts(subject).bound(version, coding=coding)
 
 
 def bound_at(setting: Setting) -> BoundRow:
@@ -162,22 +163,26 @@ def bound_over(setting: Setting) -> tuple[Callable[[int], BoundRow], list[int]]:
 def bound_rows(setting: Setting) -> list[Known]:
     """Return rows {curve, label, loops, value, status} of bounds and the best constant.
 
-    Two bounds: Theorem 3.6 as printed and the explicit inequality of the setting's memoriser.
+    Two bounds: Theorem 3.6 as printed and the explicit inequality of the setting's memoriser
+    on its code.
     """
     subject = subject_of(setting)
-    return [dict(row) for row in _bound_rows(subject, setting.memoriser)]
+    return [dict(row) for row in _bound_rows(subject, setting.memoriser, setting.code)]
 
 
 @lru_cache(maxsize=32)
-def _bound_rows(subject: Subject, memoriser: str) -> tuple[Known, ...]:
-    """Evaluate the bounds over the whole axis, once a subject and memoriser."""
+def _bound_rows(subject: Subject, memoriser: str, coding: Coding) -> tuple[Known, ...]:
+    """Evaluate the bounds over the whole axis, once a subject, memoriser and code."""
     counts = loop_grid(subject.tokens, LARGEST_LOOPS, POINTS_A_DECADE)
     rows: list[Known] = []
-    for version, label in (
-        (VERSION, "Theorem 3.6, as printed"),
-        (memoriser, BOUND_LABELS[memoriser][1]),
+    for version, label, at in (
+        (VERSION, "Theorem 3.6, as printed", _bound(subject, VERSION)),
+        (
+            memoriser,
+            f"{BOUND_LABELS[memoriser][1]}, {coding} code",
+            _bound(subject, memoriser, coding),
+        ),
     ):
-        at = _bound(subject, version)
         for loops in counts:
             row = at(loops)
             known = {"curve": version, "label": label, "loops": loops}
@@ -208,9 +213,9 @@ def constructed_row(setting: Setting, *, quick: bool = False) -> Known:
 
 
 @lru_cache(maxsize=128)
-def _constructed(subject: Subject, memoriser: str, grid: int, boxes: int) -> Known:
+def _constructed(subject: Subject, memoriser: str, coding: Coding, grid: int, boxes: int) -> Known:
     """Certify a network, once."""
-    setting = Setting(**vars(subject), memoriser=memoriser, grid=grid)
+    setting = Setting(**vars(subject), memoriser=memoriser, coding=coding, grid=grid)
     _, found = certificate_of(
         target_of(subject.target, subject.tokens, subject.dim),
         setting.spec,
@@ -220,6 +225,7 @@ def _constructed(subject: Subject, memoriser: str, grid: int, boxes: int) -> Kno
     )
     return {
         "memoriser": memoriser,
+        "coding": coding,
         "grid": grid,
         "loops": setting.spec.loops,
         "lower": found.error_lower,
@@ -231,12 +237,22 @@ def _constructed(subject: Subject, memoriser: str, grid: int, boxes: int) -> Kno
 
 def narrowest(rows: Sequence[Known]) -> list[Known]:
     """Return one row a network of :func:`constructed_row`, the one with the narrowest enclosure."""
-    best: dict[tuple[str, int], Known] = {}
+    best: dict[tuple[str, ...], Known] = {}
     for row in rows:
-        network = row["memoriser"], row["grid"]
+        network = constructed_network(row)
         known = best.get(network, row)
         best[network] = known if _width(row) > _width(known) else row
     return list(best.values())
+
+
+def constructed_network(row: Row) -> tuple[str, ...]:
+    """Return what tells constructed networks of one subject apart."""
+    return tuple(str(row[name]) for name in ("memoriser", "coding", "grid"))
+
+
+def constructed_words(row: Row) -> str:
+    """Name a constructed network."""
+    return f"{row['memoriser']}, {row['coding']} code, {row['grid']} cells a side"
 
 
 def _width(row: Known) -> float:
