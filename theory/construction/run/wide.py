@@ -8,7 +8,6 @@ batch.  Where no table is small, it has an entry for each token: slow, but right
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -88,12 +87,12 @@ def wide_sum(pieces: Pieces, combination: Combination, offset: int) -> Node | Wi
     """
     nodes = [*combination, *(node for node, _ in pieces)]
     tables, codes = _aligned(nodes, pieces if not combination else ())
-    total = np.full(len(next(iter(tables.values()))), offset, dtype=object)
-    for node, weight in combination.items():
-        total = total + weight * tables[node]
+    parts = [tables[node] if a == 1 else a * tables[node] for node, a in combination.items()]
     for node, slopes in pieces:
-        total = total + _relus(tables[node], slopes)
-    return node_of(total, codes)
+        parts.append(_relus(tables[node], slopes, offset))  # a pass over the words saved
+        offset = 0
+    total = sum(parts[1:], start=parts[0])
+    return node_of(total + offset if offset else total, codes)
 
 
 def _aligned(
@@ -123,18 +122,17 @@ def _told_apart(array: Integers, slopes: list[tuple[int, int]]) -> tuple[Table, 
     return values.astype(object), codes.reshape(array.shape)
 
 
-def _relus(table: Table, slopes: list[tuple[int, int]]) -> Table:
-    """The sum of relus of every entry."""
-    if len(slopes) == 1:
-        ((place, slope),) = slopes
-        return np.asarray(slope * np.maximum(table - place, 0))
-    places, lines, constant, before = [place for place, _ in slopes], [(0, 0)], 0, 0
+def _relus(table: Table, slopes: list[tuple[int, int]], offset: int) -> Table:
+    """offset + the sum of relus of every entry: most are where it is constant."""
+    lines, constant, before = [(0, offset)], offset, 0
     for place, slope in slopes:
         constant -= (slope - before) * place
         before = slope
         lines.append((slope, constant))
-    total = np.empty(len(table), dtype=object)
-    for entry, value in enumerate(table.tolist()):
-        slope, constant = lines[bisect_right(places, value)]
-        total[entry] = slope * value + constant if slope else constant
-    return total
+    places = np.array([place for place, _ in slopes], dtype=object)
+    which = np.searchsorted(places, table, side="right")
+    total = np.array([constant for _, constant in lines], dtype=object)[which]
+    slope_of = np.array([slope for slope, _ in lines], dtype=object)
+    (bent,) = np.nonzero((slope_of != 0)[which])
+    total[bent] += slope_of[which[bent]] * table[bent]
+    return np.asarray(total)
