@@ -115,8 +115,8 @@ print(
 # stream adds. Few polynomials of small degree have few sign patterns (Warren), so that
 #
 # $$
-# \log_2 Γ ≤ \mathrm{const} \cdot r \ \text{(LT)}, \qquad
-# \log_2 Γ ≤ \mathrm{const} \cdot r^2 \ \text{(TMLT)} .
+# \log_2 Γ ≤ c \, r \ \text{(LT)}, \qquad
+# \log_2 Γ ≤ c' \, r^2 \ \text{(TMLT)} .
 # $$
 #
 # The square comes from the number of weights: a free $η(t)$ has a number for each loop
@@ -186,13 +186,13 @@ assert lower(10**12, bits) == lower(10**8, bits)
 #
 # $$
 # k = 2U s + 2z - b_0, \qquad
-# s = \sum_{i<N} U^{N-1-i} z'_{(i)} , \qquad U = m^d ,
+# s = \sum_{i<N} U^{N-1-i} z'_{(i)} ,
 # $$
 #
-# $z'_{(1)}, z'_{(2)}, \ldots$ the others' cells in the order of their *real* first
-# coordinates, which tie on a null set only. There are $2m^{Nd} - m$ labels. It takes
-# two heads with one key and two values: who is largest, and in which cell. Two tokens
-# that share a cell of $m = 4$:
+# with $U = m^d$ and $z'_{(1)}, z'_{(2)}, \ldots$ the others' cells in the order of
+# their *real* first coordinates, which tie on a null set only. There are $2m^{Nd} - m$
+# labels. It takes two heads with one key and two values: who is largest, and in which
+# cell. Two tokens that share a cell of $m = 4$:
 
 # %%
 target = looprate.resolve_target("formula: x + mean(x)")
