@@ -49,7 +49,7 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     ax.set_xticks(counts, [str(r) for r in counts])
     ax.set_xlabel("loops $r$")
     ax.set_ylabel("best found $L^p$ error, LT")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), title="smooth to rough")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), title="by what one loop leaves")
     plain_log_ticks(ax)
 
 

@@ -193,24 +193,24 @@ def _normalises(step: _Step, made: dict[str, _Step]) -> bool:
     """Tell whether a step is x times 1 / sqrt(mean of x² over the last axis + a number >= 0)."""
     if step.function is not OPERATIONS["mul"] or len(step.args) != 2:
         return False
-    chain = [_maker(step.args[1], made)]
-    chain.append(_maker(chain[0].args[0], made) if chain[0] else None)
-    chain.append(_maker(chain[1].args[0], made) if chain[1] else None)
-    if None in chain:
+    root = _maker(step.args[1:], OPERATIONS["rsqrt"], made)
+    total = root and _maker(root.args, OPERATIONS["add"], made)
+    mean = total and _maker(total.args, mean_square, made)
+    if not total or not mean or len(total.args) != 2 or total.kwargs:
         return False
-    root, total, mean = chain
-    more = total.args[1] if len(total.args) == 2 else None
+    more = total.args[1]
     return (
-        (root.function, total.function, mean.function)
-        == (OPERATIONS["rsqrt"], OPERATIONS["add"], mean_square)
-        and (isinstance(more, float | int) and more >= 0 and not total.kwargs)
-        and (mean.args[0] == step.args[0] and list(mean.args[1]) == [-1])
+        isinstance(more, float | int)
+        and more >= 0
+        and bool(mean.args[0] == step.args[0])
+        and list(mean.args[1]) == [-1]
     )
 
 
-def _maker(item: Any, made: dict[str, _Step]) -> _Step | None:
-    """Return the step that makes an argument."""
-    return made.get(item.name) if type(item) is _Slot else None
+def _maker(args: Any, function: Callable[..., Any], made: dict[str, _Step]) -> _Step | None:
+    """Return the step that makes the first of some arguments, if it is of a function."""
+    found = made.get(args[0].name) if args and type(args[0]) is _Slot else None
+    return found if found is not None and found.function is function else None
 
 
 def _is_square(step: _Step) -> bool:
