@@ -29,6 +29,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,17 +74,24 @@ class ErrorProblem:
     target: Target
     p: float
 
-    @property
+    @cached_property
     def colliding(self) -> NDArray[np.bool_]:
         """Which rows of the run collide."""
         return colliding(self.run.cells, self.spec)
 
+    @cached_property
     def label_values(self) -> Fractions:
         """The label table's f̂ on the collision-free cells, (K', N, d)."""
         free = self.run.cells[~self.colliding].tolist()
         values = [[self.table.value(k) for k in oracle_labels(row, self.spec)] for row in free]
         shape = (len(free), self.spec.tokens, self.spec.dim)
         return np.array(values, dtype=object).reshape(shape)
+
+    @cached_property
+    def memoriser_error(self) -> Fraction:
+        """The largest |output - f̂| over labels in use and coordinates, exactly."""
+        gaps = np.abs(self.run.centres[~self.colliding] - self.label_values)
+        return Fraction(gaps.max()) if gaps.size else Fraction(0)
 
 
 @dataclass(frozen=True)
@@ -149,7 +157,7 @@ def enclosed_error(
         check_enclosures(problem.target, tokens=problem.spec.tokens, dim=problem.spec.dim)
         with until(aim.start + seconds):
             strips = 0.0, _strip_norm(problem)
-        rounded = memoriser_error(problem) > 0
+        rounded = problem.memoriser_error > 0
         good = aim.norm(~shared, outputs[~shared], (0.0, 0.5 if rounded else 0.8))
         plain = _discretisation(aim) if rounded else good
         ties = aim.norm(shared, outputs[shared], (0.8, 1.0))
@@ -173,20 +181,14 @@ def enclosed_error(
 def _discretisation(aim: _Aim) -> Enclosed | None:
     """‖f̂ - f‖ over collision-free cells; None if the time is over before it has an enclosure."""
     try:
-        return aim.norm(~aim.problem.colliding, aim.problem.label_values(), (0.5, 0.8))
+        return aim.norm(~aim.problem.colliding, aim.problem.label_values, (0.5, 0.8))
     except OutOfTimeError:
         return None
 
 
-def memoriser_error(problem: ErrorProblem) -> Fraction:
-    """Return the largest |output - f̂| over labels in use and coordinates, exactly."""
-    gaps = np.abs(problem.run.centres[~problem.colliding] - problem.label_values())
-    return Fraction(gaps.max()) if gaps.size else Fraction(0)
-
-
 def memoriser_norm(problem: ErrorProblem) -> Enclosed:
     """Return (Nd)^{1/p} times the memoriser's error, rounded outwards."""
-    most = _interval(np.array([memoriser_error(problem)], dtype=object))
+    most = _interval(np.array([problem.memoriser_error], dtype=object))
     count = np.array([problem.spec.tokens * problem.spec.dim], dtype=object)
     return _ends(most.times(_root(count, problem.p)))
 

@@ -20,7 +20,6 @@ from looprate.theory.construction.certify.error import (
     ErrorProblem,
     MeasuredError,
     enclosed_error,
-    memoriser_error,
     memoriser_norm,
 )
 from looprate.theory.construction.certify.sampled import sampled_error
@@ -73,7 +72,7 @@ def gathered(
             seconds=seconds,
             report=lambda part: tell(RUNNING + (1 - RUNNING) * part),
         )
-    exact, ends = memoriser_error(found), memoriser_norm(found)
+    exact, ends = found.memoriser_error, memoriser_norm(found)
     return Evidence(checks, error, float(exact), ends, sampled_error(found, rng))
 
 
