@@ -12,6 +12,7 @@ import looprate.figures.arithmetic as arithmetic
 import looprate.figures.bound_terms as bound_terms
 import looprate.figures.error_against_loops as error_against_loops
 import looprate.figures.eta_gain as eta_gain
+import looprate.figures.few_bits as few_bits
 import looprate.figures.learned_moduli as learned_moduli
 import looprate.figures.memorisers as memorisers
 import looprate.figures.moduli as moduli
@@ -83,6 +84,7 @@ KINDS: dict[str, FigureKind] = {
     "roughness": _single(roughness),
     "memorisers": _single(memorisers),
     "arithmetic": _panelled(arithmetic),
+    "few-bits": _panelled(few_bits),
     "learned-moduli": _panelled(learned_moduli),
     "eta-gain": _panelled(eta_gain),
     "stages": FigureKind(stages.COLUMNS, stages.CHOICES, lambda rows: stages.SIZE, stages.draw_all),

@@ -34,12 +34,13 @@ LEAST = {
     1.0: (
         *("tokens", "dim", "p", "token", "grid", "bits", "labels", "loops", "trained"),
         *("parameters", "starts"),  # of the search for a best network
+        "needed",  # bits of a network
         *("row", "column", "box_rows", "box_columns"),  # of boards
         *("query", "key", "heads"),  # of attention
     ),
 }
 NUMBERS = {name: least for least, names in LEAST.items() for name in names}
-FLAGS = frozenset({"chosen", "used", "refused", "diverged", "given", "right", "asked"})
+FLAGS = frozenset({"chosen", "used", "refused", "diverged", "given", "right", "asked", "reached"})
 TRUE, FALSE = ("1", "true", "yes"), ("0", "false", "no")
 
 

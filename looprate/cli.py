@@ -15,6 +15,7 @@ from looprate.commands.construct import add_construct
 from looprate.commands.eta import add_eta
 from looprate.commands.explain import add_explain
 from looprate.commands.explore import add_explore
+from looprate.commands.exponents import add_exponents
 from looprate.commands.figures import add_figures
 from looprate.commands.learned import add_learned
 from looprate.commands.moduli import add_moduli
@@ -43,7 +44,15 @@ Theorem numbers are those of Xu & Sato, arXiv 2410.01405v7."""
 
 GROUPS = {
     "start": (add_verify, add_explore),
-    "study": (add_moduli, add_bound, add_construct, add_learned, add_eta, add_reproduce),
+    "study": (
+        add_moduli,
+        add_bound,
+        add_construct,
+        add_learned,
+        add_eta,
+        add_exponents,
+        add_reproduce,
+    ),
     "evidence": (add_claims, add_explain, add_figures),
     "data": (add_rows, add_targets),
 }

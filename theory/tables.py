@@ -97,6 +97,19 @@ TABLES: dict[str, dict[str, str]] = {
         "refused": "1 where the exact module refuses: an integer may leave the significand",
         **SETTING,
     },
+    "few-bits": {
+        "curve": "run, measured, predicted or lower",
+        "memoriser": "its name; empty for lower",
+        "arithmetic": "int8 to int20, bfloat16, float16, float32 or float64",
+        "bits": "bits b of a magnitude or a significand",
+        "loops": "run: loop count r",
+        "needed": "run: bits of the largest weight, eta or label",
+        "exact": "run: the error in exact arithmetic",
+        "value": "mean error over random inputs; predicted: of the finest grid that fits; lower: "
+        "what no LT of the size is below in the worst case; empty: no number",
+        "reached": "measured: 1 if a finer grid was run that does not fit",
+        **SETTING,
+    },
     "learned-moduli": {
         "kind": "sequence, token or contextual",
         "delta": "radius, Frobenius norm of the input difference, one a file",

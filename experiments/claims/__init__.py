@@ -8,6 +8,7 @@ from looprate.experiments.claims.certificates import CERTIFICATE_CLAIMS
 from looprate.experiments.claims.claim import REJECTED, Claim
 from looprate.experiments.claims.construction import CONSTRUCTION_CLAIMS
 from looprate.experiments.claims.eta import ETA_CLAIMS
+from looprate.experiments.claims.exponents import EXPONENT_CLAIMS
 from looprate.experiments.claims.moduli import MODULI_CLAIMS
 from looprate.experiments.claims.reported import REPORTED_CLAIMS
 from looprate.experiments.claims.trained import TRAINED_CLAIMS
@@ -21,6 +22,7 @@ THEMES: dict[str, tuple[Claim, ...]] = {
     "The proof as weights": CONSTRUCTION_CLAIMS,
     "Certified errors": CERTIFICATE_CLAIMS,
     "What no number of loops can do": WORST_CASE_CLAIMS,
+    "What the constructions attain": EXPONENT_CLAIMS,
     "When eta(t) helps": ETA_CLAIMS,
     "Trained networks": TRAINED_CLAIMS,
     "What is reported of the paper's experiments": REPORTED_CLAIMS,

@@ -8,7 +8,14 @@ from cases.eta_rows import figure_rows as eta_rows
 from cases.learned_rows import figure_rows as learned_rows
 from cases.reproduce_rows import figure_rows as task_rows
 from cases.scaling_rows import figure_rows as scaling_rows
-from looprate.figures import bound_terms, error_against_loops, moduli, roughness, training_curves
+from looprate.figures import (
+    bound_terms,
+    error_against_loops,
+    few_bits,
+    moduli,
+    roughness,
+    training_curves,
+)
 
 SETTING = {
     "target": "mean-field",
@@ -106,6 +113,22 @@ def curves_rows():
     return complete(rows, training_curves)
 
 
+def few_bits_rows():
+    rows = [{"curve": "lower", "bits": bits, "value": 1e-3 / bits} for bits in (8, 16)]
+    for name, most in (("increments", 2), ("timestep", 8)):
+        shared = {"memoriser": name, "arithmetic": "int16", "bits": 15}
+        rows += [
+            {"curve": "run", **shared, "loops": 2 * grid**2, "needed": 4 * grid}
+            | {"exact": 1.0 / grid, "value": 1.0 / grid if grid <= most else 30.0}
+            for grid in (1, 2, 4, 8)
+        ]
+        rows += [
+            {"curve": "measured", **shared, "value": 1.0 / most, "reached": name == "increments"},
+            {"curve": "predicted", **shared, "value": 1.0 / most if most < 8 else None},
+        ]
+    return complete(rows, few_bits)
+
+
 CASES = {
     "error-against-loops": main_rows,
     "moduli": moduli_rows,
@@ -116,6 +139,7 @@ CASES = {
     "arithmetic": arithmetic_rows,
     "stages": stage_rows,
     "eta-gain": eta_rows,
+    "few-bits": few_bits_rows,
     "learned-moduli": learned_rows,
     "scaling": scaling_rows,
 } | {

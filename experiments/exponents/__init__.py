@@ -1,0 +1,1 @@
+"""The exponents that the constructions attain, measured with certified errors."""
