@@ -1,7 +1,7 @@
 """What ``looprate exponents`` measures: lines of constructed networks, certificates, few bits.
 
 A line is one target, norm and construction over grids.  Its slope is read over all its grids, from
-certified errors.  Lines of mean-field and dial are Lipschitz, of token-power:alpha=0.5 Hölder-1/2.
+certified errors.  Lines of mean-field are Lipschitz, of token-power:alpha=0.5 Hölder-1/2.
 The last two are of the older codes at p = 2: for N = 2 only one cell collides, for N = 3 all cells
 that tokens share do, which halves the proven exponent.
 """
@@ -18,7 +18,7 @@ from looprate.theory.bounds.loop_counts import CODINGS, Coding
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.memorisers import MEMORISERS
 
-__all__ = ["PRESETS", "ExponentsConfig", "Line"]
+__all__ = ["PRESETS"]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,6 @@ LT: tuple[str, Coding] = ("increments", "others")
 TM: tuple[str, Coding] = ("two-level-increments", "others")
 RANK: tuple[str, Coding] = ("timestep", "rank")
 ROOT = "token-power:alpha=0.5"
-DIAL = "dial:token=0.5,context=0.5"
 FINE = (100, 200, 350, 600, 1000)
 
 _SMOKE = ExponentsConfig(
@@ -131,8 +130,6 @@ PRESETS: dict[str, ExponentsConfig] = {
         lines=(
             *(Line(*LT, "mean-field", 1.0, 2, p, (12, 17, 24, 34, 48)) for p in (1.0, 2.0)),
             *(Line(*TM, "mean-field", 1.0, 2, p, FINE) for p in (1.0, 2.0)),
-            Line(*LT, DIAL, 1.0, 2, 1.0, (24, 34, 48, 68, 96)),
-            Line(*TM, DIAL, 1.0, 2, 1.0, (100, 140, 200, 280, 400)),
             *(Line(*LT, "mean-field", 1.0, 3, p, (8, 11, 16, 22, 32)) for p in (1.0, 2.0)),
             *(Line(*TM, "mean-field", 1.0, 3, p, (16, 24, 34, 48, 64)) for p in (1.0, 2.0)),
             Line(*LT, ROOT, 0.5, 2, 1.0, (48, 64, 96, 128, 192)),

@@ -28,7 +28,7 @@ from looprate.theory.construction.run.few_bits import (
 )
 from looprate.theory.targets import resolve_target
 
-__all__ = ["few_bits_rows", "few_bits_tasks", "figure_rows", "floors"]
+__all__ = ["few_bits_rows", "few_bits_tasks", "floors"]
 
 Row = dict[str, Any]
 Array = NDArray[np.float64]

@@ -12,7 +12,7 @@ and Σ_{n,i} reach_i^p times the measure of the strips, 1 - (1 - (m-1)/M)^{dN}. 
 outwards.
 
 On the others code the near ties, first coordinates less than 1/M apart, count as strips; they are
-cut off no cell, so the norm over all strips is taken from the lower end of the whole.
+cut off no cell, so what the cells' outputs can do there is taken from the lower end of the whole.
 
 By equivariance the cells in descending order stand for all orders of the tokens.  The network is
 equivariant by its architecture; of an own function nothing is proven, so all orders are integrated.
@@ -52,7 +52,7 @@ Fractions = NDArray[np.object_]
 Integers = NDArray[np.int64]
 Report = Callable[[float], None]
 CHUNK = 2**12  # boxes whose range is enclosed together: bounds the memory
-SLACK = 2.0**-40  # of an oscillation: it was computed in floats
+SLACK = 2.0**-40  # relative, of what was computed in floats to nearest
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +167,7 @@ def enclosed_error(
         return MeasuredError(note=f"not certified within {seconds:g} s; give it more time")
     low, high = _joined([good, ties, strips], problem.p)
     if problem.spec.coding == "others":
-        low = max(math.nextafter(low - strips[1], -math.inf), 0.0)
+        low = _off_ties(low, strips[1], problem.p)
     return MeasuredError(
         total=(low, high),
         discretisation=plain,
@@ -305,6 +305,16 @@ def _reach(problem: ErrorProblem) -> NDArray[np.float64]:
     if proven is None:
         return np.asarray(reach)
     return np.minimum(reach, proven * (1 + SLACK) + float(problem.table.unit))
+
+
+def _off_ties(low: float, strips: float, p: float) -> float:
+    """Lower bound of the norm off the near ties, where an output is a label's as in strips.
+
+    (low^p - strips^p)^{1/p} = low (1 - q^p)^{1/p} >= low (1 - q^p), q = strips / low, p finite.
+    """
+    if math.isinf(p) or strips >= low:
+        return max(math.nextafter(low - strips, -math.inf), 0.0)
+    return low * (1.0 - (strips / low) ** p) * (1.0 - SLACK)
 
 
 def _joined(parts: list[Enclosed], p: float) -> Enclosed:
