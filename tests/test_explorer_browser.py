@@ -34,7 +34,8 @@ FOCUSED = """() => {
 }"""
 TABS = (
     *("Examples", "Target", "periods", "N, tokens", "d, coordinates", "p of the norm"),
-    *("radius", "loops r", "Memoriser", "cells a side", "loops done", "Certify", "Train"),
+    *("radius", "loops r", "Memoriser", "Code", "cells a side"),
+    *("loops done", "Certify", "Train"),
     *("Take along", "as", "Download", "Show it dark", "s, Hölder exponent of the class"),
 )
 
