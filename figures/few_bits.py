@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -71,7 +72,7 @@ def _draw_loops(ax: Axes, rows: Sequence[Row], name: str) -> None:
     bad = ~(value <= BROKEN * exact)
     height = np.where(bad, ROOF, value)
     last = int(np.argmax(bad)) + 1 if bad.any() else len(bad)
-    look = {"color": style.colour, "linewidth": points(style.width)}
+    look: dict[str, Any] = {"color": style.colour, "linewidth": points(style.width)}
     ax.plot(loops[:last], height[:last], linestyle="dotted", label="_breaks", **look)
     ax.plot(
         loops[~bad],

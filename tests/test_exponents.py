@@ -20,6 +20,7 @@ from looprate.experiments.study.lessons import certificate_rows
 from looprate.figures.drawing import make_figure
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.certify.error import _off_ties
 from looprate.theory.construction.run.exact import exact_output
 from looprate.theory.construction.run.few_bits import bits_needed, for_few_bits, saturated_output
 from looprate.theory.statistics.enclosed import enclosed_slope, enclosed_slope_finding
@@ -41,6 +42,15 @@ def test_enclosed_slope_contains_every_slope_and_its_ends_are_attained():
     ]
     assert ends[0] <= min(drawn) <= ends[0] + 1e-9
     assert ends[1] - 1e-9 <= max(drawn) <= ends[1]
+
+
+@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, 8.0])
+def test_near_ties_take_their_power_from_a_norm_and_hardly_more(p):
+    for low, strips in ((1.0, 0.0), (1.0, 0.05), (2e-3, 1e-4), (1e-200, 1e-201)):
+        found, exact = _off_ties(low, strips, p), low * (1 - (strips / low) ** p) ** (1 / p)
+        assert 0.9 * exact <= found <= exact
+    assert _off_ties(1.0, 1.0, p) == _off_ties(1.0, 2.0, p) == 0.0
+    assert _off_ties(1.0, 0.1, math.inf) <= 0.9
 
 
 def test_a_slope_is_judged_by_its_whole_interval():

@@ -19,11 +19,9 @@ from looprate.theory.verdict import Finding
 __all__ = ["line_finding", "write_exponents_report"]
 
 Row = dict[str, Any]
-ERRORS = ("memoriser", "coding", "target", "tokens", "dim", "p", "grid", "loops", "error_lower")
-ERRORS += ("error_upper", "bound", "verdict")
-SLOPES = ("memoriser", "coding", "target", "tokens", "dim", "p", "grids", "low", "high")
-SLOPES += ("predicted", "verdict")
-OTHER = {1: "tmlt", 2: "lt"}  # whose exponent must be refused
+LINE = ("memoriser", "coding", "target", "tokens", "dim", "p")
+ERRORS = (*LINE, "grid", "loops", "error_lower", "error_upper", "bound", "verdict")
+SLOPES = (*LINE, "grids", "low", "high", "predicted", "verdict")
 
 
 def write_exponents_report(config: ExponentsConfig, folder: Path, rows: Sequence[Row]) -> Row:
@@ -34,7 +32,7 @@ def write_exponents_report(config: ExponentsConfig, folder: Path, rows: Sequence
     listed = [
         row for row in certificates if row["target"] in config.targets and _in_table(config, row)
     ]
-    report = {
+    report: Row = {
         "schema": 1,
         "config": config.as_dict(),
         "versions": versions(),

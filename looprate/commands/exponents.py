@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import Any
 
 from looprate.options import add_option
@@ -49,7 +50,7 @@ def run_exponents(options: Namespace) -> int:
 
     config = PRESETS[options.preset]
 
-    def tell(sweep: Sweep, failed: list[str]) -> dict[str, Any]:
+    def tell(sweep: Sweep, failed: Sequence[str]) -> dict[str, Any]:
         rows = sweep.rows(CONSTRUCTIONS)  # a slope needs all its points: no report if one failed
         return {} if failed else write_exponents_report(config, sweep.folder, rows)
 
