@@ -354,10 +354,13 @@ def test_words_far_beyond_int64_are_exact(memoriser, grid):
 
 
 @pytest.mark.slow
-def test_a_thousand_cells_a_side_are_exact():
-    right, network = counted(INCREMENTS, 1000)
+@pytest.mark.parametrize(
+    ("memoriser", "loops", "bits"), [(INCREMENTS, 2840, 2825), (DIGITS, 10_208, 5097)]
+)
+def test_a_thousand_cells_a_side_are_exact(memoriser, loops, bits):
+    right, network = counted(memoriser, 1000)
     assert right
-    assert (network.loops, network.weight_bits()) == (2840, 2825)
+    assert (network.loops, network.weight_bits()) == (loops, bits)
 
 
 def test_the_network_is_the_same_for_shapes_of_any_table():

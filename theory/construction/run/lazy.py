@@ -13,7 +13,7 @@ whenever the result itself fits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +25,19 @@ DIRECT_KINKS = 12
 """Up to so many kinks, passes over the batch cost less than a search in a table."""
 FAR = 2**32
 """An array further than this from 0, and than its range is wide, is moved to 0."""
+BLOCK = 2**15
+"""Sums are formed so many entries at a time: a block stays near the processor from pass to pass."""
 TOP = 2**63 - 1
 MOST_PATIENCE = 64
 """So many loops at most a form's bounds are not tried."""
-MOST_PARTS = 6
+MOST_PARTS = 12
 """A row that is not read holds at most so many arrays."""
 
 Integers = NDArray[np.int64]
 Slopes = list[tuple[int, int]]
 """Places in rising order, each with the slope that holds from there on."""
+_Term = tuple[Integers, bool, tuple[np.int64, np.int64] | None]
+"""An array, whether it is added or taken away, and the ends it is clipped to."""
 
 
 def check_range(lo: int, hi: int, what: str, loop: int) -> None:
@@ -89,14 +93,24 @@ class LazyRow:
         self, pieces: list[tuple[Node | Wide, Slopes]], shift: int, lo: int, hi: int
     ) -> Node | None:
         """The int64 array that kinks and arrays add up to, less a shift."""
-        out: Integers | None = None
+        nodes = [*self.combination, *(node for node, _ in pieces)]
+        if not nodes:
+            return None
+        total = np.zeros(nodes[0].array.size, dtype=np.int64)
+        terms: dict[int, list[_Term]] = {}
+        for node, a in self.combination.items():
+            terms.setdefault(abs(a), []).append((node.array.reshape(-1), a > 0, None))
         for node, slopes in pieces:
-            if isinstance(node, Node):
-                out = _add_pieces(out, node.array, slopes)
-        out = add_combination(out, self.combination)
-        if shift and out is not None:
-            out -= _wrap(shift)
-        return None if out is None else Node(out, lo, hi)
+            u = node.array.reshape(-1)
+            if len(slopes) > DIRECT_KINKS:
+                total += _from_table(u, slopes)
+            else:
+                for slope, ends in _few(slopes):
+                    terms.setdefault(abs(slope), []).append((u, slope > 0, ends))
+        _add_terms(total, terms)
+        if shift:
+            total -= _wrap(shift)
+        return Node(total.reshape(nodes[0].array.shape), lo, hi)
 
     def settle_if_long(self) -> None:
         """Keep the memory of a row that nothing reads bounded."""
@@ -262,26 +276,31 @@ def _slopes(kinks: dict[int, int]) -> Slopes:
 
 
 def _left_out(slopes: Slopes) -> int:
-    """What the few-kinks passes add too little: minus Σ slope * place; see _add_pieces."""
+    """What the few-kinks passes add too little: minus Σ slope * place; see _few."""
     return -sum(s * p for p, s in slopes) if len(slopes) <= DIRECT_KINKS else 0
 
 
-def _add_pieces(out: Integers | None, u: Integers, slopes: Slopes) -> Integers | None:
-    """Add the sum of relus of u, in place; few kinks: plus Σ slope * place (see _left_out)."""
-    if len(slopes) > DIRECT_KINKS:
-        table = _from_table(u, slopes)
-        return table if out is None else np.add(out, table, out=out)
+def _few(slopes: Slopes) -> Iterator[tuple[int, tuple[np.int64, np.int64]]]:
+    """Slopes with the ends to clip to: they add up to the relus plus Σ slope * place."""
     for place, (start, slope) in enumerate(slopes):
         if slope:
             end = slopes[place + 1][0] if place + 1 < len(slopes) else TOP
-            piece = u.clip(np.int64(start), np.int64(end))  # one pass; np.maximum is slower
-            if slope != 1 and (out is None or slope != -1):
-                piece *= _wrap(slope)
-            if out is None:
-                out = piece
-            else:
-                (np.subtract if slope == -1 else np.add)(out, piece, out=out)
-    return out
+            yield slope, (np.int64(start), np.int64(end))
+
+
+def _add_terms(total: Integers, terms: dict[int, list[_Term]]) -> None:
+    """Add weight * (sum of terms) for every weight in place, block by block, modulo 2^64."""
+    for first in range(0, total.size, BLOCK):
+        block = slice(first, first + BLOCK)
+        for weight, own in terms.items():
+            part = total[block] if weight == 1 else np.zeros_like(total[block])
+            for u, added, ends in own:
+                # one pass; np.maximum is slower
+                piece = u[block] if ends is None else u[block].clip(*ends)
+                (np.add if added else np.subtract)(part, piece, out=part)
+            if weight != 1:
+                part *= _wrap(weight)
+                total[block] += part
 
 
 def _from_table(u: Integers, slopes: Slopes) -> Integers:
