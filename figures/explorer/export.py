@@ -204,7 +204,7 @@ def _error_rows(
 
 def _is_among(built: Sequence[Row], setting: Setting) -> bool:
     """Whether a setting's own network is one of those constructed."""
-    own = {"memoriser": setting.memoriser, "coding": setting.code, "grid": setting.grid}
+    own: Row = {"memoriser": setting.memoriser, "coding": setting.code, "grid": setting.grid}
     return views.constructed_network(own) in map(views.constructed_network, built)
 
 

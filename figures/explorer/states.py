@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from looprate.experiments.study.certificates import asked_spec
 from looprate.experiments.study.construction_rows import stage_of
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.views import target_of
@@ -89,10 +90,15 @@ def _what_fits(spec: ConstructionSpec) -> str:
     """Say which network of the same shape can be shown, the nearest one first."""
     for memoriser in dict.fromkeys((spec.memoriser, *MEMORISERS)):
         coding = spec.coding if memoriser == spec.memoriser else MEMORISERS[memoriser].coding
-        shape = {"tokens": spec.tokens, "dim": spec.dim}
-        smallest = smallest_grid(**shape, coding=coding)
+        smallest = smallest_grid(tokens=spec.tokens, dim=spec.dim, coding=coding)
         for grid in range(spec.grid, smallest - 1, -1):
-            other = Setting(**shape, memoriser=memoriser, coding=coding, grid=max(2, grid)).spec
+            other = asked_spec(
+                tokens=spec.tokens,
+                dim=spec.dim,
+                memoriser=memoriser,
+                coding=coding,
+                grid=max(2, grid),
+            )
             if other.loops <= MOST_LOOPS:
                 more = "" if memoriser == spec.memoriser else f" with the memoriser {memoriser}"
                 return f"take m = {other.grid}{more}, which has {other.loops:,}"

@@ -99,9 +99,10 @@ class LazyRow:
         total = np.zeros(nodes[0].array.size, dtype=np.int64)
         terms: dict[int, list[_Term]] = {}
         for node, a in self.combination.items():
-            terms.setdefault(abs(a), []).append((node.array.reshape(-1), a > 0, None))
+            u = np.asarray(node.array, dtype=np.int64).reshape(-1)
+            terms.setdefault(abs(a), []).append((u, a > 0, None))
         for node, slopes in pieces:
-            u = node.array.reshape(-1)
+            u = np.asarray(node.array, dtype=np.int64).reshape(-1)
             if len(slopes) > DIRECT_KINKS:
                 total += _from_table(u, slopes)
             else:
