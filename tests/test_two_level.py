@@ -38,6 +38,7 @@ from looprate.theory.construction.build.quantise import cell_coordinates
 from looprate.theory.construction.build.stages import token_labels
 from looprate.theory.construction.build.two_level import Groups
 from looprate.theory.construction.files import load_network, save_network
+from looprate.theory.construction.run import lazy
 from looprate.theory.construction.run.exact import exact_output
 from looprate.theory.construction.run.oracle import oracle_labels
 from looprate.theory.construction.run.reference import reference_output, reference_states
@@ -351,6 +352,12 @@ def test_words_far_beyond_int64_are_exact(memoriser, grid):
     right, network = counted(memoriser, grid)
     assert right
     assert network.weight_bits() > 90
+
+
+@pytest.mark.parametrize("memoriser", [INCREMENTS, DIGITS])
+def test_sums_are_exact_over_many_blocks(memoriser, monkeypatch):
+    monkeypatch.setattr(lazy, "BLOCK", 7)  # does not divide the batch
+    assert counted(memoriser, 9)[0]
 
 
 @pytest.mark.slow
