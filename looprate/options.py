@@ -16,6 +16,7 @@ from looprate.experiments.engine.task import (
     visible_devices,
 )
 from looprate.experiments.study.drawing import STYLES
+from looprate.theory.bounds.loop_counts import CODINGS
 
 __all__ = [
     "SHARED",
@@ -64,6 +65,14 @@ SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "default": "paper",
             "choices": STYLES,
             "help": "of figures: a page of text, a screen on a wall, or an A0 sheet",
+        },
+    ),
+    "coding": (
+        ("--coding",),
+        {
+            "choices": CODINGS,
+            "help": "label of a token; on others no two tokens collide (default: what suits the "
+            "memoriser; rank for timestep)",
         },
     ),
     "json": (("--json",), {"action": "store_true", "help": "print JSON for scripts"}),

@@ -11,7 +11,7 @@ from looprate.experiments.engine.progress import Progress
 from looprate.options import add_option, add_options, checked_shape
 from looprate.parser import Commands, add_command
 from looprate.printing import in_words, print_json, print_table
-from looprate.theory.bounds.loop_counts import CODINGS, THEOREMS
+from looprate.theory.bounds.loop_counts import THEOREMS
 from looprate.theory.construction.memorisers import MEMORISERS
 
 __all__ = ["add_bound"]
@@ -51,12 +51,7 @@ def add_bound(commands: Commands) -> None:
         choices=["default", "all"],
         help="all: (Nd)^(1/p) multiplies w too, the weaker reading of the theorem",
     )
-    bound.add_argument(
-        "--coding",
-        choices=CODINGS,
-        help="of a memoriser's inequality: how cells become labels (default: what suits it); on "
-        "others nothing collides",
-    )
+    add_option(bound, "coding", "; for a memoriser's inequality")
     bound.add_argument(
         "--slope", type=float, default=math.inf, help="M, the quantiser's slope (default: inf)"
     )

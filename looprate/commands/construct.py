@@ -14,7 +14,6 @@ from looprate.experiments.study.drawing import draw_folder
 from looprate.options import add_option, add_options
 from looprate.parser import Commands, add_command
 from looprate.printing import in_words, print_findings, print_json, print_table
-from looprate.theory.bounds.loop_counts import CODINGS
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.outputs import at_least, at_most, checked_folder, checked_output
 
@@ -73,12 +72,7 @@ def add_construct(commands: Commands) -> None:
         + ", ".join(name for name, kind in MEMORISERS.items() if kind.takes_bits)
         + " (default: 3 beyond the grid's)",
     )
-    construct.add_argument(
-        "--coding",
-        choices=list(CODINGS),
-        help="label of a token; on others no two tokens collide (default: what suits the "
-        "memoriser; rank for timestep)",
-    )
+    add_option(construct, "coding")
     construct.add_argument(
         "--sharpness",
         type=int,
