@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from looprate.experiments.exponents.report import line_finding, write_exponents_
 from looprate.experiments.study.lessons import certificate_rows
 from looprate.figures.drawing import make_figure
 from looprate.theory.construction.build.compile import compile_construction
+from looprate.theory.construction.build.network import Affine, Block, Network, Unit
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.certify.error import _off_ties
 from looprate.theory.construction.run.exact import exact_output
@@ -132,6 +134,14 @@ def test_integers_of_enough_bits_answer_exactly_and_of_too_few_do_not(memoriser,
         assert same == (bits_needed(small) <= bits) or bits_needed(small) - bits in (1, -1)
         if bits_needed(small) <= bits:
             assert same
+
+
+def test_every_number_is_clipped_on_its_way():
+    units = (Unit("up", {"x": 3}, 0, {"y": 1}), Unit("down", {"x": 1}, 0, {"y": -1}))
+    decoder = (({"y": Fraction(1)}, Fraction(0)),)
+    network = Network(Block(("x", "y"), (), units, {}), {"x": Affine({0: 1})}, decoder, {}, 1)
+    found = saturated_output(network, np.array([[[5.0]], [[9.0]], [[1.0]]]), bits=3)
+    assert found.ravel().tolist() == [7 - 5, 7 - 7, 3 - 1]  # 15, 9 and 27 become 7
 
 
 def test_more_bits_than_floats_add_exactly_are_refused():
