@@ -28,11 +28,11 @@ errors = read_rows("../figures/error-against-loops__dial.csv")
 # %%
 # One loop count, every seed, beside constructed networks and the best constant.
 
-LOOPS = 32.0
+LOOPS = 16.0
 fig, ax = plt.subplots(figsize=(6.2, 3.4), layout="constrained")
 for seed in distinct(curves, "seed"):
     own = where(curves, family="tmlt", loops=LOOPS, seed=seed)
-    label = "TMLT trained, r = 32 (each seed)" if seed == 0 else None
+    label = "TMLT trained, r = 16 (each seed)" if seed == 0 else None
     ax.plot(
         column(own, "step"),
         column(own, "value"),
@@ -45,11 +45,12 @@ ax.axhline(
     label="best constant",
 )
 made = where(errors, curve="constructed", family="tmlt")
+made = [row for row in made if row["label"].startswith("timestep")]
 made = sorted(made, key=lambda row: row["loops"])
 for row in (made[2], made[len(made) // 2], made[-1]):
     ax.axhline(
         row["value"],
-        color=looprate.style.MEMORISER_STYLE["digits"].colour,
+        color=looprate.style.MEMORISER_STYLE["timestep"].colour,
         linestyle="dashed",
         linewidth=0.9,
     )
@@ -88,7 +89,7 @@ last = max(column(curves, "step"))
 steps = distinct(curves, "step")
 before = max(step for step in steps if step <= 0.75 * last)
 for family in ("lt", "tmlt"):
-    for loops in (1.0, 8.0, 32.0):
+    for loops in (1.0, 8.0, 16.0):
         own = where(curves, family=family, loops=loops)
         early = median(row["value"] for row in where(own, step=before))
         ends = [row["value"] for row in where(own, step=last)]

@@ -434,9 +434,10 @@ for family in ("lt", "tmlt"):
         ms=3,
     )
     print(
-        f"{style.name:4s} trained: {middle[0]:.4f} at r = 1, {middle[-1]:.4f} at r = 32"
+        f"{style.name:4s} trained: {middle[0]:.4f} at r = 1, {middle[-1]:.4f} "
+        f"at r = {counts[-1]:g}"
     )
-for name in ("increments", "timestep", "digits"):  # those of the stored rows
+for name in ("increments", "timestep", "digits"):  # of one level
     style = looprate.style.MEMORISER_STYLE[name]
     made = [
         r for r in where(rows, curve="constructed") if str(r["label"]).startswith(name)

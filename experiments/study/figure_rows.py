@@ -166,7 +166,7 @@ def _constructed_rows(certificates: Sequence[Row]) -> list[Row]:
         curve = constructed_curve(certificates, memoriser)
         fit = constructed_slope(curve)
         slope = f": slope {fit.slope:.2f}".replace("-", "−") if fit else ""
-        slope += " in r/q" if fit and kind.takes_bits else ""
+        slope += f" in {('r/q', 'r²/q')[kind.levels - 1]}" if fit and kind.takes_bits else ""
         rows += [
             {
                 "curve": "constructed",
