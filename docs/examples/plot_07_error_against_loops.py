@@ -32,8 +32,8 @@ from statistics import median
 from looprate import distinct, make_figure, read_rows, where
 
 # %%
-# The rows are those of ``looprate verify`` (preset quick): 5 seeds, and the best networks
-# found among 144 starts (stars; a bar where the error is certified).
+# The rows are those of ``looprate verify`` (preset quick): 5 seeds, and the best
+# networks found among 144 starts (stars; a bar where the error is certified).
 
 rows = read_rows("../figures/error-against-loops__dial.csv")
 figure = make_figure("error-against-loops", rows)
