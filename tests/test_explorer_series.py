@@ -10,7 +10,7 @@ from looprate.figures.explorer.export import figure_rows
 from looprate.figures.explorer.live import RECIPE_WORDS
 from looprate.figures.explorer.panels import ErrorPanel
 from looprate.figures.explorer.setting import Setting
-from looprate.figures.rows import write_rows
+from looprate.figures.rows import read_rows, write_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTING = Setting(target="token-sine:periods=3")
@@ -91,8 +91,12 @@ def test_a_copy_of_a_file_adds_no_networks(tmp_path):  # W1
     assert views.trained_rows(SETTING, [again], LIVE) == LIVE
 
 
-def test_rows_without_a_label_are_drawn_as_before():  # W1
-    rows = figure_rows(Setting(), "error-against-loops", folders=[ROOT / "docs"])
+def test_rows_without_a_label_are_drawn_as_before(tmp_path):  # W1
+    stored = read_rows(ROOT / "docs" / "figures" / "error-against-loops__dial.csv")
+    without = [{**row, "label": None} for row in stored if row["curve"] == "trained"]
+    (tmp_path / "figures").mkdir()
+    write_rows(tmp_path / "figures" / "error-against-loops__dial.csv", without)
+    rows = figure_rows(Setting(), "error-against-loops", folders=[tmp_path])
     assert {row["label"] for row in rows if row["curve"] == "trained"} == {views.STORED}
     assert set(drawn(rows)) == {
         f"{name} trained, stored (median, band: all 5 seeds)" for name in ("LT", "TMLT")

@@ -68,7 +68,7 @@ def test_the_static_page_has_trained_networks_where_rows_of_them_are(static_page
     panels = (ModuliPanel(False), ErrorPanel(False), TermPanel(False), StatePanel(False))
     found = precomputed(name, panels, [ROOT / "docs"])
     assert found["trained"]["lt/0"]["value"]
-    assert "LT trained: stored, 5 seeds" in found["marks"]
+    assert "LT trained: 1,000 steps, 5 seeds" in found["marks"]
     without = precomputed(name, panels, [])
     assert without["trained"]["lt/0"]["value"] == []
     assert "trained" not in without["marks"]

@@ -62,10 +62,11 @@ def table_for(spec, name, dim=1):
     return hand_table(columns[:dim], dim)
 
 
+ONE_LEVEL = tuple(name for name, kind in MEMORISERS.items() if kind.levels == 1)
 STAGES = [  # memoriser, coding, d, m, q
-    *((memoriser, "rank", 1, 9, 3) for memoriser in MEMORISERS),
-    *((memoriser, "rank", 2, 3, 2) for memoriser in MEMORISERS),
-    *((memoriser, "sum", 1, 3, 3) for memoriser in MEMORISERS),
+    *((memoriser, "rank", 1, 9, 3) for memoriser in ONE_LEVEL),
+    *((memoriser, "rank", 2, 3, 2) for memoriser in ONE_LEVEL),
+    *((memoriser, "sum", 1, 3, 3) for memoriser in ONE_LEVEL),
     ("digits", "rank", 1, 6, 1),
     ("digits", "rank", 1, 6, 5),
 ]
@@ -99,7 +100,7 @@ def test_memorisers_answer_as_their_twins_and_keep_the_range(
 
 def test_labels_beyond_the_ends_get_the_end_or_the_lowest_value():
     values = [5, 9, -3, 8]
-    for memoriser in MEMORISERS:
+    for memoriser in ONE_LEVEL:
         spec = make_spec(1, 1, 4, memoriser)
         table = hand_table(values)
         below, above = (plain_value(k, spec, table, 0) for k in (-2, 7))

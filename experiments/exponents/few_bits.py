@@ -35,16 +35,13 @@ Array = NDArray[np.float64]
 POINTS = 512
 SHARPNESS = 8  # cell width in strip widths: few bits are left for it
 BROKEN = 2.0  # times the exact network's error, from which on arithmetic is said to break it
-CODES: dict[str, Coding] = {
-    "increments": "others",
-    "two-level-increments": "others",
-    "timestep": "rank",
-}
-GRIDS = {  # m, while r stays below 1e5
-    "increments": (1, 2, 3, 4, 5, 6, 8),
-    "two-level-increments": (1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 32),
-    "timestep": (2, 4, 8, 16, 32, 64, 128),
-}
+LINES: tuple[tuple[str, Coding, tuple[int, ...]], ...] = (  # memoriser, code, m while r < 1e5
+    ("increments", "others", (1, 2, 3, 4, 5, 6, 8)),
+    ("two-level-increments", "others", (1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 32)),
+    ("timestep", "rank", (2, 4, 8, 16, 32, 64, 128)),
+)
+CODES = {memoriser: coding for memoriser, coding, _ in LINES}
+GRIDS = {memoriser: grids for memoriser, _, grids in LINES}
 BOUND_BITS = (4, 6, 8, 11, 16, 24, 32, 53, 64)
 MANY = 10**9  # loops of the lower bound, which depends on them no more
 

@@ -62,6 +62,7 @@ def add_construct(commands: Commands) -> None:
     construct.add_argument(
         "--memoriser",
         choices=list(MEMORISERS),
+        metavar="NAME",
         help="how labels become values (default: timestep): "
         + ", ".join(kind.label for kind in MEMORISERS.values()),
     )
