@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from looprate.theory.outputs import strict_json
 
-__all__ = ["in_words", "print_findings", "print_json", "print_table"]
+__all__ = ["in_words", "print_findings", "print_json", "print_table", "side"]
 
 GAP = 2  # spaces between columns
 
@@ -18,6 +18,11 @@ GAP = 2  # spaces between columns
 def in_words(shape: dict[str, Any]) -> str:
     """Return a shape in words."""
     return f"N = {shape['tokens']}, d = {shape['dim']}, p = {shape['p']:g}"
+
+
+def side(value: float | None, rounded: Callable[[float], str]) -> str:
+    """Return a proven side as :func:`at_least` or :func:`at_most` rounds it, or "unknown"."""
+    return "unknown" if value is None else rounded(value)
 
 
 def print_json(value: Any) -> int:

@@ -33,11 +33,15 @@ from looprate.approx.fit.fitted import Member, Recipe
 from looprate.approx.fit.fitting import PROBED, identity_of
 from looprate.approx.fit.polish import Polished, Polisher, Stage
 from looprate.approx.fit.sampling import Function, SobolSource
-from looprate.approx.fit.state import FitState, bank_views, fresh_state
+from looprate.approx.fit.state import (
+    bank_views,
+    fresh_state,
+    load_arrays,
+    save_state,
+    untrained_state,
+)
 from looprate.approx.fit.training import VALIDATION, TrainingRun
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig
-from looprate.theory.outputs import replacing
-from looprate.theory.stored_arrays import read_arrays
 
 __all__ = ["BestFound", "SearchPlan", "best_found"]
 
@@ -151,6 +155,9 @@ class _Starts:
     alive: Array
     rung: int = 0
 
+    def __post_init__(self) -> None:
+        self.rung = int(self.rung)  # an array, where it was stored
+
 
 def best_found(
     target: Function,
@@ -243,7 +250,7 @@ class _Search:
         arms = self.plan.members()
         config = self.configs[self.plan.gates[0]]  # first weights do not depend on the gate
         stamp = self._stamp(compiled, device) if checkpoint else ""
-        stored = _load(checkpoint, stamp) if checkpoint else None
+        stored = load_arrays(checkpoint, stamp, _Starts) if checkpoint else None
         starts = stored or _Starts(
             fresh_state(config, [member for member, _ in arms], evaluations=1).flat,
             np.full(len(arms), np.inf),
@@ -259,7 +266,7 @@ class _Search:
             starts.alive = np.sort(starts.alive[better[: -(-len(better) // 2)]])
             starts.rung = rung + 1
             if checkpoint:
-                _save(checkpoint, stamp, starts)
+                save_state(checkpoint, stamp, starts)
             tell(starts.rung / len(self.plan.rungs))
         return starts
 
@@ -274,15 +281,8 @@ class _Search:
         device: torch.device,
     ) -> None:
         """Train some starts for one rung, and write down where they are; diverged ones stay inf."""
-        steps, config, count = self.plan.rungs[rung], self.configs[gate], len(which)
-        flat = starts.flat[which]
-        blank = np.zeros_like(flat)
-        state = FitState(
-            np.zeros(count, dtype=np.int64),
-            *(flat.copy(), blank, blank.copy()),
-            np.full(count, -1, dtype=np.int64),
-            np.full((count, 1), np.nan),
-        )
+        steps, config = self.plan.rungs[rung], self.configs[gate]
+        state = untrained_state(starts.flat[which], evaluations=1)
         recipe = replace(self.plan.recipe, steps=steps, evaluations=1)
         place: dict[str, Any] = {"recipe": recipe, "device": device, "compiled": compiled}
         run = TrainingRun([self.target], config, members, state, **self.how, **place)
@@ -340,20 +340,3 @@ class _Search:
         )
         score = found.value if math.isfinite(found.value) else math.inf
         return _Finalist(score, member, gate, flat, polish)
-
-
-def _save(path: Path, stamp: str, starts: _Starts) -> None:
-    """Write where the starts stand, atomically (npz, no objects)."""
-    with replacing(path) as draft, draft.open("wb") as stream:
-        np.savez(stream, stamp=np.array(stamp), **vars(starts))
-
-
-def _load(path: Path, stamp: str) -> _Starts | None:
-    """Return what is stored under the same stamp; None of any other, or a torn, file."""
-    try:
-        stored = read_arrays(path)
-        if str(stored["stamp"]) != stamp:
-            return None
-        return _Starts(stored["flat"], stored["error"], stored["alive"], int(stored["rung"]))
-    except (OSError, ValueError, KeyError):
-        return None

@@ -7,10 +7,11 @@ some of them at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ from looprate.theory.outputs import replacing
 from looprate.theory.stored_arrays import read_arrays
 
 __all__ = ["fresh_state"]
+
+
+State = TypeVar("State")
 
 
 @dataclass
@@ -104,7 +108,12 @@ def fresh_state(config: ModelConfig, members: Sequence[Member], *, evaluations: 
     """Return the state before the first step: initial weights decided by each member's seed."""
     models = {member.seed: LoopedTransformer(config, seed=member.seed) for member in members}
     flat = flatten(bank_of([models[member.seed] for member in members])).numpy()
-    count = len(members)
+    return untrained_state(flat, evaluations=evaluations)
+
+
+def untrained_state(flat: np.ndarray, *, evaluations: int) -> FitState:
+    """Return the state before the first step from given parameters (M, P)."""
+    count = len(flat)
     return FitState(
         step=np.zeros(count, dtype=np.int64),
         flat=flat,
@@ -115,18 +124,23 @@ def fresh_state(config: ModelConfig, members: Sequence[Member], *, evaluations: 
     )
 
 
-def save_state(path: Path, stamp: str, state: FitState) -> None:
-    """Write the state atomically (npz, no objects)."""
+def save_state(path: Path, stamp: str, state: Any) -> None:
+    """Write the arrays of a dataclass atomically (npz, no objects)."""
     with replacing(path) as draft, draft.open("wb") as stream:
         np.savez(stream, stamp=np.array(stamp), **vars(state))
 
 
 def load_state(path: Path, stamp: str) -> FitState | None:
     """Return the state stored under the same stamp; None of any other, or a torn, file."""
+    return load_arrays(path, stamp, FitState)
+
+
+def load_arrays(path: Path, stamp: str, kind: Callable[..., State]) -> State | None:
+    """Return the dataclass stored under the same stamp; None of any other, or a torn, file."""
     try:
         stored = read_arrays(path)
         if str(stored["stamp"]) != stamp:
             return None
-        return FitState(*(stored[f.name] for f in fields(FitState)))
+        return kind(*(stored[f.name] for f in fields(cast(Any, kind))))
     except (OSError, ValueError, KeyError):
         return None  # torn by a kill, or damaged: start this fit again

@@ -40,8 +40,6 @@ LINES: tuple[tuple[str, Coding, tuple[int, ...]], ...] = (  # memoriser, code, m
     ("two-level-increments", "others", (1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 32)),
     ("timestep", "rank", (2, 4, 8, 16, 32, 64, 128)),
 )
-CODES = {memoriser: coding for memoriser, coding, _ in LINES}
-GRIDS = {memoriser: grids for memoriser, _, grids in LINES}
 BOUND_BITS = (4, 6, 8, 11, 16, 24, 32, 53, 64)
 MANY = 10**9  # loops of the lower bound, which depends on them no more
 
@@ -70,10 +68,10 @@ def few_bits_tasks(target: str, most: int) -> list[Row]:
         {
             "target": target,
             "memoriser": memoriser,
-            "grids": [m for m in GRIDS[memoriser] if m <= most],
+            "grids": [m for m in grids if m <= most],
             "seed": 0,
         }
-        for memoriser in CODES
+        for memoriser, _, grids in LINES
     ]
 
 
@@ -90,8 +88,9 @@ def few_bits_rows(
     wanted = np.asarray(f(x))
     rows: list[Row] = []
     broken = dict.fromkeys((a.name for a in ARITHMETICS), 0)
+    (coding,) = (code for name, code, _ in LINES if name == memoriser)
     for done, grid in enumerate(grids, start=1):
-        how: dict[str, Any] = {"memoriser": memoriser, "coding": CODES[memoriser]}
+        how: dict[str, Any] = {"memoriser": memoriser, "coding": coding}
         spec = asked_spec(tokens=2, dim=1, grid=grid, sharpness=SHARPNESS, **how)
         built = compile_construction(f, spec)
         numbers = np.rint(x * spec.slope)
@@ -152,7 +151,7 @@ def floors(rows: Sequence[Row]) -> list[Row]:
     predicted one the exact network's error on the finest grid whose numbers fit.
     """
     found = []
-    for memoriser in CODES:
+    for memoriser, _, _ in LINES:
         for arithmetic in ARITHMETICS:
             name = memoriser, arithmetic.name
             own = [row for row in rows if (row["memoriser"], row["arithmetic"]) == name]

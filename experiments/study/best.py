@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from looprate.experiments.engine.sweep import checkpoint_of
+from looprate.experiments.rows.markdown import table
 from looprate.experiments.rows.provenance import stamped
 from looprate.experiments.rows.records import write_npz
 from looprate.experiments.study.work import planned_target
+from looprate.theory.outputs import at_least, at_most
 from looprate.theory.statistics.best_of import best_of, power_law
 
 if TYPE_CHECKING:
@@ -248,28 +250,32 @@ def roughness_rows(rows: Sequence[Row], latex: dict[str, str]) -> list[Row]:
 def table_lines(rows: Sequence[Row]) -> list[str]:
     """Return the Markdown of one target's best found networks."""
     order = sorted(rows, key=lambda row: (row["family"], row["loops"]))
-    lines = [
+    return [
         "### Best found",
         "",
         "The smallest error that successive halving and a polish came to, by held-out points that "
         "no choice has read. Certified: proven of the network itself. Twice the starts: best of "
         "all over best of half, before the polish (bootstrap, not extrapolated).",
         "",
-        "| family | loops | parameters | error | starts | their median | certified | twice the "
-        "starts |",
-        "|---|---|---|---|---|---|---|---|",
+        *table(
+            "family | loops | parameters | error | starts | their median | certified | twice the "
+            "starts",
+            map(_table_cells, order),
+        ),
+        *(_law_line(f, law) for f, law in exponents(rows).items()),
+        "",
     ]
-    for row in order:
-        block, ratio = row["blocks"][row["chosen"]], doubling(row)
-        ends = [row[name] for name in ENDS]
-        proven = "no" if None in ends else f"{ends[0]:.3g} to {ends[1]:.3g}"
-        median = "diverged" if row["median"] is None else f"{row['median']:.3g}"
-        lines.append(
-            f"| {row['family'].upper()} | {row['loops']} | {block['parameters']} | "
-            f"{row['error']:.4g} ± {row['stderr']:.1g} | {row['starts']} | {median} | {proven} | "
-            + ("|" if ratio is None else f"{ratio:.2f} |")
-        )
-    return [*lines, "", *(_law_line(f, law) for f, law in exponents(rows).items()), ""]
+
+
+def _table_cells(row: Row) -> list[Any]:
+    """Return one table line of best networks."""
+    block, ratio = row["blocks"][row["chosen"]], doubling(row)
+    low, high = (row[name] for name in ENDS)
+    proven = "no" if high is None else f"{at_least(low, 3)} to {at_most(high, 3)}"
+    median = "diverged" if row["median"] is None else f"{row['median']:.3g}"
+    error = f"{row['error']:.4g} ± {row['stderr']:.1g}"
+    what = [row["family"].upper(), row["loops"], block["parameters"], error, row["starts"]]
+    return [*what, median, proven, "" if ratio is None else f"{ratio:.2f}"]
 
 
 def _law_line(family: str, law: Row | None) -> str:

@@ -13,7 +13,7 @@ from looprate.experiments.engine.progress import Progress
 from looprate.experiments.study.drawing import draw_folder
 from looprate.options import add_option, add_options
 from looprate.parser import Commands, add_command
-from looprate.printing import in_words, print_findings, print_json, print_table
+from looprate.printing import in_words, print_findings, print_json, print_table, side
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.outputs import at_least, at_most, checked_folder, checked_output
 
@@ -244,11 +244,11 @@ def _print(certificate: Certificate, softmax: dict[str, Any] | None, options: Na
         "same cell width"
     )
     rows = [
-        [name, *_sides(term["lower"], term["upper"]), _at_most(term["bound"])]
+        [name, *_sides(term["lower"], term["upper"]), side(term["bound"], at_most)]
         for name, term in facts["terms"].items()
     ]
     sides = _sides(facts["error_lower"], facts["error_upper"])
-    rows.append(["error", *sides, _at_most(facts["bound"])])
+    rows.append(["error", *sides, side(facts["bound"], at_most)])
     print_table(["L^p norm of", "at least", "at most", "explicit inequality"], rows)
     sampled = facts["error_sampled"]
     if sampled:
@@ -278,12 +278,7 @@ def _softmax_line(softmax: dict[str, Any]) -> str:
 
 def _sides(lower: float | None, upper: float | None) -> list[str]:
     """An interval's sides, each rounded outwards, or that there is none."""
-    return ["unknown" if lower is None else at_least(lower), _at_most(upper)]
-
-
-def _at_most(value: float | None) -> str:
-    """An upper side, or that there is none."""
-    return "unknown" if value is None else at_most(value)
+    return [side(lower, at_least), side(upper, at_most)]
 
 
 def _heads(count: int) -> str:

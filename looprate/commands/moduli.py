@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from looprate.experiments.engine.progress import Progress
 from looprate.options import add_option, add_options, checked_shape
 from looprate.parser import Commands, add_command
-from looprate.printing import in_words, print_json, print_table
+from looprate.printing import in_words, print_json, print_table, side
 from looprate.theory.outputs import at_least, at_most
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _print_certified(rows: Sequence[Row]) -> int:
         [
             *_name(row),
             _attained(row),
-            _at_most(row["certified"]),
+            side(row["certified"], at_most),
             "unknown" if row["gap"] is None else f"{100 * row['gap']:.3g} %",
             "none" if row["certified"] is None else row["method"],
             *_closed_form(row),
@@ -185,9 +185,4 @@ def _attained(row: Row) -> str:
 def _closed_form(row: Row) -> list[str]:
     """The closed form and the side that is known."""
     exact, value = row["side"] == "exact", row["upper"]
-    return [f"{value:.6g}" if exact else _at_most(value), row["side"]]
-
-
-def _at_most(value: float | None) -> str:
-    """An upper side, or that there is none."""
-    return "unknown" if value is None else at_most(value)
+    return [f"{value:.6g}" if exact else side(value, at_most), row["side"]]

@@ -11,15 +11,22 @@ from looprate.printing import in_words, print_json, print_table
 from looprate.theory.outputs import at_least, at_most
 
 FAMILIES = ("lt", "tmlt", "untied")
-#: Options of a network: name -> what is given to NetworkSize, and words.
+#: Options of a network: field of NetworkSize -> option, and words.
 SIZES = {
-    "stream-rows": "D, rows of the residual stream (default: 4d + 11)",
-    "width": "q, ReLU units (default: 12d + 8)",
-    "heads": "h, heads of attention (default: 2)",
-    "head-size": "of each head (default: 1)",
-    "weight-bits": "b, bits of a weight (default: real numbers)",
+    "rows": ("--stream-rows", "D, rows of the residual stream (default: 4d + 11)"),
+    "width": ("--width", "q, ReLU units (default: 12d + 8)"),
+    "heads": ("--heads", "h, heads of attention (default: 2)"),
+    "head_size": ("--head-size", "of each head (default: 1)"),
+    "weight_bits": ("--weight-bits", "b, bits of a weight (default: real numbers)"),
 }
 CLASS = {"lipschitz": "L of the class (default: 1)", "holder": "s of the class (default: 1)"}
+#: What needs --worst-case: name in the options -> option.
+NEEDING = {
+    "family": "--family",
+    **{name: option for name, (option, _) in SIZES.items()},
+    "eta_network": "--eta-network",
+    **{name: f"--{name}" for name in CLASS},
+}
 
 
 def add_worst_case(bound: ArgumentParser) -> None:
@@ -34,8 +41,8 @@ def add_worst_case(bound: ArgumentParser) -> None:
         choices=FAMILIES,
         help="lt: weight-tied; tmlt: with eta(t); untied: a block a loop (default: lt tmlt)",
     )
-    for name, words in SIZES.items():
-        group.add_argument(f"--{name}", type=int, help=words)
+    for name, (option, words) in SIZES.items():
+        group.add_argument(option, dest=name, metavar=name.upper(), type=int, help=words)
     group.add_argument(
         "--eta-network",
         type=int,
@@ -49,11 +56,7 @@ def add_worst_case(bound: ArgumentParser) -> None:
 
 def asks_worst_case(options: Namespace) -> bool:
     """Tell what is asked for; raise where options do not fit."""
-    given = [
-        name
-        for name in ("family", *SIZES, "eta-network", *CLASS)
-        if getattr(options, name.replace("-", "_")) is not None
-    ]
+    given = [option for name, option in NEEDING.items() if getattr(options, name) is not None]
     if options.worst_case and options.target is not None:
         raise ValueError(
             f"`TARGET` must be left out with --worst-case, which is about a class of functions, "
@@ -62,7 +65,7 @@ def asks_worst_case(options: Namespace) -> bool:
     if not options.worst_case and options.target is None:
         raise ValueError("`TARGET` must be given, or --worst-case (see looprate bound --help)")
     if not options.worst_case and given:
-        raise ValueError(f"`--{given[0]}` needs --worst-case; leave it out")
+        raise ValueError(f"`{given[0]}` needs --worst-case; leave it out")
     return bool(options.worst_case)
 
 
@@ -95,14 +98,10 @@ def _sizes(options: Namespace, dim: int) -> list[Any]:
 
     from looprate.theory.bounds.pattern_count import EtaNetwork, NetworkSize
 
-    asked = {name: getattr(options, name.replace("-", "_")) for name in SIZES}
+    asked = {name: getattr(options, name) for name in SIZES}
     base = replace(
         NetworkSize.of_constructions(dim),
-        **{
-            name.removeprefix("stream-").replace("-", "_"): value
-            for name, value in asked.items()
-            if value is not None
-        },
+        **{name: value for name, value in asked.items() if value is not None},
     )
     network = EtaNetwork(*options.eta_network) if options.eta_network else None
     families = options.family or (["tmlt"] if network else ["lt", "tmlt"])

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import linregress
 from scipy.stats import t as student
 
 __all__ = ["best_of", "power_law"]
@@ -95,11 +96,9 @@ def power_law(loops: Sequence[int], errors: Sequence[float]) -> PowerLaw | None:
     for count in range(len(x), LEAST_POINTS - 1, -1):
         for start in range(len(x) - count, -1, -1):
             part = slice(start, start + count)
-            slope, level = np.polyfit(x[part], y[part], 1)
-            off = y[part] - (level + slope * x[part])
-            spread = x[part] - x[part].mean()
-            stderr = math.sqrt(float(off @ off) / (count - 2) / float(spread @ spread))
-            reach = float(student.ppf((1 + CONFIDENCE) / 2, count - 2)) * stderr
+            line = linregress(x[part], y[part])
+            slope, off = line.slope, y[part] - (line.intercept + line.slope * x[part])
+            reach = float(student.ppf((1 + CONFIDENCE) / 2, count - 2)) * line.stderr
             if np.abs(off).max() <= STRAIGHT and slope + reach < 0:
                 ends = float(slope - reach), float(slope + reach)
                 where = int(loops[start]), int(loops[start + count - 1])
