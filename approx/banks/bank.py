@@ -11,18 +11,18 @@ import functools
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from looprate.approx.banks.block import BLOCK_WEIGHTS, BlockShape, block_functions, looped_block
 from looprate.approx.banks.fused.kernel import covers, fused_forward, fused_losses
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig, sinusoids
+from looprate.approx.models.parts import ACTIVATIONS
 from looprate.theory.norms import tensor_p_norm
 
 __all__ = ["Bank", "bank_forward", "bank_losses", "bank_of", "bank_path", "model_of"]
 
 Bank = dict[str, Tensor]
-PER_BLOCK = {*BLOCK_WEIGHTS, "eta_row"}  # stored (blocks, M, ...); everything else (M, ...)
+PER_BLOCK = {*BLOCK_WEIGHTS, "eta_row"}  # stored (blocks or rows, M, ...); all else (M, ...)
 
 
 def bank_of(models: Sequence[LoopedTransformer]) -> Bank:
@@ -66,11 +66,14 @@ def _constants(
 
 def bank_eta(bank: Bank, config: ModelConfig, loops: int) -> Tensor:
     """Return every model's modulation, shape (r, M, 4, D)."""
+    config.check_rows(loops)
     row = bank["eta_row"]
     wave, factors = _constants(loops, config.frequencies, config.gate, row.dtype, row.device)
     eta = row.expand(loops, *row.shape[1:])
-    if config.family == "tmlt":
-        hidden = F.silu(bank["clock_in"] @ wave + bank["clock_bias"][:, :, None])
+    if config.timed:
+        hidden = ACTIVATIONS[config.clock_activation](
+            bank["clock_in"] @ wave + bank["clock_bias"][:, :, None]
+        )
         change = bank["clock_out"] @ hidden  # (M, 4D, r)
         eta = eta + change.movedim(2, 0).reshape(eta.shape)
     return (eta * factors).contiguous()
@@ -110,6 +113,7 @@ def bank_forward(
         bank_eta(bank, config, loops),
         [bank[name] for name in BLOCK_WEIGHTS],
         injection=config.injection,
+        bits=config.bits,
     )
     result = torch.baddbmm(bank["read_bias"][:, :, None], bank["read"], state)
     return result.view(M, d, N, B).permute(0, 3, 2, 1)

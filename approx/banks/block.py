@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from looprate.approx.models.looped import EPS, ModelConfig
+from looprate.approx.models.parts import rounded
 
 BLOCK_WEIGHTS = ("qkv", "out", "up", "up_bias", "down", "down_bias")
 
@@ -242,6 +243,7 @@ class _Looped(torch.autograd.Function):
         ctx: Any,
         functions: tuple[Block, Block],
         injection: bool,
+        bits: int,
         state: Tensor,
         eta: Tensor,
         *weights: Tensor,
@@ -254,7 +256,7 @@ class _Looped(torch.autograd.Function):
                 state = state + start
             new, *saved = functions[0](state, row, *blocks[min(t, len(blocks) - 1)])
             kept.append((state, *saved))
-            state = new
+            state = rounded(new, bits)  # the gradient goes straight through
         ctx.functions, ctx.injection, ctx.kept = functions, injection, kept
         ctx.rows, ctx.blocks = rows, blocks
         return state
@@ -276,7 +278,7 @@ class _Looped(torch.autograd.Function):
         if grad_start is not None:
             grad = grad + grad_start
         stacked = [torch.stack(parts) for parts in zip(*sums, strict=True)]
-        return None, None, grad, torch.stack(grad_eta[::-1]), *stacked
+        return None, None, None, grad, torch.stack(grad_eta[::-1]), *stacked
 
 
 def looped_block(
@@ -286,6 +288,7 @@ def looped_block(
     weights: Sequence[Tensor],
     *,
     injection: bool = False,
+    bits: int = 0,
 ) -> Tensor:
     """Apply the block once per row of eta.
 
@@ -297,10 +300,12 @@ def looped_block(
     weights : the tensors named in :data:`BLOCK_WEIGHTS`, each (blocks, M, ...)
     injection : bool
         Add the first state before every later loop.
+    bits : int
+        Significant bits the state is rounded to after every loop; 0 rounds nothing.
 
     Returns
     -------
     Tensor, shape (M, D, N*B)
     """
-    result: Tensor = _Looped.apply(functions, injection, state, eta, *weights)
+    result: Tensor = _Looped.apply(functions, injection, bits, state, eta, *weights)
     return result

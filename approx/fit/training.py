@@ -11,6 +11,7 @@ The speed on a GPU is unmeasured until somebody runs ``benchmarks/fit_gpu.py`` o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -24,11 +25,35 @@ from looprate.approx.fit.memory import CHUNK
 from looprate.approx.fit.sampling import Function, TrainingPoints
 from looprate.approx.fit.state import FitState, bank_at, flatten, write_bank
 from looprate.approx.models.looped import ModelConfig
+from looprate.theory.notation import check_choice
 
-__all__ = ["TrainingRun"]
+__all__ = ["TrainingRun", "drawn_loops"]
 
 VALIDATION = HELD_OUT - 1_000  # seed of the validation scramble: neither training nor test
 WARM_UP = 3  # steps before a capture, which then finds everything compiled
+Law = Literal["fixed", "uniform", "log-uniform"]
+LAWS: tuple[Law, ...] = get_args(Law)
+
+
+def drawn_loops(law: Law, loops: int, step: int) -> int:
+    """Return the loop count of one training step, the same for all models of a bank.
+
+    Parameters
+    ----------
+    law : {"fixed", "uniform", "log-uniform"}
+        ``loops`` themselves; or a draw from 1..2 ``loops``, each equally often, or with a
+        probability that falls about like 1/r.
+    loops : int
+        r.
+    step : int
+        Decides the draw.
+    """
+    if law == "fixed":
+        return loops
+    share = float(np.random.default_rng(step).random())
+    if law == "uniform":
+        return 1 + int(share * 2 * loops)
+    return int((2 * loops + 1) ** share)
 
 
 class TrainingRun:
@@ -49,6 +74,8 @@ class TrainingRun:
     device : str or torch.device
     compiled : bool
         Compile the block and Adam where a compiler works.
+    law : {"fixed", "uniform", "log-uniform"}
+        Of the loops of a step, see :func:`drawn_loops`; validation has ``loops``.
     """
 
     def __init__(
@@ -64,7 +91,9 @@ class TrainingRun:
         recipe: Recipe,
         device: str | torch.device,
         compiled: bool,
+        law: Law = "fixed",
     ) -> None:
+        self.law = check_choice(law, "law", LAWS)
         self.targets, self.config, self.members = targets, config, list(members)
         self.tokens, self.loops, self.p, self.recipe = tokens, loops, p, recipe
         self.device, self.compiled = torch.device(device), compiled
@@ -74,7 +103,7 @@ class TrainingRun:
         self.flat, self.mean, self.square, self.diverged_at = self._state
         self.bank = {k: v.requires_grad_() for k, v in bank_at(self.flat, config).items()}
         self.rates = self._column([member.learning_rate for member in members])
-        self.step = int(state.step[0])
+        self.step, self._loops = int(state.step[0]), loops
         self.curve = list(state.curve.T[: sum(mark <= self.step for mark in recipe.marks)])
         self._update = adam_function(
             *self.flat.shape,
@@ -139,12 +168,13 @@ class TrainingRun:
         The curve is left alone: that is what :meth:`advance` is for.
         """
         self._fill(count)
-        if self.device.type == "cuda" and self._graph is None:
+        if self.device.type == "cuda" and self._graph is None and self.law == "fixed":
             self._graph = self._captured()
         self._place.zero_()
-        step = self.train_step if self._graph is None else self._graph.replay
-        for _ in range(count):
-            step()
+        once = self.train_step if self._graph is None else self._graph.replay
+        for step in range(self.step, self.step + count):
+            self._loops = drawn_loops(self.law, self.loops, step)
+            once()
         self.step += count
 
     def _fill(self, count: int) -> None:
@@ -178,7 +208,7 @@ class TrainingRun:
 
         ``scalars`` is a row of :meth:`schedule`.
         """
-        models = self.bank, self.config, inputs, truth, self.loops
+        models = self.bank, self.config, inputs, truth, self._loops
         loss = bank_losses(*models, p=self.p, compiled=self.compiled)
         grads = torch.autograd.grad(loss.sum(), list(self.bank.values()))
         with torch.no_grad():

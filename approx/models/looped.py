@@ -9,9 +9,9 @@ The forward is one and the same; what differs is eta.  With B inputs of N tokens
     return L2(x)                                    (B, N, d)
 
 LT has one learned row ``eta`` for all t; TMLT adds a small network of the sinusoids of t to it,
-zero at initialisation, so both start as the same function.  No positions by default, so that the
-map is permutation-equivariant.  This file is the reference, written to be read; ``block`` and
-``bank`` run the same arithmetic for many models at once.
+zero at initialisation, or has a free row a loop, so both start as the same function.  No positions
+by default, so that the map is permutation-equivariant.  This file is the reference, written to be
+read; ``block`` and ``bank`` run the same arithmetic for many models at once.
 
 Source: the setting of Theorem 3.6 and section 4 of Xu & Sato (v7); pre-normalisation and scaled
 residuals are ours, the theory has neither.
@@ -33,6 +33,7 @@ from looprate.approx.models.parts import (
     Draw,
     Family,
     LoopedModule,
+    rounded,
     scalars_of,
     sinusoids,
 )
@@ -56,7 +57,7 @@ class ModelConfig(BlockConfig):
 
     Parameters
     ----------
-    width, heads, hidden, family, frequencies, clock, norm, activation, injection, gate
+    width, heads, ..., gate, clock_activation, table
         As in :class:`~looprate.approx.models.parts.BlockConfig`.
     dim : int
         d, coordinates of an input and output token.
@@ -64,14 +65,20 @@ class ModelConfig(BlockConfig):
         Distinct blocks: 1, or the depth of an untied model.
     positions : int
         0 for none (permutation-equivariant); N for learned positions of N tokens.
+    bits : int
+        Significant bits the state is rounded to after every loop, the gradient straight through
+        (as if it were not); 0 rounds nothing.
     """
 
     dim: int = 1
     blocks: int = 1
     positions: int = 0
+    bits: int = 0
 
     def __post_init__(self) -> None:
         check_dim(self.dim)
+        if self.bits < 0:
+            raise ValueError(f"`bits` must be an integer >= 0, got {self.bits}; 0 rounds nothing")
         self.check_block()
 
 
@@ -100,7 +107,7 @@ class LoopedTransformer(LoopedModule):
         self.add_block(draw)
         self.read = draw.weight(c.dim, c.width)  # L2
         self.read_bias = draw.zeros(c.dim)
-        self.eta_row = nn.Parameter(torch.ones(c.blocks, 4, c.width))
+        self.eta_row = nn.Parameter(torch.ones(c.eta_rows, 4, c.width))
         if c.positions:
             self.position = draw.weight(c.width, c.positions)
         self.add_clock(draw)
@@ -141,6 +148,8 @@ class LoopedTransformer(LoopedModule):
             if c.injection and t:
                 state = state + start
             state = self._block(state, eta[t], min(t, c.blocks - 1))
+            if c.bits:
+                state = state + (rounded(state, c.bits) - state).detach()
         return state @ self.read.mT + self.read_bias
 
     def _block(self, x: Tensor, eta: Tensor, index: int) -> Tensor:
@@ -170,12 +179,12 @@ def parameter_count(config: ModelConfig) -> int:
 def matched_config(config: ModelConfig, family: Family, *, loops: int = 1) -> ModelConfig:
     """Return ``config`` for another family with the parameter count matched through ``hidden``.
 
-    LT is widened until it has the parameters that TMLT spends on its clock (within half a hidden
-    unit, far below 2 %).  The untied baseline keeps the block of ``config`` at depth ``loops``; its
-    count grows with depth by nature and is reported, not matched.
+    LT is widened until it has the parameters that TMLT spends on its clock or table (within half a
+    hidden unit, far below 2 %).  The untied baseline keeps the block of ``config`` at depth
+    ``loops``; its count grows with depth by nature and is reported, not matched.
     """
     if family == "untied":
-        return replace(config, family=family, blocks=check_loops(loops))
-    changed = replace(config, family=family, blocks=1)
+        return replace(config, family=family, blocks=check_loops(loops), table=0)
+    changed = replace(config, family=family, blocks=1, table=0 if family == "lt" else config.table)
     missing = parameter_count(config) - parameter_count(changed)
     return replace(changed, hidden=changed.hidden + round(missing / (2 * changed.width + 1)))

@@ -10,7 +10,7 @@ import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 import torch
@@ -25,6 +25,8 @@ Family = Literal["lt", "tmlt", "untied"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 Activation = Callable[[Tensor], Tensor]
 ACTIVATIONS: dict[str, Activation] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
+LATER = ("clock_activation", "table", "bits")  # fields that old configurations do not have
+UNSET = object()
 EPS = 1e-6  # inside the root of the RMS norm, for every dtype alike
 
 
@@ -40,6 +42,11 @@ class BlockConfig(ABC):
         One constant eta; eta(t); or one block per loop (a standard Transformer of that depth).
     frequencies, clock : int
         Sinusoids of t fed to the timestep network, and its hidden width (TMLT only).
+    clock_activation : {"silu", "relu", "gelu"}
+        Of the timestep network; SiLU is the paper's.
+    table : int
+        Rows of a free eta(t), one a loop and each learned by itself, in place of the timestep
+        network (TMLT only); 0 for the network.  Such a model runs exactly so many loops.
     norm : {"rms", "none"}
         Normalisation before attention and feed-forward (no gains; eta scales instead).
     activation : {"relu", "gelu", "silu"}
@@ -60,15 +67,39 @@ class BlockConfig(ABC):
     activation: str = "relu"
     injection: bool = False
     gate: float = 1.0
+    clock_activation: str = "silu"
+    table: int = 0
 
     @property
     @abstractmethod
     def blocks(self) -> int:
         """Distinct blocks: 1, or the depth of an untied model."""
 
+    @property
+    def eta_rows(self) -> int:
+        """Learned rows of eta: one a distinct block, or one a loop of a table."""
+        return self.table or self.blocks
+
+    @property
+    def timed(self) -> bool:
+        """Whether a network of t adds to the rows of eta."""
+        return self.family == "tmlt" and not self.table
+
     def as_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dictionary; the class called with its entries inverts it."""
-        return asdict(self)
+        """Return a JSON-ready dictionary; the class called with its entries inverts it.
+
+        What came later and is as it was before is left out: digests of old runs stay theirs.
+        """
+        later = {f.name: f.default for f in fields(self) if f.name in LATER}
+        return {name: v for name, v in asdict(self).items() if later.get(name, UNSET) != v}
+
+    def check_rows(self, loops: int) -> None:
+        """Raise ValueError if eta has no row for some of ``loops`` loops."""
+        if self.table and loops != self.table:
+            raise ValueError(
+                f"`loops` must equal the {self.table} rows of a free table of eta(t), got {loops}: "
+                "it says nothing of other loops; take a network of t (table=0)"
+            )
 
     def check_block(self) -> None:
         """Raise ValueError naming the first field of a block that is out of range."""
@@ -86,7 +117,13 @@ class BlockConfig(ABC):
                 "use family='untied' for one block per loop"
             )
         check_choice(self.activation, "activation", tuple(ACTIVATIONS))
+        check_choice(self.clock_activation, "clock_activation", tuple(ACTIVATIONS))
         check_choice(self.norm, "norm", ("rms", "none"))
+        if self.table < 0 or (self.table and self.family != "tmlt"):
+            raise ValueError(
+                f"`table` must be 0 or the loops of a TMLT, got {self.table} of {self.family}; "
+                "take family='tmlt'"
+            )
         if self.frequencies % 2:
             raise ValueError(
                 f"`frequencies` must be even (cosines and sines), got {self.frequencies}"
@@ -164,7 +201,7 @@ class LoopedModule(nn.Module):
     def add_clock(self, draw: Draw) -> None:
         """Make the network of t, if the family has one; zero at initialisation."""
         c = self.config
-        if c.family == "tmlt":
+        if c.timed:
             self.clock_in = draw.weight(c.clock, c.frequencies)
             self.clock_bias = draw.zeros(c.clock)
             self.clock_out = draw.zeros(4 * c.width, c.clock)
@@ -172,12 +209,21 @@ class LoopedModule(nn.Module):
     def eta(self, loops: int) -> Tensor:
         """Return the modulation eta, shape (loops, 4, D): scale, gate, scale, gate per loop."""
         c = self.config
+        c.check_rows(loops)
         eta: Tensor = self.eta_row.expand(loops, -1, -1)
-        if c.family == "tmlt":
+        if c.timed:
             wave = sinusoids(loops, c.frequencies).to(eta)
-            hidden = F.silu(wave @ self.clock_in.mT + self.clock_bias)
+            hidden = ACTIVATIONS[c.clock_activation](wave @ self.clock_in.mT + self.clock_bias)
             eta = eta + (hidden @ self.clock_out.mT).view(loops, 4, c.width)
         return eta * eta.new_tensor([1.0, c.gate, 1.0, c.gate])[:, None]
+
+
+def rounded(x: Tensor, bits: int) -> Tensor:
+    """Return x with ``bits`` significant bits a number, ties to even; x itself for 0 bits."""
+    if not bits:
+        return x
+    share, power = torch.frexp(x)  # x = share * 2^power, 1/2 <= |share| < 1
+    return torch.ldexp(torch.round(share * 2.0**bits), power - bits)
 
 
 @functools.lru_cache(maxsize=256)

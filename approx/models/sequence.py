@@ -89,7 +89,7 @@ class SequenceModel(LoopedModule):
         if not c.tied:
             self.read = draw.weight(c.predicted, D)
             self.read_bias = draw.zeros(c.predicted)
-        self.eta_row = nn.Parameter(torch.ones(c.blocks, 4, D))
+        self.eta_row = nn.Parameter(torch.ones(c.eta_rows, 4, D))
         self.add_clock(draw)  # last: LT and TMLT of one seed share everything else
 
     def forward(self, inputs: Tensor, *, loops: int | None = None, every: bool = False) -> Tensor:
@@ -271,7 +271,8 @@ def matched_config(config: SequenceConfig, family: Family, *, loops: int) -> Seq
     half a hidden unit), as :func:`looprate.approx.models.looped.matched_config` does.  The untied
     baseline keeps the block; its count grows with the depth and is reported, not matched.
     """
-    changed = replace(config, family=family, loops=loops)
+    table = config.table if family == "tmlt" else 0
+    changed = replace(config, family=family, loops=loops, table=table)
     if family != "lt":
         return changed
     missing = parameter_count(replace(config, family="tmlt", loops=loops)) - parameter_count(

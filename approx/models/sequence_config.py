@@ -20,7 +20,7 @@ class SequenceConfig(BlockConfig):
 
     Parameters
     ----------
-    width, heads, hidden, family, frequencies, clock, norm, activation, injection, gate
+    width, heads, ..., gate, clock_activation, table
         As in :class:`~looprate.approx.models.parts.BlockConfig`.
     vocabulary, channels : int
         Token ids 0..vocabulary-1 as inputs, or vectors of so many entries; the other one is 0.

@@ -29,7 +29,7 @@ ACTIVATION_NUMBERS = {"relu": 0, "gelu": 1, "silu": 2}
 
 def covers(config: ModelConfig, like: Tensor) -> bool:
     """Return whether the kernel runs such models with parameters that look like ``like``."""
-    plain = like.device.type == "cpu" and like.dtype == torch.float32
+    plain = like.device.type == "cpu" and like.dtype == torch.float32 and not config.bits
     return plain and config.activation in ACTIVATION_NUMBERS and library() is not None
 
 
