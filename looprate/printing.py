@@ -8,9 +8,10 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from looprate.experiments.rows.markdown import plain
 from looprate.theory.outputs import strict_json
 
-__all__ = ["in_words", "print_findings", "print_json", "print_table", "side"]
+__all__ = ["in_words", "print_findings", "print_json", "print_sentences", "print_table", "side"]
 
 GAP = 2  # spaces between columns
 
@@ -45,14 +46,12 @@ def print_table(head: list[str], rows: list[list[str]]) -> int:
             cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             print((" " * GAP).join(cells).rstrip())
         return 0
-    room = shutil.get_terminal_size().columns
+    room = _room()
     words = [
         max(len(word) for cell in column for word in [*cell.split(), ""]) for column in columns
     ]
     if sum(words) + GAP * len(words) > room:
-        whole = textwrap.TextWrapper(
-            room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-        )
+        whole = _wrapper(room)
         for row in rows:
             for name, cell in zip(head, row, strict=True):
                 print(whole.fill(f"{name}: {cell}"))
@@ -62,9 +61,33 @@ def print_table(head: list[str], rows: list[list[str]]) -> int:
 
 
 def print_findings(findings: Sequence[dict[str, Any]]) -> int:
-    """Print findings, each as its verdict, what is claimed, and why."""
-    rows = [[each["verdict"], each["claim"], each["reason"]] for each in findings]
+    """Print findings, each as its verdict, what is claimed, and why.
+
+    A hypothesis has a state instead: it holds, fails, or is open.
+    """
+    rows = [
+        [each.get("state", each["verdict"]), each["claim"], each["reason"]] for each in findings
+    ]
     return print_table(["verdict", "claim", "why"], rows)
+
+
+def print_sentences(sentences: Sequence[str]) -> None:
+    """Print the sentences of a report, each a paragraph that fits a terminal."""
+    wrapper = _wrapper(_room())
+    for sentence in map(plain, sentences):
+        print(wrapper.fill(sentence) if sys.stdout.isatty() else sentence)
+
+
+def _room() -> int:
+    """Columns of the terminal."""
+    return shutil.get_terminal_size().columns
+
+
+def _wrapper(room: int) -> textwrap.TextWrapper:
+    """Return what fills lines without breaking a word or number."""
+    return textwrap.TextWrapper(
+        room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _print_fitting(head: list[str], rows: list[list[str]], words: list[int], room: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from looprate.experiments.rows.page import write_page
 from looprate.experiments.study.drawing import draw_folder
 from looprate.options import add_engine, add_option, add_options, chosen_engine
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["add_study", "run_study"]
 
 Told = TypeVar("Told")
+REPORTS = {"eta": "eta.md", "exponents": "exponents.md"}  # of the others: report.md
 
 
 def add_study(parser: ArgumentParser, name: str) -> None:
@@ -59,7 +61,22 @@ def run_study(
 
     folder = folder_for(options.out, Path("runs") / f"{name}-{options.preset}", asked)
     engine, processes = chosen_engine(options, asked["device"])
+
+    def told_and_paged(study: Sweep, failed: Sequence[str]) -> Told:
+        found = tell(study, failed)
+        _write_page(folder, name)  # without figures, should tasks have failed
+        return found
+
     told = run_in_folder(
-        folder, lambda: plan(folder), tell, name=name, processes=processes, engine=engine
+        folder, lambda: plan(folder), told_and_paged, name=name, processes=processes, engine=engine
     )
-    return folder, draw_folder(folder, options.style, ["png", "pdf"])[0], told
+    code = draw_folder(folder, options.style, ["png", "pdf"])[0]
+    _write_page(folder, name)
+    return folder, code, told
+
+
+def _write_page(folder: Path, name: str) -> None:
+    """Write the page of HTML beside the report of a command, where there is one."""
+    report = folder / REPORTS.get(name, "report.md")
+    if report.is_file():
+        write_page(report)

@@ -328,7 +328,7 @@ def test_verify_works_on_modules(said, tmp_path, monkeypatch, name, dim):
     assert code == 0
     report = json.loads(printed)
     assert "failed" not in report
-    (told,) = (f["reason"] for f in report["parts"][0]["findings"] if "floating" in f["claim"])
+    (told,) = (f["reason"] for f in report["parts"][0]["hypotheses"] if "floating" in f["claim"])
     assert "was in training mode" in told
     assert "float32 weights are taken in float64" in told
 
@@ -348,7 +348,8 @@ def test_failed_tasks_leave_a_report_that_names_them(said, tmp_path, monkeypatch
     assert len(report["failed"]) == len(MEMORISERS)
     assert all("no such luck" in line for line in report["failed"])
     assert len(report["parts"]) == 1
-    assert "This report is not complete" in (out / "report.md").read_text()
+    for name in ("report.md", "report.html"):
+        assert "This report is not complete" in (out / name).read_text()
 
 
 @pytest.mark.parametrize("step", ["_enter", "_leave"])

@@ -66,7 +66,7 @@ def test_smoke_ends_with_rows_pictures_and_a_report_and_resumes(tmp_path, said, 
     code, out, _ = said(*arguments)
     assert code == 0
     assert "edit-distance: accuracy, median over seeds" in out
-    assert str(tmp_path / "report.md") in out
+    assert str(tmp_path / "report.html") in out
     rows = fits(tmp_path)
     assert set(rows) == {
         ("edit-distance", model, loops, 0) for model in ("tmlt", "untied") for loops in (1, 2)

@@ -15,6 +15,7 @@ import numpy as np
 
 from looprate.experiments.eta.statistics import within_level_rank
 from looprate.experiments.reproduce.catalogue import MODELS
+from looprate.experiments.study.summary import answer
 from looprate.theory.statistics.paired import CONFIDENCE, LEAST_PAIRS, paired_mean
 
 Row = dict[str, Any]
@@ -92,7 +93,7 @@ def rises(rows: Sequence[Row], model: str) -> Row:
             f"needs {LEAST_COUNTS} loop counts and {LEAST_REPEATS} seeds that did not diverge, got "
             f"{len(counts)} and {len(seeds)}"
         )
-        return _answer(claim, "not clear", reason, {"loops": counts, "seeds": len(seeds)})
+        return answer(claim, "not clear", reason, {"loops": counts, "seeds": len(seeds)})
     at = [[good(row) for row in own if row["loops"] == r] for r in counts]
     rank = _rank(counts, [float(median(values)) for values in at])
     per_seed = [rank_ for s in seeds if (rank_ := _seed_rank(own, s, good)) is not None]
@@ -100,16 +101,16 @@ def rises(rows: Sequence[Row], model: str) -> Row:
     apart = min(at[-1]) > max(at[0])
     evidence["ends_apart"] = apart
     if rank is None or not per_seed:
-        return _answer(claim, "not clear", "all medians are equal", evidence)
+        return answer(claim, "not clear", "all medians are equal", evidence)
     reason = (
         f"Spearman {rank:+.2f} over r = {', '.join(map(str, counts))} (single seeds "
         f"{min(per_seed):+.2f} to {max(per_seed):+.2f}); all seeds at r = {counts[-1]} "
         f"{'are' if apart else 'are not'} better than all at r = {counts[0]}"
     )
     if rank >= CLEAR and min(per_seed) > 0 and apart:
-        return _answer(claim, "yes", reason, evidence)
+        return answer(claim, "yes", reason, evidence)
     none = rank <= 0 and max(per_seed) <= 0
-    return _answer(claim, "no" if none else "not clear", reason, evidence)
+    return answer(claim, "no" if none else "not clear", reason, evidence)
 
 
 def beats(rows: Sequence[Row], loops: int) -> Row:
@@ -131,16 +132,11 @@ def beats(rows: Sequence[Row], loops: int) -> Row:
     if sound:
         told = f"better by {gains.mean():+.3g} on average, {told}"
     if len(sound) < LEAST_PAIRS:
-        return _answer(claim, "not clear", f"needs {LEAST_PAIRS} pairs: {told}", evidence)
+        return answer(claim, "not clear", f"needs {LEAST_PAIRS} pairs: {told}", evidence)
     low, high = found[1] if (found := paired_mean(gains)) else (-math.inf, math.inf)
     evidence["interval"] = [low, high]
     word = "yes" if low > 0 else "no" if high < 0 else "not clear"
-    return _answer(claim, word, f"{told}, {CONFIDENCE:.0%} {low:+.3g} to {high:+.3g}", evidence)
-
-
-def _answer(claim: str, answer: str, reason: str, evidence: Row) -> Row:
-    """One plain answer."""
-    return {"claim": claim, "answer": answer, "reason": reason, "evidence": evidence}
+    return answer(claim, word, f"{told}, {CONFIDENCE:.0%} {low:+.3g} to {high:+.3g}", evidence)
 
 
 def _goodness(rows: Sequence[Row]) -> Callable[[Row], float]:

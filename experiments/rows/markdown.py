@@ -1,10 +1,13 @@
-"""Tables of reports in Markdown."""
+"""Reports in Markdown: their tables, and their sentences without its marks."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["table"]
+__all__ = ["plain", "table"]
+
+MARKS = re.compile(r"\*\*|`|\[([^\]]+)\]\([^()\s]+\)")
 
 
 def table(head: str, rows: Iterable[Sequence[object]]) -> list[str]:
@@ -19,6 +22,17 @@ def table(head: str, rows: Iterable[Sequence[object]]) -> list[str]:
     """
     line = "|" + "---|" * (head.count("|") + 1)
     return [f"| {head} |", line, *(f"| {' | '.join(map(_cell, row))} |" for row in rows), ""]
+
+
+def plain(sentence: str) -> str:
+    """Return a sentence as a terminal shows it: without emphasis, links by their words alone.
+
+    Examples
+    --------
+    >>> plain("**Found**: [0.5](rows.jsonl) of `f`.")
+    'Found: 0.5 of f.'
+    """
+    return MARKS.sub(lambda found: found[1] or "", sentence)
 
 
 def _cell(value: object) -> str:

@@ -7,27 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from looprate.experiments.engine.sweep import CONSTRUCTIONS, FITS, THEORY, Sweep
-from looprate.experiments.rows.markdown import table
 from looprate.experiments.rows.provenance import versions
-from looprate.experiments.study.best import (
-    BEST,
-    doubling,
-    exponents,
-    roughness_rows,
-    table_lines,
-    told,
-)
+from looprate.experiments.study.best import BEST, doubling, exponents, roughness_rows, told
 from looprate.experiments.study.config import StudyConfig
 from looprate.experiments.study.constructed_findings import constructed_findings
-from looprate.experiments.study.figure_rows import BOUND_LABELS, slug, write_figure_rows, write_rows
+from looprate.experiments.study.figure_rows import BOUND_LABELS, write_figure_rows, write_rows
+from looprate.experiments.study.headline import headline
 from looprate.experiments.study.lessons import planned_specs
-from looprate.experiments.study.summary import NAMES, cells, findings, slope_of
+from looprate.experiments.study.summary import (
+    NAMES,
+    answers,
+    cells,
+    convergence,
+    findings,
+    slope_of,
+)
+from looprate.experiments.study.words import markdown
 from looprate.theory.bounds.rates import theorem_exponent
 from looprate.theory.bounds.rows import BoundRow, first_informative_loops
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.facts import stored_facts
 from looprate.theory.gate import state_of, under_hypotheses
-from looprate.theory.outputs import at_least, at_most, strict_json, write_atomically
+from looprate.theory.outputs import strict_json, write_atomically
 from looprate.theory.targets import resolve_target
 
 __all__ = ["write_report"]
@@ -67,9 +68,10 @@ def write_report(config: StudyConfig, study: Sweep, failed: Sequence[str] = ()) 
     }
     if failed:
         report["failed"] = list(failed)
+    report["headline"] = headline(report)
     text = strict_json(report)
     write_atomically(study.folder / "report.json", text + "\n")
-    write_atomically(study.folder / "report.md", _markdown(report))
+    write_atomically(study.folder / "report.md", markdown(report))
     return report
 
 
@@ -161,7 +163,16 @@ def _part(
                 *constructed_findings(facts, certificates),
             )
         ],
+        "answers": answers(group),
+        "convergence": convergence(group),
+        "model": _model(group),
     }
+
+
+def _model(group: Sequence[Row]) -> Row | None:
+    """Return the configuration of the networks trained with the most loops, None of none."""
+    most = max(group, key=lambda cell: cell["loops"], default=None)
+    return most and {**most["rows"][0]["config"]["model"], "loops": most["loops"]}
 
 
 def _bounds_at(
@@ -172,169 +183,3 @@ def _bounds_at(
     return [
         {"bound": name, **bound(r).as_dict()} for name, bound in bounds.items() for r in trained
     ]
-
-
-# -- words -----------------------------------------------------------------------------------------
-def _markdown(report: Row) -> str:
-    """Return the report as Markdown."""
-    config = report["config"]
-    lines = [
-        "# Error against loop count, next to the theory",
-        "",
-        "Theorem numbers: Xu & Sato, arXiv 2410.01405v7. Moduli: *lower* values are guaranteed (a "
-        "pair attains them), *closed* ones are proven. Trained errors are sampled on held-out "
-        "points; they are approximation plus optimisation error and neither confirm nor refute an "
-        "existence bound.",
-        "",
-        f"{config['seeds']} seeds; peak learning rates tried "
-        f"{', '.join(f'{rate:g}' for rate in config['learning_rates'])}, the best by median "
-        f"validation error reported for every family alike; {config['recipe']['steps']} steps of "
-        f"{config['recipe']['batch']} fresh points; residual gates 1/r.",
-        "",
-    ]
-    if report.get("failed"):
-        lines += ["**This report is not complete: tasks failed.** Run the same command again.", ""]
-        lines += [*(f"- {task}" for task in report["failed"]), ""]
-    for part in report["parts"]:
-        lines += _part_lines(part)
-    for page in report["roughness"]:
-        lines += ["## Rough and smooth targets", "", f"![roughness](figures/roughness__{page}.png)"]
-        lines += [""]
-    lines += _LESSONS
-    lines += ["## Versions", "", ", ".join(f"{k} {v}" for k, v in report["versions"].items()), ""]
-    return "\n".join(lines)
-
-
-_LESSONS = [
-    "## The construction, drawn",
-    "",
-    "What a memoriser loses as labels get rougher (Lemma 4.1 against Theorem 4.2):",
-    "",
-    "![memorisers](figures/memorisers__lesson.png)",
-    "",
-    "Where arithmetic breaks:",
-    "",
-    "![arithmetic](figures/arithmetic__lesson.png)",
-    "",
-    "The three stages, d = 1, N = 2:",
-    "",
-    "![stages](figures/stages__lesson.png)",
-    "",
-]
-
-
-def _part_lines(part: Row) -> list[str]:
-    """Return the Markdown of one target and shape."""
-    name = slug(part["target"], part["tokens"], part["dim"])
-    states = {f["claim"]: f["state"] for f in part["hypotheses"]}  # holds, fails or is open
-    return [
-        f"## `{part['target']}`, N = {part['tokens']}, d = {part['dim']}, p = {part['p']:g}",
-        "",
-        f"${part['latex']}$",
-        "",
-        f"![error against loops](figures/error-against-loops__{name}.png)",
-        "",
-        "### Verdicts",
-        "",
-        *table(
-            "verdict | claim | why",
-            (
-                (f"**{states.get(f['claim'], f['verdict'])}**", f["claim"], f["reason"])
-                for f in part["findings"]
-            ),
-        ),
-        "### From where on each bound says something",
-        "",
-        f"Best constant: {part['trivial']:.4g}. Where a bound is below it:",
-        "",
-        *table(
-            "bound | below it",
-            (
-                (BOUND_LABELS[version][1] if version in BOUND_LABELS else version, words)
-                for version, words in part["first_informative_words"].items()
-            ),
-        ),
-        "### Constructed networks (the theorem's proof as weights)",
-        "",
-        "Errors are rigorous enclosures in exact arithmetic; paper loops: what the printed theorem "
-        "asks for at the same cell width.",
-        "",
-        *table(
-            "memoriser | code | m | loops | paper loops | error | explicit bound | verdict",
-            map(_certificate_cells, part["certificates"]),
-        ),
-        *(
-            f"{memoriser}: m = {', '.join(map(str, grids))} left out, estimated to take too long."
-            for memoriser, grids in part["grids_left_out"].items()
-        ),
-        "",
-        *(table_lines(part["best"]) if part["best"] else []),
-        "### Trained networks (best recipe by validation)",
-        "",
-        *table(
-            "family | loops | parameters | rate | error: median (range over seeds) | diverged "
-            "| stopped improving",
-            map(_fit_cells, part["fits"]),
-        ),
-        "A fit counts as no longer improving when its validation error fell by less than 5 % over "
-        "the last quarter of training.",
-        "",
-        *_slope_lines(part),
-        "### Moduli",
-        "",
-        f"![moduli](figures/moduli__{name}.png)",
-        "",
-        *table("kind | delta | lower | closed form | ", map(_modulus_cells, part["moduli"])),
-    ]
-
-
-def _modulus_cells(row: Row) -> list[str]:
-    """Return one table line of moduli."""
-    upper = "" if row["upper"] is None else at_most(row["upper"], 5)
-    return [row["kind"], f"{row['delta']:g}", at_least(row["lower"], 5), upper, row["side"]]
-
-
-def _certificate_cells(row: Row) -> list[Any]:
-    """Return one table line of constructed networks."""
-    low, high = row["error_lower"], row["error_upper"]
-    error = "not enclosed" if high is None else f"{at_least(low, 4)} to {at_most(high, 4)}"
-    bound = "unknown" if row["bound"] is None else at_most(row["bound"], 3)
-    what = [row[name] for name in ("memoriser", "coding", "grid", "loops", "paper_loops")]
-    return [*what, error, bound, row["verdict"]]
-
-
-def _fit_cells(cell: Row) -> list[Any]:
-    """Return one table line of trained networks."""
-    error = "all diverged"
-    if cell["median"] is not None:
-        error = f"{cell['median']:.3g} ({cell['low']:.3g} to {cell['high']:.3g})"
-    rate, converged = f"{cell['learning_rate']:g}", f"{cell['converged']:.0%}"
-    what = [NAMES[cell["family"]], cell["loops"], cell["parameters"], rate]
-    return [*what, error, cell["diverged"], converged]
-
-
-def _slope_lines(part: Row) -> list[str]:
-    """Return the slopes of the trained errors in words."""
-    lines = ["### Slopes of trained errors in log r", ""]
-    for family, fit in part["slopes"].items():
-        interval = fit["interval"]
-        words = f"- {NAMES[family]}: {fit['slope']:.3f}"
-        if interval:
-            words += f" (95 % over seeds {interval[0]:.3f} to {interval[1]:.3f})"
-        words += f", {fit['status']}"
-        if fit["offset_slope"] is not None:
-            words += (
-                f"; with a floor, E + A r^b: E = {fit['offset_floor']:.3g}, "
-                f"b = {fit['offset_slope']:.3f}"
-            )
-            if fit["offset_interval"]:
-                low, high = fit["offset_interval"]
-                words += f" ({low:.3f} to {high:.3f})"
-        lines.append(words)
-    lines += [
-        "",
-        f"For comparison, δ of Theorem 3.6 falls like r^-{part['printed_exponent']:.3g}; no "
-        "theorem says that trained networks follow it.",
-        "",
-    ]
-    return lines

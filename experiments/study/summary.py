@@ -108,7 +108,7 @@ def slope_of(group: Sequence[Row], *, tokens: int) -> SlopeFit | None:
 def findings(
     theory: Row, group: Sequence[Row], bounds: dict[str, Callable[[int], BoundRow]]
 ) -> list[Finding]:
-    """Return everything that was checked for one target and shape.
+    """Return what was checked of the moduli of one target and shape, and of Theorem 3.6 there.
 
     Parameters
     ----------
@@ -116,28 +116,31 @@ def findings(
     group : the cells of this target and shape
     bounds : version -> (loops -> BoundRow)
     """
-    result = [Finding.from_dict(finding) for finding in theory["hypotheses"]]
-    sound = all(finding.verdict is Verdict.HOLDS for finding in result)
-    result.append(_moduli_finding(theory["moduli"]))
-    sound = sound and result[-1].verdict is not Verdict.VIOLATED
+    moduli = _moduli_finding(theory["moduli"])
+    sound = all(f["verdict"] == Verdict.HOLDS for f in theory["hypotheses"])
+    sound = sound and moduli.verdict is not Verdict.VIOLATED
     trained = sorted({cell["loops"] for cell in group})
-    result.append(_bound_finding(theory, bounds["theorem-3.6"], trained, sound=sound))
+    return [moduli, _bound_finding(theory, bounds["theorem-3.6"], trained, sound=sound)]
+
+
+def answers(group: Sequence[Row]) -> list[Row]:
+    """Return plain answers to what may be asked of the trained networks of one target and shape.
+
+    They are yes, no or not clear, and no verdict: nothing proven speaks of training.
+    """
     families = [family for family in NAMES if any(cell["family"] == family for cell in group)]
+    found = []
     for family in families:
         own = sorted((c for c in group if c["family"] == family), key=lambda cell: cell["loops"])
-        result.append(_loops_finding(family, own))
+        found.append(_loops_answer(family, own))
     if {"lt", "tmlt"} <= set(families):
-        result.append(_clock_finding(group))
-    result.append(_convergence_finding(group))
-    result.append(
-        Finding(
-            "trained networks confirm or refute Theorem 3.6",
-            Verdict.NOT_TESTABLE,
-            "a trained error is approximation plus optimisation error and the theorem only says "
-            "that good weights exist; the constructed networks show such weights",
-        )
-    )
-    return result
+        found.append(_clock_answer(group))
+    return found
+
+
+def answer(claim: str, word: str, reason: str, evidence: Row) -> Row:
+    """Return a plain answer to a question that no theorem decides: yes, no or not clear."""
+    return {"claim": claim, "answer": word, "reason": reason, "evidence": evidence}
 
 
 def _moduli_finding(rows: Sequence[Row]) -> Finding:
@@ -163,9 +166,12 @@ def _bound_finding(
     """Say what Theorem 3.6 says at the trained loop counts, and from where on it says anything."""
     tokens, dim = theory["tokens"], theory["dim"]
     exponent = theorem_exponent(tokens=tokens, dim=dim)
-    claim = f"Theorem 3.6 (v7) says something at the trained loop counts up to r = {trained[-1]}"
+    claim = (
+        "Theorem 3.6 (v7), with O-constants of this project, is below the best constant's error "
+        f"at the trained loop counts up to r = {trained[-1]}"
+    )
     if not sound:
-        return Finding(claim, Verdict.NOT_TESTABLE, "a hypothesis on the target fails (see above)")
+        return Finding(claim, Verdict.NOT_TESTABLE, "a hypothesis on the target is not met")
     inside = [r for r in trained if r > tokens]
     if not inside:
         return Finding(claim, Verdict.NOT_TESTABLE, f"the theorem needs r > N = {tokens} loops")
@@ -181,14 +187,17 @@ def _bound_finding(
     return Finding(claim, row.verdict, reason, evidence)
 
 
-def _loops_finding(family: str, own: Sequence[Row]) -> Finding:
-    """Do more loops lower this family's trained error, first against last loop count?"""
-    claim = f"more loops lower the trained error of the {NAMES[family]}"
+def _loops_answer(family: str, own: Sequence[Row]) -> Row:
+    """Is this family's trained error lower at the last loop count than at the first?"""
     first, last = own[0], own[-1]
+    claim = (
+        f"{NAMES[family]}: the trained error at r = {last['loops']} is below that at "
+        f"r = {first['loops']}"
+    )
     gain = paired_gain(first["errors"], last["errors"]) if first is not last else None
     if gain is None or gain["seeds"] < LEAST_PAIRS:
         reason = f"needs two loop counts and {LEAST_PAIRS} seeds that did not diverge"
-        return Finding(claim, Verdict.NOT_TESTABLE, reason, {"gain": gain})
+        return answer(claim, "not clear", reason, {"gain": gain})
     low, high = gain["interval"]
     best = min((c for c in own if c["median"] is not None), key=lambda cell: cell["median"])
     rises = [
@@ -201,14 +210,14 @@ def _loops_finding(family: str, own: Sequence[Row]) -> Finding:
         f"(95 % over seeds {low:.3g} to {high:.3g}); smallest median at r = {best['loops']}"
     )
     if rises:
-        reason += f"; more loops did not help, the error rose, from r = {', '.join(rises)}"
+        reason += f"; the error rose from r = {', '.join(rises)}"
     evidence = {"gain": gain, "best_loops": best["loops"], "rises": rises}
     if low < 1 < high:
-        return Finding(claim, Verdict.NOT_TESTABLE, reason + "; seeds cannot decide", evidence)
-    return Finding(claim, Verdict.HOLDS if high <= 1 else Verdict.VIOLATED, reason, evidence)
+        return answer(claim, "not clear", reason + "; seeds cannot decide", evidence)
+    return answer(claim, "yes" if high <= 1 else "no", reason, evidence)
 
 
-def _clock_finding(group: Sequence[Row]) -> Finding:
+def _clock_answer(group: Sequence[Row]) -> Row:
     """Is TMLT more accurate than LT at equal parameters, over all loop counts above 1?"""
     claim = "timestep modulation lowers the trained error at equal parameters"
     pair = {(c["family"], c["loops"]): c for c in group}
@@ -218,42 +227,36 @@ def _clock_finding(group: Sequence[Row]) -> Finding:
         if lt and tmlt and (gain := paired_gain(lt["errors"], tmlt["errors"])):
             ratios[loops] = gain
     several = {loops: gain for loops, gain in ratios.items() if loops > 1}
+    evidence = {"ratios": {str(r): gain for r, gain in ratios.items()}}
     if not several or min(gain["seeds"] for gain in several.values()) < LEAST_PAIRS:
         reason = f"needs r > 1 and {LEAST_PAIRS} seeds of both families that did not diverge"
-        return Finding(
-            claim,
-            Verdict.NOT_TESTABLE,
-            reason,
-            {"ratios": {str(r): gain for r, gain in several.items()}},
-        )
+        return answer(claim, "not clear", reason, evidence)
     better = [r for r, gain in several.items() if gain["interval"][1] < 1]
     worse = [r for r, gain in several.items() if gain["interval"][0] > 1]
-    listed = ", ".join(f"r={r}: {gain['ratio']:.2f}" for r, gain in several.items())
-    reason = f"TMLT/LT error ratio {listed}; better at r in {better}, worse at r in {worse}"
-    evidence = {"ratios": {str(r): gain for r, gain in ratios.items()}}
+    listed = ", ".join(f"r = {r}: {gain['ratio']:.2f}" for r, gain in several.items())
+    reason = f"TMLT/LT error ratio at {listed}; better at {_at(better)}, worse at {_at(worse)}"
     if better and not worse and 2 * len(better) > len(several):
-        return Finding(claim, Verdict.HOLDS, reason, evidence)
+        return answer(claim, "yes", reason, evidence)
     if worse and not better and 2 * len(worse) > len(several):
-        return Finding(claim, Verdict.VIOLATED, reason, evidence)
-    return Finding(claim, Verdict.NOT_TESTABLE, reason + "; no clear sign", evidence)
+        return answer(claim, "no", reason, evidence)
+    return answer(claim, "not clear", reason + "; no clear sign", evidence)
 
 
-def _convergence_finding(group: Sequence[Row]) -> Finding:
-    """Had the reported fits stopped improving, or would the figure move with more steps?"""
+def _at(loops: Sequence[int]) -> str:
+    """Loop counts in words."""
+    return f"r = {', '.join(map(str, loops))}" if loops else "no r"
+
+
+def convergence(group: Sequence[Row]) -> Row:
+    """Return how many of the reported fits had stopped improving: a note, no claim rests on it."""
     fits = [fit for cell in group for fit in cell["rows"]]
     done = sum(fit["late_gain"] < CONVERGED and fit["error"] is not None for fit in fits)
-    diverged = sum(fit["error"] is None for fit in fits)
-    gain = float(np.median([fit["late_gain"] for fit in fits]))
-    reason = (
-        f"{done} of {len(fits)} reported fits gained less than {CONVERGED:.0%} over the last "
-        f"quarter of training, {diverged} diverged, median gain {gain:.0%}"
-    )
-    evidence = {"fits": len(fits), "converged": done, "diverged": diverged, "median_gain": gain}
-    claim = "the reported fits had stopped improving by the end of training"
-    if 2 * done > len(fits):
-        return Finding(claim, Verdict.HOLDS, reason, evidence)
-    reason += ": trained errors are upper estimates of what longer training reaches"
-    return Finding(claim, Verdict.VIOLATED, reason, evidence)
+    return {
+        "fits": len(fits),
+        "converged": done,
+        "diverged": sum(fit["error"] is None for fit in fits),
+        "median_gain": float(np.median([fit["late_gain"] for fit in fits])),
+    }
 
 
 def _number(value: float) -> float | None:

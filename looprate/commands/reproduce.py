@@ -108,7 +108,7 @@ def run_reproduce(options: Namespace) -> int:
         return code or print_json(report)
     for name, preset in presets.items():
         _print([row for row in rows if row["name"] == name], name, preset)
-    print(f"report:  {folder / 'report.md'}")
+    print(f"report:  {folder / 'report.html'} (the same as Markdown: report.md)")
     print(f"figures: {folder / 'figures'}")
     return 0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from looprate.options import add_option, asked_device
 from looprate.parser import Commands, add_command
-from looprate.printing import in_words, print_findings, print_json
+from looprate.printing import in_words, print_findings, print_json, print_sentences
 from looprate.study import add_study, run_study
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def add_verify(commands: Commands) -> None:
         "The main job: moduli, bounds, fits and the rate figure, with verdicts in words.\n\n"
         "Estimates the moduli of every target, evaluates the bounds, trains LT and TMLT over loop\n"
         "counts and seeds, searches and certifies the best networks of small blocks, and writes\n"
-        "rows, figures, report.md and report.json to one folder.\n"
+        "rows, figures and a report (report.html, .md, .json) to one folder.\n"
         "Killed at any moment and run again it resumes and ends with the same numbers.\n\n"
         "JSON: the content of report.json.",
         "looprate verify --preset smoke --target mean-field --loops 1 2 4 --out runs/mine",
@@ -73,8 +73,11 @@ def run_verify(options: Namespace) -> int:
         return code or print_json(report)
     for part in report["parts"]:
         print(f"\n{part['target']}: {in_words(part)}")
-        print_findings(part["findings"])
-    print(f"report:  {folder / 'report.md'}")
+        broken = [each for each in part["hypotheses"] if each["state"] != "holds"]
+        print_findings([*broken, *part["findings"]])
+    print()
+    print_sentences(report["headline"])
+    print(f"\nreport:  {folder / 'report.html'} (the same as Markdown: report.md)")
     for part in report["parts"]:
         name = slug(part["target"], part["tokens"], part["dim"])
         print(f"figure:  {folder / 'figures' / f'error-against-loops__{name}.png'}")
