@@ -39,7 +39,7 @@ from looprate.theory.targets.identity import code_digest
 
 __all__ = ["fit"]
 
-FORMAT = 3  # of a checkpoint; raised where the numbers of a fit change: older ones start anew
+FORMAT = 4  # of a checkpoint; raised where the numbers of a fit change: older ones start anew
 PROBED = 256  # training points at which a target's values are part of what a fit is
 
 

@@ -30,7 +30,7 @@ from torch import Tensor
 from looprate.approx.banks.bank import bank_of, model_of
 from looprate.approx.error import HELD_OUT, ErrorEstimate
 from looprate.approx.fit.fitted import Member, Recipe
-from looprate.approx.fit.fitting import PROBED, identity_of
+from looprate.approx.fit.fitting import FORMAT, PROBED, identity_of
 from looprate.approx.fit.polish import Polished, Polisher, Stage
 from looprate.approx.fit.sampling import Function, SobolSource
 from looprate.approx.fit.state import (
@@ -298,6 +298,7 @@ class _Search:
         dim = next(iter(self.configs.values())).dim
         x = SobolSource(seeds, tokens=self.how["tokens"], dim=dim, device="cpu").draw(0, PROBED)[0]
         whole = {
+            "format": FORMAT,
             **{"plan": asdict(self.plan), **self.how, "compiled": compiled, "device": device.type},
             "configs": [config.as_dict() for config in self.configs.values()],
             **{"target": identity_of(self.target, x), "torch": torch.__version__},

@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 from looprate.approx.banks.adam import adam_function
-from looprate.approx.banks.bank import bank_losses
+from looprate.approx.banks.bank import bank_losses, bank_path
+from looprate.approx.banks.fused.train import fused_train
 from looprate.approx.error import HELD_OUT
 from looprate.approx.fit.fitted import FitResult, Member, Recipe, member_errors
 from looprate.approx.fit.memory import CHUNK
 from looprate.approx.fit.sampling import Function, TrainingPoints
-from looprate.approx.fit.state import FitState, bank_at, flatten, write_bank
+from looprate.approx.fit.state import FitState, bank_at, bank_views, flatten, write_bank
 from looprate.approx.models.looped import ModelConfig
 from looprate.theory.notation import check_choice
 
@@ -168,6 +169,9 @@ class TrainingRun:
         The curve is left alone: that is what :meth:`advance` is for.
         """
         self._fill(count)
+        if self.p <= 2 and bank_path(self.config, self.flat, compiled=self.compiled) == "fused":
+            self._run_kernel(count)
+            return
         if self.device.type == "cuda" and self._graph is None and self.law == "fixed":
             self._graph = self._captured()
         self._place.zero_()
@@ -175,6 +179,27 @@ class TrainingRun:
         for step in range(self.step, self.step + count):
             self._loops = drawn_loops(self.law, self.loops, step)
             once()
+        self.step += count
+
+    def _run_kernel(self, count: int) -> None:
+        """Train the steps whose points are in the buffers, in one call where r is fixed."""
+        r, stretch = self.recipe, count if self.law == "fixed" else 1
+        like, x, y = bank_views(self.flat, self.bank), self._x.flatten(0, 1), self._y.flatten(0, 2)
+        for place in range(0, count, stretch):
+            fused_train(
+                self.config,
+                self._state,
+                like,
+                (x, y, self._x_rows + place, self._y_rows + place),
+                self._table[place : place + stretch],
+                self.rates,
+                drawn_loops(self.law, self.loops, self.step + place),
+                p=self.p,
+                beta1=r.beta1,
+                beta2=r.beta2,
+                clip=r.clip,
+            )
+        write_bank(self.flat, self.bank)
         self.step += count
 
     def _fill(self, count: int) -> None:

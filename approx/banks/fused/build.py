@@ -147,6 +147,8 @@ def _loaded(path: Path) -> ctypes.CDLL:
     found.looprate_scratch.restype = ctypes.c_int64
     found.looprate_run.argtypes = [sizes, ctypes.c_double, pointers, pointers]
     found.looprate_run.restype = None
+    found.looprate_train.argtypes = [sizes, sizes, ctypes.POINTER(ctypes.c_double), pointers]
+    found.looprate_train.restype = ctypes.c_int64
     numbers = [ctypes.c_int64] * 2 + [ctypes.c_float] * 3
     found.looprate_adam.argtypes = [*numbers, *[ctypes.c_void_p] * 6]
     found.looprate_adam.restype = None

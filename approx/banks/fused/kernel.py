@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from looprate.approx.banks.fused.build import library
 from looprate.approx.models.looped import ModelConfig
 
-# As in looped.cpp: after x, y, result, loss and scratch come eta and these.
+# As in step.h: after x, y, result, loss and scratch come eta and these.
 PARAMETERS = (
     *("embed", "embed_bias", "read", "read_bias", "position"),
     *("qkv", "out", "up", "up_bias", "down", "down_bias"),
@@ -92,7 +92,7 @@ def fused_adam(
     tensors = flat, mean, square, grad.contiguous(), share.contiguous(), rate.contiguous()
     if any(t.dtype != torch.float32 or not t.is_contiguous() for t in tensors):
         raise ValueError("`flat`, `mean` and `square` must be contiguous and all float32")
-    _kernel().looprate_adam(
+    kernel().looprate_adam(
         *flat.shape, beta1, beta2, float(correction), *(t.data_ptr() for t in tensors)
     )
     return ()
@@ -126,7 +126,7 @@ def _times(grad: Tensor, share: Tensor, place: int) -> Tensor:
     return (grad.movedim(axis, -1) * share).movedim(-1, axis)
 
 
-def _kernel() -> ctypes.CDLL:
+def kernel() -> ctypes.CDLL:
     """Return the kernel, which somebody has asked for before."""
     found = library()
     if found is None:
@@ -142,15 +142,15 @@ def _run(
     grads: Sequence[Tensor | None] | None,
 ) -> None:
     """Call the kernel on x, y, result, losses; eta and parameters; and their gradients."""
-    kernel = _kernel()
-    scratch = torch.empty(kernel.looprate_scratch(sizes, int(grads is not None)))
+    built = kernel()
+    scratch = torch.empty(built.looprate_scratch(sizes, int(grads is not None)))
     tensors = [None if t is None else t.detach().contiguous() for t in (*ends, scratch, *inputs)]
     out = None if grads is None else _pointers([None] * 5 + list(grads))
-    kernel.looprate_run(sizes, p, _pointers(tensors), out)
+    built.looprate_run(sizes, p, _pointers(tensors), out)
 
 
 def _sizes(bank: dict[str, Tensor], config: ModelConfig, x: Tensor, y: Tensor, eta: Tensor) -> Any:
-    """Return the sizes as looped.cpp reads them; refuse tensors it would misread."""
+    """Return the sizes as step.h reads them; refuse tensors it would misread."""
     c, M, r = config, len(bank["embed"]), len(eta)
     B, N = x.shape[1:3]
     points = (M, max(B, 1), c.positions or max(N, 1), c.dim)
@@ -162,9 +162,15 @@ def _sizes(bank: dict[str, Tensor], config: ModelConfig, x: Tensor, y: Tensor, e
                 f"`{name}` must be float32 of shape {shape}, "
                 f"got {tensor.dtype} of {tuple(tensor.shape)}"
             )
+    return sizes_of(c, M, B, N, r)
+
+
+def sizes_of(config: ModelConfig, models: int, batch: int, tokens: int, loops: int) -> Any:
+    """Return the sizes as step.h reads them."""
+    c = config
+    shape = [models, batch, tokens, c.dim, c.width, c.heads, c.hidden, c.blocks, loops]
     numbers = [int(c.norm == "rms"), ACTIVATION_NUMBERS[c.activation], int(c.injection)]
-    values = [*points, c.width, c.heads, c.hidden, c.blocks, r, *numbers]
-    return (ctypes.c_int64 * len(values))(*values)
+    return (ctypes.c_int64 * 12)(*shape, *numbers)
 
 
 def _pointers(tensors: Sequence[Tensor | None]) -> Any:
