@@ -8,6 +8,7 @@ import pytest
 
 from cases.own_functions import OWN
 from looprate import cli
+from looprate.approx.models.looped import ModelConfig
 from looprate.commands import targets as command_targets
 from looprate.experiments.engine.run import run_tasks
 from looprate.experiments.engine.sweep import CONSTRUCTIONS, FITS, THEORY, Sweep
@@ -169,10 +170,10 @@ def written_report(name, folder):
         lambda part: None, target=name, p=1.0, specs=[SPEC.as_dict()], **arguments
     )
     fit = {"target": name, **SHAPE, "family": "tmlt", "loops": SPEC.loops, "seed": 0}
-    fit |= {"learning_rate": 0.01, "parameters": 9, "late_gain": 0.0, "config": {"recipe": {}}}
+    fit |= {"learning_rate": 0.01, "parameters": 9, "late_gain": 0.0}
     fit |= {"error": 0.1, "error_stderr": 0.0, "validation_error": 0.1, "curve": [0.1]}
     fit |= {"curve_steps": [1]}
-    fit["config"]["recipe"]["steps"] = 1
+    fit["config"] = {"recipe": {"steps": 1}, "model": ModelConfig().as_dict()}
     study = Sweep(folder, {THEORY: [], CONSTRUCTIONS: [], FITS: []})
     stored = json.loads(json.dumps({THEORY: theory, CONSTRUCTIONS: built, FITS: [fit], BEST: []}))
     study.rows = stored.__getitem__
