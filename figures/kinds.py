@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 import looprate.figures.arithmetic as arithmetic
+import looprate.figures.autopsy as autopsy
 import looprate.figures.bound_terms as bound_terms
 import looprate.figures.error_against_loops as error_against_loops
 import looprate.figures.eta_gain as eta_gain
@@ -96,4 +97,7 @@ KINDS: dict[str, FigureKind] = {
     "task-training": _panelled(task_training),
     "task-boards": _sized(task_boards),
     "task-attention": _sized(task_attention),
+    "autopsy": FigureKind(
+        autopsy.COLUMNS, autopsy.CHOICES, lambda rows: autopsy.SIZE, autopsy.draw_all
+    ),
 }

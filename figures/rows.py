@@ -24,7 +24,7 @@ Row = Mapping[str, Cell]
 
 #: The least value that makes sense in a column of numbers -> such columns, in every figure.
 LEAST = {
-    -math.inf: ("position", "height", "share"),
+    -math.inf: ("position", "height", "share", "cosine"),
     0.0: (
         *("loop", "step", "seed", "value", "lower", "upper", "exact", "stderr"),
         *("delta", "trivial", "total", "modulus_sum"),  # of moduli and bounds

@@ -36,7 +36,12 @@ if TYPE_CHECKING:  # for editors and type checkers
     from looprate.approx.fit.fitted import Recipe
     from looprate.approx.fit.fitting import fit
     from looprate.approx.models.looped import LoopedTransformer, ModelConfig
+    from looprate.approx.models.loops import SequenceLoops, VectorLoops
+    from looprate.approx.official.loops import OfficialLoops
+    from looprate.approx.official.model import from_official, official_model
     from looprate.asked import AskedTarget, target
+    from looprate.experiments.autopsy.protocol import LoopedAdapter
+    from looprate.experiments.autopsy.report import autopsy
     from looprate.experiments.claims import CLAIMS
     from looprate.experiments.reproduce.paper import PAPER
     from looprate.figures import style
@@ -96,6 +101,13 @@ _PLACES = {  # name -> the module it is in, or the module that it is
     "constructed_transformer": "approx.constructed.network",
     "LoopedTransformer": "approx.models.looped",
     "ModelConfig": "approx.models.looped",
+    "VectorLoops": "approx.models.loops",
+    "SequenceLoops": "approx.models.loops",
+    "OfficialLoops": "approx.official.loops",
+    "from_official": "approx.official.model",
+    "official_model": "approx.official.model",
+    "LoopedAdapter": "experiments.autopsy.protocol",
+    "autopsy": "experiments.autopsy.report",
     "Recipe": "approx.fit.fitted",
     "fit": "approx.fit.fitting",
     "error": "approx.error",

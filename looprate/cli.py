@@ -9,6 +9,7 @@ import traceback
 from contextlib import suppress
 from typing import NoReturn
 
+from looprate.commands.autopsy import add_autopsy
 from looprate.commands.bound import add_bound
 from looprate.commands.claims import add_claims
 from looprate.commands.construct import add_construct
@@ -49,6 +50,7 @@ GROUPS = {
         add_bound,
         add_construct,
         add_learned,
+        add_autopsy,
         add_eta,
         add_exponents,
         add_reproduce,

@@ -211,6 +211,22 @@ TABLES: dict[str, dict[str, str]] = {
         "asked": "whether the answer is predicted at the query",
         "heads": "heads of the mean",
     },
+    "autopsy": {
+        "panel": "readout, update, similarity, sensitivity, moduli or parts",
+        "name": "what is measured: error, change, choices, update, distance, cosine, stretch, a "
+        "kind of modulus, or the part that is off",
+        "loop": "after how many loops",
+        "position": "similarity: the other loop",
+        "value": "the number, median over inputs; moduli: largest found",
+        "lower": "least over inputs",
+        "upper": "largest over inputs",
+        "cosine": "similarity: cosine of the two states, mean over inputs",
+        "delta": "moduli: radius, Frobenius norm",
+        "words": "title of the panel",
+        "model": "what was looked at",
+        "detail": "its sizes in words",
+        "trained": "loop count in training",
+    },
 }
 
 

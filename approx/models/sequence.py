@@ -181,16 +181,21 @@ class SequenceModel(LoopedModule):
 
     def _embedded(self, inputs: Tensor) -> Tensor:
         """Return the state before the first loop, (B, T, D)."""
-        c = self.config
         self._check(inputs)
-        if c.vocabulary:
-            x = self._looked_up(inputs)
-        else:
-            x = F.linear(inputs.to(self.embed.dtype), self.embed, self.embed_bias)
-        if c.positions == "learned":
-            x = x + self.position[: inputs.shape[1]]
-        elif c.positions == "sinusoidal":
-            x = x + sinusoids(inputs.shape[1], c.width).to(x)
+        found = self._looked_up(inputs) if self.config.vocabulary else self._projected(inputs)
+        return self._placed(found)
+
+    def _projected(self, inputs: Tensor) -> Tensor:
+        """Return the embedding of vectors."""
+        return F.linear(inputs.to(self.embed.dtype), self.embed, self.embed_bias)
+
+    def _placed(self, x: Tensor, *, positions: bool = True) -> Tensor:
+        """Add positions to an embedding and norm it, as far as the configuration says."""
+        c = self.config
+        if positions and c.positions == "learned":
+            x = x + self.position[: x.shape[1]]
+        elif positions and c.positions == "sinusoidal":
+            x = x + sinusoids(x.shape[1], c.width).to(x)
         return self.embed_norm(x) if c.embedding_norm else x
 
     def _looked_up(self, ids: Tensor) -> Tensor:
@@ -225,10 +230,10 @@ class SequenceModel(LoopedModule):
         """Return for every loop a function that returns its weights, eta multiplied in."""
         rows, blocks = self.eta(loops).unbind(0), self._blocks()
         if self.config.family == "lt":
-            same = _modulated(rows[0], blocks[0])
+            same = modulated(rows[0], blocks[0])
             return [lambda: same] * loops
         last = len(blocks) - 1
-        return [partial(_modulated, row, blocks[min(t, last)]) for t, row in enumerate(rows)]
+        return [partial(modulated, row, blocks[min(t, last)]) for t, row in enumerate(rows)]
 
     def _blocks(self) -> list[Weights]:
         """Return the weights of every block, before eta."""
@@ -243,7 +248,7 @@ class SequenceModel(LoopedModule):
         return F.linear(x, self.read, self.read_bias)
 
 
-def _modulated(eta: Tensor, block: Weights) -> Weights:
+def modulated(eta: Tensor, block: Weights) -> Weights:
     """Return the weights of a block with the scales on their inputs, gates on outputs."""
     scale_attn, gate_attn, scale_ff, gate_ff = eta.unbind(0)
     qkv, out, up, up_bias, down, down_bias = block

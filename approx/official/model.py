@@ -87,12 +87,16 @@ class OfficialModel(nn.Module):
 
     def _embedded(self, ids: Tensor) -> Tensor:
         """Return token embeddings with positions, (B, T, D)."""
+        padding = None if self.config.wikitext else 0
+        return self._placed(F.embedding(ids, self.ends["token"], padding_idx=padding))
+
+    def _placed(self, x: Tensor, *, positions: bool = True) -> Tensor:
+        """Add positions to token embeddings and norm them, as the variant does."""
         c, e = self.config, self.ends
         if c.wikitext:
-            return F.embedding(ids, e["token"]) + e["position"][: ids.shape[1]]
-        x = F.embedding(ids, e["token"], padding_idx=0)
-        if not c.rpe:
-            wave = sinusoids(ids.shape[1], c.width).to(x)  # cosines, then sines
+            return x + e["position"][: x.shape[1]] if positions else x
+        if positions and not c.rpe:
+            wave = sinusoids(x.shape[1], c.width).to(x)  # cosines, then sines
             cosine, sine = wave.chunk(2, dim=1)
             x = x + torch.stack([sine, cosine], 2).flatten(1)
         return F.layer_norm(x, (c.width,), e["token_norm"], e["token_norm_bias"])
@@ -258,36 +262,36 @@ def _group(model: OfficialModel, group: str) -> nn.ParameterDict:
     return found
 
 
-def _bare(name: str) -> str:
+def bare_name(name: str) -> str:
     """Return a name without what training wrappers put before it, in any order and number."""
     while found := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
         name = name.removeprefix(found)
     return name
 
 
-def _weights(state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
+def weights_of(state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the weights themselves, where a whole checkpoint is given."""
     if not isinstance(state_dict, Mapping):
         raise TypeError(
             f"`state_dict` must be a mapping from names to arrays, got {type(state_dict).__name__}"
         )
     inner = [state_dict[key] for key in WEIGHTS if isinstance(state_dict.get(key), Mapping)]
-    return _weights(inner[0]) if inner else state_dict
+    return weights_of(inner[0]) if inner else state_dict
 
 
 def _tensors(state_dict: Mapping[str, Any], tied: bool) -> dict[str, Tensor]:
     """Return the entries by their plain names as tensors; of a tied pair, one may be left out."""
     given: dict[str, Tensor] = {}
-    for name, value in _weights(state_dict).items():
+    for name, value in weights_of(state_dict).items():
         if not isinstance(value, Tensor | np.ndarray | list | np.generic):
             raise ValueError(
                 f"`state_dict` entry {name} must be an array or a tensor, got "
                 f"{type(value).__name__}; give the mapping that holds the weights alone"
             )
-        if given.setdefault(_bare(str(name)), entry := torch.as_tensor(value)) is not entry:
+        if given.setdefault(bare_name(str(name)), entry := torch.as_tensor(value)) is not entry:
             raise ValueError(
-                f"`state_dict` must name each weight once, got {name} and another {_bare(name)}; "
-                "leave one of them out"
+                f"`state_dict` must name each weight once, got {name} and another "
+                f"{bare_name(name)}; leave one of them out"
             )
     if tied and "lm_head.weight" in given:  # safetensors keeps one of the two
         given.setdefault("transformer.wte.weight", given["lm_head.weight"])

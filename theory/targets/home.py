@@ -197,7 +197,7 @@ def same_random_numbers() -> Iterator[None]:
         torch.random.set_rng_state(state)
 
 
-def the_module(text: str, where: str) -> tuple[ModuleType, Home]:
+def the_module(text: str, where: str, argument: str = "target") -> tuple[ModuleType, Home]:
     """Return the module that a source names, a file or a dotted name, and its home.
 
     Parameters
@@ -206,6 +206,8 @@ def the_module(text: str, where: str) -> tuple[ModuleType, Home]:
         The whole target, for messages.
     where : str
         ``path/file.py``, or ``package.module`` importable from here.
+    argument : str
+        What the target is called in messages.
 
     Raises
     ------
@@ -221,22 +223,23 @@ def the_module(text: str, where: str) -> tuple[ModuleType, Home]:
                 return importlib.import_module(where), home
         except ModuleNotFoundError as error:
             raise ValueError(
-                f"`target` {text!r}: no module {error.name!r}; for a file write path/file.py:name"
+                f"`{argument}` {text!r}: no module {error.name!r}; for a file write "
+                "path/file.py:name"
             ) from None
     path = Path(where)
     if not path.is_file():
-        raise FileNotFoundError(f"`target` {text!r}: no file {where!r}")
+        raise FileNotFoundError(f"`{argument}` {text!r}: no file {where!r}")
     home = Home(str(path.resolve().parent), private=True)
     try:
         module = home.read(path.resolve())
     except ModuleNotFoundError as error:
         place = f", line {line}" if (line := _line_of(error, path)) else ""
         raise ValueError(
-            f"`target` failed at {where}{place} with ModuleNotFoundError: {error.name!r} is "
+            f"`{argument}` failed at {where}{place} with ModuleNotFoundError: {error.name!r} is "
             "neither beside it nor installed; correct the function"
         ) from None
     if module is None:
-        raise ValueError(f"`target` {text!r}: {where!r} is not a Python file")
+        raise ValueError(f"`{argument}` {text!r}: {where!r} is not a Python file")
     return module, home
 
 

@@ -162,14 +162,9 @@ class OwnFunction(Target):
 
     def _failed(self, error: Exception, x: Any) -> Exception:
         """Return the error of a call, naming the target, the place and the batch."""
-        said = in_words(error)
-        place = ""
-        for frame in reversed(traceback.extract_tb(error.__traceback__)):
-            if _of_the_user(frame.filename, self.home.folder):
-                place = f" at {frame.filename}, line {frame.lineno}"
-                break
+        place = place_in(error, self.home.folder)
         return ValueError(
-            f"`target` {self.source} failed{place} with {said}, on a batch of shape "
+            f"`target` {self.source} failed{place} with {in_words(error)}, on a batch of shape "
             f"{tuple(x.shape)} = (B, N, d); correct the function"
         )
 
@@ -201,6 +196,14 @@ def _like(out: Any, x: Any, xp: Any) -> Any:
     if isinstance(out, np.ndarray):
         return xp.tensor(out, dtype=x.dtype, device=x.device)
     return out.to(dtype=x.dtype, device=x.device)
+
+
+def place_in(error: BaseException, folder: str) -> str:
+    """Return where in the user's code an error arose, as " at FILE, line N", or nothing."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if _of_the_user(frame.filename, folder):
+            return f" at {frame.filename}, line {frame.lineno}"
+    return ""
 
 
 def _of_the_user(file: str, folder: str) -> bool:

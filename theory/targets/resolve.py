@@ -12,7 +12,7 @@ import numpy as np
 from looprate.theory.notation import check_dim, check_tokens
 from looprate.theory.targets.base import Target, namespace
 from looprate.theory.targets.formula import FORMULA, Formula
-from looprate.theory.targets.home import same_random_numbers, the_module
+from looprate.theory.targets.home import Home, same_random_numbers, the_module
 from looprate.theory.targets.modules import copied, held_by, made
 from looprate.theory.targets.own import OwnFunction, accepted, in_words, the_torch
 from looprate.theory.targets.registry import TARGETS, parse_target, parse_terms
@@ -47,17 +47,8 @@ def load_function(text: str, *, tokens: int | None = None, dim: int | None = Non
     ValueError
         If the text has no name, the module lacks it, or the function accepts neither kind.
     """
-    where, colon, name = text.rpartition(":")
-    if not colon or not where or not name:
-        raise ValueError(f"`target` must be path/file.py:name or module:name, got {text!r}")
-    module, home = the_module(text, where)
-    if not hasattr(module, name):
-        public = sorted(n for n, v in vars(module).items() if callable(v) and n[0] != "_")
-        found = ", ".join(public) or "no functions"
-        raise ValueError(f"`target` {text!r}: {where} has no {name!r}, it has {found}")
-    function = getattr(module, name)
-    if not callable(function):
-        raise TypeError(f"`target` {text!r} must be a function, got {type(function).__name__}")
+    function, home = named_function(text)
+    name = text.rpartition(":")[2]
     with home.entered(), same_random_numbers():
         function = made(function)
     if isinstance(function, type):
@@ -71,6 +62,34 @@ def load_function(text: str, *, tokens: int | None = None, dim: int | None = Non
     if tokens is None or dim is None:
         return own
     return checked(own, tokens=tokens, dim=dim)
+
+
+def named_function(text: str, argument: str = "target") -> tuple[Any, Home]:
+    """Return what ``path/file.py:name`` or ``module:name`` points to, and its home.
+
+    Parameters
+    ----------
+    text : str
+    argument : str
+        What it is called in messages.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, TypeError
+        As :func:`load_function`.
+    """
+    where, colon, name = text.rpartition(":")
+    if not colon or not where or not name:
+        raise ValueError(f"`{argument}` must be path/file.py:name or module:name, got {text!r}")
+    module, home = the_module(text, where, argument)
+    if not hasattr(module, name):
+        public = sorted(n for n, v in vars(module).items() if callable(v) and n[0] != "_")
+        found = ", ".join(public) or "no functions"
+        raise ValueError(f"`{argument}` {text!r}: {where} has no {name!r}, it has {found}")
+    function = getattr(module, name)
+    if not callable(function):
+        raise TypeError(f"`{argument}` {text!r} must be a function, got {type(function).__name__}")
+    return function, home
 
 
 def settled(own: OwnFunction, *, tokens: int, dim: int) -> OwnFunction:

@@ -1,0 +1,1 @@
+"""What the loops of any looped model do, from two methods of an adapter."""
