@@ -24,6 +24,7 @@ Row = dict[str, Any]
 KINDS: tuple[Kind, ...] = ("token", "contextual")
 EXAMPLES = 2  # inputs that pairs lie around
 WATCHED = 6  # tokens that are watched, at most
+STARTS = 2  # directions that a climb begins with: the best of fewer loops, and a new one
 CLIMB = 12  # steps at effort 1
 SHARE = 0.1  # the usual radius, over the length of a token
 
@@ -97,6 +98,7 @@ def modulus_rows(
         v = torch.randn(mask.shape, generator=generator).to(start.x)
         for r in loops:
             steps = max(2, round(CLIMB * effort))
+            v[1::2] = torch.randn(v[1::2].shape, generator=generator).to(v)  # half begin anew
             value, v = _climb(start, rows, watched, mask, v, r, radius, steps)
             found.append({"panel": "moduli", "name": kind, "loop": r, "delta": radius})
             found[-1]["value"] = float(value.max())
@@ -106,9 +108,10 @@ def modulus_rows(
 
 
 def _copies(x: Tensor, kind: Kind) -> tuple[Tensor, Tensor, Tensor]:
-    """Return for every example and watched token: which example, which token, what may move."""
+    """Return which example, which token and what may move, twice for each of the first two."""
     B, T, C = x.shape
     places = np.unique(np.linspace(0, T - 1, min(T, WATCHED)).round().astype(int)).tolist()
+    places = [place for place in places for _ in range(STARTS)]
     masks = np.stack([moving_tokens(kind, T, place) for place in places])
     mask = torch.from_numpy(masks).to(x).repeat(B, 1)[..., None].expand(-1, -1, C)
     rows = torch.arange(B).repeat_interleave(len(places))
@@ -125,19 +128,23 @@ def _climb(
     radius: float,
     steps: int,
 ) -> tuple[Tensor, Tensor]:
-    """Return the largest change found for every copy, and the last directions."""
+    """Return the largest change found for every copy, and the direction it was found in."""
     x, both = start.x[rows], torch.cat([rows, rows])
-    places, best = torch.arange(len(rows)), x.new_zeros(len(rows))
+    places, best, kept = torch.arange(len(rows)), x.new_zeros(len(rows)), v
     for _ in range(steps):
         v = _scaled(v * mask, radius).detach().requires_grad_(True)
         out = start.output(torch.cat([x + v / 2, x - v / 2]), both, loops)
         ahead, behind = out.chunk(2)
         change = (ahead - behind)[places, watched].norm(dim=-1)
+        kept = torch.where((change > best)[:, None, None], v, kept).detach()
         best = torch.maximum(best, change.detach())
         (gradient,) = torch.autograd.grad(change.sum(), v)
         flat = gradient.flatten(1).norm(dim=1) <= 0  # nothing moves: stay
         v = torch.where(flat[:, None, None], v.detach(), gradient)
-    return best, v.detach()
+    better = best[0::STARTS] >= best[1::STARTS]
+    return best, torch.where(
+        better[:, None, None], kept[0::STARTS], kept[1::STARTS]
+    ).repeat_interleave(STARTS, 0)
 
 
 def _scaled(v: Tensor, radius: float) -> Tensor:

@@ -58,7 +58,7 @@ TARGETS += [
     "missing.py:f",
     "os:getcwd",
 ]
-TARGETS += ["own.py:prints", "here:f", "own.py:", ":", "+", "*", "mean-field +", "0*mean-field"]
+TARGETS += ["own.py:loops", "own.py:prints", "here:f", "own.py:", ":", "+", "*", "mean-field +", "0*mean-field"]
 TARGETS += ["own.py:cube + mean-field", "2*own.py:cube", "pipe:f", "broken.py:f", "json:dumps"]
 CHOICES = {
     "kind": ["sequence", "token", "contextual"],
@@ -114,6 +114,11 @@ COMMANDS = {
         {**RUN, "--target": "T+", "--loops": "N+", "--delta": "N+", "--effort": "N"}
         | {"--certify": "", "--seconds": "N"},
         (),
+    ),
+    "autopsy": (
+        ("T",),
+        {"--checkpoint": "IN", "--loops": "N+", "--delta": "N", "--seed": "N", "--style": "style"},
+        ("--effort", "0.02", "--out", "OUT"),
     ),
     "eta": ((), {**RUN, "--loops": "N+", "--seeds": "N", "--preset": "preset"}, ("--out", "OUT")),
     "reproduce": (
@@ -191,6 +196,12 @@ def make_place(folder, study):
         "def bad(x):\n    return x / 0\n"
         "def prints(x):\n    print('hello')\n    return x\n"
         "number = 3\n"
+        "class loops:\n"
+        "    def __init__(self):\n"
+        "        import torch\n"
+        "        self.inputs = torch.ones(2, 2, 1)\n"
+        "    def start(self, x):\n        return x\n"
+        "    def step(self, x, t):\n        return x / 2\n"
     )
     (folder / "broken.py").write_text("def f(x:\n")
     (folder / "here").mkdir()
