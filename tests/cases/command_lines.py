@@ -58,7 +58,8 @@ TARGETS += [
     "missing.py:f",
     "os:getcwd",
 ]
-TARGETS += ["own.py:loops", "own.py:prints", "here:f", "own.py:", ":", "+", "*", "mean-field +", "0*mean-field"]
+TARGETS += ["own.py:loops"]
+TARGETS += ["own.py:prints", "here:f", "own.py:", ":", "+", "*", "mean-field +", "0*mean-field"]
 TARGETS += ["own.py:cube + mean-field", "2*own.py:cube", "pipe:f", "broken.py:f", "json:dumps"]
 CHOICES = {
     "kind": ["sequence", "token", "contextual"],
