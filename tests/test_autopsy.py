@@ -388,7 +388,7 @@ def test_a_page_is_drawn_beside_its_rows_and_said_as_json(capfd, models):
     assert found["figure"] == str(out / "figures" / "autopsy__Loops.png")
     assert sorted(p.suffix for p in (out / "figures").iterdir()) == [".csv", ".pdf", ".png"]
     assert found["fixed_point"] is not None
-    assert {row["panel"] for row in found["rows"]} >= {"readout", "update", "moduli", "parts"}
+    assert {row["panel"] for row in found["rows"]} >= {"readout", "update", "moduli"}
     rows = looprate.read_rows(out / "figures" / "autopsy__Loops.csv")
     assert len(rows) == len(found["rows"])
     assert rows[0]["words"] == found["findings"][0]["short"]
