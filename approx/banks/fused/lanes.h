@@ -19,8 +19,14 @@ constexpr int VECTOR = 4;
 #endif
 constexpr int LANES = 2 * VECTOR;
 constexpr int ROWS = 6;  // 12 sums, two vectors and one number: what 16 registers hold
+#if defined(__AVX512VL__)
+constexpr int ALONE = 8;  // 32 registers; but more than 8 rows are faster in sixes, as measured
+#else
+constexpr int ALONE = ROWS;
+#endif
 
-#define INLINE inline __attribute__((always_inline))
+#define INLINED __attribute__((always_inline))
+#define INLINE inline INLINED
 
 using i64 = std::int64_t;
 using Vec = float __attribute__((vector_size(VECTOR * 4)));
@@ -33,15 +39,24 @@ struct Lanes {
     Vec a, b;
 };
 
-INLINE Lanes load(const float *p) {
-    Lanes x;
-    std::memcpy(&x.a, p, sizeof(Vec));
-    std::memcpy(&x.b, p + VECTOR, sizeof(Vec));
+template <class V>
+INLINE V load(const float *p) {
+    V x;
+    std::memcpy(&x, p, sizeof(x));
     return x;
 }
+template <>
+INLINE Lanes load<Lanes>(const float *p) {
+    return {load<Vec>(p), load<Vec>(p + VECTOR)};
+}
+INLINE Lanes load(const float *p) { return load<Lanes>(p); }
+template <class V>
+INLINE void store(float *p, V x) {
+    std::memcpy(p, &x, sizeof(x));
+}
+template <>
 INLINE void store(float *p, Lanes x) {
-    std::memcpy(p, &x.a, sizeof(Vec));
-    std::memcpy(p + VECTOR, &x.b, sizeof(Vec));
+    store(p, x.a), store(p + VECTOR, x.b);
 }
 INLINE Lanes all(float x) { return {Vec{} + x, Vec{} + x}; }
 INLINE Lanes operator+(Lanes x, Lanes y) { return {x.a + y.a, x.b + y.b}; }
@@ -124,59 +139,61 @@ struct Left {  // A(panel, row, k), a number each
     const float *at;
     i64 row, k, panel;
 };
-struct Right {  // B(panel, k), LANES numbers each
+struct Right {  // B(panel, k), LANES or eight numbers each
     const float *at;
     i64 k, panel;
 };
 
-template <int R>
+template <class V, int R>
 struct Sums {
-    Lanes first = all(0);
-    Sums<R - 1> rest;
+    V first{};
+    Sums<V, R - 1> rest;
 };
-template <>
-struct Sums<0> {};
+template <class V>
+struct Sums<V, 0> {};
 
-template <int R>
-INLINE void add(Sums<R> &sums, Lanes column, const float *left, i64 row) {
+template <class V, int R>
+INLINE void add(Sums<V, R> &sums, V column, const float *left, i64 row) {
     if constexpr (R > 0) {
         sums.first = sums.first + column * left[0];
         add(sums.rest, column, left + row, row);
     }
 }
-template <int R, class Use>
-INLINE void finish(const Sums<R> &sums, i64 row, const Use &use) {
+template <class V, int R, class Use>
+INLINE void finish(const Sums<V, R> &sums, i64 row, const Use &use) {
     if constexpr (R > 0) {
         use(row, sums.first);
         finish(sums.rest, row + 1, use);
     }
 }
 
-template <int R, class Use>
+template <class V, int R, class Use>
 INLINE void product_rows(Left a, Right b, i64 first, i64 depth, i64 panels, const Use &use) {
-    Sums<R> sums;
+    Sums<V, R> sums;
     for (i64 p = 0; p < panels; ++p) {
         const float *left = a.at + first * a.row + p * a.panel, *right = b.at + p * b.panel;
         for (i64 k = 0; k < depth; ++k, left += a.k, right += b.k)
-            add(sums, load(right), left, a.row);
+            add(sums, load<V>(right), left, a.row);
     }
     finish(sums, first, use);
 }
 
-template <int R, class Use>
+template <class V, int R, class Use>
 INLINE void product_some(
     i64 rows, Left a, Right b, i64 first, i64 depth, i64 panels, const Use &use) {
-    if (rows == R) return product_rows<R>(a, b, first, depth, panels, use);
-    if constexpr (R > 1) product_some<R - 1>(rows, a, b, first, depth, panels, use);
+    if (rows == R) return product_rows<V, R>(a, b, first, depth, panels, use);
+    if constexpr (R > 1) product_some<V, R - 1>(rows, a, b, first, depth, panels, use);
 }
 
 // use(row, sum over panels and k < depth of A(row, k) * B(k)) for every row, in even blocks.
-template <class Use>
+template <class V = Lanes, class Use>
 INLINE void product(i64 rows, i64 depth, i64 panels, Left a, Right b, const Use &use) {
-    const i64 blocks = (rows + ROWS - 1) / ROWS, fewer = rows / blocks, more = rows % blocks;
+    constexpr i64 half = sizeof(Lanes) / sizeof(V), most = half * ALONE;
+    const i64 size = rows <= most ? most : half * ROWS;
+    const i64 blocks = (rows + size - 1) / size, fewer = rows / blocks, more = rows % blocks;
     for (i64 i = 0, first = 0; i < blocks; ++i) {
         const i64 some = fewer + (i < more);
-        product_some<ROWS>(some, a, b, first, depth, panels, use);
+        product_some<V, most>(some, a, b, first, depth, panels, use);
         first += some;
     }
 }
@@ -184,13 +201,6 @@ INLINE void product(i64 rows, i64 depth, i64 panels, Left a, Right b, const Use 
 // ---- transposition -----------------------------------------------------------------------------
 
 #define SHUFFLE __builtin_shufflevector
-
-INLINE Eight load_eight(const float *p) {
-    Eight x;
-    std::memcpy(&x, p, sizeof(x));
-    return x;
-}
-INLINE void store_eight(float *p, Eight x) { std::memcpy(p, &x, sizeof(x)); }
 
 // Four rows of eight, transposed by halves: columns 0 and 4, 1 and 5, 2 and 6, 3 and 7.
 struct Quarters {
@@ -206,8 +216,8 @@ INLINE Quarters quarters(Eight p, Eight q, Eight r, Eight s) {
             SHUFFLE(pq_high, rs_high, 2, 3, 10, 11, 6, 7, 14, 15)};
 }
 INLINE void store_halves(float *out, i64 stride, Eight x, Eight y) {
-    store_eight(out, SHUFFLE(x, y, 0, 1, 2, 3, 8, 9, 10, 11));
-    store_eight(out + 4 * stride, SHUFFLE(x, y, 4, 5, 6, 7, 12, 13, 14, 15));
+    store(out, SHUFFLE(x, y, 0, 1, 2, 3, 8, 9, 10, 11));
+    store(out + 4 * stride, SHUFFLE(x, y, 4, 5, 6, 7, 12, 13, 14, 15));
 }
 
 // A panel (rows, LANES) to (LANES, padded), zeros in the padding; padded is a multiple of 8.
@@ -215,7 +225,7 @@ INLINE void transpose(const float *panel, i64 rows, i64 padded, float *out) {
     for (i64 r = 0; r < padded; r += 8)
         for (i64 half = 0; half < LANES; half += 8) {
             const auto row = [&](i64 i) {
-                return r + i < rows ? load_eight(panel + (r + i) * LANES + half) : Eight{};
+                return r + i < rows ? load<Eight>(panel + (r + i) * LANES + half) : Eight{};
             };
             const Quarters x = quarters(row(0), row(1), row(2), row(3));
             const Quarters y = quarters(row(4), row(5), row(6), row(7));

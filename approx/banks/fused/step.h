@@ -35,11 +35,13 @@ struct Sizes {
 constexpr i64 CACHE = 96 * 1024;  // floats kept by a tile: most of a cache of 512 KiB
 constexpr float EPS = 1e-6f;      // as in approx/models/parts.py
 
+i64 whole(i64 count) { return (count + LANES - 1) / LANES * LANES; }  // vectors
+
 struct Pieces {  // hands out consecutive pieces of memory
     float *at;
     float *take(i64 count) {
         float *piece = at;
-        at += (count + LANES - 1) / LANES * LANES;
+        at += whole(count);
         return piece;
     }
 };
@@ -50,26 +52,37 @@ struct Kept {  // what one loop keeps for its gradient, as panels
 
 struct Block {  // one block's weights, width padded, and the sums of their gradients
     float *qkv, *out, *up, *down, *up_bias, *down_bias;  // (3D, D), (D, D)^T, (H, D), (D, H)^T
+    float *qkv_turned, *up_turned;                       // (D, 3D), (D, H)
+    const float *out_plain, *down_plain;                 // (D, D), (D, H), not padded
     float *sum_qkv, *sum_out, *sum_up, *sum_down, *sum_up_bias, *sum_down_bias;
 };
 
 // sums += scale * raw and dots += colsum(weights * raw), where raw (rows, width) is the product of
-// the panels at `left` with the transposed panels at `turned`.
+// the panels at `left` with the transposed panels at `turned`; of some columns from c on.
+template <class V>
+INLINE void columns_gradient(
+    i64 c, i64 rows, i64 width, i64 panels, const float *left, const float *turned,
+    const float *scale, const float *weights, float *sums, float *dots) {
+    const V factor = load<V>(scale + c);
+    V dot = load<V>(dots + c);
+    const Left a = {left, LANES, 1, rows * LANES};
+    const Right b = {turned + c, width, width * LANES};
+    product<V>(rows, LANES, panels, a, b, [&](i64 row, V raw) INLINED {
+        const i64 at = row * width + c;
+        store(sums + at, load<V>(sums + at) + raw * factor);
+        dot = dot + raw * load<V>(weights + at);
+    });
+    store(dots + c, dot);
+}
+
 __attribute__((noinline)) void weight_gradient(
     i64 rows, i64 width, i64 panels, const float *left, const float *turned,
     const float *scale, const float *weights, float *sums, float *dots) {
-    for (i64 c = 0; c < width; c += LANES) {
-        const Lanes factor = load(scale + c);
-        Lanes dot = all(0);
-        const Left a = {left, LANES, 1, rows * LANES};
-        const Right b = {turned + c, width, width * LANES};
-        product(rows, LANES, panels, a, b, [&](i64 row, Lanes raw) {
-            const i64 at = row * width + c;
-            store(sums + at, load(sums + at) + raw * factor);
-            dot = dot + raw * load(weights + at);
-        });
-        store(dots + c, load(dots + c) + dot);
-    }
+    i64 c = 0;
+    for (; c + LANES <= width; c += LANES)
+        columns_gradient<Lanes>(c, rows, width, panels, left, turned, scale, weights, sums, dots);
+    if (c < width)
+        columns_gradient<Eight>(c, rows, width, panels, left, turned, scale, weights, sums, dots);
 }
 
 // One model at a time: weights in, tiles forward and backward, gradients out.
@@ -79,7 +92,7 @@ struct Step {
     const float *const *in;
     float *const *out;  // gradients
     const i64 D = s.width, H = s.hidden, N = s.tokens, d = s.dim;
-    const i64 W = (D + LANES - 1) / LANES * LANES;  // padded width
+    const i64 W = (D + 7) / 8 * 8;  // padded width
     const i64 groups = groups_of_a_tile();
     i64 panels = groups * N;  // of this tile; the last one may have fewer
     i64 model = 0;
@@ -99,7 +112,10 @@ struct Step {
 
     // ---- memory --------------------------------------------------------------------------------
     i64 kept_size(i64 panels) const { return panels * LANES * (6 * D + H + s.heads * N + 2); }
-    i64 block_size() const { return 2 * (W * (4 * D + 2 * H) + H * LANES + W); }
+    i64 block_size() const {
+        return 2 * (whole(3 * D * W) + whole(D * W) + 2 * whole(H * W) + H * LANES + whole(W)) +
+               whole(3 * D * D) + whole(D * H);
+    }
     i64 groups_of_a_tile() const {
         const i64 fit = CACHE / (kept_size(N) * (training ? s.loops : 1));
         const i64 most = (s.batch + LANES - 1) / LANES;
@@ -131,10 +147,16 @@ struct Step {
     }
 
     Block block(i64 t) const {
-        Pieces m{blocks_at + (t < s.blocks ? t : s.blocks - 1) * block_size()};
-        return {m.take(3 * D * W), m.take(D * W), m.take(H * W),     m.take(H * W),
-                m.take(H * LANES), m.take(W),     m.take(3 * D * W), m.take(D * W),
-                m.take(H * W),     m.take(H * W), m.take(H * LANES), m.take(W)};
+        const i64 b = t < s.blocks ? t : s.blocks - 1;
+        Pieces m{blocks_at + b * block_size()};
+        return {m.take(3 * D * W), m.take(D * W),
+                m.take(H * W),     m.take(H * W),
+                m.take(H * LANES), m.take(W),
+                m.take(3 * D * D), m.take(D * H),
+                parameter(OUT, D * D, b), parameter(DOWN, D * H, b),
+                m.take(3 * D * W), m.take(D * W),
+                m.take(H * W),     m.take(H * W),
+                m.take(H * LANES), m.take(W)};
     }
 
     // ---- one model's weights in, its gradients out ---------------------------------------------
@@ -147,9 +169,12 @@ struct Step {
     void pad(const float *from, i64 rows, float *to) const {  // (rows, D) to (rows, W)
         for (i64 r = 0; r < rows; ++r) std::memcpy(to + r * W, from + r * D, D * sizeof(float));
     }
+    static void turn(const float *from, i64 rows, i64 columns, float *to, i64 stride) {
+        for (i64 r = 0; r < rows; ++r)
+            for (i64 c = 0; c < columns; ++c) to[c * stride + r] = from[r * columns + c];
+    }
     void turn_and_pad(const float *from, i64 columns, float *to) const {  // (D, columns)
-        for (i64 r = 0; r < D; ++r)
-            for (i64 c = 0; c < columns; ++c) to[c * W + r] = from[r * columns + c];
+        turn(from, D, columns, to, W);
     }
     void strip(const float *from, i64 rows, float *to) const {
         for (i64 r = 0; r < rows; ++r) std::memcpy(to + r * D, from + r * W, D * sizeof(float));
@@ -167,6 +192,8 @@ struct Step {
             pad(parameter(QKV, 3 * D * D, b), 3 * D, w.qkv);
             turn_and_pad(parameter(OUT, D * D, b), D, w.out);
             pad(parameter(UP, H * D, b), H, w.up);
+            turn(parameter(QKV, 3 * D * D, b), 3 * D, D, w.qkv_turned, 3 * D);
+            turn(parameter(UP, H * D, b), H, D, w.up_turned, H);
             turn_and_pad(parameter(DOWN, D * H, b), H, w.down);
             std::memcpy(w.up_bias, parameter(UP_BIAS, H, b), H * sizeof(float));
             pad(parameter(DOWN_BIAS, D, b), 1, w.down_bias);
@@ -311,7 +338,7 @@ struct Step {
         for (i64 p = 0; p < panels; ++p) {
             float *qkv = k.qkv + p * 3 * D * LANES;
             normalise(k.x + p * D * LANES, e, k.inverse_x + p * LANES, y);
-            product(3 * D, D, 1, {w.qkv, W, 1, 0}, {y, LANES, 0}, [&](i64 j, Lanes z) {
+            product(3 * D, D, 1, {w.qkv_turned, 1, 3 * D, 0}, {y, LANES, 0}, [&](i64 j, Lanes z) {
                 store(qkv + j * LANES, z);
             });
         }
@@ -330,7 +357,7 @@ struct Step {
             store(middle + j * LANES, load(x + j * LANES) + z * gate[j]);
         });
         normalise(middle, e + 2 * W, k.inverse_middle + p * LANES, y);
-        product(H, D, 1, {w.up, W, 1, 0}, {y, LANES, 0}, [&](i64 j, Lanes z) {
+        product(H, D, 1, {w.up_turned, 1, H, 0}, {y, LANES, 0}, [&](i64 j, Lanes z) {
             const Lanes biased = z + all(w.up_bias[j]);
             store(hidden + j * LANES, relu ? larger(biased, all(0)) : biased);
         });
@@ -391,7 +418,7 @@ struct Step {
         backward_feed_forward(k, w, e, ge);
         for (i64 p = 0; p < panels; ++p) {
             float *to = grad_mixed + p * D * LANES;
-            back(grad_middle + p * D * LANES, e + W, D, w.out, p, [&](i64 j, Lanes z) {
+            back(grad_middle + p * D * LANES, e + W, D, w.out_plain, p, [&](i64 j, Lanes z) {
                 store(to + j * LANES, z);
             });
         }
@@ -411,7 +438,7 @@ struct Step {
         for (i64 p = 0; p < panels; ++p) {
             float *to = grad_hidden + p * H * LANES;
             const float *value = k.hidden + p * H * LANES, *slope = slopes + p * H * LANES;
-            back(grad + p * D * LANES, gate, H, w.down, p, [&](i64 j, Lanes z) {
+            back(grad + p * D * LANES, gate, H, w.down_plain, p, [&](i64 j, Lanes z) {
                 const i64 i = j * LANES;
                 const Lanes g = relu ? where_positive(load(value + i), z) : z * load(slope + i);
                 store(to + i, g);
@@ -440,15 +467,15 @@ struct Step {
                      const Use &use) {
         transpose(g, D, W, turned + p * W * LANES);
         for (i64 k = 0; k < D; ++k) store(y + k * LANES, load(g + k * LANES) * gate[k]);
-        product(rows, D, 1, {weights, W, 1, 0}, {y, LANES, 0}, use);
+        product(rows, D, 1, {weights, 1, rows, 0}, {y, LANES, 0}, use);
     }
 
     void bias_gradient(const float *gate, const float *bias, float *sums, float *dots) const {
-        for (i64 c = 0; c < W; c += LANES) {
-            Lanes raw = all(0);
-            for (i64 i = 0; i < panels * LANES; ++i) raw = raw + load(turned + i * W + c);
-            store(sums + c, load(sums + c) + raw * load(gate + c));
-            store(dots + c, load(dots + c) + raw * load(bias + c));
+        for (i64 c = 0; c < W; c += 8) {
+            Eight raw{};
+            for (i64 i = 0; i < panels * LANES; ++i) raw = raw + load<Eight>(turned + i * W + c);
+            store(sums + c, load<Eight>(sums + c) + raw * load<Eight>(gate + c));
+            store(dots + c, load<Eight>(dots + c) + raw * load<Eight>(bias + c));
         }
     }
 

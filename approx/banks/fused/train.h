@@ -39,10 +39,8 @@ struct Bank {                      // memory of the caller
 struct Eta {
     const Plan &plan;
     const float gate;
-    const i64 loops, D, row = 4 * D, padded = up(row), times = up(loops);
+    const i64 loops, D, row = 4 * D, padded = whole(row), times = whole(loops);
     float *eta, *grad, *wave, *turned, *hidden, *slope, *pulled, *out, *grad_out;
-
-    static i64 up(i64 count) { return (count + LANES - 1) / LANES * LANES; }
 
     Eta(const Plan &p, float g, const Sizes &s, Pieces &m)
         : plan(p), gate(g), loops(s.loops), D(s.width) {
