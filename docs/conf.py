@@ -26,7 +26,14 @@ extensions = [
     "offline",
     "reference",
 ]
-exclude_patterns = ["_build", "extensions", "examples", "figures/README.md", "lessons/*.py"]
+exclude_patterns = [
+    "_build",
+    "extensions",
+    "examples",
+    "figures/README.md",
+    "items.md",
+    "lessons/*.py",
+]
 
 # pages
 html_theme = "furo"

@@ -18,6 +18,7 @@ from looprate.experiments.claims import (
     ledger,
 )
 from looprate.experiments.claims.claim import compared, found
+from looprate.experiments.claims.ledger import stored_run
 from looprate.experiments.claims.page import markdown, told
 from looprate.experiments.claims.reported import EXPERIMENTS, TABLES
 from looprate.experiments.claims.trained import check_trained
@@ -97,8 +98,32 @@ def test_reported_numbers_are_said_to_be_reported():
 
 def test_the_page_is_up_to_date():
     page = (ROOT / "docs" / "claims.md").read_text()
-    assert page == markdown(), "run: looprate claims --markdown > docs/claims.md"
+    assert page == markdown(stored_run()), "run: looprate claims --markdown > docs/claims.md"
     assert all(f"### {name}\n" in page for name in CLAIMS)
+
+
+def test_the_page_shows_what_the_stored_run_found():
+    run = stored_run()
+    assert len(run) > len(CLAIMS) // 2
+    page, name = markdown(run), "moduli-monotone"
+    for row in run.values():
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d", row["date"])
+        wanted = "not testable" if CLAIMS[row["id"]].reported else "holds"
+        assert row["verdict"] == wanted
+    entry = page[page.index(f"### {name}\n") :].partition("\n### ")[0]
+    row = run[name]
+    assert f"- **stored run**: holds: {row['figure']} ({row['date']}, " in entry
+    changed = markdown({**run, name: {**row, "verdict": "violated"}})
+    assert "- **stored run**: violated: " in changed
+    assert "violated for 1" in changed
+
+
+def test_a_claim_that_reads_otherwise_than_in_the_stored_run_has_no_verdict(tmp_path):
+    row = stored_run()["moduli-monotone"]
+    path = tmp_path / "claims.json"
+    path.write_text(json.dumps([{**row, "claim": "another"}, {**row, "id": "gone"}]))
+    assert stored_run(path) == stored_run(tmp_path / "none.json") == {}
+    assert f"not in the stored run for all {len(CLAIMS)} claims." in markdown({})
 
 
 def test_figures_exist_and_their_commands_parse():

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from looprate.experiments.rows.formula import mathml
-from looprate.experiments.rows.markdown import plain, table
+from looprate.experiments.rows.markdown import plain, table, tally
 from looprate.experiments.rows.page import page, write_page
-from looprate.experiments.study.headline import contradictions, headline, tally
+from looprate.experiments.study.headline import contradictions, headline
 from looprate.experiments.study.words import markdown
 from looprate.theory.targets import resolve_target
 from looprate.theory.targets.registry import TARGETS

@@ -1,7 +1,9 @@
 """The report of a reproduction: reported numbers, tables, plain answers, why bounds are silent."""
 
+import importlib
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from cases.reproduce_rows import fit, fits
 from looprate.experiments.claims.reported import TABLES
 from looprate.experiments.reproduce.catalogue import TASKS
+from looprate.experiments.reproduce.directions import direction
 from looprate.experiments.reproduce.page import markdown
 from looprate.experiments.reproduce.report import write_report
 from looprate.experiments.reproduce.reported import REPORTED, SOURCE, reported_cell
@@ -218,7 +221,7 @@ def test_a_diverged_fit_takes_its_pair_with_it():
     rows[1] |= {"value": -9.0, "diverged_at": 5}
     found = beats(rows, 8)
     assert (found["answer"], found["evidence"]["mean"]) == ("yes", pytest.approx(0.1))
-    assert found["reason"].startswith("better by +0.1 on average, 4 pairs, 1 left out")
+    assert found["reason"].startswith("mean gain of TMLT +0.1, 4 pairs, 1 left out")
     assert beats([row for row in rows if row["model"] == "tmlt"], 8)["answer"] == "not clear"
 
 
@@ -240,13 +243,13 @@ def test_both_files_hold_the_report(small):
     assert [part["name"] for part in report["tasks"]] == ["lcs", "edit-distance"]
 
 
-def test_at_another_size_the_column_reported_stays_empty(small):
+def test_at_another_size_there_is_no_column_reported(small):
     folder, report = small
     assert all(cell["reported"] is None for part in report["tasks"] for cell in part["table"])
     text = (folder / "report.md").read_text()
     assert text.count("Reported for another size") == 2
-    assert "| looped | 8 | 1,000 | 44.5 [43.3 to 45.6] | 2 |  | 80 | cpu, 1 thread |" in text
-    assert " | 1 (1 diverged) |  | 10 |" in text
+    assert "| looped | 8 | 1,000 | 44.5 [43.3 to 45.6] | 2 | 80 | cpu, 1 thread |" in text
+    assert " | 1 (1 diverged) | 10 |" in text
 
 
 def test_a_known_loop_count_at_another_size_is_not_compared(tmp_path):
@@ -261,6 +264,31 @@ def test_what_was_not_run_is_listed(small):
     assert "lcs: 1 of 24 fits diverged and count nowhere" in listed
     assert "lcs: the paper's size, in this folder" in listed
     assert not any(sentence.startswith("edit-distance: no fit") for sentence in listed)
+
+
+@pytest.mark.parametrize(
+    ("gains", "word"), [((0.1,) * 5, "agrees"), ((-0.1,) * 5, "differs"), ((0.1,), "open")]
+)
+@pytest.mark.parametrize("name", ["lcs", "language"])
+def test_our_direction_stands_beside_the_papers(tmp_path, gains, word, name):
+    sign = -1 if name == "language" else 1  # of a perplexity less is better
+    rows = pairs([sign * g for g in gains], name)
+    report = write_report(tmp_path, rows)
+    found = direction(report["tasks"][0])
+    assert found["status"] == word
+    assert found["paper"].startswith("better: ")
+    assert found["seconds"] == pytest.approx(sum(row["seconds"] for row in rows))
+    text = (tmp_path / "report.md").read_text()
+    assert f"as the paper reports of every task: {word} (at the most loops" in text
+    assert f" | **{word}** | " in text
+
+
+def test_a_reported_direction_the_other_way_turns_the_status_round(small):
+    part = small[1]["tasks"][0]
+    turned = [{**c, "value": -c["value"]} for c in part["reported"]]
+    answers = [{**a, "answer": "yes"} for a in part["answers"]]
+    assert direction({**part, "answers": answers})["status"] == "agrees"
+    assert direction({**part, "answers": answers, "reported": turned})["status"] == "differs"
 
 
 def test_missing_models_and_planned_fits_are_listed(tmp_path):
@@ -296,8 +324,8 @@ def test_at_the_size_of_the_paper_known_cells_stand_beside_ours_and_others_stay_
 def test_the_section_on_silence_has_both_sizes_of_every_task(small):
     folder, _ = small
     text = (folder / "report.md").read_text()
-    assert "| lcs | as run | 20 | 1 | 8 |  | **not testable** |" in text
-    assert "| lcs | the paper's | 204 | 1 | 100 |  | **not testable** |" in text
+    assert "| lcs | as run | 20 | 1 | 8 | none | **not testable** |" in text
+    assert "| lcs | the paper's | 204 | 1 | 100 | none | **not testable** |" in text
     assert "**fails**: causal mask" in text
     assert "**open**: not looked at: between ids" in text
 
@@ -325,3 +353,20 @@ def test_the_committed_results_make_their_report(tmp_path):
     assert [path.name for path in made] == [p.name for p in sorted(stored.glob("figures/*.csv"))]
     for path in made:
         assert path.read_text() == (stored / "figures" / path.name).read_text(), path.name
+
+
+def test_the_items_of_the_paper_are_those_of_the_stored_rows():
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        items = importlib.import_module("items")
+    finally:
+        sys.path.remove(str(ROOT / "docs"))
+    text = items.PLACE.read_text(encoding="utf-8")
+    assert text == items.page(), "run: python docs/items.py"
+    lines = text.splitlines()
+    assert len(lines) == 2 + len(items.ITEMS) + len(TASKS)
+    report = json.loads(items.REPORT.read_text(encoding="utf-8"))
+    for part, line in zip(report["tasks"], lines[-len(TASKS) :], strict=True):
+        assert f"| {direction(part)['status']}: " in line
+        assert f"`looprate reproduce {part['name']} --preset small`" in line
+    assert all("|  |" not in line for line in lines)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ from looprate.experiments.rows.records import digest
 from looprate.theory.outputs import checked_input, write_atomically
 from looprate.theory.sources import HERE
 
-__all__ = ["chosen_claims", "results", "stored_result"]
+__all__ = ["chosen_claims", "results", "stored_result", "stored_run"]
 
 Result = dict[str, Any]
 Report = Callable[[float, str], None]
 PACKAGES = ("theory", "approx", "experiments")
+STORED_RUN = HERE / "results" / "claims.json"  # looprate claims --json, in a checkout
 
 
 def chosen_claims(names: Sequence[str]) -> list[Claim]:
@@ -86,6 +88,18 @@ def stored_result(folder: Path, claim: Claim, *, controls: bool, given: str = ""
     return result if result.get("check") == _check(result) else None  # damaged: run it again
 
 
+def stored_run(path: Path = STORED_RUN) -> dict[str, Result]:
+    """Return the results of the stored run by id, those whose claim still reads as it did then."""
+    if not path.is_file():
+        return {}
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        row["id"]: row
+        for row in rows
+        if row["id"] in CLAIMS and row["claim"] == CLAIMS[row["id"]].statement
+    }
+
+
 def _check(result: Result) -> str:
     """Return the digest that a result is stored with."""
     return digest([result["key"], result["rows"]])
@@ -119,7 +133,7 @@ def results(
     Returns
     -------
     list of dict
-        For a claim {id, title, key, verdict, reason, figure, evidence, seconds, file}; for
+        For a claim {id, title, claim, verdict, reason, figure, evidence, date, seconds, file}; for
         controls one for each, with ``control`` and ``rejected``.
     """
     run = _controls if controls else _claim
@@ -163,6 +177,7 @@ def _told(claim: Claim, findings: Iterable[tuple[Result, Any]], path: Path) -> I
             **more,
             **finding.as_dict(),
             "figure": finding.evidence["figure"],
+            "date": datetime.now(UTC).date().isoformat(),
             "seconds": round(seconds, 3),
             "file": str(path),
         }

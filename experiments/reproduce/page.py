@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from looprate.experiments.reproduce.catalogue import TASKS
+from looprate.experiments.reproduce.directions import ANSWER, direction, direction_lines
 from looprate.experiments.reproduce.reported import SOURCE
 from looprate.experiments.reproduce.summary import RULES
-from looprate.experiments.rows.markdown import table
+from looprate.experiments.rows.markdown import table, tally
 from looprate.theory.gate import state_of
 from looprate.theory.verdict import Finding
 
@@ -20,14 +21,24 @@ def markdown(report: Row) -> str:
     lines = [
         f"# The paper's experiments again: preset {report['preset']}",
         "",
-        "![metric against loops](figures/task-accuracy__all.png)",
+        "## Findings",
+        "",
+        *_findings(report),
+        "![The metric of every task against loops, ours](figures/task-accuracy__all.png)",
+        "",
+        "Rows: [all fits](./rows.jsonl), [the figure](./figures/task-accuracy__all.csv).",
         "",
         *_figures("all", [s for s in report["figures"] if s.startswith("task-test-loops")]),
-        f"The column reported: {SOURCE}; copied, not verified. A trained error is "
+        "## How to read this",
+        "",
+        f"The paper's numbers: {SOURCE}; copied, not verified. A trained error is "
         "approximation plus optimisation error, so nothing here is evidence for or against a "
         "theorem; see [Why the bounds are silent](#why-the-bounds-are-silent).",
         "",
         f"Spreads are median [least to largest] over seeds that did not diverge. {RULES}",
+        "",
+        "Trained networks attend by softmax and have RMS normalisation and residual gates; which "
+        "of them have positions or a causal mask is said below, under the hypotheses.",
         "",
     ]
     for part in report["tasks"]:
@@ -37,6 +48,31 @@ def markdown(report: Row) -> str:
     lines += ["## What was not run", ""]
     lines += [f"- {sentence}" for sentence in report["not_run"]] or ["- nothing that was planned"]
     return "\n".join([*lines, "", f"torch {', '.join(report['torch'])}", ""])
+
+
+def _findings(report: Row) -> list[str]:
+    """Sentences that are counted from answers, and a row a task beside the paper's."""
+    found = [direction(part) for part in report["tasks"]]
+    asked = [
+        a["answer"] for part in report["tasks"] for a in part["answers"] if ANSWER in a["claim"]
+    ]
+    words = [d["status"] for d in found]
+    here = (
+        "at the paper's sizes"
+        if all(p["at_paper_size"] for p in report["tasks"])
+        else ("at sizes of this project, below the paper's")
+    )
+    sentences = [
+        "Whether TMLT is better than Looped, as the paper reports of every task: "
+        f"{tally(words, 'task')} (at the most loops, {here}).",
+    ]
+    if asked:
+        sentences.append(
+            f"TMLT better than Looped at one loop count: {tally(asked, 'comparison')}; paired by "
+            "[seed](./rows.jsonl)."
+        )
+    listed = [f"{k}. {sentence}" for k, sentence in enumerate(sentences, start=1)]
+    return [*listed, "", *direction_lines(report["tasks"])]
 
 
 def in_unit(value: float | None, metric: str) -> str:
@@ -87,10 +123,7 @@ def _reported(part: Row, preset: str) -> str:
     size = part["reported"][0]["size"]
     if part["at_paper_size"]:
         return f"Reported ({size}, the size of this task; training here: preset {preset}): {told}."
-    return (
-        f"Reported for another size ({size}), so not comparable with the table, whose column "
-        f"reported stays empty: {told}."
-    )
+    return f"Reported for another size ({size}), so not comparable with the table: {told}."
 
 
 def _cells(part: Row) -> list[str]:
@@ -153,7 +186,7 @@ def _silence(parts: Sequence[Row]) -> list[str]:
     for part in parts:
         for where, words in (("here", "as run"), ("paper", "the paper's")):
             found = part["silence"][where]
-            delta = "" if found["delta"] is None else f"{found['delta']:.4g}"
+            delta = "none" if found["delta"] is None else f"{found['delta']:.4g}"
             numbers = [f"{found[name]}" for name in ("tokens", "dim", "loops")]
             verdict = f"**{found['verdict']}**"
             rows.append([part["name"], words, *numbers, delta, verdict, found["sentence"]])

@@ -24,12 +24,12 @@ LEAST_COUNTS = 3  # loop counts for a trend
 LEAST_REPEATS = 2  # seeds for a range
 CLEAR = 0.8  # Spearman's correlation of the medians that counts as a trend
 RULES = (
-    f"A trend with loops is a yes where Spearman's correlation of loops and medians is at least "
-    f"{CLEAR:g}, that of every seed is above 0, and the worst seed at the most loops is better "
-    "than the best seed at the fewest; a no where none of these correlations is above 0. TMLT "
-    f"above Looped is a yes (no) where the {CONFIDENCE:.0%} interval (Student's) of the mean "
-    f"difference, paired by seed, lies above (below) 0, with at least {LEAST_PAIRS} pairs. All "
-    "else is not clear."
+    "A trend by rank, which need not rise at every step, is a yes where Spearman's correlation of "
+    f"loops and medians is at least {CLEAR:g}, that of every seed is above 0, and the worst seed "
+    "at the most loops is better than the best seed at the fewest; a no where none of these "
+    "correlations is above 0. TMLT better than Looped is a yes (no) where the "
+    f"{CONFIDENCE:.0%} interval (Student's) of the mean difference, paired by seed, lies above "
+    f"(below) 0, with at least {LEAST_PAIRS} pairs. All else is not clear."
 )
 
 
@@ -86,8 +86,9 @@ def rises(rows: Sequence[Row], model: str) -> Row:
     good = _goodness(rows)
     metric = rows[0]["metric"]
     word = "rises" if HIGHER_IS_BETTER[metric] else "falls"
-    claim = f"{metric} {word} with loops: {model}"
     counts, seeds = (sorted({row[name] for row in own}) for name in ("loops", "seed"))
+    span = f", r = {counts[0]} to {counts[-1]}" if counts else ""
+    claim = f"{metric} {word} with loops, by rank{span}: {model}"
     if len(counts) < LEAST_COUNTS or len(seeds) < LEAST_REPEATS:
         reason = (
             f"needs {LEAST_COUNTS} loop counts and {LEAST_REPEATS} seeds that did not diverge, got "
@@ -95,7 +96,8 @@ def rises(rows: Sequence[Row], model: str) -> Row:
         )
         return answer(claim, "not clear", reason, {"loops": counts, "seeds": len(seeds)})
     at = [[good(row) for row in own if row["loops"] == r] for r in counts]
-    rank = _rank(counts, [float(median(values)) for values in at])
+    medians = [float(median(values)) for values in at]
+    rank = _rank(counts, medians)
     per_seed = [rank_ for s in seeds if (rank_ := _seed_rank(own, s, good)) is not None]
     evidence: Row = {"rank": rank, "per_seed": per_seed, "loops": counts, "seeds": len(seeds)}
     apart = min(at[-1]) > max(at[0])
@@ -107,6 +109,8 @@ def rises(rows: Sequence[Row], model: str) -> Row:
         f"{min(per_seed):+.2f} to {max(per_seed):+.2f}); all seeds at r = {counts[-1]} "
         f"{'are' if apart else 'are not'} better than all at r = {counts[0]}"
     )
+    best = counts[medians.index(max(medians))]
+    reason += "" if best == counts[-1] else f"; the best median is at r = {best}"
     if rank >= CLEAR and min(per_seed) > 0 and apart:
         return answer(claim, "yes", reason, evidence)
     none = rank <= 0 and max(per_seed) <= 0
@@ -123,14 +127,14 @@ def beats(rows: Sequence[Row], loops: int) -> Row:
     }
     shared = sorted(by_model["looped"].keys() & by_model["tmlt"].keys())
     sound = [s for s in shared if not any(diverged(of[s]) for of in by_model.values())]
-    claim = f"TMLT above Looped at r = {loops} ({rows[0]['metric']})"
+    claim = f"TMLT better than Looped at r = {loops} ({rows[0]['metric']})"
     gains = np.array([good(by_model["tmlt"][s]) - good(by_model["looped"][s]) for s in sound])
     evidence: Row = {"pairs": len(sound), "left_out": len(shared) - len(sound), "interval": None}
     evidence["mean"] = float(gains.mean()) if sound else None
     left_out = f", {len(shared) - len(sound)} left out" if len(sound) < len(shared) else ""
     told = f"{len(sound)} pair{'' if len(sound) == 1 else 's'}{left_out}"
     if sound:
-        told = f"better by {gains.mean():+.3g} on average, {told}"
+        told = f"mean gain of TMLT {gains.mean():+.3g}, {told}"
     if len(sound) < LEAST_PAIRS:
         return answer(claim, "not clear", f"needs {LEAST_PAIRS} pairs: {told}", evidence)
     low, high = found[1] if (found := paired_mean(gains)) else (-math.inf, math.inf)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from looprate.experiments.engine.sweep import CONSTRUCTIONS, FITS, THEORY
+from looprate.experiments.rows.markdown import tally
 from looprate.experiments.study.best import BEST
 from looprate.experiments.study.summary import NAMES
 from looprate.theory.outputs import at_least, at_most
 from looprate.theory.verdict import Verdict
 
-__all__ = ["headline", "tally"]
+__all__ = ["headline"]
 
 Row = dict[str, Any]
 SAID = {
@@ -36,25 +36,6 @@ def headline(report: Row) -> list[str]:
         _best(parts),
         _trained(parts, config["seeds"]),
     ]
-
-
-def tally(words: Sequence[str], noun: str) -> str:
-    """Return how often each word is said: "holds for 3 of 4 targets, open for 1".
-
-    Parameters
-    ----------
-    words : sequence of str
-        One of each thing, at least one.
-    noun : str
-        What a thing is called; its plural has an s.
-    """
-    (first, most), *others = Counter(words).most_common()
-    if len(words) == 1:
-        return first
-    if not others:
-        return f"{first} for {'both' if most == 2 else f'all {most}'} {noun}s"
-    said = [f"{first} for {most} of {len(words)} {noun}s"]
-    return ", ".join([*said, *(f"{word} for {count}" for word, count in others)])
 
 
 def contradictions(parts: Sequence[Row]) -> Iterator[str]:

@@ -36,8 +36,8 @@ def add_claims(commands: Commands) -> None:
         "and versions stay the same: killed at any moment and run again, it resumes.\n"
         "--controls hands each check a broken ingredient instead, which it must reject.\n"
         "Exit code 1: a claim is violated or a control passes.\n\n"
-        "JSON: a list of {id, title, verdict, reason, figure, evidence, seconds, file, ...}; with\n"
-        "--controls also control and rejected.",
+        "JSON: a list of {id, title, verdict, reason, figure, evidence, date, seconds, file,\n"
+        "...}; with --controls also control and rejected.",
         "looprate claims lemma-4-1-error theorem-4-2-exact",
     )
     claims.add_argument("ids", metavar="ID", nargs="*", help="claims (default: all quick ones)")
@@ -45,7 +45,11 @@ def add_claims(commands: Commands) -> None:
     add_option(claims, "out", " (default: runs/claims)")
     claims.add_argument("--again", action="store_true", help="run what is stored, too")
     add_option(claims, "list")
-    claims.add_argument("--markdown", action="store_true", help="print docs/claims.md")
+    claims.add_argument(
+        "--markdown",
+        action="store_true",
+        help="print docs/claims.md, with the run stored in results",
+    )
     claims.add_argument(
         "--study",
         type=Path,
@@ -59,12 +63,12 @@ def add_claims(commands: Commands) -> None:
 def run_claims(options: Namespace) -> int:
     """Run the ledger and print its table; 1 where a claim is violated or a control passes."""
     from looprate.experiments.claims import CLAIMS
-    from looprate.experiments.claims.ledger import chosen_claims, results
+    from looprate.experiments.claims.ledger import chosen_claims, results, stored_run
     from looprate.experiments.claims.page import markdown
     from looprate.experiments.rows.records import exclusive
 
     if options.markdown:
-        print(markdown(), end="")
+        print(markdown(stored_run()), end="")
         return 0
     claims = chosen_claims(options.ids)
     if options.list:
