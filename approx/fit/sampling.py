@@ -18,6 +18,7 @@ from torch.quasirandom import SobolEngine
 __all__ = ["TrainingPoints"]
 
 Function = Callable[[Any], Any]
+BLOCK = 256  # points made of one, by one exclusive or each
 
 
 class SobolSource:
@@ -39,6 +40,7 @@ class SobolSource:
         directions = torch.stack([engine.sobolstate for engine in engines])  # (S, N * d, 30)
         self._directions = directions.to(device, torch.int32)
         self._shift = torch.stack([engine.shift for engine in engines]).to(device, torch.int32)
+        self._low = self._mixed(0, BLOCK, 1)
 
     def draw(self, first: int, count: int) -> Tensor:
         """Return points first..first+count-1 of every sequence, shape (S, count, N, d).
@@ -56,13 +58,25 @@ class SobolSource:
                 f"`first` and `count` must name points 0..2^{SobolEngine.MAXBIT}-1, got {count} "
                 f"from {first} on; train fewer steps or a smaller batch"
             )
-        index = torch.arange(first, first + count, dtype=torch.int32, device=self._shift.device)
-        gray = index ^ (index >> 1)
-        digits = self._shift[:, None].repeat(1, count, 1)  # (S, count, N * d)
-        for bit in range((first + count - 1).bit_length()):
-            digits ^= -((gray >> bit) & 1)[:, None] & self._directions[:, None, :, bit]
-        points = digits.float() * 2.0**-SobolEngine.MAXBIT
+        blocks = range(first // BLOCK, (first + count - 1) // BLOCK + 1)
+        starts = self._shift[:, None] ^ self._mixed(blocks.start * BLOCK, len(blocks), BLOCK)
+        digits = (starts[:, :, None] ^ self._low[:, None]).flatten(1, 2)  # (S, ..., N * d)
+        skipped = first - blocks.start * BLOCK
+        points = digits[:, skipped : skipped + count].float() * 2.0**-SobolEngine.MAXBIT
         return points.view(len(points), count, self.tokens, self.dim)
+
+    def _mixed(self, first: int, count: int, step: int) -> Tensor:
+        """Return the exclusive or of the directions of points first, first + step, ..., unshifted.
+
+        The Gray code of a sum without carries is the exclusive or of the codes, so that a block of
+        points is its first one mixed with the points of the first block.
+        """
+        index = torch.arange(count, dtype=torch.int32, device=self._shift.device) * step + first
+        gray = index ^ (index >> 1)
+        digits = torch.zeros_like(self._shift)[:, None].repeat(1, count, 1)  # (S, count, N * d)
+        for bit in range((first + (count - 1) * step).bit_length()):
+            digits ^= -((gray >> bit) & 1)[:, None] & self._directions[:, None, :, bit]
+        return digits
 
 
 class TrainingPoints:
