@@ -142,9 +142,15 @@ class AskedTarget:
     @cached_property
     def facts(self) -> Facts:
         """What bounds and verdicts read: moduli, oscillation, best constant, hypotheses."""
+        from looprate.experiments.study.followed import followed
         from looprate.theory.facts import facts_of
 
-        return facts_of(self.target, **self._shape)
+        return facts_of(self.target, **self._shape, follow=followed)
+
+    @property
+    def setting_columns(self) -> dict[str, Any]:
+        """The columns that every row of a figure about the target has."""
+        return {"target": str(self.target), "latex": self.target.latex, **self._shape}
 
     @cached_property
     def hypotheses(self) -> tuple[Finding, ...]:
@@ -190,8 +196,9 @@ class AskedTarget:
         seed : int
             Of that search.
         """
-        from looprate.experiments.study.certified import certified_columns
+        from looprate.experiments.study.followed import followed
         from looprate.results import ModuliAnswer
+        from looprate.theory.continuity.certified import certified_columns
         from looprate.theory.facts import lower_curves, moduli_rows, search_radii
 
         radii = search_radii(self.target, **self._shape) if delta is None else _several(delta)
@@ -201,6 +208,7 @@ class AskedTarget:
         rows, refused = moduli_rows(self.target, curves, **self._shape), list[str]()
         if certify:
             limits: dict[str, Any] = {"seconds": seconds, "tolerance": tolerance}
+            limits["follow"] = followed
             columns, refused = certified_columns(self.target, curves, **self._shape, **limits)
             rows = [{**row, **column} for row, column in zip(rows, columns, strict=True)]
         return ModuliAnswer(self, tuple(rows), tuple(refused))

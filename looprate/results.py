@@ -82,12 +82,10 @@ class ModuliAnswer(Answer):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw every modulus against the radius."""
         from looprate.figures.moduli import SIZE, draw
+        from looprate.theory.certification import drawn
 
-        rows = [
-            row | {"upper": _smaller(row.get("upper"), row.get("certified"))} for row in self.rows
-        ]
         with _axes(ax, SIZE) as ax:
-            draw(ax, [row | self.facts.setting_columns for row in rows])
+            draw(ax, [drawn(row) | self.asked.setting_columns for row in self.rows])
         return ax
 
     def _words(self) -> list[str]:
@@ -166,7 +164,7 @@ class ConstructAnswer(Answer):
         """Write the network as JSON, for ``looprate construct --load``."""
         from looprate.theory.construction.files import save_network
 
-        origin = {"target": str(self.facts.target), **self.construction.spec.as_dict()}
+        origin = {"target": str(self.asked.target), **self.construction.spec.as_dict()}
         save_network(path, self.construction.network, construction=origin)
 
     def stages(self) -> Figure:
@@ -175,7 +173,7 @@ class ConstructAnswer(Answer):
         from looprate.figures.drawing import make_figure
 
         rows = stage_rows(self.construction)
-        return make_figure("stages", [row | self.facts.setting_columns for row in rows])
+        return make_figure("stages", [row | self.asked.setting_columns for row in rows])
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the certified error beside the best constant's."""
@@ -291,11 +289,6 @@ class BestAnswer(Answer):
 def _error(row: Row) -> float:
     """The validation error of a row, infinite where it diverged."""
     return math.inf if row["validation_error"] is None else float(row["validation_error"])
-
-
-def _smaller(one: float | None, other: float | None) -> float | None:
-    """The smaller of two numbers, where there are any."""
-    return min((value for value in (one, other) if value is not None), default=None)
 
 
 @contextmanager

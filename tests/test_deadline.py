@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from looprate.experiments.study.certificates import certificate_of
-from looprate.experiments.study.certified import certified_columns, followed
+from looprate.experiments.study.followed import followed
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
+from looprate.theory.continuity.certified import certified_columns
 from looprate.theory.continuity.upper.branching import branch_and_bound
 from looprate.theory.continuity.upper.cells import CellProblem
 from looprate.theory.enclosure import Interval, deadline
@@ -119,7 +120,7 @@ def test_every_kind_has_its_share_of_the_time_tracing_included(own):  # A8, R25
     found = curves(f, 2, 2)
     started = time.monotonic()
     asked = {"tokens": 2, "dim": 2, "p": 2.0, "tolerance": 0.02, "seconds": 3.0}
-    columns, reasons = certified_columns(f, found, **asked)
+    columns, reasons = certified_columns(f, found, **asked, follow=followed)
     assert time.monotonic() - started < 3.0 + GRACE
     assert not reasons
     for column, curve in zip(columns, found.values(), strict=True):

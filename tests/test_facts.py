@@ -13,6 +13,8 @@ import pytest
 from looprate.theory import facts
 from looprate.theory.bounds.rows import BoundRow
 from looprate.theory.bounds.trivial import best_constant_error
+from looprate.theory.certification import Proof
+from looprate.theory.continuity.certified import as_written
 from looprate.theory.facts import (
     Facts,
     bound_under,
@@ -21,7 +23,6 @@ from looprate.theory.facts import (
     lower_curves,
     moduli_of,
     moduli_rows,
-    oscillation_of,
     search_radii,
     stored_facts,
     trivial_error,
@@ -29,6 +30,7 @@ from looprate.theory.facts import (
 from looprate.theory.gate import Contradiction
 from looprate.theory.hypotheses.inputs import special_points
 from looprate.theory.notation import KINDS
+from looprate.theory.oscillation import oscillation_of
 from looprate.theory.targets import OwnFunction, parse_target
 from looprate.theory.targets.base import ClosedForm
 from looprate.theory.verdict import Finding, Verdict
@@ -152,8 +154,20 @@ def test_a_target_with_closed_forms_is_searched_on_demand_and_at_full_effort(ask
     ]
 
 
-def test_an_own_function_is_searched_at_small_radii_too_with_less_effort(asked):
-    known = facts_of(own(), **SHAPE)
+def test_an_own_function_is_searched_at_small_radii_too_with_less_effort(asked, monkeypatch):
+    given = []
+
+    def nothing(target, curves, **how):
+        given.append({"target": target, "kinds": list(curves), **how})
+        column = {"certified": None, "method": None}
+        return Proof(2.0, "lower", (column,) * 27, "no enclosure")
+
+    monkeypatch.setattr(facts, "proof_of", nothing)
+    target = own()
+    known = facts_of(target, **SHAPE)
+    how = {"seconds": 5.0, "follow": as_written, "report": None}
+    assert given == [{"target": target, "kinds": list(KINDS), **SHAPE, **how}]
+    assert known.uncertified == "no enclosure"
     assert {call["effort"] for call in asked} == {0.3}
     assert {tuple(call["radii"]) for call in asked} == {(1e-4, 1e-3, *facts.DELTAS)}
     assert len(known.rows) == 3 * 9
@@ -193,6 +207,12 @@ def test_moduli_ask_for_their_own_kind_radius_and_setting():
     assert moduli("token", 0.5) == (5.0, "upper")
     assert moduli("sequence", 0.7) == (1.0, "lower")
     assert moduli("contextual", 0.5) == (3.0, "lower")
+    rows = [*rows, {"kind": "contextual", "delta": 0.2, "lower": 0.5, "certified": 4.0}]
+    moduli = moduli_of(Told({}), rows, **SHAPE)
+    assert moduli("contextual", 0.1) == (4.0, "upper")
+    assert moduli("contextual", 0.5) == (12.0, "upper")  # three pieces
+    assert moduli("contextual", 0.0) == (0.0, "lower")
+    assert moduli("token", 0.5) == (2.0, "lower")
 
 
 # -- oscillations and best constants ---------------------------------------------------------------

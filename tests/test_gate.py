@@ -28,6 +28,7 @@ from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
 from looprate.theory.continuity.upper import bound as upper
 from looprate.theory.gate import Contradiction, Total, judged_total, under_hypotheses
+from looprate.theory.outputs import at_most
 from looprate.theory.targets import parse_target, resolve_target
 from looprate.theory.targets.base import ClosedForm
 from looprate.theory.verdict import Finding, Verdict
@@ -208,12 +209,12 @@ def test_bound_construct_report_figures_and_explorer_agree(name, tmp_path, capsy
         assert one["reason"] == told["reason"] == seen.reason
         assert one["terms"] == told["terms"] == seen.terms
         assert one["trivial"] == built["trivial"] == part["trivial"] == seen.trivial
-        assert one["moduli_side"] == told["moduli_side"] == seen.moduli_side == "lower"
+        assert one["moduli_side"] == told["moduli_side"] == seen.moduli_side == "upper"
     (one,) = answer(capsys, "bound", name, "--inequality", "timestep", "--loops", r, *sloped)
     assert one["total"] == built["bound"] == certificate["bound"]
     assert built["verdict"] == certificate["verdict"]
     assert (
-        f"| {certificate['bound']:.3g} | {built['verdict']} |"
+        f"| {at_most(certificate['bound'], 3)} | {built['verdict']} |"
         in (tmp_path / "report.md").read_text()
     )
     (point,) = (row for row in drawn(tmp_path, "error-against-loops") if row["lower"])
@@ -232,7 +233,7 @@ def test_bound_construct_report_figures_and_explorer_agree(name, tmp_path, capsy
         assert row.get("total", row["value"]) == one["total"]
         assert row["status"] == one["verdict"]
     words = part["first_informative_words"]
-    assert all(said.startswith("not proven; not before r = ") for said in words.values())
+    assert all(said.startswith("from r = ") for said in words.values())
 
 
 def test_the_number_of_digits_has_one_rule():  # C7

@@ -17,7 +17,7 @@ from looprate.theory.bounds.rows import (
 )
 from looprate.theory.continuity import reconcile
 from looprate.theory.continuity.reconcile import exceeds
-from looprate.theory.facts import moduli_of, moduli_rows, oscillation_of, trivial_error
+from looprate.theory.facts import moduli_of, moduli_rows, trivial_error
 from looprate.theory.gate import (
     Contradiction,
     Onset,
@@ -29,6 +29,7 @@ from looprate.theory.gate import (
     state_of,
     under_hypotheses,
 )
+from looprate.theory.oscillation import oscillation_of
 from looprate.theory.targets import OwnFunction, parse_target
 from looprate.theory.verdict import Finding, Verdict
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cases.own_functions import OWN, waves
-from looprate.experiments.study.certified import attaining_pair, certified_columns
 from looprate.theory.continuity import ModulusLowerBound, ModulusLowerCurve, modulus_lower_bound
+from looprate.theory.continuity.certified import attaining_pair, certified_columns
 from looprate.theory.outputs import at_least, at_most, strict_json
 from looprate.theory.targets import OwnFunction, parse_target
 
@@ -187,7 +187,7 @@ def test_what_one_modulus_leaves_of_the_time_the_next_ones_have(monkeypatch):
         given.append(seconds)
         raise ValueError("no\nenclosure")
 
-    monkeypatch.setattr("looprate.experiments.study.certified.modulus_upper_bound", refuse)
+    monkeypatch.setattr("looprate.theory.continuity.certified.modulus_upper_bound", refuse)
     f, setting = parse_target("mean-field"), {"tokens": 2, "dim": 1, "p": 2.0}
     kinds = ("sequence", "token", "contextual")
     curves = {k: modulus_lower_bound(f, [0.0], kind=k, **setting) for k in kinds}
@@ -209,12 +209,11 @@ def test_every_modulus_has_time_left_however_slow_the_tracing_and_the_others(mon
         time.sleep(0.15)
         raise ValueError("no enclosure")
 
-    monkeypatch.setattr("looprate.experiments.study.certified.followed", slow)
-    monkeypatch.setattr("looprate.experiments.study.certified.modulus_upper_bound", overdrawn)
+    monkeypatch.setattr("looprate.theory.continuity.certified.modulus_upper_bound", overdrawn)
     f, setting = parse_target("mean-field"), {"tokens": 2, "dim": 1, "p": 2.0}
     kinds = ("sequence", "token", "contextual")
     curves = {k: modulus_lower_bound(f, [0.0], kind=k, **setting) for k in kinds}
-    certified_columns(f, curves, **setting, tolerance=0.02, seconds=0.1)
+    certified_columns(f, curves, **setting, tolerance=0.02, seconds=0.1, follow=slow)
     assert given == pytest.approx([0.1 / 3, 0.01, 0.01], rel=0.1)
 
 

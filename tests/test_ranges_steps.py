@@ -137,7 +137,7 @@ def test_where_a_value_is_unknown_so_is_the_rest():
     assert forms.value[lost].tolist() == [[0.0]]
 
 
-def started(monkeypatch, seconds, width=1, share=1.0):
+def started(monkeypatch, seconds, width=1, share=1.0, most=None):
     """How often sides are halved where rests are a share of what the slopes move."""
     boxes = []
 
@@ -152,7 +152,7 @@ def started(monkeypatch, seconds, width=1, share=1.0):
     monkeypatch.setattr(ranges, "time", Ticking())
     tree = object.__new__(_Tree)
     tree.width = width
-    times = tree._start(seconds)
+    times = tree._start(seconds, most)
     for low, high in boxes:
         assert low.shape == (ranges.SAMPLE, width)
         assert (low >= 0).all()
@@ -173,6 +173,8 @@ def test_sides_are_halved_until_forms_say_something_or_time_is_short(monkeypatch
     assert started(monkeypatch, 1e9, width=3, share=0.9) == [3, 3, 2]
     assert started(monkeypatch, 1e9, width=3, share=1.5) == [4, 4, 4]
     assert started(monkeypatch, 0.0, width=5) == [2, 2, 2, 1, 1]
+    assert started(monkeypatch, 0.0, most=2**11) == [10]  # counted in boxes, whatever the time
+    assert started(monkeypatch, 1e9, most=2**11 - 1) == [8]
 
 
 def test_boxes_are_halved_along_one_side_after_the_other():
@@ -262,4 +264,4 @@ def test_most_of_the_time_is_for_the_start_at_most(monkeypatch):
     monkeypatch.setattr(ranges, "_Tree", tree)
     with pytest.raises(Stop) as told:
         asked(row=1, seconds=10.0)
-    assert told.value.args[0] == (tilted, 2, 1, 1, 8.0)
+    assert told.value.args[0] == (tilted, 2, 1, 1, 8.0, None)

@@ -49,8 +49,8 @@ def with_rows(search, found, clock=None):
     """Answer for the rows of a search one after the other; return what they were asked."""
     calls, answers = [], iter(found)
 
-    def row(delta, watched, threshold, left, report):
-        calls.append((delta, watched, threshold, left, report))
+    def row(delta, watched, threshold, left, report, most):
+        calls.append((delta, watched, threshold, left, report, most))
         if clock is not None:
             clock.now += 1.0
         return next(answers)
@@ -179,7 +179,7 @@ def with_stages(search, answers, clock=None):
     """Answer for the stages by name (inf where none is given); return what they were asked."""
     calls = []
 
-    def stage(name, problem, threshold, left, best, report):
+    def stage(name, problem, threshold, left, best, report, most):
         calls.append(SimpleNamespace(**locals(), limit=time_limit()))
         answer = answers.get(name, math.inf)
         if clock is not None:
@@ -192,7 +192,7 @@ def with_stages(search, answers, clock=None):
     return calls
 
 
-FEW = [(PAIRS, 0.0), (ADDITIVE, 0.5), (PARTITION, 0.6), (PAIRS, 1.0)]
+FEW = [(PAIRS, 0.0), (ADDITIVE, 0.5), (STEEPEST, 0.5), (PARTITION, 0.6), (PAIRS, 1.0)]
 MANY = [(PAIRS, 0.0), (ADDITIVE, 0.5), (STEEPEST, 0.6), (PAIRS, 0.75), (PARTITION, 1.0)]
 
 
@@ -228,10 +228,10 @@ def test_time_is_that_of_the_row_and_at_most_that_of_the_search(clock):
     search = search_of(end=NOW + 3.0)
     calls = with_stages(search, {})
     search._row(0.5, None, 0.0, 8.0, None)
-    assert [call.left for call in calls] == [0.0, 1.5, pytest.approx(1.8), 3.0]
+    assert [call.left for call in calls] == [0.0, 1.5, 1.5, pytest.approx(1.8), 3.0]
     calls = with_stages(search, {}, clock)
     search.end = NOW + 8.0
-    search._row(0.5, None, 0.0, 100.0, None)
+    search._row(0.5, None, 0.0, 100.0, None)  # the steepest point is known already
     assert [call.left for call in calls] == [0.0, 3.5, pytest.approx(3.6), 5.0]
     assert [call.limit for call in calls] == pytest.approx([NOW + 8, NOW + 4.5, NOW + 5.6, NOW + 8])
     calls = with_stages(search, {}, clock)
@@ -244,12 +244,26 @@ def test_time_is_that_of_the_row_and_at_most_that_of_the_search(clock):
     ]  # at the end still, then over
 
 
+def test_counted_in_cells_rows_and_stages_share_them_and_time_is_a_cap(clock):
+    search = search_of(kind="token", tokens=3)
+    calls = with_rows(search, [(1.0, "a", 5), (3.0, "b", 7), (2.0, "c", 9)], clock)
+    found = search.bound(0.5, 1.0, 9.0, [], None, 35)
+    assert [call[5] for call in calls] == [11, 15, 23]
+    assert [call[3] for call in calls] == [9.0, 8.0, 7.0]
+    assert found.note == "21 cells; stopped before the gap was closed"
+    search = search_of()
+    calls = with_stages(search, {})
+    search._row(0.5, None, 0.0, 8.0, None, 5000)
+    assert [call.most for call in calls] == [0, 2495, 2445, 2334, 0]  # 10, 100, ... of them spent
+    assert {call.left for call in calls} == {8.0}
+
+
 def test_a_stage_that_runs_out_of_time_leaves_the_others():
     search = search_of()
     calls = with_stages(search, {PAIRS: None, ADDITIVE: 0.01})
     value, method, cells = search._row(0.5, None, 0.0, 8.0, None)
     assert [call.name for call in calls] == [name for name, _ in FEW]
-    assert (method, cells) == (ADDITIVE, 100 + 1000)
+    assert (method, cells) == (ADDITIVE, 100 + 1000 + 10000)
     assert value == shifted(0.01, search._exponent(search.span))
 
 

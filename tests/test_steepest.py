@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from looprate.theory.continuity.upper.steepest import steepest_upper_bound
 from looprate.theory.targets import parse_target
 
 DELTA = 0.1
+ROUNDING = 1e-12
 TARGETS = ("softmax-attention", "smooth-field:features=8", "context-max", "token-times-mean")
 
 
@@ -98,7 +100,7 @@ def test_attention_of_four_inputs_is_bracketed(kind):
     f = parse_target("softmax-attention")
     found = modulus_upper_bound(f, DELTA, kind=kind, tokens=2, dim=2, tolerance=0.05, seconds=120)
     assert found.reached
-    assert 0 <= found.gap <= 0.05
+    assert 0 <= found.gap <= 0.05 + ROUNDING
 
 
 # -- what is asked of the search over points ------------------------------------------------------
@@ -140,7 +142,7 @@ def test_points_of_the_whole_cube_are_searched_down_to_the_grid(monkeypatch, sha
     root, width = more.pop("root"), shape[0] * shape[1]
     assert (root.c_low.tolist(), root.c_high.tolist()) == ([[0.0] * width], [[1.0] * width])
     assert root.d_low.tolist() == root.d_high.tolist() == [[0.0] * shape[1]]
-    wanted = {"seconds": 2.0, "least": 0.9, "finest": finest, "report": print}
+    wanted = {"seconds": 2.0, "least": 0.9, "finest": finest, "report": print, "most": sys.maxsize}
     assert more == wanted | {"bounds": steepest._steepest}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from itertools import product
 
 import numpy as np
@@ -147,3 +148,24 @@ def test_cells_bounded_a_tenth_too_low_are_caught(monkeypatch):
     monkeypatch.setattr(branching, "cell_bounds", low)
     with pytest.raises(Contradiction):  # the gate's word for it
         denied("token-times-mean", **case)
+
+
+def test_counted_in_boxes_bounds_are_the_same_on_a_slow_machine():
+    def bent(x):
+        return np.sin(5 * x) * x.mean(axis=1, keepdims=True)
+
+    def slow(x):
+        time.sleep(0.01)
+        return bent(x)
+
+    case = {"kind": "sequence", "tokens": 2, "dim": 1, "p": 1.0}
+    lower = modulus_lower_bound(bent, [1e-3, 0.1, 0.4], effort=0.1, **case)
+    fast, again = (
+        modulus_upper_bound(f, [1e-3, 0.1, 0.4], lower=lower, boxes=1500, **case)
+        for f in (bent, slow)
+    )
+    assert fast.upper.tolist() == again.upper.tolist()
+    assert sum(bound.boxes for bound in fast.bounds) <= 1500 + 3 * 600  # the first boxes of a grid
+    more = modulus_upper_bound(bent, [1e-3, 0.1, 0.4], lower=lower, boxes=6000, **case)
+    assert (more.upper <= fast.upper).all()
+    assert (more.upper < fast.upper).any()

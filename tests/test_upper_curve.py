@@ -41,8 +41,8 @@ def asked(monkeypatch, clock):
             calls.made.append(given)
             clock.now += 3.0
 
-        def bound(self, delta, lower, seconds, near, report):
-            calls.bound.append((delta, lower, seconds, list(near)))
+        def bound(self, delta, lower, seconds, near, report, most):
+            calls.bound.append((delta, lower, seconds, list(near), most))
             clock.now += 1.0
             if report is not None:
                 report(0.125)
@@ -82,6 +82,7 @@ def test_radii_share_the_budget_and_go_from_small_to_large(asked, clock):
         [(0.1, 0.25)],
         [(0.1, 0.25), (0.2, 0.5)],
     ]
+    assert {call[4] for call in asked.bound} == {None}
     assert told == pytest.approx(
         [1 / 9, 1 / 3, (1 + 1 / 3.5) / 3, 2 / 3, (2 + 1 / 5) / 3, 1.0], rel=1e-12
     )
@@ -99,6 +100,13 @@ def test_radii_share_the_budget_and_go_from_small_to_large(asked, clock):
         assert bound.gap == pytest.approx(0.25)
 
 
+def test_radii_share_cells_the_least_has_a_third_of_them_and_time_is_a_cap(asked):
+    radii = [0.4, 0.1, 0.2, 0.3]
+    modulus_upper_bound(linear, radii, lower=lower_of(radii), seconds=12.0, boxes=90, **CASE)
+    assert [call[4] for call in asked.bound] == [30, 83 // 3, 76 // 2, 69]
+    assert [call[2] for call in asked.bound] == [9.0, 7.0, 5.0, 3.0]
+
+
 def test_time_that_is_over_is_none_and_not_less(asked, clock):
     modulus_upper_bound(
         linear, [0.1, 0.2, 0.4], lower=lower_of([0.1, 0.2, 0.4]), seconds=4.5, **CASE
@@ -112,7 +120,7 @@ def test_one_radius_has_all_of_the_budget(asked):
     found = modulus_upper_bound(
         linear, 0.2, lower=lower_of(0.2), seconds=7.0, report=told.append, **CASE
     )
-    assert asked.bound == [(0.2, pytest.approx(0.4), 4.0, [])]
+    assert asked.bound == [(0.2, pytest.approx(0.4), 4.0, [], None)]
     assert asked.made[0][4:6] == (2.0, 0.02)
     assert told == [0.25, 1.0]
     assert isinstance(found, ModulusUpperBound)

@@ -7,7 +7,6 @@ question.  Needs torch only where the search of moduli uses it.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -18,12 +17,13 @@ from looprate.theory.bounds.loop_counts import Coding
 from looprate.theory.bounds.rows import BoundRow, Moduli
 from looprate.theory.bounds.theorem import Placement
 from looprate.theory.bounds.trivial import best_constant_error
+from looprate.theory.certification import beside, proof_of, unproven
 from looprate.theory.continuity import ModulusLowerCurve, modulus_lower_bound
+from looprate.theory.continuity.certified import Follow, as_written
 from looprate.theory.continuity.reconcile import beside_closed_form
-from looprate.theory.continuity.transfer import lower_from
-from looprate.theory.gate import Side, failures
+from looprate.theory.continuity.transfer import lower_from, upper_from
+from looprate.theory.gate import SECONDS, Contradiction, Side, failures
 from looprate.theory.hypotheses import check_hypotheses, testable
-from looprate.theory.hypotheses.inputs import special_points
 from looprate.theory.notation import KINDS, Kind, check_delta
 from looprate.theory.targets import Target
 from looprate.theory.targets.base import ClosedForm
@@ -43,6 +43,7 @@ __all__ = [
 DELTAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 SMALL = (1e-4, 1e-3)  # radii besides, where bounds at many loops rest on what is found there
 EFFORT = 0.3  # of the search of moduli that bounds rest on
+SEARCH_SHARE = 0.4  # of the time, for lower bounds
 _TRIVIAL_POINTS = 2**12
 Row = dict[str, Any]
 
@@ -59,15 +60,17 @@ class Facts:
     hypotheses : tuple of Finding
     rows : tuple of dict
         Lower bounds of the moduli, see :func:`moduli_rows`; empty where closed forms are known and
-        nothing was searched.
+        nothing was searched.  ``certified`` is an upper bound besides, None where there is none.
     oscillation : float
         D, a bound of every entry's oscillation.
     oscillation_side : {"upper", "lower"}
-        ``"lower"``: sampled, as nothing is proven of an own function.
+        ``"lower"``: sampled, as nothing is proven.
     trivial, trivial_stderr : float
         The best constant's error and its standard error.
     moduli : callable, optional
         ``(kind, delta) -> (value, side)`` at any radius; from closed forms, else from the rows.
+    uncertified : str
+        Why there are no upper bounds, where there are none.
     """
 
     target: Target
@@ -81,6 +84,7 @@ class Facts:
     trivial: float
     trivial_stderr: float
     moduli: Moduli = None  # type: ignore[assignment]  # never after __post_init__
+    uncertified: str = ""
 
     def __post_init__(self) -> None:
         if self.moduli is None:
@@ -123,7 +127,14 @@ class Facts:
             slope=slope,
             coding=coding,
         )
-        return lambda loops: bound_under(at(loops), self.hypotheses)
+        return lambda loops: bound_under(self.explained(at(loops)), self.hypotheses)
+
+    def explained(self, row: BoundRow) -> BoundRow:
+        """Return a bound as it is, or with why its moduli have no upper bounds."""
+        open_ = row.verdict is Verdict.NOT_TESTABLE and row.moduli_side == "lower"
+        if not open_ or not self.uncertified:
+            return row
+        return replace(row, reason=f"{row.reason}; {self.uncertified}")
 
     def as_row(self) -> Row:
         """Return a JSON-ready row, which :func:`stored_facts` reads back."""
@@ -136,6 +147,7 @@ class Facts:
             "smoothness": asdict(self.target.smoothness),
             "trivial": self.trivial,
             "trivial_stderr": self.trivial_stderr,
+            "uncertified": self.uncertified,
         }
 
 
@@ -146,6 +158,8 @@ def facts_of(
     dim: int,
     p: float,
     searched: bool = False,
+    seconds: float = SECONDS,
+    follow: Follow = as_written,
     report: Callable[[float], None] | None = None,
 ) -> Facts:
     """Find out what is known of a target.
@@ -159,6 +173,11 @@ def facts_of(
         Exponent of the error norm, 1 <= p <= inf.
     searched : bool
         Whether to search lower bounds of the moduli also where closed forms are known.
+    seconds : float
+        Of certified upper bounds where there are no closed forms, in boxes of an ordinary core: so
+        the numbers are the same on a slow one.
+    follow : callable, optional
+        ``(target, N, d) -> target`` that enclosures can follow, or ValueError; default: itself.
     report : callable, optional
         Called with the finished fraction.
 
@@ -174,27 +193,36 @@ def facts_of(
     hypotheses = tuple(check_hypotheses(target, **shape))
     rows: list[Row] = []
     known = has_closed_forms(target, **shape)
+    proof = unproven(target, tokens=tokens, dim=dim)
     if searched or not known:
-        curves = lower_curves(
-            target,
-            search_radii(target, **shape),
-            **shape,
-            effort=1.0 if known else EFFORT,
-            report=report,
-        )
+        effort, share = (1.0, 1.0) if known else (EFFORT, SEARCH_SHARE)
+        tell = _part(report, 0.0, share)
+        radii = search_radii(target, **shape)
+        curves = lower_curves(target, radii, **shape, effort=effort, report=tell)
         rows = moduli_rows(target, curves, **shape)
-    proven = target.oscillation(tokens=tokens, dim=dim)
+        if not known and testable(hypotheses):
+            how: Row = {"seconds": seconds, "follow": follow}
+            proof = proof_of(target, curves, **shape, **how, report=_part(report, share, 1 - share))
+            rows = [beside(row, column) for row, column in zip(rows, proof.columns, strict=True)]
     trivial, stderr = trivial_error(target, **shape)
     return Facts(
         target=target,
         **shape,
         hypotheses=hypotheses,
         rows=tuple(rows),
-        oscillation=oscillation_of(target, tokens=tokens, dim=dim),
-        oscillation_side="lower" if proven is None else "upper",
+        oscillation=proof.oscillation,
+        oscillation_side=proof.side,
         trivial=trivial,
         trivial_stderr=stderr,
+        uncertified=proof.missing,
     )
+
+
+def _part(
+    report: Callable[[float], None] | None, start: float, share: float
+) -> Callable[[float], None] | None:
+    """Return what reports a fraction of one part as one of the whole."""
+    return None if report is None else lambda done: report(start + share * done)
 
 
 def stored_facts(row: Row, target: Target) -> Facts:
@@ -222,6 +250,7 @@ def stored_facts(row: Row, target: Target) -> Facts:
             name: row[name]
             for name in ("tokens", "dim", "p", "oscillation", "trivial", "trivial_stderr")
         },
+        uncertified=row.get("uncertified", ""),
     )
 
 
@@ -236,6 +265,12 @@ def _check_stored(known: Row, target: Target, *, tokens: int, dim: int, p: float
             beside_closed_form(
                 target, form, known["lower"], None, tokens=tokens, dim=dim, told=told
             )
+    certified = known.get("certified")
+    if certified is not None and known["lower"] > certified:
+        raise Contradiction(
+            f"the certified upper bound of {target}{told} is {certified:.6g}, below the lower "
+            f"bound {known['lower']:.6g}"
+        )
 
 
 def has_closed_forms(target: Target, *, tokens: int, dim: int, p: float) -> bool:
@@ -333,40 +368,27 @@ def moduli_rows(
 
 
 def moduli_of(target: Target, rows: Iterable[Row], *, tokens: int, dim: int, p: float) -> Moduli:
-    """Return ``(kind, delta) -> (value, side)`` from closed forms, else from lower-bound rows.
+    """Return ``(kind, delta) -> (value, side)`` from closed forms, else from rows of bounds.
 
-    Between the radii of the rows a lower bound is extended by monotonicity and subadditivity, so it
-    stays one.
+    Between the radii of the rows a bound is extended by monotonicity and subadditivity, so it stays
+    one; where upper ones are certified, they are what is said.
     """
-    known = [(row["kind"], row["delta"], row["lower"]) for row in rows]
+    known, proven = {}, {}
+    for kind in KINDS:
+        own = [row for row in rows if row["kind"] == kind]
+        known[kind] = [(row["delta"], row["lower"]) for row in own]
+        ends = [(row["delta"], row.get("certified")) for row in own]
+        proven[kind] = [(delta, value) for delta, value in ends if value is not None]
 
     def modulus(kind: Kind, delta: float) -> tuple[float, Side]:
         form = target.closed_form(delta, kind=kind, tokens=tokens, dim=dim, p=p)
         if form is not None:
             return form.value, form.side
-        return lower_from(delta, [(at, low) for of, at, low in known if of == kind])[0], "lower"
+        if proven[kind] and delta > 0:
+            return upper_from(delta, proven[kind])[0], "upper"
+        return lower_from(delta, known[kind])[0], "lower"
 
     return modulus
-
-
-def oscillation_of(target: Target, *, tokens: int, dim: int, points: int = 2**12) -> float:
-    """Return D, a proven upper bound of every entry's oscillation; of an own function, a sampled
-    lower one, corners included (its bounds are lower estimates anyway, their moduli being so)."""
-    proven = target.oscillation(tokens=tokens, dim=dim)
-    if proven is not None:
-        return proven
-    rng = np.random.default_rng(0)
-    special = special_points(tokens, dim, count=points // 16, rng=rng)
-    x = np.concatenate([rng.random((points, tokens, dim)), special])
-    values = np.asarray(target(x))
-    with np.errstate(over="ignore"):
-        found = float((values.max((0, 1)) - values.min((0, 1))).max())
-    if math.isinf(found):
-        raise ValueError(
-            f"{target}: two of its values differ by more than the largest float64 number, "
-            f"{sys.float_info.max:.3g}; scale it down"
-        )
-    return found
 
 
 def trivial_error(target: Target, *, tokens: int, dim: int, p: float) -> tuple[float, float]:

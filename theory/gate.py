@@ -26,6 +26,7 @@ __all__ = [
     "under_hypotheses",
 ]
 
+SECONDS = 5.0  # of certified upper bounds, where nothing else is asked for
 STDERR_MARGIN = 3.0  # standard errors of the trivial bound within which nothing is decided
 SAMPLED_MARGIN = 6.0  # standard errors between a sampled and an enclosed error: never by chance
 UNSEEN = 20.0  # points times the measure of a set that all of them miss: probability e^-20

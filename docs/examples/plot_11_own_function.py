@@ -134,6 +134,6 @@ except ValueError as error:
 # is below, *holds*.
 #
 # **What this does not show.**  "Holds" for the hypotheses means that no witness was
-# found.  A function with an operation that has no enclosure, or of many tokens, has
-# sampled lower bounds only: its verdict is then *not testable*, whatever the
-# numbers look like.
+# found.  A function with an operation that has no enclosure has sampled lower bounds
+# only: its verdict is then *not testable*, whatever the numbers look like.  One of many
+# tokens has certified bounds that are far too large.

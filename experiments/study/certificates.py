@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from looprate.experiments.study.certified import followed
+from looprate.experiments.study.followed import followed
 from looprate.theory.bounds.loop_counts import (
     Coding,
     label_power,

@@ -15,6 +15,7 @@ from looprate.experiments.study.best import curve_rows
 from looprate.experiments.study.constructed_findings import constructed_curve, constructed_slope
 from looprate.theory.bounds import rates
 from looprate.theory.bounds.rows import TERM_NAMES, BoundRow
+from looprate.theory.certification import drawn
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.gate import Onset
 from looprate.theory.tables import TABLES, write_table
@@ -89,7 +90,7 @@ def write_figure_rows(
             *_constructed_rows(certificates),
             *curve_rows(best),
         ],
-        "moduli": [dict(row) for row in theory["moduli"]],
+        "moduli": [drawn(row) for row in theory["moduli"]],
         "bound-terms": [
             row  # the printed theorem first
             for version in ("theorem-3.6", "increments")

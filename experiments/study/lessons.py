@@ -13,10 +13,12 @@ from looprate.experiments.study.certificates import (
     cost_of,
 )
 from looprate.experiments.study.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
+from looprate.experiments.study.followed import followed
 from looprate.experiments.study.work import planned_target
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.facts import Facts, facts_of
+from looprate.theory.gate import SECONDS
 from looprate.theory.targets import resolve_target
 
 __all__ = ["TOLERANCE", "boxes_for"]
@@ -69,14 +71,16 @@ def certificate_rows(
     boxes: int,
     source: str | None = None,
     hypotheses: bool = False,
+    seconds: float = SECONDS,
 ) -> list[Row]:
     """Return one certificate a specification, as rows, with the findings on hypotheses if asked.
 
-    ``source`` is what own functions in it are: facts of others are not used.
+    ``source`` is what own functions in it are: facts of others are not used.  ``seconds`` are of
+    certified moduli.
     """
     plan = [ConstructionSpec(**given) for given in specs]
     f = planned_target(target, source, tokens=plan[0].tokens, dim=plan[0].dim)
-    facts = _facts(target, plan[0].tokens, plan[0].dim, p, source)
+    facts = _facts(target, plan[0].tokens, plan[0].dim, p, source, seconds)
     costs = [cost_of(spec).seconds + START for spec in plan]
     rows = []
     for place, spec in enumerate(plan):
@@ -91,10 +95,12 @@ def certificate_rows(
 
 
 @lru_cache(maxsize=4)
-def _facts(target: str, tokens: int, dim: int, p: float, source: str | None) -> Facts:
+def _facts(
+    target: str, tokens: int, dim: int, p: float, source: str | None, seconds: float
+) -> Facts:
     """Facts that the tasks of one target share, once in each worker."""
     f = resolve_target(target, tokens=tokens, dim=dim)
-    return facts_of(f, tokens=tokens, dim=dim, p=p)
+    return facts_of(f, tokens=tokens, dim=dim, p=p, seconds=seconds, follow=followed)
 
 
 def lesson_arguments(grid: int) -> dict[str, Any]:

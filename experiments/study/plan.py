@@ -25,6 +25,8 @@ from looprate.experiments.study.lessons import (
 )
 from looprate.experiments.study.work import fit_rows, source_digest, theory_rows
 from looprate.theory.construction.memorisers import MEMORISERS
+from looprate.theory.facts import has_closed_forms
+from looprate.theory.gate import SECONDS
 from looprate.theory.targets import resolve_target
 
 __all__ = ["A_SECOND", "fit_tasks", "key_of", "study_sweep"]
@@ -57,11 +59,18 @@ def theory_tasks(config: StudyConfig) -> list[Task]:
                 "dim": dim,
                 "p": config.p,
                 "source": source,
+                **_certified(name, tokens=tokens, dim=dim, p=config.p),
             }
             label = f"theory of {name} N={tokens} d={dim}"
             cost = 25_000.0 * (1 + tokens * dim)
             tasks.append(Task(key_of(arguments), label, theory_rows, arguments, cost, "theory"))
     return tasks
+
+
+def _certified(name: str, *, tokens: int, dim: int, p: float) -> dict[str, float]:
+    """Return how long moduli are certified: of a target without closed forms, in its key, too."""
+    known = has_closed_forms(resolve_target(name), tokens=tokens, dim=dim, p=p)
+    return {} if known else {"seconds": SECONDS}
 
 
 def fit_tasks(config: StudyConfig, folder: Path) -> list[Task]:
@@ -145,6 +154,7 @@ def construct_tasks(config: StudyConfig) -> list[Task]:
                     "tolerance": TOLERANCE,
                     "boxes": boxes_for(tokens, dim),
                     "source": source,
+                    **_certified(name, tokens=tokens, dim=dim, p=config.p),
                 }
                 key = key_of(arguments, what="certificates")
                 label = f"{memoriser} of {name} N={tokens} d={dim}"

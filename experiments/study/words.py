@@ -11,6 +11,7 @@ from looprate.experiments.study.best import BEST, table_lines
 from looprate.experiments.study.figure_rows import BOUND_LABELS, slug
 from looprate.experiments.study.headline import contradictions, headline
 from looprate.experiments.study.summary import CONVERGED, NAMES
+from looprate.theory.certification import drawn
 from looprate.theory.outputs import at_least, at_most
 
 __all__ = ["markdown"]
@@ -88,7 +89,8 @@ def _how_to_read(report: Row) -> list[str]:
         "*Constructed*: a reconstruction of the proof as weights, and variants of it by this "
         "project; errors are rigorous enclosures in exact arithmetic.",
         "",
-        "*Moduli*: lower values are guaranteed (a pair attains them), closed forms are proven.",
+        "*Moduli*: at least what a pair of inputs attains; at most what is proven, by a closed "
+        "form or by a certified search.",
         "",
         "*Words*: of a claim that holds no case looked at contradicts it; a vacuous bound is not "
         "below the best constant's error; not testable is what a hypothesis leaves open that "
@@ -204,7 +206,7 @@ def _part_lines(part: Row, *, first: bool) -> list[str]:
         "",
         f"![Moduli against radius](figures/moduli__{name}.png)",
         "",
-        *table("kind | delta | lower | closed form | ", map(_modulus_cells, part["moduli"])),
+        *table("kind | delta | at least | at most | side", map(_modulus_cells, part["moduli"])),
         *_rows_of(THEORY, f"figures/moduli__{name}.csv"),
     ]
 
@@ -225,7 +227,8 @@ def _convergence(told: Row) -> list[str]:
 
 def _modulus_cells(row: Row) -> list[str]:
     """Return one table line of moduli."""
-    upper = "" if row["upper"] is None else at_most(row["upper"], 5)
+    known = drawn(row)["upper"]
+    upper = "" if known is None else at_most(known, 5)
     return [row["kind"], f"{row['delta']:g}", at_least(row["lower"], 5), upper, row["side"]]
 
 

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from looprate.experiments.engine.sweep import checkpoint_of
 from looprate.experiments.rows.provenance import stamped, versions
 from looprate.experiments.rows.records import digest, write_npz
+from looprate.experiments.study.followed import followed
 from looprate.theory.facts import facts_of
+from looprate.theory.gate import SECONDS
 from looprate.theory.targets import Target, own_functions, resolve_target
 from looprate.theory.targets.formula import FORMULA
 from looprate.theory.targets.identity import code_digest, fingerprint
@@ -150,14 +152,16 @@ def theory_rows(
     dim: int,
     p: float,
     source: str | None = None,
+    seconds: float = SECONDS,
 ) -> list[dict[str, Any]]:
     """Return one row: hypotheses, moduli, oscillation and trivial error of a target.
 
-    ``source`` is what :func:`source_digest` gave when the task was planned.
+    ``source`` is what :func:`source_digest` gave when the task was planned; ``seconds`` are of
+    certified moduli.
     """
     f = planned_target(target, source, tokens=tokens, dim=dim)
     shape: dict[str, Any] = {"tokens": tokens, "dim": dim, "p": p}
-    facts = facts_of(f, **shape, searched=True, report=report)
+    facts = facts_of(f, **shape, searched=True, seconds=seconds, follow=followed, report=report)
     return [facts.as_row() | {"target": target}]
 
 

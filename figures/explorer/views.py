@@ -18,14 +18,16 @@ import numpy as np
 
 from looprate.experiments.study.certificates import affordable, certificate_of
 from looprate.experiments.study.figure_rows import BOUND_LABELS, loop_grid
+from looprate.experiments.study.followed import followed
 from looprate.figures.explorer.setting import LARGEST_LOOPS, Setting
 from looprate.figures.rows import Row, read_rows
 from looprate.theory import facts
 from looprate.theory.bounds.rows import BoundRow
+from looprate.theory.certification import drawn
 from looprate.theory.construction.build.memoriser import Coding
 from looprate.theory.continuity.transfer import lower_from
 from looprate.theory.facts import Facts
-from looprate.theory.notation import KINDS
+from looprate.theory.notation import KINDS, Kind
 from looprate.theory.targets import Target, resolve_target
 
 SECONDS = 0.05  # for the search of one modulus: all three in less than a second
@@ -112,7 +114,7 @@ def _searched(subject: Subject) -> tuple[Known, ...]:
     """Return lower bounds at some radii."""
     f = target_of(subject.target, subject.tokens, subject.dim)
     if not facts.has_closed_forms(f, **subject.shape):
-        return _facts(subject).rows
+        return tuple(drawn(row) for row in _facts(subject).rows)
     radii = RADII[FEWER] if _seconds(f, subject) > SLOW else RADII
     curves = facts.lower_curves(f, radii, **subject.shape, effort=SECONDS)
     return tuple(facts.moduli_rows(f, curves, **subject.shape))
@@ -134,11 +136,17 @@ def lower_at(setting: Setting, kind: str) -> float:
     return lower_from(setting.delta, [(row["delta"], row["lower"]) for row in found])[0]
 
 
+def upper_at(setting: Setting, kind: Kind) -> float | None:
+    """Return an upper bound of a modulus at the setting's radius, None if none is certified."""
+    value, side = _facts(subject_of(setting)).moduli(kind, setting.delta)
+    return None if side == "lower" else value
+
+
 @lru_cache(maxsize=32)
 def _facts(subject: Subject) -> Facts:
     """Return what bounds and certificates of one subject share."""
     f = target_of(subject.target, subject.tokens, subject.dim)
-    return facts.facts_of(f, **subject.shape)
+    return facts.facts_of(f, **subject.shape, follow=followed)
 
 
 @lru_cache(maxsize=64)

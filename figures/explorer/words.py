@@ -9,7 +9,7 @@ from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.states import Loops, short
 from looprate.theory.bounds.rows import BoundRow
 from looprate.theory.notation import KINDS
-from looprate.theory.outputs import at_least
+from looprate.theory.outputs import at_least, at_most
 
 EXAMPLES = {
     "waves, half token and half context": "dial:token=0.5,context=0.5,periods=2",
@@ -95,15 +95,17 @@ def refusal(words: str, shown: str) -> str:
 
 
 def moduli_table(setting: Setting) -> str:
-    """Return the three moduli at the chosen radius as HTML: closed forms, else what is found."""
+    """Return the three moduli at the chosen radius as HTML: closed forms, else both sides."""
     target, lines = views.target_of(setting.target, setting.tokens, setting.dim), []
     for kind in KINDS:
         form = target.closed_form(setting.delta, kind=kind, **setting.shape, p=setting.p)
         if form is not None:
             words = f"{form.value:.4g} ({form.side}: {html.escape(form.note)})"
         else:
-            lower = at_least(views.lower_at(setting, kind), 4)
-            words = "0, as far as found" if lower == "0" else f"at least {lower}: a pair was found"
+            lower, upper = views.lower_at(setting, kind), views.upper_at(setting, kind)
+            words = f"at least {at_least(lower, 4)}: a pair was found"
+            words = words if lower else "0, as far as found"
+            words += "" if upper is None else f"; at most {at_most(upper, 4)}: certified"
         lines.append(f"<tr><th>{kind}</th><td>{words}</td></tr>")
     table = f'<div class="across"><table>{"".join(lines)}</table></div>'
     return f"<p><b>Moduli at δ = {setting.delta:.3g}</b></p>{table}"

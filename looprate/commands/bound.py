@@ -13,6 +13,7 @@ from looprate.parser import Commands, add_command
 from looprate.printing import in_words, print_json, print_table
 from looprate.theory.bounds.loop_counts import THEOREMS
 from looprate.theory.construction.memorisers import MEMORISERS
+from looprate.theory.gate import SECONDS
 
 __all__ = ["add_bound"]
 
@@ -55,6 +56,12 @@ def add_bound(commands: Commands) -> None:
     bound.add_argument(
         "--slope", type=float, default=math.inf, help="M, the quantiser's slope (default: inf)"
     )
+    add_option(
+        bound,
+        "seconds",
+        ": certified moduli where no closed forms are known, in boxes of an ordinary core "
+        f"(default: {SECONDS:g})",
+    )
     add_worst_case(bound)
     add_option(bound, "json")
     bound.set_defaults(run=run_bound)
@@ -63,18 +70,22 @@ def add_bound(commands: Commands) -> None:
 def run_bound(options: Namespace) -> int:
     """Print a bound term by term."""
     from looprate.asked import asked_target
+    from looprate.experiments.study.followed import followed
     from looprate.theory.facts import facts_of
     from looprate.theory.notation import check_loops
 
     if asks_worst_case(options):
         return run_worst_case(options)
+    seconds = SECONDS if options.seconds is None else options.seconds
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"`seconds` must be finite and > 0, got {seconds:g}")
     shape = checked_shape(options)
     f = asked_target(options.target, tokens=options.tokens, dim=options.dim)
     counts = options.loops or [10**k for k in range(1, 13) if 10**k > options.tokens]
     for loops in counts:
         check_loops(loops, tokens=options.tokens)
     with Progress(1.0, "moduli") as bar:
-        facts = facts_of(f, **shape, report=bar.to)
+        facts = facts_of(f, **shape, seconds=seconds, follow=followed, report=bar.to)
     given = {name: getattr(options, name) for name in ("placement", "slope", "coding")}
     at = facts.bound(options.inequality, **given)
     found = [at(loops) for loops in counts]

@@ -133,10 +133,11 @@ def _limits(options: Namespace) -> dict[str, float]:
 
 def _certified(f: Any, rows: list[Row], curves: Any, setting: Row) -> tuple[list[Row], list[str]]:
     """Return the rows with their upper bounds, and why there are none where there are not."""
-    from looprate.experiments.study.certified import certified_columns
+    from looprate.experiments.study.followed import followed
+    from looprate.theory.continuity.certified import certified_columns
 
     with Progress(1.0, "certify") as bar:
-        columns, reasons = certified_columns(f, curves, **setting, report=bar.to)
+        columns, reasons = certified_columns(f, curves, **setting, follow=followed, report=bar.to)
     joined = [{**row, **column} for row, column in zip(rows, columns, strict=True)]
     return joined, [f"no certified upper bounds: {reason}" for reason in reasons]
 

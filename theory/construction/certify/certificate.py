@@ -199,6 +199,8 @@ def certify(
         )
     rounding = problem.root * float(fresh.table.unit)
     verdict, reason = judge(facts.hypotheses, found.checks, found.error, bound, rounding)
+    if bound.moduli_side == "lower" and facts.uncertified and verdict is Verdict.NOT_TESTABLE:
+        reason += f"; {facts.uncertified}"
     tell(1.0)
     return Certificate(
         construction={"target": str(target), **spec.as_dict(), "p": _finite(problem.p)},

@@ -30,6 +30,7 @@ from looprate.theory.notation import Kind, check_dim, check_kind, check_p, check
 
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
+FIRST_PART = 3  # of the boxes a third for the least radius: what is found there serves all others
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +114,7 @@ def modulus_upper_bound(
     p: float = ...,
     tolerance: float = ...,
     seconds: float = ...,
+    boxes: int | None = ...,
     equivariant: bool | None = ...,
     lower: Any = ...,
     report: Callable[[float], None] | None = ...,
@@ -130,6 +132,7 @@ def modulus_upper_bound(
     p: float = ...,
     tolerance: float = ...,
     seconds: float = ...,
+    boxes: int | None = ...,
     equivariant: bool | None = ...,
     lower: Any = ...,
     report: Callable[[float], None] | None = ...,
@@ -147,6 +150,7 @@ def modulus_upper_bound(
     p: float = 2.0,
     tolerance: float = 0.02,
     seconds: float = 60.0,
+    boxes: int | None = None,
     equivariant: bool | None = None,
     lower: Any = None,
     report: Callable[[float], None] | None = None,
@@ -173,6 +177,9 @@ def modulus_upper_bound(
         Relative gap to the lower bound at which the search ends, > 0.
     seconds : float
         Seconds, > 0, by the clock on the wall; the lower bound comes on top.
+    boxes : int, optional
+        Cells after which the search ends, those of all radii together; ``seconds`` are then a cap
+        that a slow machine alone meets, and the bounds on any other the same.
     equivariant : bool, optional
         True uses that f is permutation-equivariant: one output token is watched, and tokens are
         sorted.  Default: True for the built-in targets, else False.
@@ -215,11 +222,16 @@ def modulus_upper_bound(
     spent = (time.monotonic() - started) / len(radii)
     bounds: dict[int, ModulusUpperBound] = {}
     for done, k in enumerate(np.argsort(radii, kind="stable").tolist()):
-        share = max(0.0, end - time.monotonic()) / (len(radii) - done)
+        share, most = max(0.0, end - time.monotonic()), None
+        if boxes is None:
+            share /= len(radii) - done
+        else:
+            parts = len(radii) - done if done else min(len(radii), FIRST_PART)
+            most = max(0, boxes - sum(bound.boxes for bound in bounds.values())) // parts
         near = [(bound.delta, bound.value) for bound in bounds.values()]
         clock = _clock(report, done, len(radii), share)
         began, pair = time.monotonic(), pairs[k]
-        found = search.bound(pair.delta, pair.value, share, near, clock)
+        found = search.bound(pair.delta, pair.value, share, near, clock, most)
         bounds[k] = ModulusUpperBound(
             kind,
             pair.delta,

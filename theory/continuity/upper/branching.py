@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,7 @@ def branch_and_bound(
     threshold: float,
     *,
     seconds: float,
+    most: int = sys.maxsize,
     least: float = np.inf,
     root: Cells | None = None,
     bounds: Bounds | None = None,
@@ -65,6 +67,8 @@ def branch_and_bound(
         How low the bound need be: the lower bound times one plus the tolerance.
     seconds : float
         Time after which the search ends with what it has.
+    most : int
+        Cells after which it ends, whatever the clock says: then on any machine the same.
     least : float
         An upper bound known otherwise: the search has nothing to do above it.
     root : Cells, optional
@@ -108,9 +112,11 @@ def branch_and_bound(
             )
 
         while len(live):
-            if boxes and (time.monotonic() > end or len(live) > MOST_CELLS):
+            if boxes and (boxes >= most or time.monotonic() > end or len(live) > MOST_CELLS):
                 break
-            chosen, live, heights, ceiling = _highest(live, heights, batch)
+            chosen, live, heights, ceiling = _highest(
+                live, heights, max(1, min(batch, most - boxes))
+            )
             cells, some = problem.contracted(chosen)
             cells, ceiling = cells.picked(some), ceiling[some]
             if not len(cells):

@@ -42,6 +42,7 @@ FIRST, LAST = 8, 12  # halvings of the cube to start from, in all
 SAMPLE = 64  # boxes tried before
 SHARE = 0.8  # of the time, for the start
 AT_ONCE = 256  # boxes that are bounded in one call of f
+PAIRS_A_BOX = 8  # that take about as long to bound as to enclose f on one box
 PAIRS_AT_ONCE = 2**15
 MOST_PAIRS = 2**22  # kept at once: bounds the memory
 HUGE = 1e140  # entries of forms beyond it are as good as unknown
@@ -60,6 +61,7 @@ def ranges_upper_bound(
     p: float,
     threshold: float,
     seconds: float,
+    most: int | None = None,
 ) -> tuple[float, int]:
     """Return a certified upper bound of sup ‖f(X) - f(Y)‖_p over ‖X - Y‖_2 <= delta.
 
@@ -83,6 +85,9 @@ def ranges_upper_bound(
         How low the bound need be.
     seconds : float
         Time after which the search ends with what it has.
+    most : int, optional
+        Boxes, pairs counting :data:`PAIRS_A_BOX` a box, after which it ends: on any machine the
+        same.
 
     Returns
     -------
@@ -93,18 +98,22 @@ def ranges_upper_bound(
     """
     end = time.monotonic() + seconds
     movable = np.repeat(np.asarray(moving, dtype=bool), dim)
-    tree = _Tree(f, tokens, dim, row, seconds * SHARE)
+    tree = _Tree(f, tokens, dim, row, seconds * SHARE, most)
     first, second = np.triu_indices(len(tree.forms))
     pairs = _Pairs(first, second, np.full(len(first), np.inf))
     live, settled = pairs.bounded(tree, delta, movable, p, threshold)
+    seen = len(pairs)
     while len(live) and tree.divisible:
         if time.monotonic() > end or len(live) > MOST_PAIRS:
+            break
+        if most is not None and len(tree.forms) + seen // PAIRS_A_BOX >= most:
             break
         chosen, rest = live.highest(tree)
         try:
             halves = chosen.halved(tree)
         except OutOfTimeError:
             break
+        seen += len(halves)
         more, done = halves.bounded(tree, delta, movable, p, threshold)
         live = rest
         settled = max(settled, done)
@@ -145,18 +154,26 @@ class _Forms(Columns):
 class _Tree:
     """Boxes of the cube, halved when asked for, each with its form."""
 
-    def __init__(self, f: Function, tokens: int, dim: int, row: int | None, seconds: float) -> None:
+    def __init__(
+        self,
+        f: Function,
+        tokens: int,
+        dim: int,
+        row: int | None,
+        seconds: float,
+        most: int | None = None,
+    ) -> None:
         self.f, self.shape, self.affine = f, (tokens, dim), True
         self.rows = slice(None) if row is None else slice(row, row + 1)
         self.width = tokens * dim
-        self.first = self._start(seconds)
+        self.first = self._start(seconds, most)
         corners = _grid(self.first)
         side = 2.0**-self.first
         self.forms = self._bounded(corners * side, (corners + 1) * side, np.zeros(len(corners)))
         self.children = np.full(len(self.forms), -1)
 
-    def _start(self, seconds: float) -> Whole:
-        """Return how often to halve each side: until forms say something, as time allows."""
+    def _start(self, seconds: float, most: int | None) -> Whole:
+        """Return how often to halve each side: until forms say something, if that may be."""
         steps, rng = FIRST, np.random.default_rng(0)
         while True:
             times = np.bincount(np.arange(steps) % self.width, minlength=self.width)
@@ -166,7 +183,8 @@ class _Tree:
             spent = (time.monotonic() - began) / SAMPLE
             span = np.abs(found[2]).sum(2) * 2.0 ** -times.max()
             informed = np.median(found[3]) < np.median(span)
-            if informed or steps >= LAST or 2 * spent * 2**steps > seconds:
+            long = 2 * spent * 2**steps > seconds if most is None else 2 ** (steps + 3) > most
+            if informed or steps >= LAST or long:
                 return times
             steps += 2
 

@@ -47,7 +47,7 @@ FEW_INPUTS = 2  # N·d up to which a partition of the cube is tried before pairs
 PAIRS, PARTITION, ADDITIVE = "branch and bound", "partition", "additive"
 STEEPEST = "steepest point"
 FIRST_STAGES = ((PAIRS, 0.0), (ADDITIVE, 0.5))  # with shares of the time left: 0 is one cell
-FEW_STAGES = (*FIRST_STAGES, (PARTITION, 0.6), (PAIRS, 1.0))
+FEW_STAGES = (*FIRST_STAGES, (STEEPEST, 0.5), (PARTITION, 0.6), (PAIRS, 1.0))
 MANY_STAGES = (*FIRST_STAGES, (STEEPEST, 0.6), (PAIRS, 0.75), (PARTITION, 1.0))
 TINY_STAGES = ((STEEPEST, 1.0),)  # at the least radii, whose squares underflow
 LEAST_RADIUS = 2.0**-200
@@ -136,6 +136,7 @@ class Search:
         gains = evaluated(f, grouped_variables(Interval(*cube)))
         self.gain = gains.gain[:, 0] if isinstance(gains, Gain) else np.zeros((1, tokens, dim))
         self._forms: dict[int, AdditiveForm | None] = {}
+        self._steepest: set[int | None] = set()  # rows; its bounds reach larger radii by themselves
 
     def bound(
         self,
@@ -144,8 +145,12 @@ class Search:
         seconds: float,
         near: list[tuple[float, float]],
         clock: Clock,
+        most: int | None = None,
     ) -> Found:
-        """Return the bound at a radius with a lower bound, from ``near`` where that suffices."""
+        """Return the bound at a radius with a lower bound, from ``near`` where that suffices.
+
+        With ``most`` cells the search ends after so many, on any machine alike.
+        """
         started = time.monotonic()
         rows = [None] if self.kind == "sequence" else list(range(self.tokens))
         rows = rows[:1] if self.equivariant else rows
@@ -157,8 +162,12 @@ class Search:
             value, method = offer
         elif delta > 0:
             for k, row in enumerate(rows):
-                left = (seconds - (time.monotonic() - started)) / (len(rows) - k)
-                found = self._row(delta, row, threshold, left, clock)
+                left, room = seconds - (time.monotonic() - started), None
+                if most is None:
+                    left /= len(rows) - k
+                else:
+                    room = max(0, most - boxes) // (len(rows) - k)
+                found = self._row(delta, row, threshold, left, clock, room)
                 boxes += found[2]
                 if not found[0] < value:
                     value, method = found[:2]
@@ -166,10 +175,8 @@ class Search:
                 value, method = offer
         check_arithmetic()  # the function may have changed it
         reached = value <= threshold and math.isfinite(value)
-        passed = time.monotonic() - started
-        note = f"{boxes} cells" + (
-            "" if reached else f"; stopped after {passed:.2g} s, before the gap was closed"
-        )
+        after = "" if most else f"after {time.monotonic() - started:.2g} s, "
+        note = f"{boxes} cells" + ("" if reached else f"; stopped {after}before the gap was closed")
         if not math.isfinite(lower):
             note = "the modulus is beyond the largest float64 number"
         elif self.moved:
@@ -179,7 +186,13 @@ class Search:
         return Found(value, method, boxes, reached, note)
 
     def _row(
-        self, delta: float, row: int | None, threshold: float, seconds: float, clock: Clock
+        self,
+        delta: float,
+        row: int | None,
+        threshold: float,
+        seconds: float,
+        clock: Clock,
+        most: int | None = None,
     ) -> tuple[float, str, int]:
         """Return bound, method and cells where one output token, or all, is watched."""
         moving = moving_tokens(self.kind, self.tokens, row or 0)
@@ -202,12 +215,22 @@ class Search:
         for name, share in TINY_STAGES if delta < LEAST_RADIUS else stages:
             if best <= small or time.monotonic() > end:
                 break
-            left = (end - time.monotonic()) * share
+            if few and name == STEEPEST and row in self._steepest:
+                continue
+            left, room = end - time.monotonic(), None
+            if most is None:
+                left *= share
+            else:
+                room = int(max(most - cells, 0) * share)
             try:
                 with until(end if share == 0 else time.monotonic() + left):
-                    value, count, problem = self._stage(name, problem, small, left, best, clock)
+                    value, count, problem = self._stage(
+                        name, problem, small, left, best, clock, room
+                    )
             except OutOfTimeError:
                 continue
+            if name == STEEPEST:
+                self._steepest.add(row)
             cells += count
             if value < best:
                 best, method = value, name
@@ -221,18 +244,22 @@ class Search:
         seconds: float,
         best: float,
         clock: Clock,
+        most: int | None = None,
     ) -> tuple[float, int, CellProblem]:
         """Return the bound of one stage, its cells, and the problem for the stages after it."""
+        limit: dict[str, Any] = {} if most is None else {"most": most}
         if name == PAIRS:
-            found = branch_and_bound(problem, threshold, seconds=seconds, least=best, report=clock)
+            found = branch_and_bound(
+                problem, threshold, seconds=seconds, least=best, report=clock, **limit
+            )
             return found.value, found.boxes, problem
         if name == STEEPEST and problem.delta < LEAST_RADIUS:  # δ sup ‖J‖ is linear in δ
             one, delta = replace(problem, delta=1.0), problem.delta
             level = threshold / delta if threshold < delta * 1e300 else 1e300
-            value, count, _ = steepest_upper_bound(one, level, seconds, math.inf, clock)
+            value, count, _ = steepest_upper_bound(one, level, seconds, math.inf, clock, **limit)
             return value * delta * (1 + SLACK) + TINY, count, problem
         if name == STEEPEST:
-            return steepest_upper_bound(problem, threshold, seconds, best, clock)
+            return steepest_upper_bound(problem, threshold, seconds, best, clock, **limit)
         if name == ADDITIVE:
             return self._additive(problem, threshold, seconds), 0, problem
         value, count = ranges_upper_bound(
@@ -245,6 +272,7 @@ class Search:
             p=self.p,
             threshold=threshold,
             seconds=seconds,
+            **limit,
         )
         return value, count, problem
 

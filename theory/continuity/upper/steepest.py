@@ -13,6 +13,7 @@ On a box, J is bounded by the slopes on it and by J(c0) with second derivatives
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -43,6 +44,8 @@ def steepest_upper_bound(
     seconds: float,
     least: float,
     report: Callable[[float], None] | None = None,
+    *,
+    most: int = sys.maxsize,
 ) -> tuple[float, int, CellProblem]:
     """Return δ sup ‖J‖, the cells that were bounded, and the problem for the search over pairs.
 
@@ -57,6 +60,8 @@ def steepest_upper_bound(
         An upper bound known otherwise.
     report : callable, optional
         Called with the bound reached.
+    most : int
+        Cells after which the search ends.
     """
     width = problem.tokens * problem.dim
     steps = 2 ** min(GRID // width, FINEST)
@@ -65,6 +70,7 @@ def steepest_upper_bound(
         problem,
         threshold,
         seconds=seconds,
+        most=most,
         least=least,
         root=Cells(np.zeros((1, width)), np.ones((1, width)), none, none),
         bounds=_steepest,

@@ -5,29 +5,47 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.continuity import ModulusLowerCurve, ModulusUpperCurve, modulus_upper_bound
+from looprate.theory.continuity.lower.bound import ModulusLowerCurve
 from looprate.theory.continuity.reconcile import beside_closed_form
 from looprate.theory.continuity.transfer import pieces
+from looprate.theory.continuity.upper.bound import ModulusUpperCurve, modulus_upper_bound
 from looprate.theory.continuity.upper.stages import relative_gap
 from looprate.theory.enclosure.forms import evaluated
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.norms import p_norm
 from looprate.theory.notation import Kind
 from looprate.theory.targets import Target
-from looprate.theory.targets.own import own_functions
 
-__all__ = ["certified_columns"]
+__all__ = ["Follow", "certified_columns"]
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
 Report = Callable[[float], None]
+Follow = Callable[[Target, int, int], Target]
 LEAST_SHARE = 0.3  # of its share: what a modulus has when earlier ones used up the time
+
+
+def as_written(target: Target, tokens: int, dim: int) -> Target:
+    """Return the target itself, once it is seen to have enclosures.
+
+    Parameters
+    ----------
+    target : Target
+    tokens, dim : int
+        N and d.
+
+    Raises
+    ------
+    ValueError
+        If it does something that has no enclosure; the message says what.
+    """
+    evaluated(target, Interval(np.zeros((1, tokens, dim)), np.ones((1, tokens, dim))))
+    return target
 
 
 def certified_columns(
@@ -39,6 +57,8 @@ def certified_columns(
     p: float,
     tolerance: float,
     seconds: float,
+    boxes: int | None = None,
+    follow: Follow = as_written,
     report: Report | None = None,
 ) -> tuple[list[Row], list[str]]:
     """Return {certified, gap, method, reached, note, boxes, seconds, x, y} for every radius.
@@ -46,7 +66,6 @@ def certified_columns(
     Parameters
     ----------
     target : Target
-        Own functions written for torch alone are followed, too.
     curves : mapping from kind to ModulusLowerCurve
         Of the same target, N, d and p.
     tokens, dim : int
@@ -57,6 +76,10 @@ def certified_columns(
         Relative gap at which a search ends.
     seconds : float
         For all kinds together; what one leaves over the next ones have.
+    boxes : int, optional
+        The same in boxes, for bounds that no clock decides; ``seconds`` are then a cap.
+    follow : callable, optional
+        ``(target, N, d) -> target`` that enclosures can follow, or ValueError; default: itself.
     report : callable, optional
         Called with the finished fraction.
 
@@ -73,12 +96,16 @@ def certified_columns(
     reasons: list[str] = []
     seen: Target | None = None
     try:
-        seen = followed(target, tokens, dim)  # a first tracing is mostly imports: on top
+        seen = follow(target, tokens, dim)  # a first tracing is mostly imports: on top
     except ValueError as error:  # an operation without an enclosure
         reasons.append(" ".join(str(error).split()))
     end, least = time.monotonic() + seconds, LEAST_SHARE * seconds / len(curves)
     for done, (kind, curve) in enumerate(curves.items()):
-        share = (end - time.monotonic()) / (len(curves) - done)
+        share, most = end - time.monotonic(), None
+        if boxes is None:
+            share /= len(curves) - done
+        else:
+            most = max(0, boxes - sum(c["boxes"] for c in columns)) // (len(curves) - done)
         found: ModulusUpperCurve | None = None
         try:
             found = (
@@ -93,6 +120,7 @@ def certified_columns(
                     p=p,
                     tolerance=tolerance,
                     seconds=max(share, least),
+                    boxes=most,
                     lower=curve,
                     report=_part(report, done, len(curves)),
                 )
@@ -138,43 +166,6 @@ def attaining_pair(target: Target, curve: ModulusLowerCurve, k: int) -> tuple[Ar
     steps = p_norm(np.diff(watched, axis=0).reshape(parts, -1), curve.p, axis=1)
     best = int(steps.argmax())
     return points[best], points[best + 1]
-
-
-def followed(target: Target, tokens: int, dim: int) -> Target:
-    """Return the target so that enclosures can follow it, by NumPy or else as torch sees it.
-
-    Parameters
-    ----------
-    target : Target
-    tokens, dim : int
-        N and d.
-
-    Raises
-    ------
-    ValueError
-        If neither has an enclosure.
-    """
-    own = own_functions(target)
-    if not all("numpy" in each.accepts for each in own):
-        return _traced(target, tokens, dim)
-    try:
-        evaluated(target, Interval(np.zeros((1, tokens, dim)), np.ones((1, tokens, dim))))
-    except ValueError:
-        if not own or not all("torch" in each.accepts for each in own):
-            raise
-        with suppress(ValueError):
-            return _traced(target, tokens, dim)
-        raise
-    return target
-
-
-def _traced(target: Target, tokens: int, dim: int) -> Target:
-    """Return the target with its own functions traced by torch."""
-    from looprate.approx.enclosed import with_enclosures
-
-    made = with_enclosures(target, tokens=tokens, dim=dim, always=True)
-    evaluated(made, Interval(np.zeros((1, tokens, dim)), np.ones((1, tokens, dim))))  # or refuse
-    return made
 
 
 def _part(report: Report | None, done: int, parts: int) -> Report | None:
