@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from looprate.experiments.reproduce.catalogue import TASKS
+from looprate.experiments.reproduce.comparisons import RULES as DIRECTION_RULES
+from looprate.experiments.reproduce.comparisons import power_words
 from looprate.experiments.reproduce.directions import ANSWER, direction, direction_lines
 from looprate.experiments.reproduce.reported import SOURCE
 from looprate.experiments.reproduce.summary import RULES
@@ -41,6 +43,7 @@ def markdown(report: Row) -> str:
         "of them have positions or a causal mask is said below, under the hypotheses.",
         "",
     ]
+    lines += _directions(report["directions"]) + _power(report["power"])
     for part in report["tasks"]:
         lines += _task(part, report["preset"])
         lines += _figures(part["name"], report["figures"])
@@ -80,6 +83,50 @@ def in_unit(value: float | None, metric: str) -> str:
     if value is None:
         return ""
     return f"{100 * value:.1f}" if metric == "accuracy" else f"{value:.3g}"
+
+
+def _directions(found: Sequence[Row]) -> list[str]:
+    """The section on the paper's directions, one line a task."""
+    rows = [
+        [one["name"], reported_direction(one["name"])]
+        + [cell for family in FAMILIES for cell in _direction(one[family], one["metric"])]
+        for one in found
+    ]
+    head = "task | reported, Looped to TMLT | does the timestep help? | effect"
+    lines = ["## Direction against the paper", "", DIRECTION_RULES, ""]
+    return [*lines, *table(f"{head} | do more loops help? | effect", rows)]
+
+
+def _direction(one: Row, metric: str) -> list[str]:
+    """The word and the effect of one comparison."""
+    unit = "points" if metric == "accuracy" else "%"
+    told = f"{one['claim']}: "
+    if one["mean"] is None:
+        return [f"**{one['word']}**", f"{told}no pairs"]
+    told += f"{one['mean']:+.3g} {unit}"
+    if one["interval"] is not None:
+        told += f" ({one['interval'][0]:+.3g} to {one['interval'][1]:+.3g})"
+    told += f", {one['pairs']} pairs"
+    word = f"{one['word']}: it is worse" if one["word"] == "differs" else one["word"]
+    return [f"**{word}**", told + (f", p {one['holm']:.2g}" if one["p"] is not None else "")]
+
+
+def _power(found: Sequence[Row]) -> list[str]:
+    """The section on how many seeds it takes."""
+    rows = [
+        [
+            one["name"],
+            one["pairs"],
+            "" if one["spread"] is None else f"{one['spread']:.3g} ({one['freedom']})",
+            *("" if one[name] is None else one[name] for name in ("needed", "needed_corrected")),
+            "" if one["power"] is None else f"{one['power']:.0%}",
+            f"{'not' if one['settled'] is None else one['settled']} of {one['steps']}",
+        ]
+        for one in found
+    ]
+    head = "task | pairs here | spread of a pair (degrees of freedom) | pairs needed"
+    head += " | with Holm | chance with the pairs here | settled at step"
+    return ["## How many seeds it takes", "", power_words(), "", *table(head, rows)]
 
 
 def _figures(name: str, stems: Sequence[str]) -> list[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from looprate.approx.models.sequence_config import SequenceConfig
 from looprate.experiments.reproduce.catalogue import MODELS, TASKS, task_of
+from looprate.experiments.reproduce.comparisons import corrected, directions, power_rows
 from looprate.experiments.reproduce.figure_tables import write_figure_tables
 from looprate.experiments.reproduce.page import markdown
 from looprate.experiments.reproduce.paper_size import at_paper_size
@@ -46,16 +48,19 @@ def write_report(folder: Path, rows: Sequence[Row]) -> Row:
         )
     names = [name for name in TASKS if any(row["name"] == name for row in rows)]
     planned = dict((stored_config(folder) or {}).get("tasks", {}))  # what config.json says
+    by_task = [[row for row in rows if row["name"] == name] for name in names]
+    parts = [_task_part(own) for own in by_task]
+    for part, answers in zip(parts, _corrected(parts), strict=True):
+        part["answers"] = answers
+        part["note"] = planned.get(part["name"], {}).get("note", "")
     report = {
-        "schema": 1,
+        "schema": 2,
         "preset": presets[0],
         "torch": sorted({row["torch"] for row in rows}),
         "reported": SOURCE,
-        "tasks": [
-            _task_part([r for r in rows if r["name"] == name])
-            | {"note": planned.get(name, {}).get("note", "")}
-            for name in names
-        ],
+        "directions": directions(by_task),
+        "power": power_rows(by_task),
+        "tasks": parts,
         "not_run": _not_run(planned, rows),
         "figures": [path.stem for path in write_figure_tables(folder, rows)],
     }
@@ -63,6 +68,12 @@ def write_report(folder: Path, rows: Sequence[Row]) -> Row:
     write_atomically(folder / "report.json", text + "\n")
     write_atomically(folder / "report.md", markdown(report))
     return report
+
+
+def _corrected(parts: Sequence[Row]) -> list[list[Row]]:
+    """Return the answers of every task, corrected for the comparisons of the whole report."""
+    every = iter(corrected([one for part in parts for one in part["answers"]]))
+    return [list(islice(every, len(part["answers"]))) for part in parts]
 
 
 def _task_part(rows: Sequence[Row]) -> Row:
