@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +13,16 @@ from looprate.commands import reproduce as command_reproduce
 from looprate.experiments.engine.sweep import checkpoint_of
 from looprate.experiments.reproduce import catalogue
 from looprate.experiments.reproduce.fitting import picture_of
-from looprate.experiments.reproduce.plan import reproduce_sweep, reproduced_rows, step_cost
+from looprate.experiments.reproduce.plan import (
+    estimated_minutes,
+    reproduce_sweep,
+    reproduced_rows,
+    step_cost,
+)
 from looprate.experiments.reproduce.preset import TaskPreset, model_of
 from looprate.experiments.reproduce.presets import PRESETS
 
+ROOT = Path(__file__).resolve().parent.parent
 SMOKE = PRESETS["smoke"]
 FIELDS = {
     *("kind", "name", "preset", "model", "loops", "seed", "parameters", "metric", "value"),
@@ -218,6 +225,40 @@ def test_every_preset_builds(name, key):
     json.dumps(preset.as_dict(), allow_nan=False)
 
 
+def stored_minutes(key):
+    """Minutes on two cores that the stored fits of a task took."""
+    text = (ROOT / "results" / "reproduce-small" / "rows.jsonl").read_text()
+    rows = [row for row in map(json.loads, text.splitlines()) if row["name"] == key]
+    return sum(row["seconds"] for row in rows) / 120, len(rows)
+
+
+@pytest.mark.parametrize("key", PRESETS["evening"])
+def test_an_evening_has_the_seeds_and_ends_in_time_by_the_times_of_stored_fits(key):
+    preset = PRESETS["evening"][key]
+    assert (preset.seeds, preset.loops) == (8, (1, 2, 4, 8, 16))
+    assert len(preset.rates) == 2
+    assert estimated_minutes(preset) <= 60
+    small = PRESETS["small"][key]
+    stored, count = stored_minutes(key)
+    planned = small.seeds * sum(len(small.counts(model)) for model in small.models)
+    share = estimated_minutes(small) * count / planned / stored
+    assert 0.3 < share < 1.1  # they ran beside other work
+
+
+def test_an_evening_has_five_hours():
+    assert sum(map(estimated_minutes, PRESETS["evening"].values())) <= 300
+
+
+def test_every_learning_rate_is_a_fit_of_its_own_and_one_is_pictured(tmp_path):
+    preset = replace(SMOKE["lcs"], rates=(1e-3, 2e-3))
+    sweep = reproduce_sweep({"lcs": preset}, "smoke", tmp_path)
+    once = reproduce_sweep({"lcs": SMOKE["lcs"]}, "smoke", tmp_path)
+    tasks, single = (study.tasks() for study in (sweep, once))
+    assert len(tasks) == 2 * len(single) == len({task.key for task in tasks})
+    assert {task.arguments["recipe"]["learning_rate"] for task in tasks} == {1e-3, 2e-3}
+    assert sum(t.arguments["picture"] for t in tasks) == sum(t.arguments["picture"] for t in single)
+
+
 @pytest.mark.parametrize("key", PUBLISHED)
 def test_the_paper_preset_has_the_published_sizes(key):
     preset = PRESETS["paper"][key]
@@ -238,7 +279,7 @@ def test_the_list_prints_every_parameter_count(said):
                     count = parameter_count(preset.model_config(model, loops))
                     assert f"{count:,}" in out[head : head + 900]
     code, out, _ = said("reproduce", "--list", "--json")
-    assert len(json.loads(out)) == sum(map(len, PRESETS.values())) == 24
+    assert len(json.loads(out)) == sum(map(len, PRESETS.values())) == 30
 
 
 def test_names_on_the_command_line_are_those_of_the_catalogue():

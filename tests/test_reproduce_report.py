@@ -24,7 +24,14 @@ from looprate.experiments.reproduce.directions import direction
 from looprate.experiments.reproduce.page import markdown
 from looprate.experiments.reproduce.report import write_report
 from looprate.experiments.reproduce.reported import REPORTED, SOURCE, reported_cell
-from looprate.experiments.reproduce.summary import beats, cells, rises, spread, test_loop_cells
+from looprate.experiments.reproduce.summary import (
+    at_chosen_rates,
+    beats,
+    cells,
+    rises,
+    spread,
+    test_loop_cells,
+)
 from looprate.experiments.rows.records import RowStore
 from looprate.theory.statistics.paired import pairs_needed, power_of
 
@@ -240,6 +247,42 @@ def test_a_diverged_fit_takes_its_pair_with_it():
     assert (found["answer"], found["evidence"]["mean"]) == ("yes", pytest.approx(0.1))
     assert found["reason"].startswith("mean gain of TMLT +0.1, 4 pairs, 1 left out")
     assert beats([row for row in rows if row["model"] == "tmlt"], 8)["answer"] == "not clear"
+
+
+# learning rates
+
+
+def test_each_model_keeps_the_rate_that_validates_best_and_test_rows_have_no_part_in_it():
+    def of(model, rate, seed, validated, value, **changes):
+        recipe = {"learning_rate": rate}
+        curve = {"curve_value": [0.1, validated], "curve_step": [10, 20]}
+        return fit("lcs", model, 4, seed, recipe=recipe, value=value, **curve, **changes)
+
+    rows = [of("tmlt", 0.1, s, 0.5, 0.9) for s in (0, 1)]  # better on test rows
+    rows += [of("tmlt", 0.2, s, 0.6, 0.4) for s in (0, 1)]
+    rows += [of("looped", 0.1, s, 0.5, 0.3) for s in (0, 1)]
+    rows += [of("looped", 0.2, s, 0.9, 0.8, diverged_at=5) for s in (0, 1)]
+    kept = [(r["model"], r["recipe"]["learning_rate"]) for r in at_chosen_rates(rows)]
+    assert kept == [("tmlt", 0.2)] * 2 + [("looped", 0.1)] * 2
+    mirrored = [r | {"name": "language", "metric": "perplexity"} for r in rows]
+    kept = [(r["model"], r["recipe"]["learning_rate"]) for r in at_chosen_rates(mirrored)]
+    assert kept == [("tmlt", 0.1)] * 2 + [("looped", 0.1)] * 2
+
+
+def test_the_report_tells_which_rate_was_kept(tmp_path):
+    rows = [
+        row | {"recipe": {"learning_rate": rate}, "curve_value": [0.1, 0.2, 30 * rate]}
+        for row in fits("lcs", loops=(1, 2))
+        for rate in (0.01, 0.02)
+    ]
+    report = write_report(tmp_path, rows)
+    (part,) = report["tasks"]
+    assert part["rates"] == [0.01, 0.02]
+    assert {cell["rate"] for cell in part["table"]} == {0.02}
+    assert {cell["seeds"] for cell in part["table"]} == {2}
+    text = (tmp_path / "report.md").read_text()
+    assert "Every fit was made at learning rates 0.01 and 0.02" in text
+    assert "| device | learning rate |" in text
 
 
 # comparisons of the whole report

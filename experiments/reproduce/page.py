@@ -153,6 +153,14 @@ def _task(part: Row, preset: str) -> list[str]:
     )
     lines = [f"## {name}", "", f"{TASKS[name].summary}; {sizes}; {facts}; metric: {metric}.", ""]
     lines += [f"Against the paper: {part['note']}.", ""] if part["note"] else []
+    if len(part["rates"]) > 1:
+        rates = " and ".join(f"{rate:g}" for rate in part["rates"])
+        lines += [
+            f"Every fit was made at learning rates {rates}; each model and loop count keeps the "
+            "one with the best median validation metric over seeds, and test rows have no part in "
+            "it.",
+            "",
+        ]
     lines += [_reported(part, preset), "", *_cells(part)]
     if part["test_loops"]:
         lines += ["Other loop counts at test time (trained count in bold):", "", *_at_test(part)]
@@ -191,6 +199,9 @@ def _cells(part: Row) -> list[str]:
         for cell in part["table"]
     ]
     head = f"model | loops | parameters | {ours} | seeds | reported | seconds a fit | device"
+    if len(part["rates"]) > 1:
+        head += " | learning rate"
+        rows = [[*row, f"{c['rate']:g}"] for row, c in zip(rows, part["table"], strict=True)]
     return table(head, rows)
 
 

@@ -11,6 +11,7 @@ from looprate.experiments.engine.sweep import FITS, Sweep
 from looprate.experiments.engine.task import Task
 from looprate.experiments.reproduce.fitting import fit_row
 from looprate.experiments.reproduce.preset import TaskPreset
+from looprate.experiments.reproduce.recipe import SequenceRecipe
 from looprate.experiments.rows.provenance import versions
 from looprate.experiments.rows.question import stored_config
 from looprate.experiments.rows.records import digest
@@ -20,6 +21,11 @@ __all__ = ["reproduce_sweep", "reproduced_rows"]
 
 SCHEMA = 1  # raise it when code changes what a row's numbers mean
 OVERHEAD = 5e6  # products that one loop of a step costs beside its own: calls of many small kernels
+#: Task -> seconds a 10^9 of :func:`step_cost`, one thread; a quarter of stored fits are quicker.
+SECONDS = {
+    **{"sudoku": 0.21, "countdown": 0.10, "lcs": 0.19},
+    **{"edit-distance": 0.17, "decision-tree": 0.09, "language": 0.17},
+}
 Row = dict[str, Any]
 
 
@@ -45,10 +51,11 @@ def reproduce_sweep(
     planned = []
     for key, preset in presets.items():
         fits = [
-            _fit(folder, name, device, key, preset, model, loops, seed)
+            _fit(folder, name, device, key, preset, recipe, model, loops, seed)
             for model in preset.models
             for loops in preset.counts(model)
             for seed in range(preset.seeds)
+            for recipe in preset.recipes()
         ]
         planned += fits
         tasks[key] = preset.as_dict() | {"fits": [task.key for task in fits]}
@@ -89,6 +96,7 @@ def _fit(
     device: str,
     key: str,
     preset: TaskPreset,
+    recipe: SequenceRecipe,
     model: str,
     loops: int,
     seed: int,
@@ -101,17 +109,35 @@ def _fit(
         "preset": name,
         "model": model,
         "model_config": config.as_dict(),
-        "recipe": preset.recipe.as_dict(),
+        "recipe": recipe.as_dict(),
         "test_loops": list(preset.test_loops),
         "seed": seed,
         "device": device,
     }
     facts = {"schema": SCHEMA, "versions": versions(), **arguments, "what": "reproduce"}
     identity = digest(facts | data_facts(preset.task))
-    drawn = seed == 0 and loops == max(preset.counts(model))
+    first = recipe == preset.recipes()[0]
+    drawn = seed == 0 and loops == max(preset.counts(model)) and first
     arguments |= {"picture": drawn, "key": identity, "folder": str(folder.absolute())}
-    cost = step_cost(config, preset) * preset.recipe.steps
-    return Task(identity, f"{key} {model} r={loops} seed {seed}", fit_row, arguments, cost, key)
+    cost = step_cost(config, preset) * recipe.steps
+    label = f"{key} {model} r={loops} seed {seed}"
+    label += f" rate {recipe.learning_rate:g}" if preset.rates else ""
+    return Task(identity, label, fit_row, arguments, cost, key)
+
+
+def estimated_minutes(preset: TaskPreset, processes: int = 2) -> float:
+    """Return about how many minutes all fits of a task take on processes of a CPU.
+
+    By the times in ``results/reproduce-small``, see :data:`SECONDS`; other work on the machine
+    makes it up to three times as long.
+    """
+    work = sum(
+        step_cost(preset.model_config(model, loops), preset) * recipe.steps
+        for model in preset.models
+        for loops in preset.counts(model)
+        for recipe in preset.recipes()
+    )
+    return SECONDS[preset.task.key] * 1e-9 * work * preset.seeds / processes / 60.0
 
 
 def step_cost(config: SequenceConfig, preset: TaskPreset) -> float:

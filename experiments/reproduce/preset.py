@@ -37,6 +37,9 @@ class TaskPreset:
     matched : bool
         Widen the looped model to the parameters of the TMLT; else the two share their block, as
         published, and the TMLT has its clock on top.
+    rates : tuple of float
+        Peak learning rates that every fit is made with; each model and loop count keeps the one
+        that validates best.  None: that of the recipe alone.
     note : str
         Where it departs from what it stands for.
     """
@@ -50,17 +53,18 @@ class TaskPreset:
     models: tuple[str, ...] = tuple(MODELS)
     depths: tuple[int, ...] = ()
     matched: bool = True
+    rates: tuple[float, ...] = ()
     note: str = ""
 
     def __post_init__(self) -> None:
         check_integer("seeds", self.seeds, least=1)
-        for name in ("loops", "test_loops", "depths", "models"):
+        for name in ("loops", "test_loops", "depths", "models", "rates"):
             values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ValueError(
                     f"`{name}` must hold distinct values, got {list(values)}; leave one out"
                 )
-            if name != "models":
+            if name not in ("models", "rates"):
                 for count in values:
                     check_loops(count)
         for name in ("loops", "models"):
@@ -87,6 +91,10 @@ class TaskPreset:
     def counts(self, model: str) -> tuple[int, ...]:
         """Return the loop counts, or depths, that a model is trained with."""
         return (self.depths or self.loops) if model == "untied" else self.loops
+
+    def recipes(self) -> list[SequenceRecipe]:
+        """Return the recipes that every fit is made with: one a learning rate."""
+        return [replace(self.recipe, learning_rate=rate) for rate in self.rates] or [self.recipe]
 
     def model_config(self, model: str, loops: int) -> SequenceConfig:
         """Return the configuration of a model at a loop count."""
@@ -117,6 +125,7 @@ class TaskPreset:
             "depths": list(self.depths),
             "matched": self.matched,
             "note": self.note,
+            **({"rates": list(self.rates)} if self.rates else {}),
         }
 
 

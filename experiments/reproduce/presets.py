@@ -1,13 +1,16 @@
-"""Presets of ``looprate reproduce``: smoke, small, medium and paper, for all six tasks.
+"""Presets of ``looprate reproduce``: smoke, small, evening, medium and paper, for all six tasks.
 
-``small`` is tuned on two CPU cores.  ``medium`` is laid out for ten minutes a task on one H100 by a
-reasoned estimate, not measured: about 0.4 ms for one loop of one step (most of it the start of
-kernels), some ms for a large vocabulary.  ``paper`` holds the published sizes, steps and rates as
-far as they are known; it has not been run.
+``small`` is tuned on two CPU cores.  ``evening`` has the seeds that a comparison needs, and both
+families choose between the same learning rates; its minutes are estimated from stored fits.
+``medium`` is laid out for ten minutes a task on one H100 by a reasoned estimate, not measured:
+about 0.4 ms for one loop of one step (most of it the start of kernels), some ms for a large
+vocabulary.  ``paper`` holds the published sizes, steps and rates as far as they are known; it has
+not been run.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from looprate.experiments.reproduce.paper import PAPER
@@ -81,6 +84,35 @@ _SMALL = _by_key(
 )
 
 
+# -- evening: two CPU cores, at most an hour a task and five for all, by estimate -----------------
+def _evening(task: Task, steps: int, rates: tuple[float, ...], **changes: Any) -> TaskPreset:
+    """``small`` with eight seeds, r to 16 and a choice of learning rates."""
+    return replace(
+        _small(task, steps, seeds=8, **changes),
+        loops=(1, 2, 4, 8, 16),
+        test_loops=(1, 2, 4, 8, 16, 24, 32),
+        depths=(4,),
+        rates=rates,
+    )
+
+
+_NARROW: dict[str, Any] = {"loss": "every", "model": {"injection": True, "width": 16, "hidden": 32}}
+_LETTERS: dict[str, Any] = {"batch": 32, "model": _SENTENCES}
+_EVENING = _by_key(
+    _evening(Sudoku(2, 2, clues=(4, 6), bases=128), 900, (5e-3, 1e-2), **_NARROW),
+    _evening(
+        Countdown(numbers=2, max_number=30, min_target=2, max_target=30),
+        1200,
+        (5e-3, 2.5e-3),
+        **_PUZZLES,
+    ),
+    _evening(LongestCommonSubsequence(size=5, letters=3), 1000, (3e-3, 6e-3), **_LETTERS),
+    _evening(EditDistance(size=4, letters=3), 1200, (3e-3, 6e-3), **_LETTERS),
+    _evening(DecisionTree(dims=2, depth=2, points=16), 1200, (5e-3, 2.5e-3)),
+    _evening(Language(context=64), 800, (5e-3, 1e-2), batch=8),
+)
+
+
 # -- medium: ten minutes a task on one H100, by estimate -------------------------------------------
 def _medium(
     task: Task, loops: tuple[int, ...], test_loops: tuple[int, ...], seeds: int, **changes: Any
@@ -144,6 +176,7 @@ _MEDIUM = _by_key(
 PRESETS: dict[str, dict[str, TaskPreset]] = {
     "smoke": _SMOKE,
     "small": _SMALL,
+    "evening": _EVENING,
     "medium": _MEDIUM,
     "paper": PAPER,
 }

@@ -16,7 +16,15 @@ from looprate.experiments.reproduce.paper_size import at_paper_size
 from looprate.experiments.reproduce.presets import PRESETS
 from looprate.experiments.reproduce.reported import SOURCE, reported_cell, reported_of
 from looprate.experiments.reproduce.silence import Setting, silence
-from looprate.experiments.reproduce.summary import beats, cells, diverged, rises, test_loop_cells
+from looprate.experiments.reproduce.summary import (
+    at_chosen_rates,
+    beats,
+    cells,
+    diverged,
+    rate_of,
+    rises,
+    test_loop_cells,
+)
 from looprate.experiments.rows.question import stored_config
 from looprate.theory.outputs import strict_json, write_atomically
 
@@ -48,10 +56,14 @@ def write_report(folder: Path, rows: Sequence[Row]) -> Row:
         )
     names = [name for name in TASKS if any(row["name"] == name for row in rows)]
     planned = dict((stored_config(folder) or {}).get("tasks", {}))  # what config.json says
-    by_task = [[row for row in rows if row["name"] == name] for name in names]
+    chosen = at_chosen_rates(rows)
+    by_task = [[row for row in chosen if row["name"] == name] for name in names]
     parts = [_task_part(own) for own in by_task]
     for part, answers in zip(parts, _corrected(parts), strict=True):
         part["answers"] = answers
+        part["rates"] = sorted(
+            {r for row in rows if row["name"] == part["name"] if (r := rate_of(row))}
+        )
         part["note"] = planned.get(part["name"], {}).get("note", "")
     report = {
         "schema": 2,
@@ -62,7 +74,7 @@ def write_report(folder: Path, rows: Sequence[Row]) -> Row:
         "power": power_rows(by_task),
         "tasks": parts,
         "not_run": _not_run(planned, rows),
-        "figures": [path.stem for path in write_figure_tables(folder, rows)],
+        "figures": [path.stem for path in write_figure_tables(folder, chosen)],
     }
     text = strict_json(report)
     write_atomically(folder / "report.json", text + "\n")

@@ -52,6 +52,34 @@ def spread(values: Sequence[float]) -> Row:
     return {"median": float(median(values)), **ends, "seeds": len(values)}
 
 
+def rate_of(row: Row) -> float | None:
+    """Return the peak learning rate of a fit; None where its row does not say."""
+    rate = row.get("recipe", {}).get("learning_rate")
+    return None if rate is None else float(rate)
+
+
+def at_chosen_rates(rows: Sequence[Row]) -> list[Row]:
+    """Return the fits at the learning rate that validates best, of each model and loop count.
+
+    By the median over seeds of the last validation metric, a fit that diverged being the worst; the
+    rule is one and the same for every model.  Test rows have no part in it.
+    """
+    kept = []
+    for key in dict.fromkeys((row["name"], row["model"], row["loops"]) for row in rows):
+        own = [row for row in rows if (row["name"], row["model"], row["loops"]) == key]
+        by_rate = {rate: [r for r in own if rate_of(r) == rate] for rate in map(rate_of, own)}
+        best = max(by_rate, key=lambda rate: _validated(by_rate[rate]))
+        kept += by_rate[best]
+    return kept
+
+
+def _validated(rows: Sequence[Row]) -> float:
+    """Return the median over fits of the last validation metric, higher for better."""
+    sign = 1.0 if HIGHER_IS_BETTER[rows[0]["metric"]] else -1.0
+    last = [-math.inf if diverged(row) else sign * row["curve_value"][-1] for row in rows]
+    return median(value if math.isfinite(value) else -math.inf for value in last)
+
+
 def cells(rows: Sequence[Row]) -> list[Row]:
     """Return one cell a model and loop count of one task: spread, size, time, device."""
     found = []
@@ -60,6 +88,7 @@ def cells(rows: Sequence[Row]) -> list[Row]:
         sound = [row for row in own if not diverged(row)]
         found.append(
             {"model": model, "loops": loops, "parameters": own[0]["parameters"]}
+            | {"rate": rate_of(own[0])}
             | spread([row["value"] for row in sound])
             | {"diverged": len(own) - len(sound)}
             | {"seconds": float(median(row["seconds"] for row in own))}

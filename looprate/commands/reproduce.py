@@ -21,6 +21,7 @@ __all__ = ["add_reproduce"]
 
 TASKS = ("sudoku", "countdown", "lcs", "edit-distance", "decision-tree", "language")
 MODELS = ("looped", "tmlt", "untied")
+TIMED = ("small", "evening")  # presets laid out for the CPU that stored fits were timed on
 MARK = {"accuracy": ".3f", "squared error": ".4f", "perplexity": ".2f"}
 
 
@@ -45,7 +46,8 @@ def add_reproduce(commands: Commands) -> None:
         "Killed at any moment and run again it resumes and, on a CPU, ends with the same numbers.\n"
         "The folder keeps the tasks asked for before; its report and figures cover them all.\n\n"
         "JSON: the content of report.json; with --list a list of {preset, task, length, width,\n"
-        "steps, batch, loops, depths, seeds, parameters: {model: [one a loop count]}, note}.",
+        "steps, batch, loops, depths, seeds, parameters: {model: [one a loop count]}, note,\n"
+        "minutes}; minutes on 2 cores is an estimate, null where there is none.",
         "looprate reproduce sudoku --preset smoke",
     )
     reproduce.add_argument(
@@ -58,11 +60,12 @@ def add_reproduce(commands: Commands) -> None:
     add_option(
         reproduce,
         "preset",
-        ": smoke (seconds a task), small (minutes a task on 2 cores, the default), medium (laid "
+        ": smoke (seconds a task), small (minutes a task on 2 cores, the default), evening (8 "
+        "seeds, two learning rates, r to 16; an hour a task on 2 cores, an estimate), medium (laid "
         "out for ten minutes a task on one H100, an estimate), paper (the published sizes, days on "
         "GPUs, never run here)",
         default="small",
-        choices=["smoke", "small", "medium", "paper"],
+        choices=["smoke", "small", "evening", "medium", "paper"],
     )
     add_option(reproduce, "loops", ", and depths of untied")
     add_option(reproduce, "seeds")
@@ -91,6 +94,7 @@ def run_reproduce(options: Namespace) -> int:
         return _list(options.json)
     from looprate.experiments.reproduce.plan import reproduce_sweep, reproduced_rows
     from looprate.experiments.reproduce.report import write_report
+    from looprate.experiments.reproduce.summary import at_chosen_rates
 
     presets = _presets(options)
     asked = {name: preset.as_dict() for name, preset in presets.items()}
@@ -101,7 +105,8 @@ def run_reproduce(options: Namespace) -> int:
 
     def tell(sweep: Sweep, failed: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         rows = reproduced_rows(sweep)  # what failed is among what was not run
-        return (write_report(sweep.folder, rows) if rows or not failed else {}), rows
+        told = write_report(sweep.folder, rows) if rows or not failed else {}
+        return told, at_chosen_rates(rows)
 
     folder, code, (report, rows) = run_study(options, "reproduce", config, plan, tell)
     if code or options.json:
@@ -186,6 +191,7 @@ def _cell(rows: list[dict[str, Any]], metric: str) -> str:
 
 def _list(as_json: bool) -> int:
     """Print sizes and parameter counts of every preset."""
+    from looprate.experiments.reproduce.plan import estimated_minutes
     from looprate.experiments.reproduce.presets import PRESETS
 
     found: list[dict[str, Any]] = []
@@ -204,6 +210,7 @@ def _list(as_json: bool) -> int:
                     "seeds": preset.seeds,
                     "parameters": preset.parameters(),
                     "note": preset.note,
+                    "minutes": estimated_minutes(preset) if name in TIMED else None,
                 }
             )
     if as_json:
@@ -220,6 +227,8 @@ def _list(as_json: bool) -> int:
             f"{' '.join(map(str, entry['depths']))}, seeds {entry['seeds']}"
         )
         print(f"  parameters: {counts}")
+        if entry["minutes"]:
+            print(f"  about {entry['minutes']:.0f} minutes on 2 cores, by the times of stored fits")
         if entry["note"]:
             print(f"  {entry['note']}")
     return 0
