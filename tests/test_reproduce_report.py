@@ -14,8 +14,8 @@ from cases.reproduce_rows import fit, fits
 from looprate.experiments.claims.reported import TABLES
 from looprate.experiments.reproduce.catalogue import TASKS
 from looprate.experiments.reproduce.comparisons import (
+    compared_tasks,
     corrected,
-    directions,
     power_rows,
     settled_at,
     unit_of,
@@ -312,20 +312,22 @@ def test_a_weak_yes_among_many_comparisons_is_not_clear():
     assert corrected([untested]) == [untested]
 
 
-def test_directions_agree_differ_or_stay_open_task_by_task():
+def test_a_task_gets_better_or_worse_or_is_not_clear():
     worse = [-gain for gain in CLEAR]
     tables = [whole("lcs", CLEAR), whole("sudoku", worse), whole("countdown", (0.1, 0.1, 0.1))]
     tables += [whole("language", CLEAR)]  # a perplexity that is larger
-    found = {one["name"]: one for one in directions(tables)}
-    words = [one["timestep"]["word"] for one in found.values()]
-    assert words == ["agrees", "differs", "open", "differs"]
+    found = dict(
+        zip(("lcs", "sudoku", "countdown", "language"), compared_tasks(tables), strict=True)
+    )
+    answers = [one["timestep"]["answer"] for one in found.values()]
+    assert answers == ["yes", "no", "not clear", "no"]
     lcs = found["lcs"]["timestep"]
     assert lcs["mean"] == pytest.approx(10.4)  # points
     low, high = lcs["interval"]
     assert low < 10.4 < high
     assert lcs["holm"] >= lcs["p"]
     assert found["countdown"]["timestep"]["p"] is None
-    assert found["lcs"]["loops"]["word"] == "agrees"
+    assert found["lcs"]["loops"]["answer"] == "yes"
     assert found["lcs"]["loops"]["claim"] == "TMLT, r = 8 against 1"
     language = found["language"]["timestep"]["mean"]  # in per cent of the median
     assert language == pytest.approx(-0.104 / unit_of(whole("language", CLEAR)))
@@ -413,9 +415,9 @@ def test_our_direction_stands_beside_the_papers(tmp_path, gains, word, name):
 def test_a_reported_direction_the_other_way_turns_the_status_round(small):
     part = small[1]["tasks"][0]
     turned = [{**c, "value": -c["value"]} for c in part["reported"]]
-    answers = [{**a, "answer": "yes"} for a in part["answers"]]
-    assert direction({**part, "answers": answers})["status"] == "agrees"
-    assert direction({**part, "answers": answers, "reported": turned})["status"] == "differs"
+    better = {**part["compared"], "timestep": {**part["compared"]["timestep"], "answer": "yes"}}
+    assert direction({**part, "compared": better})["status"] == "agrees"
+    assert direction({**part, "compared": better, "reported": turned})["status"] == "differs"
 
 
 def test_missing_models_and_planned_fits_are_listed(tmp_path):

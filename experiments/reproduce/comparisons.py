@@ -1,4 +1,4 @@
-"""Fits compared seed by seed: differences, directions against the paper, pairs that it takes.
+"""Fits compared seed by seed: with the paper's directions, and how many pairs it takes.
 
 Above 0 is better, whatever the metric; fits that diverged take their pair with them.
 """
@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from looprate.experiments.reproduce.reported import reported_of
 from looprate.experiments.reproduce.summary import Array, Place, diverged, paired_gains
 from looprate.theory.statistics.paired import (
     CONFIDENCE,
@@ -30,10 +29,11 @@ POINTS = 0.05  # the difference to be told: 5 points of an accuracy, 5 % of anot
 FAMILIES = ("timestep", "loops")  # of comparisons, one a task each
 LEVEL = 1.0 - CONFIDENCE
 RULES = (
-    "Agrees (differs): the mean difference of pairs that share a seed is above (below) 0, with "
-    f"Holm's p, over the tasks of one column, at most {LEVEL:.2g} and at least {LEAST_PAIRS} "
-    "pairs; else open. Differences are in points of accuracy, or in per cent of the median metric, "
-    f"above 0 where better; intervals are Student's at {CONFIDENCE:.0%}, each on its own."
+    "A task agrees with the paper (differs) where the mean difference of pairs that share a seed "
+    f"goes its way (the other way), with Holm's p over the tasks at most {LEVEL:.2g} and at least "
+    f"{LEAST_PAIRS} pairs; else it is open. Differences are in points of accuracy, or in per cent "
+    f"of the median metric, above 0 where better; intervals are Student's at {CONFIDENCE:.0%}, "
+    "each on its own."
 )
 
 
@@ -55,8 +55,8 @@ def corrected(answers: Sequence[Row]) -> list[Row]:
 
 
 # -- the paper's directions ------------------------------------------------------------------------
-def directions(parts: Sequence[Sequence[Row]]) -> list[Row]:
-    """Return for each task whether its rows go where the paper's claims point.
+def compared_tasks(parts: Sequence[Sequence[Row]]) -> list[Row]:
+    """Return for each task whether eta(t), and more loops, make it better.
 
     Parameters
     ----------
@@ -66,19 +66,17 @@ def directions(parts: Sequence[Sequence[Row]]) -> list[Row]:
     Returns
     -------
     list of dict
-        {name, metric, timestep, loops}: "timestep" is TMLT against Looped at the most loops,
-        "loops" is TMLT at the most loops against the fewest; each {word, claim, mean, interval,
-        pairs, p, holm}.
+        {timestep, loops}: "timestep" is TMLT against Looped at the most loops, "loops" is TMLT at
+        the most loops against the fewest; each {answer, claim, mean, interval, pairs, p, holm},
+        the answer yes (better), no (worse) or not clear.
     """
-    found = [
-        {"name": rows[0]["name"], "metric": rows[0]["metric"], **_both(rows)} for rows in parts
-    ]
+    found = [_both(rows) for rows in parts]
     for family in FAMILIES:
         tested = [one[family] for one in found if one[family]["p"] is not None]
         for one, p in zip(tested, holm([one["p"] for one in tested]), strict=True):
             one["holm"] = p
             if p <= LEVEL:
-                one["word"] = "agrees" if one["mean"] > 0 else "differs"
+                one["answer"] = "yes" if one["mean"] > 0 else "no"
     return found
 
 
@@ -87,7 +85,7 @@ def _both(rows: Sequence[Row]) -> Row:
     counts = [{row["loops"] for row in rows if row["model"] == m} for m in ("looped", "tmlt")]
     shared, own = sorted(set.intersection(*counts)), sorted(counts[1])
     scale = unit_of(rows)
-    nothing: Row = {"word": "open", "claim": "not run", "mean": None, "interval": None}
+    nothing: Row = {"answer": "not clear", "claim": "not run", "mean": None, "interval": None}
     nothing |= {"pairs": 0, "p": None, "holm": None}
     found = {family: dict(nothing) for family in FAMILIES}
     if shared:
@@ -108,7 +106,7 @@ def _compared(rows: Sequence[Row], good: Place, other: Place, scale: float, clai
     enough = len(gains) >= LEAST_PAIRS
     mean, interval = paired_mean(gains) or (float(gains.mean()) if len(gains) else None, None)
     return {
-        "word": "open",
+        "answer": "not clear",
         "claim": claim,
         "mean": mean,
         "interval": None if interval is None else list(interval),
@@ -188,15 +186,6 @@ def settled_at(rows: Sequence[Row]) -> int | None:
     if not last or None in last:
         return None
     return max(step for step in last if step is not None)
-
-
-def reported_direction(name: str) -> str:
-    """Return what is reported of TMLT against Looped, in words."""
-    cells = {cell.model: cell for cell in reported_of(name) if cell.compared}
-    tmlt, looped = cells["tmlt"], cells["looped"]
-    return (
-        f"{looped.value:g} to {tmlt.value:g}{' %' if tmlt.unit == '%' else ''} (r = {tmlt.loops})"
-    )
 
 
 def power_words() -> str:

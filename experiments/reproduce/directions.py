@@ -23,26 +23,23 @@ def direction(part: Row) -> Row:
     -------
     dict
         ``paper`` and ``ours`` in words; ``status``: agrees, differs, or open where seeds cannot
-        tell; ``loops``: what more loops do here; ``seconds`` of all fits together.
+        tell; ``loops``: what more loops do here, with the answers on a trend by rank; ``seconds``
+        of all fits together.
     """
-    reported = _reported(part)
-    found = [each for each in part["answers"] if each["claim"].startswith(ANSWER)]
-    status, ours = "open", "not run"
-    if found:
-        ours = found[-1]["reason"]
-        status = STATUS[found[-1]["answer"]]
+    reported, metric = _reported(part), part["metric"]
+    status = STATUS[part["compared"]["timestep"]["answer"]]
     if reported["better"] <= 0:
         status = OPPOSITE[status]
-    loops = [each for each in part["answers"] if not each["claim"].startswith(ANSWER)]
+    trends = [each for each in part["answers"] if not each["claim"].startswith(ANSWER)]
+    ranks = ", ".join(f"{each['claim'].rpartition(': ')[2]} {each['answer']}" for each in trends)
+    more = part["compared"]["loops"]
     cells = part["table"]
     return {
         "name": part["name"],
         "paper": reported["words"],
-        "ours": f"{found[-1]['claim'].partition(' at ')[2]}: {ours}" if found else ours,
+        "ours": _effect(part["compared"]["timestep"], metric),
         "status": status,
-        "loops": ", ".join(
-            f"{each['claim'].rpartition(': ')[2]} {each['answer']}" for each in loops
-        ),
+        "loops": f"{more['answer']}: {_effect(more, metric)}; by rank: {ranks}",
         "seconds": sum(c["seconds"] * (c["seeds"] + c["diverged"]) for c in cells),
     }
 
@@ -55,6 +52,19 @@ def direction_lines(parts: Sequence[Row]) -> list[str]:
     ]
     head = "task | paper, TMLT against Looped | ours, at the most loops | status | more loops help"
     return table(f"{head} here | seconds of fits", rows)
+
+
+def _effect(one: Row, metric: str) -> str:
+    """A comparison in words: better or worse by how much, its interval, pairs, p."""
+    if one["mean"] is None:
+        return f"{one['claim']}: no pairs"
+    unit = "points" if metric == "accuracy" else "%"
+    word = {"yes": "better, ", "no": "worse, "}.get(one["answer"], "")
+    told = f"{one['claim']}: {word}{one['mean']:+.3g} {unit}"
+    if one["interval"] is not None:
+        told += f" ({one['interval'][0]:+.3g} to {one['interval'][1]:+.3g})"
+    told += f", {one['pairs']} pair{'' if one['pairs'] == 1 else 's'}"
+    return told if one["holm"] is None else f"{told}, Holm's p {one['holm']:.2g}"
 
 
 def in_time(seconds: float) -> str:

@@ -37,13 +37,15 @@ def markdown(report: Row) -> str:
         "approximation plus optimisation error, so nothing here is evidence for or against a "
         "theorem; see [Why the bounds are silent](#why-the-bounds-are-silent).",
         "",
+        DIRECTION_RULES,
+        "",
         f"Spreads are median [least to largest] over seeds that did not diverge. {RULES}",
         "",
         "Trained networks attend by softmax and have RMS normalisation and residual gates; which "
         "of them have positions or a causal mask is said below, under the hypotheses.",
         "",
     ]
-    lines += _directions(report["directions"]) + _power(report["power"])
+    lines += _power(report["power"])
     for part in report["tasks"]:
         lines += _task(part, report["preset"])
         lines += _figures(part["name"], report["figures"])
@@ -83,32 +85,6 @@ def in_unit(value: float | None, metric: str) -> str:
     if value is None:
         return ""
     return f"{100 * value:.1f}" if metric == "accuracy" else f"{value:.3g}"
-
-
-def _directions(found: Sequence[Row]) -> list[str]:
-    """The section on the paper's directions, one line a task."""
-    rows = [
-        [one["name"], reported_direction(one["name"])]
-        + [cell for family in FAMILIES for cell in _direction(one[family], one["metric"])]
-        for one in found
-    ]
-    head = "task | reported, Looped to TMLT | does the timestep help? | effect"
-    lines = ["## Direction against the paper", "", DIRECTION_RULES, ""]
-    return [*lines, *table(f"{head} | do more loops help? | effect", rows)]
-
-
-def _direction(one: Row, metric: str) -> list[str]:
-    """The word and the effect of one comparison."""
-    unit = "points" if metric == "accuracy" else "%"
-    told = f"{one['claim']}: "
-    if one["mean"] is None:
-        return [f"**{one['word']}**", f"{told}no pairs"]
-    told += f"{one['mean']:+.3g} {unit}"
-    if one["interval"] is not None:
-        told += f" ({one['interval'][0]:+.3g} to {one['interval'][1]:+.3g})"
-    told += f", {one['pairs']} pairs"
-    word = f"{one['word']}: it is worse" if one["word"] == "differs" else one["word"]
-    return [f"**{word}**", told + (f", p {one['holm']:.2g}" if one["p"] is not None else "")]
 
 
 def _power(found: Sequence[Row]) -> list[str]:

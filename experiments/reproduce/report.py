@@ -9,7 +9,7 @@ from typing import Any
 
 from looprate.approx.models.sequence_config import SequenceConfig
 from looprate.experiments.reproduce.catalogue import MODELS, TASKS, task_of
-from looprate.experiments.reproduce.comparisons import corrected, directions, power_rows
+from looprate.experiments.reproduce.comparisons import compared_tasks, corrected, power_rows
 from looprate.experiments.reproduce.figure_tables import write_figure_tables
 from looprate.experiments.reproduce.page import markdown
 from looprate.experiments.reproduce.paper_size import at_paper_size
@@ -59,8 +59,10 @@ def write_report(folder: Path, rows: Sequence[Row]) -> Row:
     chosen = at_chosen_rates(rows)
     by_task = [[row for row in chosen if row["name"] == name] for name in names]
     parts = [_task_part(own) for own in by_task]
-    for part, answers in zip(parts, _corrected(parts), strict=True):
-        part["answers"] = answers
+    for part, compared, answers in zip(
+        parts, compared_tasks(by_task), _corrected(parts), strict=True
+    ):
+        part |= {"answers": answers, "compared": compared}
         part["rates"] = sorted(
             {r for row in rows if row["name"] == part["name"] if (r := rate_of(row))}
         )
@@ -70,7 +72,6 @@ def write_report(folder: Path, rows: Sequence[Row]) -> Row:
         "preset": presets[0],
         "torch": sorted({row["torch"] for row in rows}),
         "reported": SOURCE,
-        "directions": directions(by_task),
         "power": power_rows(by_task),
         "tasks": parts,
         "not_run": _not_run(planned, rows),
