@@ -1,15 +1,22 @@
 """Training throughput: this project's banks against eager PyTorch, one model at a time.
 
 Banks run through the CPU kernel (fused) and through torch's compiler (torch), which is what they do
-where the kernel cannot be built.  All train the same TMLT, eta(t) included (same initial weights,
-same points, same loss, Adam) on one thread, in one process, in alternating rounds; the losses must
-agree to float32 rounding.  Two settings:
+where the kernel cannot be built.  All train the same models from the same weights on the same
+points with the same loss and Adam, on one thread, in one process, in alternating rounds; the losses
+must agree to float32 rounding.  Eager PyTorch gets its points and target values ready made; a bank
+makes its own, one seed a model, within the time measured.  Times are the processor's, of this one
+thread, so that what neighbours take is not counted.  Settings:
 
-tiny   D 16, 2 heads, N 2, batch 32, r 8, many models
-small  D 32, 2 heads, N 4, batch 256, r 8
+tiny     TMLT, D 16, 2 heads, hidden 64, N 2, batch 32, r 8, many models
+small    TMLT, D 32, 2 heads, hidden 128, N 4, batch 256, r 8
+lt1 ...  the study's: D 8, one head, N 2, batch 32, 48 starts; LT (hidden 25) and TMLT (hidden 16)
+         with r 1, 4, 16
 
-Prints models x steps per second, the ratios to eager, and the kernel's fraction of the matmul
-ceiling measured in the same run.  The last line is one JSON object: {"tiny": ratio, ...}.
+Prints models x steps per second, the ratio to eager, and the kernel's rate of useful operations
+(products with weights alone) as a fraction of the best matmul measured in the same run, over square
+sizes from 256 to 512.  Then what a step's time goes to: its products if they ran at that ceiling,
+the rest of the kernel's forward and backward pass, points and target values, and all else (eta,
+clipping, Adam, Python).  The last line is one JSON object: {"tiny": ratio, ...}.
 
     python benchmarks/fit.py [--quick]
 """
@@ -19,203 +26,177 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: one thread for everybody
 
 import torch
-from torch import Tensor
+from fit_gpu import Setting, bank_of_models, check_same_arithmetic, eager_stepper
 
 import looprate.approx.banks.adam
 import looprate.approx.banks.bank
-from looprate.approx.banks.bank import bank_losses
-from looprate.approx.fit.fitted import Member, Recipe
-from looprate.approx.fit.state import fresh_state
-from looprate.approx.fit.training import TrainingRun
-from looprate.approx.models.looped import LoopedTransformer, ModelConfig
+from looprate.approx.banks.bank import bank_eta
+from looprate.approx.banks.fused import kernel
+from looprate.approx.fit.memory import CHUNK
+from looprate.approx.models.looped import ModelConfig, matched_config
 
-ROUNDING = 1e-4  # relative, of a loss after a few float32 steps
-RATE = 1e-3
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One line of the table."""
-
-    name: str
-    width: int
-    tokens: int
-    batch: int
-    models: int
-    loops: int = 8
-    heads: int = 2
-
-    @property
-    def config(self) -> ModelConfig:
-        return ModelConfig(
-            width=self.width, heads=self.heads, hidden=4 * self.width, gate=1 / self.loops
-        )
-
-    @property
-    def flops(self) -> float:
-        """Matmul operations of one model's step: forward, and twice that backward."""
-        D, H = self.width, 4 * self.width
-        per_token = 2 * (3 * D * D + D * D + 2 * D * H)
-        return 3.0 * per_token * self.tokens * self.batch * self.loops
+CPU = torch.device("cpu")
+STUDY = ModelConfig(width=8, heads=1, hidden=16, frequencies=4, clock=4)
+BLOCKS = {"lt": matched_config(STUDY, "lt"), "tmlt": STUDY}
+SETTINGS = (
+    Setting("tiny", 16, 2, 32, 8, 48, 60.0),
+    Setting("small", 32, 4, 256, 8, 2, 4.5),
+    *(
+        Setting(f"{family}{r}", 8, 2, 32, r, 48, 0.0, block=block)
+        for family, block in BLOCKS.items()
+        for r in (1, 4, 16)
+    ),
+)
+PARTS = ("products", "kernel", "points", "else")
+Call = Callable[[], Any]
 
 
-SETTINGS = (Setting("tiny", 16, 2, 32, 48), Setting("small", 32, 4, 256, 2))
+def seconds(run: Call, times: int = 1) -> float:
+    """Return the processor's time of a call, on average."""
+    start = time.process_time()
+    for _ in range(times):
+        run()
+    return (time.process_time() - start) / times
 
 
-def target(x: Tensor) -> Tensor:
-    """What is learned; cheap, so that training is what is timed."""
-    return torch.sin(6 * x) * x.mean(-2, keepdim=True)
+def without_kernel(call: Call) -> Any:
+    """Call as where the kernel cannot be built."""
+    with (
+        patch.object(looprate.approx.banks.bank, "covers", lambda *_: False),
+        patch.object(looprate.approx.banks.adam, "library", lambda: None),
+    ):
+        return call()
 
 
-def eager_stepper(setting: Setting) -> Callable[[int], list[float]]:
-    """Train one plain module; returns ``steps -> losses``."""
-    model = LoopedTransformer(setting.config, seed=0)
-    optimiser = torch.optim.Adam(model.parameters(), lr=RATE, betas=(0.9, 0.99))
-
-    def run(steps: int) -> list[float]:
-        losses = []
-        for x in points(setting, steps):
-            loss = (model(x, setting.loops) - target(x)).abs().mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            losses.append(loss.detach())
-        return [float(loss) for loss in losses]
-
-    return run
+def torch_stepper(setting: Setting) -> Callable[[int], Any]:
+    """Train a bank as where the kernel is missing, checked first."""
+    without_kernel(lambda: check_same_arithmetic(setting, CPU, compiled=True))
+    run = without_kernel(lambda: bank_of_models(setting, CPU, compiled=True))
+    return lambda steps: without_kernel(lambda: run.train(steps))
 
 
-def torch_stepper(setting: Setting, *, losses: bool = False) -> Callable[[int], list[float]]:
-    """Train a bank as where the kernel is missing."""
-
-    def without_kernel(call: Callable[[], Any]) -> Any:
-        with (
-            patch.object(looprate.approx.banks.bank, "covers", lambda *_: False),
-            patch.object(looprate.approx.banks.adam, "library", lambda: None),
-        ):
-            return call()
-
-    run = without_kernel(lambda: bank_stepper(setting, losses=losses))
-    return lambda steps: without_kernel(lambda: run(steps))
+def matmul_rate() -> float:
+    """Best float32 matmul rate of one thread just now, in operations a second."""
+    best = 0.0
+    for size in (256, 384, 512):
+        a, out = torch.randn(size, size), torch.empty(size, size)
+        took = min(seconds(lambda a=a, out=out: torch.mm(a, a, out=out)) for _ in range(6))
+        best = max(best, 2 * size**3 / took)
+    return best
 
 
-def bank_stepper(setting: Setting, *, losses: bool = False) -> Callable[[int], list[float]]:
-    """Train a bank of equal models; returns ``steps -> losses of the first`` (if asked for)."""
-    recipe = Recipe(steps=10**6, batch=setting.batch, warmup=0.0, clip=float("inf"))
-    members = [Member(0, 0, RATE)] * setting.models
-    bank = TrainingRun(
-        [target],
-        setting.config,
-        members,
-        fresh_state(setting.config, members, evaluations=recipe.evaluations),
-        tokens=setting.tokens,
-        loops=setting.loops,
-        p=1.0,
-        recipe=recipe,
-        device="cpu",
-        compiled=True,
-    )
-
-    def run(steps: int) -> list[float]:
-        found = []
-        for x in points(setting, steps):
-            many, truth = (v.repeat(setting.models, 1, 1, 1) for v in (x, target(x)))
-            if losses:
-                loss = bank_losses(bank.bank, setting.config, many, truth, setting.loops, p=1.0)
-                found.append(float(loss[0].detach()))
-            bank.learn(many, truth, bank.schedule(1)[0])
-            bank.step += 1
-        return found
-
-    return run
+def pass_stepper(setting: Setting) -> Call:
+    """Return the kernel's forward and backward pass alone, of all models."""
+    run = bank_of_models(setting, CPU, compiled=True)
+    bank = {name: value.detach() for name, value in run.bank.items()}
+    x = torch.rand(setting.models, setting.batch, setting.tokens, 1)
+    inputs = [bank_eta(bank, setting.config, setting.loops), *map(bank.get, kernel.PARAMETERS)]
+    grads = [None if t is None else torch.empty(t.shape) for t in inputs]
+    shape = setting.models, setting.batch, setting.tokens, setting.loops
+    sizes, ends = kernel.sizes_of(setting.config, *shape), [x, x, None, torch.empty(len(x))]
+    return lambda: kernel._run(sizes, 1.0, ends, inputs, grads)
 
 
-def points(setting: Setting, steps: int) -> Tensor:
-    """The same training points for everybody."""
-    generator = torch.Generator().manual_seed(1)
-    return torch.rand(steps, setting.batch, setting.tokens, 1, generator=generator)
-
-
-def seconds(run: Callable[[int], object], steps: int) -> float:
-    """Wall time of some steps."""
-    start = time.perf_counter()
-    run(steps)
-    return time.perf_counter() - start
-
-
-def matmul_ceiling() -> float:
-    """Best float32 matmul rate of one thread, in operations a second."""
-    a = torch.randn(1024, 1024)
-    best = min(seconds(lambda _: a @ a, 0) for _ in range(12))
-    return 2 * 1024**3 / best
-
-
-def check_same_arithmetic(setting: Setting) -> float:
-    """Return the largest relative difference of the first losses; refuse another computation."""
-    eager = eager_stepper(setting)(5)
-    banks = [make(setting, losses=True)(5) for make in (bank_stepper, torch_stepper)]
-    worst = max(abs(a - b) / abs(a) for bank in banks for a, b in zip(eager, bank, strict=True))
-    if not worst < ROUNDING:
-        raise SystemExit(f"losses differ by {worst:.2g}: not the same arithmetic")
-    return worst
-
-
-def measure(setting: Setting, rounds: int, steps: int) -> dict[str, float]:
+def measure(setting: Setting, rounds: int, steps: int, *, compiler: bool) -> dict[str, float]:
     """Time all in alternating rounds, eager before and after the banks, and compare by round."""
-    worst = check_same_arithmetic(setting)
-    eager = eager_stepper(setting)
-    banks = {"fused": bank_stepper(setting), "torch": torch_stepper(setting)}
-    eager(3), [bank(3) for bank in banks.values()]
-    before = seconds(eager, steps) / steps
-    names = "eager", "fused", "torch", "fused ratio", "torch ratio", "fraction"
-    found: dict[str, list[float]] = {name: [] for name in names}
+    worst = check_same_arithmetic(setting, CPU, compiled=True)
+    eager, once = eager_stepper(setting, CPU, 0), pass_stepper(setting)
+    bank = bank_of_models(setting, CPU, compiled=True)
+    runs: dict[str, Callable[[int], Any]] = {"fused": bank.train}
+    if compiler:
+        runs["torch"] = torch_stepper(setting)
+    eager(3), [run(3) for run in runs.values()]
+    found: dict[str, list[float]] = {}
+
+    def note(**values: float) -> None:
+        for name, value in values.items():
+            found.setdefault(name, []).append(value)
+
+    before = seconds(lambda: eager(steps)) / steps
     for _ in range(rounds):
-        one = {name: seconds(run, steps) / steps / setting.models for name, run in banks.items()}
-        after = seconds(eager, steps) / steps
-        found["eager"].append(1 / after)
+        one = {n: seconds(lambda r=r: r(steps)) / steps / setting.models for n, r in runs.items()}
+        after = seconds(lambda: eager(steps)) / steps
+        note(eager=1 / after, ceiling=matmul_rate())
         for name, each in one.items():
-            found[name].append(1 / each)
-            found[f"{name} ratio"].append((before + after) / 2 / each)
-        found["fraction"].append(setting.flops / one["fused"] / matmul_ceiling())
+            note(**{name: 1 / each, f"{name} ratio": (before + after) / 2 / each})
+        note(once=seconds(once, steps), points=seconds(lambda: bank._fill(CHUNK)) / CHUNK)
         before = after
-    return {name: statistics.median(values) for name, values in found.items()} | {"loss": worst}
+    return summary(setting, found) | {"loss": worst}
+
+
+def summary(setting: Setting, found: dict[str, list[float]]) -> dict[str, float]:
+    """Return medians, the largest ceiling, and the shares of a step."""
+    result = {name: statistics.median(values) for name, values in found.items()}
+    ceiling, step = max(found["ceiling"]), setting.models / result["fused"]
+    products = setting.models * setting.flops / ceiling
+    parts = (products, result["once"] - products, result["points"])
+    shares = [part / step for part in parts]
+    result |= dict(zip(PARTS, [*shares, 1 - sum(shares)], strict=True))
+    return result | {"ceiling": ceiling}
+
+
+def processor() -> str:
+    """Return the processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    wide = any("avx512f" in line for line in lines if line.startswith("flags"))
+    return f"{names[0] if names else 'unnamed'}{', AVX-512' if wide else ''}"
+
+
+def print_line(setting: Setting, found: dict[str, float]) -> dict[str, float]:
+    """Print one line of the table; return what the JSON object holds of it."""
+    rate, name = found["fused"] * setting.flops, setting.name
+    torch_ratio = f"{found['torch ratio']:.2f}" if "torch ratio" in found else "-"
+    shares = " ".join(f"{found[part]:>8.2f}" for part in PARTS)
+    print(
+        f"{name:<7} {setting.models:>6} {found['eager']:>8.1f} {torch_ratio:>6} "
+        f"{found['fused']:>9.0f} {found['fused ratio']:>6.2f} {rate / 1e9:>6.1f} {shares} "
+        f"{found['loss']:>9.1g}",
+        flush=True,
+    )
+    told = {
+        name: round(found["fused ratio"], 3),
+        f"{name}_per_second": round(found["fused"], 1),
+        f"{name}_of_ceiling": round(found["products"], 4),
+    }
+    return told | ({f"{name}_torch": round(found["torch ratio"], 3)} if "torch" in found else {})
 
 
 def main() -> None:
     """Print the table and the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="21 rounds instead of 61")
-    quick = parser.parse_args().quick
+    parser.add_argument("--quick", action="store_true", help="11 rounds instead of 41")
+    rounds = 11 if parser.parse_args().quick else 41
     torch.set_num_threads(1)
-    if not looprate.approx.banks.bank.covers(SETTINGS[0].config, torch.empty(0)):
+    if not kernel.covers(SETTINGS[0].config, torch.empty(0)):
         raise SystemExit("the CPU kernel is not available: install g++ or set CXX")
-    print(f"torch {torch.__version__}, 1 thread, medians of alternating rounds")
+    print(f"torch {torch.__version__}, {processor()}, 1 thread, medians of alternating rounds")
     print(
-        "setting  models   eager/s   torch/s  ratio   fused/s  ratio    GF/s  of ceiling  losses by"
+        "setting models  eager/s  torch   fused/s  ratio   GF/s products   kernel   points     else"
+        "  losses by"
     )
     result: dict[str, float] = {}
     for setting in SETTINGS:
-        steps = 12 if setting.name == "tiny" else 5
-        found = measure(setting, 21 if quick else 61, steps)
-        print(
-            f"{setting.name:<8} {setting.models:>6} {found['eager']:>9.1f} {found['torch']:>9.1f} "
-            f"{found['torch ratio']:>6.2f} {found['fused']:>9.1f} {found['fused ratio']:>6.2f} "
-            f"{found['fused'] * setting.flops / 1e9:>7.1f} {found['fraction']:>11.2f} "
-            f"{found['loss']:>10.1g}"
-        )
-        result[setting.name] = round(found["fused ratio"], 3)
-        result[f"{setting.name}_torch"] = round(found["torch ratio"], 3)
-        result[f"{setting.name}_of_ceiling"] = round(found["fraction"], 4)
+        paper = setting.block is None
+        steps = 5 if setting.name == "small" else 12
+        found = measure(setting, rounds, steps, compiler=paper)
+        result |= print_line(setting, found)
+    print("products: useful operations at the ceiling, as a share of the step; the other three are")
+    print("the rest of the kernel's pass, points and target values, and eta, clipping and Adam")
     print(json.dumps(result))
 
 

@@ -60,19 +60,19 @@ class Setting:
     batch: int
     loops: int
     models: int
-    wanted: float  # ratio asked for on one H100
+    wanted: float  # ratio asked for
     heads: int = 2
+    block: ModelConfig | None = None  # in place of these
 
     @property
     def config(self) -> ModelConfig:
-        return ModelConfig(
-            width=self.width, heads=self.heads, hidden=4 * self.width, gate=1 / self.loops
-        )
+        sizes = {"width": self.width, "heads": self.heads, "hidden": 4 * self.width}
+        return replace(self.block or ModelConfig(**sizes), gate=1 / self.loops)
 
     @property
     def products(self) -> list[tuple[int, int, int]]:
         """Sizes (rows, inner, columns) of one model's matmuls in one loop, forward and back."""
-        D, H, K = self.width, 4 * self.width, self.tokens * self.batch
+        D, H, K = self.width, self.config.hidden, self.tokens * self.batch
         weights = [(3 * D, D), (D, D), (H, D), (D, H)]
         forward = [(out, into, K) for out, into in weights]
         states = [(into, out, K) for out, into in weights]
@@ -120,7 +120,7 @@ def eager_stepper(setting: Setting, device: torch.device, seed: int) -> Callable
     return run
 
 
-def bank_of_models(setting: Setting, device: torch.device) -> TrainingRun:
+def bank_of_models(setting: Setting, device: torch.device, *, compiled: bool) -> TrainingRun:
     """A bank of the setting's models, one seed each, before its first step."""
     recipe = Recipe(steps=10**6, batch=setting.batch, warmup=0.0, clip=float("inf"))
     members = [Member(0, seed, RATE) for seed in range(setting.models)]
@@ -134,13 +134,13 @@ def bank_of_models(setting: Setting, device: torch.device) -> TrainingRun:
         p=1.0,
         recipe=recipe,
         device=device,
-        compiled=device.type == "cuda",
+        compiled=compiled,
     )
 
 
-def bank_losses(setting: Setting, device: torch.device) -> Tensor:
+def bank_losses(setting: Setting, device: torch.device, *, compiled: bool) -> Tensor:
     """Return the losses before each of the first steps, shape (steps, M)."""
-    bank, losses = bank_of_models(setting, device), []
+    bank, losses = bank_of_models(setting, device, compiled=compiled), []
     seeds = [member.seed for member in bank.members]
     source = TrainingPoints(
         [target], seeds, tokens=setting.tokens, dim=1, batch=setting.batch, device=device
@@ -156,9 +156,9 @@ def bank_losses(setting: Setting, device: torch.device) -> Tensor:
     return torch.stack(losses)
 
 
-def check_same_arithmetic(setting: Setting, device: torch.device) -> float:
+def check_same_arithmetic(setting: Setting, device: torch.device, *, compiled: bool) -> float:
     """Return the largest relative difference of the first losses; refuse another computation."""
-    ours, worst = bank_losses(setting, device), 0.0
+    ours, worst = bank_losses(setting, device, compiled=compiled), 0.0
     for seed in (0, setting.models - 1):
         eager = eager_stepper(setting, device, seed)(CHECKED)
         worst = max(worst, float(((ours[:, seed] - eager) / eager).abs().max()))
@@ -209,9 +209,11 @@ def copy_rate(device: torch.device) -> float:
 def measure(setting: Setting, device: torch.device, rounds: int, rate: float) -> dict[str, float]:
     """Time both in alternating rounds, eager before and after the bank, and compare by round."""
     found: dict[str, list[float]] = {"eager": [], "ours": [], "ratio": []}
-    worst = check_same_arithmetic(setting, device)
-    eager, bank = eager_stepper(setting, device, 0), bank_of_models(setting, device)
-    chunk = CHUNK if device.type == "cuda" else 2
+    gpu = device.type == "cuda"
+    worst = check_same_arithmetic(setting, device, compiled=gpu)
+    eager = eager_stepper(setting, device, 0)
+    bank = bank_of_models(setting, device, compiled=gpu)
+    chunk = CHUNK if gpu else 2
     eager(3)
     bank.train(1)
     before = seconds(lambda: eager(chunk), device) / chunk

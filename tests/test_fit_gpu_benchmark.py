@@ -49,7 +49,7 @@ def test_a_dry_run_ends_in_one_json_line(benchmark, monkeypatch, capsys):
 def test_other_arithmetic_is_refused(benchmark, monkeypatch):
     device = torch.device("cpu")
     setting = benchmark.fitting(benchmark.SETTINGS[0], device)
-    assert benchmark.check_same_arithmetic(setting, device) < benchmark.ROUNDING
+    assert benchmark.check_same_arithmetic(setting, device, compiled=False) < benchmark.ROUNDING
     stepper = benchmark.eager_stepper
 
     def slower(*arguments):
@@ -58,14 +58,15 @@ def test_other_arithmetic_is_refused(benchmark, monkeypatch):
 
     monkeypatch.setattr(benchmark, "eager_stepper", slower)
     with pytest.raises(SystemExit, match="not the same arithmetic"):
-        benchmark.check_same_arithmetic(setting, device)
+        benchmark.check_same_arithmetic(setting, device, compiled=False)
 
 
 def test_matmul_operations_are_those_torch_counts(benchmark):
     from torch.utils.flop_counter import FlopCounterMode
 
     for setting in benchmark.SETTINGS:
-        bank = benchmark.bank_of_models(benchmark.replace(setting, models=2), torch.device("cpu"))
+        two, cpu = benchmark.replace(setting, models=2), torch.device("cpu")
+        bank = benchmark.bank_of_models(two, cpu, compiled=False)
         x = torch.rand(2, setting.batch, setting.tokens, 1)
         with FlopCounterMode(display=False) as counter:
             bank_forward(
