@@ -46,8 +46,7 @@ from mutant_runs import (
 from mutators import Mutant, drawn
 
 SCOPE = (
-    "theory/bounds/rows.py",
-    "theory/bounds/explicit.py",
+    "theory/bounds/*.py",
     "theory/facts.py",
     "theory/gate.py",
     "theory/continuity/**/*.py",
@@ -105,10 +104,10 @@ NAMED = (  # (file, what is wrong, text, the text that takes its place)
         "len(self.curve) // 2",
     ),
     (
-        "theory/construction/certify/certificate.py",
+        "theory/bounds/loop_counts.py",
         "m strips for m - 1",
-        "spec.tokens * (spec.grid - 1) / spec.slope",
-        "spec.tokens * spec.grid / spec.slope",
+        "return d * n * (m - 1) + near",
+        "return d * n * m + near",
     ),
     (
         "theory/norms.py",
@@ -183,20 +182,25 @@ def main() -> None:
     parser.add_argument("--least", type=int, default=5, help="of every file")
     parser.add_argument("--cap", type=float, help="seconds of tests per mutant (default 8)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="files whose path holds this")
+    parser.add_argument(
+        "--only",
+        default="",
+        help="files whose path holds this, and the tests that name one of them",
+    )
     parser.add_argument("--json", type=Path, help="write every mutant's row here")
     given = parser.parse_args()
     os.chdir(ROOT)
     sys.path[:0] = [str(ROOT)]
     torch.set_num_threads(1)
     files = [str(p.relative_to(ROOT)) for glob in SCOPE for p in sorted(ROOT.glob(glob))]
-    by_hand = named()
-    tests = files_of_tests()
+    files = [file for file in files if given.only in file]
+    by_hand = [mutant for mutant in named() if given.only in mutant.path]
+    tests = files_of_tests(files if given.only else [])
     started = time.monotonic()
     known = map_of_tests(sorted({*files, *(mutant.path for mutant in by_hand)}), tests)
     print(f"{len(known['names'])} tests, {sum(known['seconds']):.0f} s; {len(files)} files")
     cap = given.cap or (4.0 if given.quick else 8.0)
-    texts = {file: (ROOT / file).read_text() for file in files if given.only in file}
+    texts = {file: (ROOT / file).read_text() for file in files}
     sample = drawn(texts, given.sample or (40 if given.quick else 220), given.least, given.seed)
     same = [Mutant(file, 0, "", "unchanged", "", "", text) for file, text in texts.items() if text]
     controls = all_of(same[::8], known, cap)

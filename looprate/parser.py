@@ -55,11 +55,13 @@ def whole_number(text: str) -> int:
     """Return the integer a text spells, in digits or as 1e6."""
     with suppress(ValueError):
         return int(text)
+    most = ""
     with suppress(ArithmeticError):
         value = Decimal(text)
         if value.is_finite() and abs(value) <= LARGEST and value == int(value):
             return int(value)
-    raise argparse.ArgumentTypeError(f"must be a whole number such as 8 or 1e6, got {text!r}")
+        most = f" of at most {LARGEST:.0e}" if value.is_finite() and abs(value) > LARGEST else ""
+    raise argparse.ArgumentTypeError(f"must be a whole number{most} such as 8 or 1e6, got {text!r}")
 
 
 def _near(word: str, known: Iterable[str]) -> str:

@@ -35,7 +35,7 @@ def test_whole_numbers_may_have_exponents(printed, text):  # B3
         ("moduli sin(6*y)", "unknown name 'y'"),
         ("bound token-sine --loops 1.5", "must be a whole number such as 8 or 1e6, got '1.5'"),
         ("bound token-sine --loops nan", "must be a whole number"),
-        ("bound token-sine --loops 1e400", "must be a whole number"),
+        ("bound token-sine --loops 1e400", "must be a whole number of at most 1e+18"),
         ("moduli token-sine --delta -1e-5", "got -1e-05"),
     ],
 )

@@ -163,3 +163,37 @@ def test_normalised_entries_stay_below_the_root_of_their_number(width):
     assert f(corner).max() == pytest.approx(most, rel=1e-3)  # and come close
     bound = modulus_upper_bound(f, 0.1, kind="token", tokens=1, dim=width, seconds=1.0)
     assert bound.value <= 2 * most * np.sqrt(width) * (1 + 1e-9)
+
+
+def by_hand(x):
+    return x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt()
+
+
+def by_product(x):
+    return x * torch.rsqrt(x.pow(2).mean((1, 2), keepdim=True) + 1e-6)
+
+
+@pytest.mark.parametrize("width", [2, 5])  # R25
+@pytest.mark.parametrize(
+    "norm", [nn.RMSNorm, lambda width: Of(by_hand), lambda width: Of(by_product)]
+)
+def test_entries_over_their_root_mean_square_stay_below_the_root_of_their_number(norm, width):
+    f = enclosed(norm(width), tokens=1, dim=width)
+    found = enclose(f, np.zeros((1, 1, width)), np.ones((1, 1, width)))
+    most = np.sqrt(width)
+    assert found.hi.max() <= most * (1 + 1e-12)
+    assert found.lo.min() >= -most * (1 + 1e-12)
+    corner = np.eye(width)[:1, None]
+    assert f(corner).max() == pytest.approx(most, rel=1e-3)  # and come close
+    assert (enclose(f, corner, corner).hi >= f(corner)).all()
+
+
+def test_a_mean_of_other_squares_is_no_norm():  # x over the root of a mean square of 2x, of x/2
+    for scale in (0.5, 2.0):
+        f = enclosed(
+            Of(lambda x, a=scale: x * torch.rsqrt((a * x).square().mean(-1, keepdim=True) + 1e-6)),
+            **{"tokens": 1, "dim": 2},
+        )
+        corner = np.array([[[1.0, 0.0]]])
+        found = enclose(f, np.zeros((1, 1, 2)), np.ones((1, 1, 2)))
+        assert found.hi.max() >= f(corner).max()

@@ -161,3 +161,16 @@ def test_free_digits_are_those_of_the_smallest_total_and_the_fewest_of_equals(sc
 
     explicit_bound(counted, 10**5, **how)
     assert asked.count("sequence") < 40  # it ends where more digits cannot help
+
+
+@pytest.mark.parametrize("memoriser", ["timestep", "two-level-increments"])
+def test_no_number_of_loops_is_too_large_for_a_bound(memoriser):
+    """Nor does any make it 0: the width of a cell and its square stay float64 numbers."""
+    how = {"tokens": 2, "dim": 1, "p": 1.0, "oscillation": 1.0, "memoriser": memoriser}
+    rows = [
+        explicit_bound(lambda kind, delta: (delta, "upper"), 10**k, coding="others", **how)
+        for k in (40, 700)
+    ]
+    assert rows[0].grid > 10**19
+    assert rows[1].grid == 10**150
+    assert 0 < rows[1].total < 1e-149 < rows[0].total

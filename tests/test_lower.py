@@ -333,3 +333,13 @@ def test_small_budgets_and_lists_of_one_radius_are_taken(searches):
     assert modulus_lower_bound(
         lambda x: x, 0.1, kind="token", tokens=1024, dim=1, equivariant=True
     ).value == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("radius", [5e-324, 1e-310, 2.0**-1022, 1e-300])  # B10
+@pytest.mark.parametrize("kind", ["sequence", "token"])
+def test_radii_as_small_as_float64_has_them_are_searched_inside_the_cube(radius, kind):
+    f = parse_target("mean-field")
+    found = modulus_lower_bound(f, radius, kind=kind, tokens=2, dim=1, p=1.0, effort=0.05)
+    assert np.isfinite([found.x, found.y]).all()
+    assert found.value <= 3 * radius
+    assert (found.value > 0) == (radius >= 2.0**-1022)

@@ -1,5 +1,6 @@
 """What is said about mutants that no test kills: each is of a line that is still there."""
 
+import ast
 import json
 from pathlib import Path
 
@@ -27,3 +28,18 @@ def test_every_explained_mutant_is_of_a_line_that_is_there():
 def test_a_stale_explanation_is_found(change):
     note = NOTES[0] | change
     assert stale([note]) == [note]
+
+
+def test_every_mutation_named_by_hand_is_of_a_text_that_is_there_once():
+    tree = ast.parse((ROOT / "benchmarks" / "mutation.py").read_text(encoding="utf-8"))
+    (named,) = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NAMED"
+    ]
+    first = {"TRANSFER": "theory/continuity/transfer.py"}
+    for row in named.elts:
+        path, old, new = row.elts[0], *map(ast.literal_eval, row.elts[2:])
+        where = first[path.id] if isinstance(path, ast.Name) else path.value
+        text = (ROOT / where).read_text(encoding="utf-8")
+        assert (text.count(old), old != new) == (1, True), where

@@ -95,6 +95,12 @@ def refused(said):
         ("--worst-case --loops 0", "`loops`"),
         ("--worst-case --family lt --eta-network 9 3 1", "`eta_network`"),
         ("--worst-case --family rnn", "invalid choice: 'rnn'"),
+        ("--worst-case --slope 3", "`--slope` is about a TARGET"),
+        ("--worst-case --coding rank", "`--coding` is about a TARGET"),
+        ("--worst-case --inequality digits", "`--inequality` is about a TARGET"),
+        ("--worst-case --placement all", "`--placement` is about a TARGET"),
+        ("--worst-case --tokens 2000", "must be at most 1000 here"),
+        ("--worst-case --loops 9 --lipschitz 1e308 --tokens 4", "at most the largest float64"),
     ],
 )
 def test_what_does_not_fit_is_one_line(refused, arguments, match):
@@ -162,3 +168,16 @@ def test_twenty_bits_are_kept_spare():
     assert (found.signs, found.pattern_bits) == (992, pytest.approx(22))
     entropy = -sum(share * math.log2(share) for share in (found.share, 1 - found.share))
     assert entropy == pytest.approx(1 - (22 + 20) / 992, abs=1e-9)
+
+
+def test_a_class_too_small_for_float64_has_the_bound_0():
+    shape = {"tokens": 2, "dim": 1, "lipschitz": 1e-320}
+    assert looprate.worst_case_error_lower_bound(9, **shape).value == 0.0
+    assert 0.0 <= worst_case_error_upper_bound(9, **shape).total < 1e-318
+
+
+@pytest.mark.parametrize("family", ["lt", "tmlt", "untied"])
+def test_a_class_without_smoothness_is_bounded_by_nearly_half_its_oscillation(family):
+    size = looprate.NetworkSize.of_constructions(1, family=family)
+    shape = {"tokens": 2, "dim": 1, "p": 400.0, "holder": 1e-9}
+    assert 0.495 < looprate.worst_case_error_lower_bound(100, size=size, **shape).value < 0.5

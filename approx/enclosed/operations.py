@@ -133,10 +133,10 @@ def _over(how: str) -> Callable[..., Any]:
     return reduction
 
 
-def normalised(x: Any, inverse: Any) -> Any:
-    """Return x / sqrt(mean x² + a number >= 0): no entry exceeds the root of the width."""
-    found = x * inverse
-    most = math.nextafter(math.sqrt(found.shape[-1]), math.inf)
+def normalised(x: Any, root: Any, axes: Sequence[int], by: Callable[..., Any]) -> Any:
+    """Return x / sqrt(mean x² + a number >= 0): no entry exceeds the root of how many there are."""
+    found = by(x, root)
+    most = math.nextafter(math.sqrt(math.prod(found.shape[k] for k in axes)), math.inf)
     return _known(found, -most, most)
 
 

@@ -183,28 +183,27 @@ def _fused(steps: list[_Step]) -> list[_Step]:
         if inner and step.function is OPERATIONS["mean"] and _is_square(inner):
             step = replace(step, function=mean_square, args=(inner.args[0], *step.args[1:]))
             made[step.name] = step
-        elif _normalises(step, made):
-            step = replace(step, function=normalised)
+        elif mean := _norm_of(step, made):
+            step = replace(
+                step, function=normalised, args=(*step.args, mean.args[1], step.function)
+            )
         fused.append(step)
     return fused
 
 
-def _normalises(step: _Step, made: dict[str, _Step]) -> bool:
-    """Tell whether a step is x times 1 / sqrt(mean of x² over the last axis + a number >= 0)."""
-    if step.function is not OPERATIONS["mul"] or len(step.args) != 2:
-        return False
-    root = _maker(step.args[1:], OPERATIONS["rsqrt"], made)
+def _norm_of(step: _Step, made: dict[str, _Step]) -> _Step | None:
+    """Return the mean in a step that is x over the root of (mean of x² + a number >= 0)."""
+    roots = {OPERATIONS["mul"]: OPERATIONS["rsqrt"], OPERATIONS["div"]: OPERATIONS["sqrt"]}
+    if step.function not in roots or len(step.args) != 2 or step.kwargs:
+        return None
+    root = _maker(step.args[1:], roots[step.function], made)
     total = root and _maker(root.args, OPERATIONS["add"], made)
     mean = total and _maker(total.args, mean_square, made)
     if not total or not mean or len(total.args) != 2 or total.kwargs:
-        return False
-    more = total.args[1]
-    return (
-        isinstance(more, float | int)
-        and more >= 0
-        and bool(mean.args[0] == step.args[0])
-        and list(mean.args[1]) == [-1]
-    )
+        return None
+    more, (x, _, *kept) = total.args[1], mean.args
+    right = isinstance(more, float | int) and more >= 0 and x == step.args[0] and kept == [True]
+    return mean if right else None
 
 
 def _maker(args: Any, function: Callable[..., Any], made: dict[str, _Step]) -> _Step | None:

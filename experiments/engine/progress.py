@@ -6,6 +6,8 @@ import sys
 
 __all__ = ["Progress"]
 
+STEPS = 10_000  # of the bar: whole ones, whose sum never passes the end
+
 FORMAT = "{desc} {percentage:3.0f}% |{bar:20}| {elapsed} gone, {remaining} to go{postfix}"
 
 
@@ -27,7 +29,7 @@ class Progress:
         tqdm.set_lock(threading.RLock())  # its default lock leaks a semaphore at exit
         self.total = max(total, 1e-300)
         self.bar = tqdm(
-            total=100.0,
+            total=STEPS,
             desc=label,
             file=sys.stderr,
             delay=1.0,
@@ -36,10 +38,10 @@ class Progress:
         )
 
     def to(self, value: float, note: str = "") -> None:
-        """Move to ``value`` of the total."""
+        """Move to ``value`` of the total, never back and never beyond it."""
         if note:
             self.bar.set_postfix_str(note, refresh=False)
-        self.bar.update(max(0.0, 100.0 * value / self.total - self.bar.n))
+        self.bar.update(max(0, int(STEPS * min(1.0, value / self.total)) - self.bar.n))
 
     def __enter__(self) -> Progress:
         return self

@@ -8,6 +8,7 @@ from typing import Any
 
 from looprate.options import checked_shape
 from looprate.printing import in_words, print_json, print_table
+from looprate.theory.bounds.loop_counts import THEOREMS
 from looprate.theory.outputs import at_least, at_most
 
 FAMILIES = ("lt", "tmlt", "untied")
@@ -27,6 +28,8 @@ NEEDING = {
     "eta_network": "--eta-network",
     **{name: f"--{name}" for name in CLASS},
 }
+#: What is about a target: name in the options -> what it is where it is not given.
+OF_A_TARGET = {"inequality": THEOREMS[0], "placement": "default", "coding": None, "slope": math.inf}
 
 
 def add_worst_case(bound: ArgumentParser) -> None:
@@ -66,6 +69,9 @@ def asks_worst_case(options: Namespace) -> bool:
         raise ValueError("`TARGET` must be given, or --worst-case (see looprate bound --help)")
     if not options.worst_case and given:
         raise ValueError(f"`{given[0]}` needs --worst-case; leave it out")
+    for name, default in OF_A_TARGET.items():
+        if options.worst_case and getattr(options, name) != default:
+            raise ValueError(f"`--{name}` is about a TARGET; leave it out with --worst-case")
     return bool(options.worst_case)
 
 

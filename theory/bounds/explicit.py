@@ -50,6 +50,7 @@ from looprate.theory.notation import check_loops
 
 __all__ = ["explicit_bound"]
 
+FINEST_GRID = 10**150  # the square of a cell's width is a float64; a coarser grid fits, too
 MOST_BITS = 64  # digits per label that a free choice of q looks at
 
 
@@ -128,6 +129,7 @@ def explicit_bound(
     def row(q: int | None) -> BoundRow:
         recorder = ModuliRecorder(moduli)  # of this row alone: others may not be taken
         side = grid if grid is not None else loop_counts.largest_grid(r, bits=q, **how)
+        side = side and min(side, FINEST_GRID)
         if side is None:
             terms = all_terms(collisions=problem.ceiling)
         else:

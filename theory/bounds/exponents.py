@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from looprate.theory.bounds.loop_counts import construction_loops
+from looprate.theory.bounds.lower import MOST_SHAPE
 from looprate.theory.bounds.rates import check_holder
 from looprate.theory.bounds.symbolic import SYMBOLS, worst_case_exponents
-from looprate.theory.notation import check_dim, check_tokens
+from looprate.theory.notation import check_size
 
 __all__ = ["exponent_rows"]
 
 #: Family -> the construction on the others code that attains its exponent, without a logarithm.
 ATTAINED_BY = {"lt": "increments", "tmlt": "two-level-increments"}
-LARGE, MOST_SHAPE = 10**12, 10**3  # m where lower powers are gone; N d, for time
+LARGE = 10**12  # m where lower powers are gone
 FINEST = 10**4  # denominators of a Hölder exponent
 
 
@@ -73,9 +74,7 @@ def exponent_rows(*, tokens: int, dim: int, holder: float = 1.0) -> tuple[Expone
     >>> [str(row.lower) for row in exponent_rows(tokens=2, dim=1)]
     ['1/2', '1']
     """
-    n, d = check_tokens(tokens), check_dim(dim)
-    if n * d > MOST_SHAPE:
-        raise ValueError(f"`tokens` times `dim` must be at most {MOST_SHAPE}, got {n * d}")
+    n, d = check_size(tokens, dim, most=MOST_SHAPE)
     s = Fraction(check_holder(holder)).limit_denominator(FINEST)
     values = {SYMBOLS["N"]: n, SYMBOLS["d"]: d, SYMBOLS["s"]: s}
     found = []

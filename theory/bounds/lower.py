@@ -43,6 +43,7 @@ Source: this project; a derivation not yet reviewed by others.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,12 +54,14 @@ from looprate.theory.bounds.pattern_count import (
     log2_patterns,
 )
 from looprate.theory.bounds.rates import check_holder
-from looprate.theory.notation import check_dim, check_loops, check_p, check_tokens
+from looprate.theory.notation import check_dim, check_loops, check_p, check_size, check_tokens
 
 __all__ = ["worst_case_error_lower_bound"]
 
 SPARE_BITS = 20  # of the theorem: at most a share 2^-20 of all sign vectors is lost
-STEPS_A_DOUBLING = 16  # of grids
+STEPS_A_DOUBLING, COARSE = 16, 4  # of grids; at first every fourth
+MOST_DOUBLINGS = 12  # tried beyond the first grid at which the theorem says something
+MOST_SHAPE = 10**3  # N d, for time
 LOG_2 = math.log(2.0)
 SHRINK = 1e-12  # of a share that floating point found and intervals refuse
 Interval = Any
@@ -123,7 +126,8 @@ def worst_case_error_lower_bound(
     Returns
     -------
     WorstCase
-        The best of the theorem over grids m; positive for every r.
+        The best of the theorem over grids m; positive for every r, where no L is so small that
+        the value underflows.
 
     Raises
     ------
@@ -141,7 +145,7 @@ def worst_case_error_lower_bound(
     >>> f"{worst_case_error_lower_bound(100, tokens=2, dim=1).value:.1e}"
     '1.8e-05'
     """
-    r, n, d = check_loops(loops), check_tokens(tokens), check_dim(dim)
+    r, (n, d) = check_loops(loops), check_size(tokens, dim, most=MOST_SHAPE)
     exponent, s = check_p(p), check_holder(holder)
     if not (math.isfinite(lipschitz) and lipschitz > 0):
         raise ValueError(f"`lipschitz` (L) must be finite and > 0, got {lipschitz:g}")
@@ -155,12 +159,20 @@ def worst_case_error_lower_bound(
     while (found := at(first)) is None:
         first *= 2
     best, middle = found, 0
-    for step in (4, 1):  # of a sixteenth of a doubling
-        near = range(-3, 4) if step == 1 else range(-STEPS_A_DOUBLING // step, 13)
-        tried = {middle + step * k: at(_scaled(first, middle + step * k)) for k in near}
-        for k, candidate in tried.items():
+
+    def better(tried: Iterable[int]) -> None:
+        nonlocal best, middle
+        for k in tried:
+            candidate = at(_scaled(first, k))
             if candidate is not None and candidate.value > best.value:
                 best, middle = candidate, k
+
+    last = 3 * STEPS_A_DOUBLING
+    better(range(-STEPS_A_DOUBLING, last + 1, COARSE))
+    while middle == last < MOST_DOUBLINGS * STEPS_A_DOUBLING:  # of a small s, finer grids are best
+        last += COARSE
+        better([last])
+    better(range(middle - COARSE + 1, middle + COARSE))
     return best
 
 
@@ -193,9 +205,9 @@ def _at_grid(
     else:
         share = _share(ctx, 1 - (patterns + SPARE_BITS) / signs)
         value = _down(2 * ctx.mpf(share) * (1 - ctx.mpf(2) ** -SPARE_BITS) * norm)
-    if share <= 0.0 or value <= 0.0:
+    if share <= 0.0:
         return None
-    return WorstCase(value, r, grid, signs, _up(patterns), share)
+    return WorstCase(max(0.0, value), r, grid, signs, _up(patterns), share)
 
 
 def _norm(ctx: Any, grid: int, n: int, d: int, p: float, lipschitz: float, s: float) -> Interval:

@@ -67,6 +67,13 @@ def worst_case_error_upper_bound(
     if math.isinf(check_p(p)):
         raise ValueError("`p` must be finite, got inf: at every M some strip is left")
 
+    oscillation = lipschitz * float(tokens * dim) ** (s / 2)
+    if not (math.isfinite(oscillation) and lipschitz > 0):
+        raise ValueError(
+            "`lipschitz` (L) must be > 0, and L (Nd)^(s/2) at most the largest float64 number, got "
+            f"{lipschitz:g}"
+        )
+
     def moduli(kind: Kind, delta: float) -> tuple[float, Side]:
         return lipschitz * float(delta) ** s, "upper"
 
@@ -77,7 +84,7 @@ def worst_case_error_upper_bound(
             tokens=tokens,
             dim=dim,
             p=p,
-            oscillation=lipschitz * float(tokens * dim) ** (s / 2),
+            oscillation=oscillation,
             memoriser=name,
             coding=code,
         )

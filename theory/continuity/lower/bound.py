@@ -34,6 +34,7 @@ from looprate.theory.targets.own import OwnFunction, is_torch, on_tensors, own_f
 
 Trace = Callable[[float], None]
 FEASIBLE_RTOL = 1e-12
+SMALLEST = float(np.finfo(np.float64).tiny)  # a smaller radius has no direction to move in
 LARGEST = 1024  # entries of an input: the search's work grows like their square
 
 
@@ -264,7 +265,8 @@ def modulus_lower_bound(
         (B, N, d) to (B, N, d): a target, a torch module, a torch or a NumPy function.  With a
         gradient the search ascends along it, otherwise it is a pattern search.
     delta : float or array of shape (L,)
-        Radii, Frobenius norm on [0,1]^{N x d}, >= 0.  All radii of an array are searched at once.
+        Radii, Frobenius norm on [0,1]^{N x d}, >= 0.  All radii of an array are searched at once;
+        below the smallest normal float64 the bound is 0.
     kind : {"sequence", "token", "contextual"}
         Which modulus; the last two watch one output token.
     tokens, dim : int
@@ -312,7 +314,7 @@ def modulus_lower_bound(
         ModulusLowerBound(kind, radius, 0.0, middle, middle, p, None if kind == "sequence" else 0)
         for radius in radii.tolist()
     ]
-    positive = np.flatnonzero(radii > 0)
+    positive = np.flatnonzero(radii >= SMALLEST)
     for row in _rows(kind, tokens, known):
         moving = moving_tokens(kind, tokens, row or 0)
         if not moving.any() or not positive.size:
