@@ -29,8 +29,8 @@ STATEMENT = (
 )
 FORMULAS = (
     r"$\left\Vert L_2\circ\mathrm{TF}^{\circ r}\circ L_1-f\right\Vert_{L^p} \;\leq\; "
-    r"(Nd)^{1/p}\left[w_{\mathrm{tok}}(\delta\sqrt{d})+w_{\mathrm{cont}}(\delta\sqrt{Nd})\right]"
-    r"+w(\delta\sqrt{Nd})+O(N^{2/p}\delta^{d/p})+O(((M\delta)^{-1}dN)^{1/p}),$",
+    r"(Nd)^{1/p}\left[w_{\mathrm{tok}}(\delta\sqrt{d})+w_{\mathrm{cont}}(\delta\sqrt{Nd})"
+    r"+w(\delta\sqrt{Nd})\right]+O(N^{2/p}\delta^{d/p})+O(((M\delta)^{-1}dN)^{1/p}),$",
     r"$\delta=((r-N)/2)^{-1/((N+1)d+1)}.$",
 )
 MODULI = (
@@ -55,7 +55,8 @@ TERMS = (
 READING = {
     "bound": "Hatched: no proven bound is below the best constant there, so none says anything "
     "(vacuous). Steps: bounds.",
-    "constructed": "Chains of marks: the proof and two variants of it as weights, run exactly; a "
+    "constructed": "Chains of marks: a reconstruction of the proof, and variants, as weights, run "
+    "exactly; a "
     "mark is the certified upper end.",
     "trained": "Thick lines with bands: trained networks, median and range of all seeds: "
     "approximation plus optimisation error.",

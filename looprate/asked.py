@@ -218,7 +218,7 @@ class AskedTarget:
         loops: int | Sequence[int],
         *,
         version: str = "theorem-3.6",
-        placement: Placement = "default",
+        placement: Placement = "all",
         slope: float = float("inf"),
         coding: Coding | None = None,
     ) -> BoundAnswer:

@@ -33,7 +33,7 @@ from looprate.waiting import Waiting
 __all__ = ["main", "run"]
 
 ABOUT = """\
-Check the approximation theory of looped Transformers against reality.
+Check the approximation theory of looped Transformers against numbers.
 
 A TARGET is a function on [0,1]^(N x d): a name with parameters such as token-power:alpha=0.5 (see
 looprate targets), a sum such as "mean-field + 0.5*context-max", a formula such as

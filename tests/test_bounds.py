@@ -50,7 +50,7 @@ def p_norm_measure(measure, p):
     return 0.0 if measure == 0 else min(1.0, measure) ** (1 / p)
 
 
-@pytest.mark.parametrize("placement", ["default", "all"])
+@pytest.mark.parametrize("placement", ["all", "inner"])
 @pytest.mark.parametrize("rule", ["printed", "stages"])
 @pytest.mark.parametrize(("n", "d", "p", "slope"), CASES)
 def test_theorem_bound_is_the_formula(n, d, p, slope, rule, placement):
@@ -273,7 +273,7 @@ def test_first_informative_loops_handle_counts_beyond_floats():
         ({"oscillation": math.inf}, "`oscillation`"),
         ({"slope": 0.0}, "`slope`"),
         ({"p": 0.5}, "`p`"),
-        ({"placement": "none"}, "`placement` must be one of default, all"),
+        ({"placement": "none"}, "`placement` must be one of all, inner"),
         ({"delta_rule": "none"}, "`delta_rule` must be one of printed, stages"),
         ({"trivial": math.nan}, "`trivial`"),
     ],

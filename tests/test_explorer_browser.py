@@ -36,7 +36,7 @@ TABS = (
     *("Examples", "Target", "periods", "N, tokens", "d, coordinates", "p of the norm"),
     *("radius", "loops r", "Memoriser", "Code", "cells a side"),
     *("loops done", "Certify", "Train"),
-    *("Take along", "as", "Download", "Show it dark", "s, Hölder exponent of the class"),
+    *("What to download", "as", "Download", "Show it dark", "s, Hölder exponent of the class"),
 )
 
 
@@ -94,7 +94,7 @@ def test_sliders_formulas_and_downloads_in_a_browser(browser, address):
 
     page.get_by_label("Examples").select_option("a sine of every token")
     page.get_by_text("exact: one").or_(page.get_by_text("(exact")).first.wait_for()
-    page.get_by_label("Take along").select_option("moduli")
+    page.get_by_label("What to download").select_option("moduli")
     page.get_by_label("as", exact=True).select_option("csv")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").click()

@@ -207,7 +207,7 @@ def test_figures_are_chosen_by_kind_or_name_and_written_elsewhere(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"only": ["modulo"]}, "`only` must name a KIND or KIND__SLUG of bound-terms__dial,"),
+        ({"only": ["modulo"]}, "`only` must name a KIND or KIND__SLUG of "),
         ({"handouts": True, "style": "slides"}, "`style` of a handout must be paper"),
         ({"handouts": True, "only": ["moduli"]}, "`only` must name a KIND or KIND__SLUG of error"),
         ({"to": "FILE"}, "must be readable and its folder writable"),

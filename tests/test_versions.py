@@ -42,9 +42,9 @@ def test_slopes_are_infinite_and_roots_placed_as_printed_unless_said_otherwise()
         plain = bound_function(version, holder, **less)(10**9)
         assert plain == bound_function(version, holder, **less, slope=math.inf)(10**9)
         assert plain.terms["strips"] == 0
-    weak = bound_function("theorem-3.6", holder, **SETTING, placement="all")(10**9)
-    assert weak == theorem_3_6_bound(holder, 10**9, **SETTING, placement="all")
-    assert weak != bound_function("theorem-3.6", holder, **SETTING)(10**9)
+    sharp = bound_function("theorem-3.6", holder, **SETTING, placement="inner")(10**9)
+    assert sharp == theorem_3_6_bound(holder, 10**9, **SETTING, placement="inner")
+    assert sharp != bound_function("theorem-3.6", holder, **SETTING)(10**9)
 
 
 def test_other_versions_and_loops_up_to_n_are_refused():

@@ -105,7 +105,7 @@ class Facts:
         self,
         version: str,
         *,
-        placement: Placement = "default",
+        placement: Placement = "all",
         slope: float = math.inf,
         coding: Coding | None = None,
     ) -> Callable[[int], BoundRow]:

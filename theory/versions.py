@@ -27,7 +27,7 @@ def bound_function(
     oscillation: float,
     trivial: float | None,
     trivial_stderr: float | None,
-    placement: Placement = "default",
+    placement: Placement = "all",
     slope: float = math.inf,
     coding: Coding | None = None,
 ) -> Callable[[int], BoundRow]:

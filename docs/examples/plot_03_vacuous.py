@@ -13,11 +13,12 @@ permutation-equivariant :math:`f`, every :math:`1 \le p < \infty` and every
 .. math::
 
    \|L_2 \circ TF^r \circ L_1 - f\|_{L^p} \le (Nd)^{1/p}
-   [ w_{\mathrm{tok}}(\delta\sqrt d) + w_{\mathrm{cont}}(\delta\sqrt{Nd}) ]
+   [ w_{\mathrm{tok}}(\delta\sqrt d) + w_{\mathrm{cont}}(\delta\sqrt{Nd})
+   + w(\delta\sqrt{Nd}) ]
 
 .. math::
 
-   + w(\delta\sqrt{Nd}) + \text{collisions} + \text{strips}
+   + \text{collisions} + \text{strips}
 
 with :math:`\delta = ((r-N)/2)^{-1/((N+1)d+1)}`.  The paper leaves the constants of
 the last two terms open; here they are those of the explicit inequality of this
@@ -53,7 +54,7 @@ for row in where(rows, version="theorem-3.6", loops=loops):
     )
 
 # %%
-# **What to see.** The black line is the best constant. The printed theorem comes below
+# **What to see.** The black line is the best constant. The theorem comes below
 # it last, because :math:`\delta` shrinks so slowly with the loops; the explicit
 # inequality of the increments (this project's version of the construction, with its own
 # loop count and half the radius in :math:`w`) comes earlier. The stack is paler where

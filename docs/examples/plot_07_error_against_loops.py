@@ -15,16 +15,18 @@ maps :math:`L_1, L_2` such that the network that applies the block :math:`r` tim
 .. math::
 
    \|L_2 \circ TF^r \circ L_1 - f\|_{L^p} \le (Nd)^{1/p}
-   [ w_{\mathrm{tok}}(\delta\sqrt d) + w_{\mathrm{cont}}(\delta\sqrt{Nd}) ]
+   [ w_{\mathrm{tok}}(\delta\sqrt d) + w_{\mathrm{cont}}(\delta\sqrt{Nd})
+   + w(\delta\sqrt{Nd}) ]
 
 .. math::
 
-   + w(\delta\sqrt{Nd}) + O(N^{2/p} \delta^{d/p}) + O( ((M\delta)^{-1} dN)^{1/p} )
+   + O(N^{2/p} \delta^{d/p}) + O( ((M\delta)^{-1} dN)^{1/p} )
 
 with :math:`\delta = ((r-N)/2)^{-1/((N+1)d+1)}` and :math:`M` the slope of the
 quantiser, which is free.  The constants of the two :math:`O`-terms are left open.
-It is an *existence* statement: it says that good weights exist, not that training
-finds them.
+It is an *existence* statement: some weights reach this, which does not say that
+training finds them. As summaries give it, in the weaker of two readings: in the other
+:math:`(Nd)^{1/p}` does not multiply :math:`w`.
 """
 
 from statistics import median

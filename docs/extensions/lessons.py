@@ -220,7 +220,7 @@ def build(app: Sphinx) -> None:
     for source, notebook in zip(sources, done, strict=True):
         name = source.stem
         links = (
-            f'<p>To take along: <a href="download/{name}.ipynb">the notebook</a>, '
+            f'<p>To download: <a href="download/{name}.ipynb">the notebook</a>, '
             f'<a href="download/{name}.html">one HTML file</a>.</p>'
         )
         place, text = folder / f"{name}.md", page(notebook, name, folder / "built", links)

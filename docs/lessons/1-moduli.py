@@ -497,7 +497,7 @@ for kind in KINDS:
     assert bound.lower.value <= bound.value + 1e-12
 
 # %% [markdown]
-# ## What to take along
+# ## What to remember
 #
 # - A modulus is a supremum. A pair proves a lower bound, a closed form or enclosures
 #   prove an upper one, and nothing else does.

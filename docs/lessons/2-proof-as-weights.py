@@ -9,8 +9,9 @@
 # %% [markdown]
 # # The proof as weights
 #
-# The proof of Theorem 3.6 is a program for a looped Transformer. Here you compile it,
-# read its weights, run it in exact arithmetic, and break it.
+# The proof of Theorem 3.6, as this project reconstructs it from summaries, is a program
+# for a looped Transformer. Here you compile it, read its weights, run it in exact
+# arithmetic, and break it.
 #
 # **What you will learn**
 #
@@ -59,8 +60,8 @@ plt.rcParams.update(looprate.style.paper())
 # >
 # > $$
 # > ‖T - f‖_{L^p} ≤ (Nd)^{1/p}
-# > \left[ w_{\mathrm{tok}}(δ\sqrt{d}) + w_{\mathrm{cont}}(δ\sqrt{Nd}) \right]
-# > + w(δ\sqrt{Nd})
+# > \left[ w_{\mathrm{tok}}(δ\sqrt{d}) + w_{\mathrm{cont}}(δ\sqrt{Nd})
+# > + w(δ\sqrt{Nd}) \right]
 # > $$
 # >
 # > $$
@@ -345,8 +346,8 @@ for name, found in built.items():
 # *this construction*. The digits, a plain looped Transformer without any $η(t)$, do not
 # have them either and pay with $q$ loops a label. So an upper bound differs, which
 # separates nothing. A separation takes a **lower** bound for all weight-tied networks:
-# the paper has none, this project derives one for the worst function of a class, with
-# its caveats (*What no number of loops can do*, in the theory).
+# none is known to us from the paper, this project derives one for the worst function of
+# a class, with its caveats (*What no number of loops can do*, in the theory).
 #
 # ## What it costs
 #
@@ -637,7 +638,7 @@ my_largest_grid = max(
 print("largest grid of the increments in float64:", my_largest_grid)
 
 # %% [markdown]
-# ## What to take along
+# ## What to remember
 #
 # - The proof is a network of about a dozen rows. Its loops are counted, not estimated,
 #   and what its memoriser loses on every cell is an exact number.

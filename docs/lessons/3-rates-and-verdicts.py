@@ -50,14 +50,15 @@ SHAPE = {"tokens": 2, "dim": 1}
 # %% [markdown]
 # ## What a loop buys
 #
-# Theorem 3.6 (Xu & Sato, arXiv 2410.01405v7): **for every** continuous,
+# Theorem 3.6 (Xu & Sato, arXiv 2410.01405v7; as summaries give it, in the weaker of two
+# readings: in the other $(Nd)^{1/p}$ does not multiply $w$): **for every** continuous,
 # permutation-equivariant $f$, **every** $1 ≤ p < ∞$ and **every** $r > N$ **there is**
 # a looped Transformer of $r$ loops, of a size that depends on $d$ alone, whose $L^p$
 # error is at most
 #
 # $$
-# (Nd)^{1/p} \left[ w_{\mathrm{tok}}(δ\sqrt{d}) + w_{\mathrm{cont}}(δ\sqrt{Nd}) \right]
-# + w(δ\sqrt{Nd})
+# (Nd)^{1/p} \left[ w_{\mathrm{tok}}(δ\sqrt{d}) + w_{\mathrm{cont}}(δ\sqrt{Nd})
+# + w(δ\sqrt{Nd}) \right]
 # $$
 #
 # $$
@@ -118,7 +119,7 @@ except ValueError as error:
 #
 # Predicting one number everywhere needs no Transformer. A bound that is not below the
 # error of the **best constant** is true and without content: it is **vacuous**. One
-# function, with four bounds: the theorem as printed, and this project's explicit
+# function, with four bounds: the theorem, and this project's explicit
 # inequality (proven in `theory/bounds/explicit.py`) for each of the three constructions
 # of lesson 2. The paper leaves the constants of its two $O$-terms open; the theorem is
 # evaluated with those of the explicit inequality, for $M → ∞$.
@@ -164,7 +165,7 @@ plt.show()
 #
 # (a) Replace $f$ by $10 f$. From which $r$ on does each bound say something? (b) Double
 # the periods of the sine. Show that $r - N$ grows at most by the factor $2^{(N+1)d+1}$
-# for the printed theorem. Predict, prove in two lines each, then compute.
+# for the theorem. Predict, prove in two lines each, then compute.
 
 # %%
 larger = resolve_target("dial:token=0.5,context=0.5,periods=2,sequence=10")
@@ -532,7 +533,7 @@ for preset in looprate.PAPER.values():
 # other hypotheses fail, and the loops are far from enough for cells of width 1/2. These
 # experiments neither support nor contradict the theorem.
 #
-# ## What to take along
+# ## What to remember
 #
 # - Ask of a bound where it is below the best constant, before you ask how fast it
 #   falls.

@@ -553,7 +553,7 @@ print("numbers in η(t), by grid:", scales)
 # bound is not derived, and what is known of the exponential would separate nothing.
 
 # %% [markdown]
-# ## What to take along
+# ## What to remember
 #
 # - A lower bound counts: functions with many free signs against networks with few
 #   patterns. It speaks of *every* weight, and of the worst function at each $r$.

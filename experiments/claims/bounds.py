@@ -81,7 +81,7 @@ BOUNDS_CLAIMS = (
         "(m-1) + N + (2 m^((N+1)d) - 1) < N + 2 m^((N+1)d+1).",
         f"{THEOREM}, against the loop counts of its proof",
         ("stage counts as reported of v7: m-1, N, 2m^((N+1)d)-1",),
-        "The theorem as printed is true but gives away a power of m; the count of its stages is "
+        "The theorem, as reported, gives away a power of m: the count of its stages is "
         "tighter. No statement about networks built otherwise.",
         f"{SHAPES}; the power of m read at m = 10^6 and 10^7",
         check_printed_exponent,
@@ -150,15 +150,15 @@ BOUNDS_CLAIMS = (
     Claim(
         "placement-weaker",
         "With (Nd)^(1/p) on w as well, Theorem 3.6 is weaker",
-        "∀ f, N, d, p, r > N: the bound with (Nd)^(1/p) w(δ√(Nd)) exceeds the default one by "
+        "∀ f, N, d, p, r > N: the bound with (Nd)^(1/p) w(δ√(Nd)) exceeds that with w(δ√(Nd)) by "
         "((Nd)^(1/p) - 1) w(δ√(Nd)) >= 0.",
-        f"{THEOREM}; sources disagree on the placement",
+        f"{THEOREM}; summaries of it disagree on the placement",
         (MODULI, "M = ∞"),
-        "Both readings are offered by name; the explicit inequality of this project supports the "
-        "stronger one, which is the default.",
+        "Both readings are offered by name; the weaker one, which follows from both, is the "
+        "default. The explicit inequality of this project has no factor on w.",
         "6 targets; (N, d, p) in (1,1,1), (2,1,1), (2,2,2), (3,1,4); three loop counts",
         check_placement,
-        (wrong("the two placements exchanged", check_placement, "default", "all"),),
+        (wrong("the two placements exchanged", check_placement, "inner", "all"),),
         TERMS,
     ),
 )

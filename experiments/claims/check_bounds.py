@@ -127,7 +127,7 @@ def theorem_at(
     tokens: int = 2,
     dim: int = 1,
     p: float = 1.0,
-    placement: Placement = "default",
+    placement: Placement = "all",
 ) -> BoundRow:
     """Theorem 3.6's bound of a built-in target."""
     return facts_at(name, tokens, dim, p).bound("theorem-3.6", placement=placement)(loops)
@@ -164,7 +164,7 @@ def check_vacuous_near_n(bound: Callable[..., BoundRow] = theorem_at) -> Finding
     return replace(finding, reason=reason, evidence=evidence)
 
 
-def check_placement(weaker: Placement = "all", stronger: Placement = "default") -> Finding:
+def check_placement(weaker: Placement = "all", stronger: Placement = "inner") -> Finding:
     """With (Nd)^(1/p) on w as well the bound is at least as large, and larger where Nd > 1."""
     rows: list[Row] = []
     for name in BOUNDED:
@@ -175,7 +175,7 @@ def check_placement(weaker: Placement = "all", stronger: Placement = "default") 
                 factor = (n * d) ** (1 / p) - 1
                 gap = small.total + factor * small.terms["sequence"]
                 rows.append((f"{name}, N={n}, d={d}, p={p:g}, r={r:.0e}", gap, large.total))
-    return compared(rows, "default placement plus its share of w against the other")
+    return compared(rows, "the sharper reading plus its share of w against the weaker")
 
 
 # -- hypotheses ------------------------------------------------------------------------------------

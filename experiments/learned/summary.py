@@ -150,7 +150,7 @@ def _reason(group: Sequence[Row], words: Sequence[str]) -> str:
     found = [f"radius {d:g}: {_by_loops(group, d)}" for d in radii]
     certified = any(value is not None for cell in group for value in cell["upper"])
     more = "" if certified else "; lower bounds can prove too rough only, see --certify"
-    proven = f"of {len(words)} networks and radii {', '.join(counts)}"
+    proven = f"{len(words)} cases, each a network at a radius: {', '.join(counts)}"
     return f"{proven}; median ratio found at {'; '.join(found)}{more}"
 
 

@@ -87,7 +87,9 @@ class Controls:
                              step=0.05, value=1, **wide)  # fmt: skip
         self.certify = Button(label=CERTIFY, **wide)
         self.fit = Button(label=TRAIN, button_type="primary", **wide)
-        self.what = Select(title="Take along", options=list(EXPORTS), value=EXPORTS[0], **wide)
+        self.what = Select(
+            title="What to download", options=list(EXPORTS), value=EXPORTS[0], **wide
+        )
         self.format = Select(title="as", options=list(MEDIA), value="png", **wide)
         self.save = Button(label="Download", **wide)
         other = "light" if dark else "dark"

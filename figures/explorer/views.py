@@ -171,8 +171,8 @@ def bound_over(setting: Setting) -> tuple[Callable[[int], BoundRow], list[int]]:
 def bound_rows(setting: Setting) -> list[Known]:
     """Return rows {curve, label, loops, value, status} of bounds and the best constant.
 
-    Two bounds: Theorem 3.6 as printed and the explicit inequality of the setting's memoriser
-    on its code.
+    Two bounds: Theorem 3.6, in its weaker reading, and the explicit inequality of the setting's
+    memoriser on its code.
     """
     subject = subject_of(setting)
     return [dict(row) for row in _bound_rows(subject, setting.memoriser, setting.code)]
@@ -184,7 +184,7 @@ def _bound_rows(subject: Subject, memoriser: str, coding: Coding) -> tuple[Known
     counts = loop_grid(subject.tokens, LARGEST_LOOPS, POINTS_A_DECADE)
     rows: list[Known] = []
     for version, label, at in (
-        (VERSION, "Theorem 3.6, as printed", _bound(subject, VERSION)),
+        (VERSION, "Theorem 3.6, this project's constants", _bound(subject, VERSION)),
         (
             memoriser,
             f"{BOUND_LABELS[memoriser][1]}, {coding} code",

@@ -27,11 +27,13 @@ f on [0,1]<sup>d×N</sup>, <b>every</b> 1 ≤ p &lt; ∞ and <b>every</b> r &gt;
 <b>there is</b> a looped Transformer T of r
 loops, of a size that depends on d alone, with</p>
 <p>‖T − f‖<sub>L<sup>p</sup></sub> ≤ (Nd)<sup>1/p</sup> [w<sub>tok</sub>(δ√d) +
-w<sub>cont</sub>(δ√(Nd))] + w(δ√(Nd)) + O(N<sup>2/p</sup> δ<sup>d/p</sup>) +
+w<sub>cont</sub>(δ√(Nd)) + w(δ√(Nd))] + O(N<sup>2/p</sup> δ<sup>d/p</sup>) +
 O(((Mδ)<sup>−1</sup> dN)<sup>1/p</sup>),
 <span style="white-space: nowrap">&nbsp; δ = ((r − N)/2)<sup>−1/((N+1)d+1)</sup>.</span></p>
-<p>M is a free weight, infinite here, so the last term is 0. The paper leaves the O-constants open;
-here they are those of an explicit inequality. The theorem says that good weights exist;
+<p>As summaries of the paper give it, in the weaker of two readings: in the other
+(Nd)<sup>1/p</sup> does not multiply w. M is a free weight, infinite here, so the last term is 0.
+The O-constants, open in the paper, are those of an explicit inequality of this project. The theorem
+says that some weights reach this;
 it does not speak of trained ones, and has no lower bound: for the worst f of a class this project
 has one, at the end of this page and in <code>looprate bound --worst-case</code>. Hatched: no bound
 drawn is proven to be below the error of the best constant.</p>

@@ -48,9 +48,11 @@ def add_bound(commands: Commands) -> None:
     )
     bound.add_argument(
         "--placement",
-        default="default",
-        choices=["default", "all"],
-        help="all: (Nd)^(1/p) multiplies w too, the weaker reading of the theorem",
+        default="all",
+        choices=["all", "inner"],
+        help="what (Nd)^(1/p) multiplies in the theorem, on which summaries disagree: all three "
+        "moduli (default, the weaker reading, which follows from both) or inner, the token and "
+        "the contextual one alone (the sharper)",
     )
     add_option(bound, "coding", "; for a memoriser's inequality")
     bound.add_argument(

@@ -37,8 +37,8 @@ def add_construct(commands: Commands) -> None:
     construct = add_command(
         commands,
         "construct",
-        "Compile the proof of Theorem 3.6 into the weights of a looped Transformer for TARGET,\n"
-        "run it in exact arithmetic on every cell, and certify its error.\n\n"
+        "Compile a reconstruction of the proof of Theorem 3.6 into the weights of a looped\n"
+        "Transformer for TARGET, run it in exact arithmetic on every cell, certify its error.\n\n"
         "The error is enclosed rigorously and set against an explicit inequality; each term is\n"
         "shown next to its bound.\n"
         "holds: checked, and the bound is below the best constant's error. vacuous: checked, but\n"

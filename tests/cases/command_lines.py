@@ -71,7 +71,7 @@ CHOICES = {
     "device": ["auto", "cpu", "cuda"],
     "engine": ["local"],
     "inequality": ["theorem-3.6", "theorem-3.6-stages", "increments", "digits", "timestep"],
-    "placement": ["default", "all"],
+    "placement": ["all", "inner"],
     "families": ["lt", "tmlt", "untied"],
     "model": ["looped", "tmlt", "untied"],
     "preset": ["smoke"],

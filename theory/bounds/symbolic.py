@@ -50,13 +50,13 @@ def stage_loops_expr() -> Expr:
 
 
 def theorem_3_6_terms(
-    *, placement: Literal["default", "all"] = "default", constants: bool = True
+    *, placement: Literal["all", "inner"] = "all", constants: bool = True
 ) -> dict[str, Expr]:
     """Terms of the right-hand side of Theorem 3.6 (v7), in δ.
 
     Parameters
     ----------
-    placement : {"default", "all"}
+    placement : {"all", "inner"}
         Whether (Nd)^{1/p} multiplies w as well, see
         :func:`looprate.theory.bounds.theorem.theorem_3_6_bound`.
     constants : bool
@@ -74,8 +74,8 @@ def theorem_3_6_terms(
     ValueError
         If the placement is unknown.
     """
-    if placement not in ("default", "all"):
-        raise ValueError(f"`placement` must be one of default, all, got {placement!r}")
+    if placement not in ("all", "inner"):
+        raise ValueError(f"`placement` must be one of all, inner, got {placement!r}")
     root = (N * d) ** (1 / p)
     far = delta * sp.sqrt(N * d)
     if constants:
@@ -93,9 +93,7 @@ def theorem_3_6_terms(
     }
 
 
-def theorem_3_6_expr(
-    *, placement: Literal["default", "all"] = "default", constants: bool = True
-) -> Expr:
+def theorem_3_6_expr(*, placement: Literal["all", "inner"] = "all", constants: bool = True) -> Expr:
     """Sum of :func:`theorem_3_6_terms`, in δ."""
     return sum(theorem_3_6_terms(placement=placement, constants=constants).values())
 

@@ -27,8 +27,16 @@ from looprate.theory.verdict import Verdict
 
 __all__ = ["Placement", "theorem_3_6_bound"]
 
-Placement = Literal["default", "all"]
+Placement = Literal["all", "inner"]
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
+READING: dict[Placement, str] = {
+    "all": "weaker reading: (Nd)^(1/p) multiplies all three moduli",
+    "inner": "sharper reading: (Nd)^(1/p) does not multiply w",
+}
+WIDTH: dict[DeltaRule, str] = {
+    "printed": "cell width as reported",
+    "stages": "cell width of its stage counts",
+}
 UNPROVED = (
     "the O-constants are this project's and not proved at this r: the grid ceil(1/delta) needs "
     "more loops"
@@ -44,14 +52,14 @@ def theorem_3_6_bound(
     p: float,
     oscillation: float,
     slope: float = math.inf,
-    placement: Placement = "default",
+    placement: Placement = "all",
     delta_rule: DeltaRule = "printed",
     trivial: float | None = None,
     trivial_stderr: float | None = None,
 ) -> BoundRow:
     """Right-hand side of Theorem 3.6 (v7) at r loops, with explicit constants.
 
-    (Nd)^{1/p} [w_tok(δ√d) + w_cont(δ√(Nd))] + w(δ√(Nd))
+    (Nd)^{1/p} [w_tok(δ√d) + w_cont(δ√(Nd)) + w(δ√(Nd))]
     + (Nd)^{1/p} D min(1, C(N,2) δ^d)^{1/p} + (Nd)^{1/p} D min(1, dN/(Mδ))^{1/p}
 
     Parameters
@@ -69,8 +77,9 @@ def theorem_3_6_bound(
         D, an upper bound of max - min over the cube of every entry of f.
     slope : float, optional
         Slope M of the quantiser, a free weight; inf by default, where the strips vanish.
-    placement : {"default", "all"}
-        Sources disagree whether (Nd)^{1/p} also multiplies w: ``"all"`` is that weaker variant.
+    placement : {"all", "inner"}
+        Summaries of the paper disagree whether (Nd)^{1/p} multiplies w, too: with ``"all"`` it
+        does, which follows from both readings; ``"inner"`` is the sharper one, without it.
     delta_rule : {"printed", "stages"}
         δ of the theorem's statement or the smaller one of the paper's own stage counts.
     trivial, trivial_stderr : float, optional
@@ -99,7 +108,7 @@ def theorem_3_6_bound(
     r, recorder = check_loops(loops), ModuliRecorder(moduli)
     check_choice(placement, "placement", PLACEMENTS)
     check_choice(delta_rule, "delta_rule", DELTA_RULES)
-    version = f"Theorem 3.6 (v7), {delta_rule} delta, {placement} placement of (Nd)^(1/p)"
+    version = f"Theorem 3.6 (v7), {READING[placement]}; {WIDTH[delta_rule]}"
     if r <= tokens:
         reason = f"Theorem 3.6 needs loops > tokens={problem.tokens}, got {r}"
         return _hypothesis_fails(problem, r, version, reason)

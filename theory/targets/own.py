@@ -108,7 +108,7 @@ class OwnFunction(Target):
     notes: tuple[str, ...] = field(default=(), compare=False)
     home: Home = field(default_factory=Home, compare=False, repr=False)
     fixed: bool = field(default=False, compare=False, repr=False)
-    smoothness = Smoothness(1.0, "Lipschitz", "assumed, not proven")
+    smoothness = Smoothness(1.0, "Lipschitz", "taken to be Lipschitz, which is not proven")
 
     def _evaluate(self, x: Any, xp: Any) -> Any:
         if hasattr(type(x), "__looprate_namespace__"):
