@@ -32,7 +32,7 @@ curves = {
 # A slope means something only on the tail, where the points lie on a line: here
 # from 100 loops on.
 
-print(f"printed theorem: {-theorem_exponent(**SHAPE):.3f}")
+print(f"the theorem, as reported: {-theorem_exponent(**SHAPE):.3f}")
 fits = {}
 for name, coding in {"increments": "sum", "timestep": "rank"}.items():
     own = curves[name]
@@ -50,7 +50,7 @@ for name, coding in {"increments": "sum", "timestep": "rank"}.items():
     print(f"    between neighbours: {local}")
 
 # %%
-# Measured errors with their fitted lines; grey is the slope of the printed theorem,
+# Measured errors with their fitted lines; grey is the slope of the theorem,
 # level arbitrary.
 
 fig, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
@@ -80,7 +80,7 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %%
-# **What to see.**  Both fall faster than the printed theorem: the increments like
+# **What to see.**  Both fall faster than the theorem: the increments like
 # the paper's own stage counts, timestep encoding like the rank code.  The printed
 # exponent is loose for its own construction.
 #

@@ -96,7 +96,7 @@ for name, choice in CHOICES.items():
         f"{name:10s} {len(block.rows):2d} rows, {block.width:2d} hidden units, "
         f"{len(block.heads)} head, {spec.loops:3d} loops"
     )
-print(f"loops of the printed theorem for this grid: {spec.paper_loops}")
+print(f"loops that the theorem, as reported, has for this grid: {spec.paper_loops}")
 
 # %% [markdown]
 # Three networks for the same function. They differ in the **memoriser**, the last of
@@ -436,7 +436,10 @@ for grid in (4, 8, 16):
         name: construction_loops(grid, **SHAPE, memoriser=name, **choice)
         for name, choice in CHOICES.items()
     }
-    print(f"m = {grid:2d}: printed theorem {printed_loops(grid, **SHAPE):6d}, ", counts)
+    print(
+        f"m = {grid:2d}: the theorem, as reported: {printed_loops(grid, **SHAPE):6d}, ",
+        counts,
+    )
 
 # %% [markdown]
 # ### Exercise 4: a formula

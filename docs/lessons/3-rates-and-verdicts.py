@@ -248,7 +248,7 @@ print("between neighbours:", np.round(fit.local_slopes, 4))
 # %%
 cases = {
     "falls at least like its explicit inequality": (construction, "at_least"),
-    "falls exactly like the printed theorem": (theorem, "equal"),
+    "falls exactly like the theorem": (theorem, "equal"),
     "negative control: at least like 1/r": (-1.0, "at_least"),
 }
 for claim, (slope, relation) in cases.items():

@@ -176,8 +176,8 @@ def _part_lines(part: Row, *, first: bool) -> list[str]:
         *_rows_of(THEORY, f"figures/bound-terms__{name}.csv"),
         "### Constructed networks (a reconstruction of the proof, and variants, as weights)",
         "",
-        "Errors are rigorous enclosures in exact arithmetic; paper loops: what the printed theorem "
-        "asks for at the same cell width.",
+        "Errors are rigorous enclosures in exact arithmetic; paper loops: what the theorem, as "
+        "reported, asks for at the same cell width.",
         "",
         *table(
             "memoriser | code | m | loops | paper loops | error | explicit bound | verdict",
