@@ -12,7 +12,10 @@ import looprate.figures.arithmetic as arithmetic
 import looprate.figures.autopsy as autopsy
 import looprate.figures.bound_terms as bound_terms
 import looprate.figures.error_against_loops as error_against_loops
+import looprate.figures.eta_best as eta_best
+import looprate.figures.eta_bits as eta_bits
 import looprate.figures.eta_gain as eta_gain
+import looprate.figures.eta_loops as eta_loops
 import looprate.figures.few_bits as few_bits
 import looprate.figures.learned_moduli as learned_moduli
 import looprate.figures.memorisers as memorisers
@@ -88,6 +91,9 @@ KINDS: dict[str, FigureKind] = {
     "few-bits": _panelled(few_bits),
     "learned-moduli": _panelled(learned_moduli),
     "eta-gain": _panelled(eta_gain),
+    "eta-best": _panelled(eta_best),
+    "eta-loops": _panelled(eta_loops),
+    "eta-bits": _panelled(eta_bits),
     "stages": FigureKind(stages.COLUMNS, stages.CHOICES, lambda rows: stages.SIZE, stages.draw_all),
     "scaling": FigureKind(
         scaling.COLUMNS, scaling.CHOICES, lambda rows: scaling.SIZE, scaling.draw_all

@@ -27,7 +27,7 @@ LEAST = {
     -math.inf: ("position", "height", "share", "cosine"),
     0.0: (
         *("loop", "step", "seed", "value", "lower", "upper", "exact", "stderr"),
-        *("delta", "trivial", "total", "modulus_sum"),  # of moduli and bounds
+        *("delta", "trivial", "total", "modulus_sum", "smallest"),  # of moduli and bounds
         *("periods", "gap", "residual", "bound"),  # of memorisers
         *("digit", "weight"),  # of the tasks
     ),

@@ -61,6 +61,12 @@ FAMILY_STYLE = {
     "tmlt": LineStyle("#E69F00", "s", 1.3, "TMLT"),
     "untied": LineStyle("#000000", "^", 0.8, "untied"),
 }
+ETA_STYLE = {  # where eta comes from; LT and the paper's network as in FAMILY_STYLE
+    "lt": LineStyle("#0072B2", "o", 1.3, "LT"),
+    "table": LineStyle("#000000", "D", 1.3, "free table"),
+    "relu": LineStyle("#009E73", "^", 1.0, "ReLU network of $t$"),
+    "silu": LineStyle("#E69F00", "s", 1.3, "SiLU network of $t$ (TMLT)"),
+}
 KIND_STYLE = {  # widths differ: two moduli may coincide
     "sequence": LineStyle("#000000", "o", 1.0, r"sequence $w$"),
     "token": LineStyle("#009E73", "s", 1.5, r"token $w_{\mathrm{tok}}$"),

@@ -52,9 +52,13 @@ def write_eta_report(
     rows = [row for part in parts for row in part.pop("rows")]
     write_rows(folder / "figures", "eta-gain", "sweep", rows)
     report["table"] = rows
-    text = strict_json(report)
-    write_atomically(folder / "eta.json", text + "\n")
-    write_atomically(folder / "eta.md", _markdown(report))
+    return write_both(folder, report, _markdown(report))
+
+
+def write_both(folder: Path, report: Row, page: str) -> Row:
+    """Write eta.json and eta.md, and return the report."""
+    write_atomically(folder / "eta.json", strict_json(report) + "\n")
+    write_atomically(folder / "eta.md", page)
     return report
 
 
@@ -79,11 +83,11 @@ def _markdown(report: Row) -> str:
         "also tells. Roughness moves the moduli and the difficulty together: the correlation "
         "within a level is the main one.",
         "",
-        *_verdicts(report["hypotheses"]),
+        *verdict_lines(report["hypotheses"]),
     ]
     for part in report["parts"]:
         lines += [f"## {TITLES[part['part']]}", "", _facts(part), ""]
-        lines += _verdicts(part["findings"])
+        lines += verdict_lines(part["findings"])
         lines += table(
             "map | share | w_tok + w_cont | LT/TMLT | from | to",
             (_cells(row) for row in report["table"] if row["panel"] == part["part"]),
@@ -121,7 +125,7 @@ def _facts(part: Row) -> str:
     )
 
 
-def _verdicts(findings: Sequence[Row]) -> list[str]:
+def verdict_lines(findings: Sequence[Row]) -> list[str]:
     """Return findings as a Markdown table."""
     rows = ((f"**{f['verdict']}**", f["claim"], f["reason"]) for f in findings)
     return table("verdict | claim | why", rows)

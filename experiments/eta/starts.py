@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from looprate.experiments.eta.starts_config import Cell, StartsConfig
 from looprate.experiments.rows.provenance import stamped
 from looprate.experiments.study.plan import key_of
 from looprate.experiments.study.work import planned_target
+
+if TYPE_CHECKING:
+    from looprate.approx.fit.training import Law
 
 __all__ = ["start_rows", "starts_sweep"]
 
@@ -55,7 +58,7 @@ def start_rows(
     dim: int,
     p: float,
     loops: int,
-    law: str,
+    law: Law,
     model: Row,
     starts: int,
     learning_rates: list[float],

@@ -160,8 +160,7 @@ BITS = replace(
     dials=(DialPoint(SMOOTH, 0.5),),
     loops=(2, 4, 8, 16),
     arms=("lt", "silu"),
-    seeds=24,
-    bits=(0, 8, 6, 4, 3),
+    bits=(0, 8, 6, 4),
     steps=1000,
 )
 STARTS: dict[str, StartsConfig] = {"best": BEST, "loops": LOOPS, "bits": BITS}

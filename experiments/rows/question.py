@@ -15,7 +15,12 @@ __all__ = ["ask", "folder_for", "stored_config"]
 
 CONFIG = "config.json"
 ANSWERS = ("report.json", "eta.json", "rows.jsonl", "theory.jsonl", "constructions.jsonl")
-MAKERS = {"targets": "verify", "shares": "eta", "tasks": "reproduce"}  # an entry of their configs
+MAKERS = {
+    "targets": "verify",
+    "shares": "eta",
+    "dials": "eta",
+    "tasks": "reproduce",
+}  # an entry of their configs
 UNASKED = FIRST | {"fits"}  # entries that are no part of a question
 SHOWN = 60  # characters of a value in a message
 

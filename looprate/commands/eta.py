@@ -14,7 +14,6 @@ from looprate.study import add_study, run_study
 
 if TYPE_CHECKING:
     from looprate.experiments.engine.sweep import Sweep
-    from looprate.experiments.eta.config import EtaConfig
 
 __all__ = ["add_eta"]
 
@@ -32,15 +31,21 @@ def add_eta(commands: Commands) -> None:
         "with w_tok + w_cont at fixed roughness? Trained networks never speak for or against a\n"
         "bound. Killed at any moment and run again it resumes and ends with the same numbers.\n\n"
         "JSON: {config, versions, hypotheses, parts, table}; parts is a list of {part, facts,\n"
-        "findings}, table one row a target and part with value, lower, upper: the error ratio.",
+        "findings}, table one row a target and part with value, lower, upper: the error ratio.\n\n"
+        "Three more presets train many starts of one small block. best: the best of LT against\n"
+        "a free table of eta(t), a ReLU and a SiLU network of t, at equal parameters and at equal\n"
+        "blocks. loops: other loop counts at test time, and drawn ones in training. bits: the\n"
+        "state rounded after training, or during it. Their JSON: {config, versions, facts,\n"
+        "findings, table}.",
         "looprate eta --preset smoke",
     )
     add_option(
         eta,
         "preset",
-        ": smoke (under 40 s), quick (about 8 minutes on 2 cores, the default), full (hours)",
+        ": smoke (under 40 s), quick (about 8 minutes on 2 cores, the default), full (hours); best "
+        "(about 20 minutes), loops and bits (about 5)",
         default="quick",
-        choices=["smoke", "quick", "full"],
+        choices=["smoke", "quick", "full", "best", "loops", "bits"],
     )
     add_option(eta, "loops", " to train")
     add_option(eta, "seeds", "; verdicts need 4")
@@ -51,10 +56,14 @@ def add_eta(commands: Commands) -> None:
 def run_eta(options: Namespace) -> int:
     """Run or resume the sweep, write its report and figure, and print the verdicts."""
     from looprate.experiments.engine.sweep import CONSTRUCTIONS
+    from looprate.experiments.eta.config import PRESETS
     from looprate.experiments.eta.plan import eta_sweep
     from looprate.experiments.eta.report import write_eta_report
+    from looprate.experiments.eta.starts_config import STARTS
 
-    config = _config(options)
+    if options.preset in STARTS:
+        return _run_starts(options)
+    config = replace(PRESETS[options.preset], **_changes(options))
 
     def tell(sweep: Sweep, failed: Sequence[str]) -> dict[str, Any]:
         certificates = sweep.rows(CONSTRUCTIONS)  # gains need every target: none if one failed
@@ -76,13 +85,32 @@ def run_eta(options: Namespace) -> int:
     return 0
 
 
-def _config(options: Namespace) -> EtaConfig:
-    """Return the preset with the given options in place."""
-    from looprate.experiments.eta.config import PRESETS
+def _run_starts(options: Namespace) -> int:
+    """Run or resume a sweep of many starts, write its report and figure, and print the verdicts."""
+    from looprate.experiments.eta.starts import starts_sweep
+    from looprate.experiments.eta.starts_config import STARTS
+    from looprate.experiments.eta.starts_report import write_starts_report
 
+    config = replace(STARTS[options.preset], **_changes(options))
+
+    def tell(sweep: Sweep, failed: Sequence[str]) -> dict[str, Any]:
+        return {} if failed else write_starts_report(config, sweep.folder, sweep.rows())
+
+    folder, code, report = run_study(
+        options, "eta", config.as_dict(), lambda folder: starts_sweep(config, folder), tell
+    )
+    if code or options.json:
+        return code or print_json(report)
+    print_findings(report["findings"])
+    print(f"report:  {folder / 'eta.md'}")
+    return 0
+
+
+def _changes(options: Namespace) -> dict[str, Any]:
+    """Return the given options as fields of a configuration."""
     changes: dict[str, Any] = {"device": asked_device(options)}
     if options.seeds is not None:
         changes["seeds"] = options.seeds
     if options.loops:
         changes["loops"] = tuple(options.loops)
-    return replace(PRESETS[options.preset], **changes)
+    return changes

@@ -4,6 +4,7 @@ from functools import partial
 
 from cases.construction_rows import SETTING as NETWORK
 from cases.construction_rows import arithmetic_rows, constructed_rows, memoriser_rows, stage_rows
+from cases.eta_rows import best_rows, bits_rows, loops_rows
 from cases.eta_rows import figure_rows as eta_rows
 from cases.learned_rows import figure_rows as learned_rows
 from cases.reproduce_rows import figure_rows as task_rows
@@ -139,6 +140,9 @@ CASES = {
     "arithmetic": arithmetic_rows,
     "stages": stage_rows,
     "eta-gain": eta_rows,
+    "eta-best": best_rows,
+    "eta-loops": loops_rows,
+    "eta-bits": bits_rows,
     "few-bits": few_bits_rows,
     "learned-moduli": learned_rows,
     "scaling": scaling_rows,
