@@ -123,7 +123,7 @@ def test_searches_share_radii_effort_and_seed_and_report_what_is_done(asked):
     first = np.random.default_rng(0).random()
     for call, kind in zip(asked, KINDS, strict=True):
         wanted = {"target": target, "radii": [0.1, 0.3], "draw": first, "kind": kind, "effort": 1.0}
-        assert call == wanted | SHAPE
+        assert call == wanted | SHAPE | {"enough": None}
     asked.clear()
     lower_curves(target, [0.2], **SHAPE, kinds=("token",), effort=0.5, seed=7)
     (call,) = asked
@@ -175,6 +175,15 @@ def test_an_own_function_is_searched_at_small_radii_too_with_less_effort(asked, 
     assert known.oscillation_side == "lower"
     assert known.oscillation == 2.0  # seen at the corners
     assert known.moduli("token", 0.1) == (0.2, "lower")
+
+
+def test_closed_forms_tell_the_search_where_to_end_if_all_are_exact(asked):
+    lower_curves(parse_target("2*mean-field"), [0.1, 0.3], **SHAPE, kinds=("token",))
+    lower_curves(parse_target("softmax-attention"), [0.1], **SHAPE, kinds=("sequence",))
+    (first, second) = (call["enough"] for call in asked)
+    form = parse_target("2*mean-field").closed_form
+    assert first.tolist() == [form(r, kind="token", **SHAPE).value for r in (0.1, 0.3)]
+    assert second is None
 
 
 # -- rows of moduli --------------------------------------------------------------------------------

@@ -343,3 +343,21 @@ def test_radii_as_small_as_float64_has_them_are_searched_inside_the_cube(radius,
     assert np.isfinite([found.x, found.y]).all()
     assert found.value <= 3 * radius
     assert (found.value > 0) == (radius >= 2.0**-1022)
+
+
+def test_where_structured_pairs_reach_what_is_enough_nothing_else_is_tried(searches):
+    f, radii = parse_target("dial"), [0.0, 0.05, 0.4]
+    for kind in ("sequence", "token", "contextual"):
+        enough = np.array([f.closed_form(r, kind=kind, p=1.0, **CASE).value for r in radii])
+        found = modulus_lower_bound(f, radii, kind=kind, p=1.0, enough=enough, **CASE)
+        assert searches == []
+        assert (found.lower <= enough * (1 + 1e-12)).all()
+        assert found.lower == pytest.approx(enough, rel=1e-9)
+        for pair in found.pairs:  # attained, within the radius
+            gap = f(pair.x[None]) - f(pair.y[None])
+            watched = gap if kind == "sequence" else gap[:, 0]
+            assert np.abs(watched).sum() == pytest.approx(pair.value)
+            assert np.linalg.norm(pair.x - pair.y) <= pair.delta * (1 + 1e-12)
+    enough[1] *= 1 + 1e-8  # not reached: all is searched
+    modulus_lower_bound(f, radii, kind="contextual", p=1.0, enough=enough, **CASE)
+    assert len(searches) == 1

@@ -315,6 +315,8 @@ def lower_curves(
     radii = np.array([check_delta(delta) for delta in deltas])
     curves: dict[Kind, ModulusLowerCurve] = {}
     for done, kind in enumerate(kinds, start=1):
+        forms = [target.closed_form(r, kind=kind, tokens=tokens, dim=dim, p=p) for r in deltas]
+        exact = [form.value for form in forms if form and form.side == "exact"]
         curves[kind] = modulus_lower_bound(
             target,
             radii,
@@ -324,6 +326,7 @@ def lower_curves(
             p=p,
             effort=effort,
             rng=np.random.default_rng(seed),
+            enough=np.array(exact) if len(exact) == len(radii) else None,
         )
         if report is not None:
             report(done / len(kinds))

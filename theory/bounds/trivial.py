@@ -12,8 +12,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.stats import qmc
 
 from looprate.theory.norms import p_norm
 from looprate.theory.notation import check_p, check_size
@@ -89,6 +87,8 @@ def best_constant_error(
 
 def _cube(points: int, tokens: int, dim: int, rng: np.random.Generator) -> Array:
     """Scrambled Sobol points of the cube, shape (points, N, d)."""
+    from scipy.stats import qmc  # takes half a second, and moduli need none of it
+
     sampler = qmc.Sobol(tokens * dim, scramble=True, seed=rng)
     return sampler.random(points).reshape(points, tokens, dim)
 
@@ -103,6 +103,8 @@ def _best_constant(values: Array, p: float) -> float:
     unit = (values / 2 - low / 2) / half  # a scaled copy keeps sums and powers in range
     if p == 2.0:
         return low + half * 2 * float(unit.mean())
+    from scipy.optimize import minimize_scalar
+
     found = minimize_scalar(
         lambda c: float(p_norm(unit - c, p)),
         bounds=(0.0, 1.0),

@@ -11,7 +11,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import numpy as np
@@ -25,7 +25,7 @@ from looprate.theory.continuity.lower.objective import (
     watched_outputs,
 )
 from looprate.theory.continuity.lower.problem import Array, Effort, Problem, Values, moving_tokens
-from looprate.theory.continuity.lower.search import search_pairs
+from looprate.theory.continuity.lower.search import search_pairs, structured_pairs
 from looprate.theory.continuity.transfer import Rule, strengthened_lower_bounds
 from looprate.theory.norms import p_norm
 from looprate.theory.notation import Kind, check_delta, check_kind, check_p, check_size
@@ -35,6 +35,7 @@ from looprate.theory.targets.own import OwnFunction, is_torch, on_tensors, own_f
 Trace = Callable[[float], None]
 FEASIBLE_RTOL = 1e-12
 SMALLEST = float(np.finfo(np.float64).tiny)  # a smaller radius has no direction to move in
+REACHED = 1 - 1e-9
 LARGEST = 1024  # entries of an input: the search's work grows like their square
 
 
@@ -224,6 +225,7 @@ def modulus_lower_bound(
     rng: np.random.Generator | None = ...,
     effort: float = ...,
     equivariant: bool | None = ...,
+    enough: Array | None = ...,
     trace: Trace | None = ...,
 ) -> ModulusLowerBound: ...
 
@@ -240,6 +242,7 @@ def modulus_lower_bound(
     rng: np.random.Generator | None = ...,
     effort: float = ...,
     equivariant: bool | None = ...,
+    enough: Array | None = ...,
 ) -> ModulusLowerCurve: ...
 
 
@@ -255,6 +258,7 @@ def modulus_lower_bound(
     rng: np.random.Generator | None = None,
     effort: float = 1.0,
     equivariant: bool | None = None,
+    enough: Array | None = None,
     trace: Trace | None = None,
 ) -> ModulusLowerBound | ModulusLowerCurve:
     """Return a lower bound of a modulus of continuity, with the pair that attains it.
@@ -280,6 +284,9 @@ def modulus_lower_bound(
     equivariant : bool, optional
         True watches output token 0 only, enough for equivariant f; False watches each in turn.
         Default: True for the built-in targets, else False.
+    enough : array of shape (L,), optional
+        Values of a target that are known to be the largest: where structured pairs reach them, up
+        to 1e-9 of them, nothing else is tried, and torch not imported.
     trace : callable, optional
         Called with the largest value of every batch of pairs that is tried, for one radius only:
         each is a lower bound, so its clock tells how fast the search gets where.
@@ -305,17 +312,18 @@ def modulus_lower_bound(
     if trace is not None and not single:
         raise ValueError(f"`trace` needs `delta` as one number, got shape {radii.shape}")
     rng = np.random.default_rng(0) if rng is None else rng
+    known = is_equivariant(f) if equivariant is None else equivariant
+    rows = _rows(kind, tokens, known)
+    if enough is not None and isinstance(f, Target):
+        easy = _structured(f, radii, kind, rows, tokens, dim, p)
+        if all(bound.value >= value * REACHED for bound, value in zip(easy, enough, strict=True)):
+            return easy[0] if single else _curve(radii, easy)
     call, gradient, like = _both_ways(f, (2, tokens, dim))
     checked_output(call(np.full((2, tokens, dim), 0.4)), (2, tokens, dim))
-    known = is_equivariant(f) if equivariant is None else equivariant
     plain = call if gradient is None else _tensor_call(gradient, like)
-    middle = np.full((tokens, dim), 0.5)
-    best = [
-        ModulusLowerBound(kind, radius, 0.0, middle, middle, p, None if kind == "sequence" else 0)
-        for radius in radii.tolist()
-    ]
+    best = _nothing(radii, kind, tokens, dim, p)
     positive = np.flatnonzero(radii >= SMALLEST)
-    for row in _rows(kind, tokens, known):
+    for row in rows:
         moving = moving_tokens(kind, tokens, row or 0)
         if not moving.any() or not positive.size:
             continue
@@ -332,12 +340,52 @@ def modulus_lower_bound(
         work = Effort().scaled(effort)
         with nullcontext() if ascend is None else _one_thread():
             x, y = search_pairs(problem, work, rng)
-        y = np.stack([_nearer(a, b, radii[k]) for a, b, k in zip(x, y, positive, strict=True)])
-        for k, value, left, right in zip(positive, values(x, y).tolist(), x, y, strict=True):
-            if value > best[k].value:
-                best[k] = ModulusLowerBound(kind, float(radii[k]), value, left, right, p, row)
-    if single:
-        return best[0]
+        _improve(best, positive, values, x, y, row)
+    return best[0] if single else _curve(radii, best)
+
+
+def _structured(
+    f: Target, radii: Array, kind: Kind, rows: list[int | None], tokens: int, dim: int, p: float
+) -> list[ModulusLowerBound]:
+    """Return the bounds of structured pairs alone, by NumPy alone."""
+    best = _nothing(radii, kind, tokens, dim, p)
+    positive = np.flatnonzero(radii >= SMALLEST)
+    for row in rows:
+        moving = moving_tokens(kind, tokens, row or 0)
+        if not moving.any() or not positive.size:
+            continue
+        values = objective(f, p, row)
+        watched = watched_outputs(f, row)
+        problem = Problem(values, None, None, moving, dim, radii[positive], watched)
+        _improve(best, positive, values, *structured_pairs(problem), row)
+    return best
+
+
+def _nothing(radii: Array, kind: Kind, tokens: int, dim: int, p: float) -> list[ModulusLowerBound]:
+    """Return bounds of 0, one a radius."""
+    middle, row = np.full((tokens, dim), 0.5), None if kind == "sequence" else 0
+    return [ModulusLowerBound(kind, r, 0.0, middle, middle, p, row) for r in radii.tolist()]
+
+
+def _improve(
+    best: list[ModulusLowerBound],
+    which: NDArray[np.intp],
+    values: Values,
+    x: Array,
+    y: Array,
+    row: int | None,
+) -> None:
+    """Put the pairs found for some radii in place of what is known, where they are better."""
+    radii = [best[k].delta for k in which]
+    y = np.stack([_nearer(a, b, radius) for a, b, radius in zip(x, y, radii, strict=True)])
+    for k, value, left, right in zip(which, values(x, y).tolist(), x, y, strict=True):
+        if value > best[k].value:
+            best[k] = replace(best[k], value=value, x=left, y=right, row=row)
+
+
+def _curve(radii: Array, best: list[ModulusLowerBound]) -> ModulusLowerCurve:
+    """Return bounds as a curve, each strengthened by the others."""
+    kind, p = best[0].kind, best[0].p
     direct = np.array([bound.value for bound in best])
     lower, rules, sources = strengthened_lower_bounds(radii, direct)
     return ModulusLowerCurve(kind, p, radii, lower, direct, tuple(best), rules, sources)

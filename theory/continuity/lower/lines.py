@@ -12,7 +12,6 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
 
 from looprate.theory.continuity.lower.problem import Array, Problem
 
@@ -74,6 +73,8 @@ def _watched(
 
 def _coarse(table: Array, widest: Array) -> tuple[Array, Array]:
     """Return the two places (K,) of the largest change within a distance, from a table."""
+    from scipy.ndimage import maximum_filter1d  # late, as it takes a while
+
     ends, cells = [], table.shape[1] - 1
     for values, width in zip(table, widest.tolist(), strict=True):
         far = max(int(width * cells * (1 + 1e-12)), 1)

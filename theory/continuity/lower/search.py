@@ -26,7 +26,7 @@ from looprate.theory.continuity.lower.problem import (
 )
 from looprate.theory.continuity.lower.recombine import recombined, shared
 from looprate.theory.continuity.lower.scan import scanned
-from looprate.theory.continuity.lower.starts import starts
+from looprate.theory.continuity.lower.starts import starts, structured
 
 STAGES = ((0.3, 0.5, 0.02), (0.7, 0.1, 1e-9))  # share of the steps, first and last step / delta
 EARLY = 2  # part of the sweeps that the scanned candidates get at once
@@ -45,6 +45,18 @@ def _ascended(
         c, diff = (part.reshape(lead) for part in ascend(*flat, reach, steps, (first, last)))
         c, diff, _ = best_candidates(problem, c, diff, FINALISTS)
     return c, diff
+
+
+def structured_pairs(problem: Problem) -> tuple[Array, Array]:
+    """Return the best structured pair (x, y) of every radius, both (L, N, d); nothing is drawn.
+
+    Parameters
+    ----------
+    problem : Problem
+        Without a gradient.
+    """
+    c, diff, _ = best_candidates(problem, *structured(problem), 1)
+    return ends(c[:, 0], diff[:, 0])
 
 
 def search_pairs(problem: Problem, effort: Effort, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -116,13 +116,18 @@ def _random(problem: Problem, count: int, rng: np.random.Generator) -> tuple[Arr
     return c, diff
 
 
-def starts(problem: Problem, effort: Effort, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Return the best structured candidates and random ones for every radius, (L, S, N, d)."""
+def structured(problem: Problem) -> tuple[Array, Array]:
+    """Return the best structured candidates for every radius, (L, S, N, d)."""
     found = [_structured(problem, index) for index in range(len(problem.deltas))]
     keep = min(STRUCTURED, *(len(values) for _, _, values in found))
     top = [np.argsort(-values, kind="stable")[:keep] for _, _, values in found]
     c = np.stack([part[0][t] for part, t in zip(found, top, strict=True)])
     diff = np.stack([part[1][t] for part, t in zip(found, top, strict=True)])
-    parts = [(c, diff), _random(problem, effort.randoms, rng), line_starts(problem)]
+    return c, diff
+
+
+def starts(problem: Problem, effort: Effort, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return the best structured candidates and random ones for every radius, (L, S, N, d)."""
+    parts = [structured(problem), _random(problem, effort.randoms, rng), line_starts(problem)]
     found_c, found_d = zip(*(part for part in parts if part is not None), strict=True)
     return np.concatenate(found_c, 1), np.concatenate(found_d, 1)

@@ -43,6 +43,7 @@ Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
 Clock = Callable[[float], None] | None
 FLOOR, POINTS = 1e-12, 16  # of the largest |f| at some points: thresholds are not set lower
+FEW_CELLS = 2**13  # of the steepest point's search then: if it helps at all, these do
 FEW_INPUTS = 2  # N·d up to which a partition of the cube is tried before pairs of inputs
 PAIRS, PARTITION, ADDITIVE = "branch and bound", "partition", "additive"
 STEEPEST = "steepest point"
@@ -222,6 +223,8 @@ class Search:
                 left *= share
             else:
                 room = int(max(most - cells, 0) * share)
+            if few and name == STEEPEST:
+                room = FEW_CELLS if room is None else min(room, FEW_CELLS)
             try:
                 with until(end if share == 0 else time.monotonic() + left):
                     value, count, problem = self._stage(
