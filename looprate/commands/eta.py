@@ -43,7 +43,7 @@ def add_eta(commands: Commands) -> None:
         eta,
         "preset",
         ": smoke (under 40 s), quick (about 8 minutes on 2 cores, the default), full (hours); best "
-        "(about 20 minutes), loops and bits (about 5)",
+        "(half an hour), loops and bits (about 5 minutes each)",
         default="quick",
         choices=["smoke", "quick", "full", "best", "loops", "bits"],
     )
