@@ -100,6 +100,17 @@ def test_normal_equations_are_those_of_the_derivative():
     torch.testing.assert_close(slope, jacobian.mT @ errors(flat).detach() / count)
 
 
+@pytest.mark.parametrize(("p", "size"), [(1.0, 1e-200), (400.0, 1e-3), (400.0, 1e3)])
+def test_steps_do_not_depend_on_the_scale_of_errors_however_large_p_is(p, size):  # R1
+    config = matched_config(TINY, "lt")
+    points, flat = _Points(Polisher(config, wave, **HOW | {"p": p}), 64), start_of(config)
+    e = points.errors(flat)
+    (normal, slope), (same, scaled) = (points.normal_equations(flat, a * e) for a in (1.0, size))
+    torch.testing.assert_close(same, normal)
+    torch.testing.assert_close(scaled / size, slope)
+    assert normal.diagonal().max() > 0
+
+
 def test_a_stage_without_points_is_refused():
     with pytest.raises(ValueError, match="`density` must be"):
         Stage(0, 3)

@@ -183,8 +183,9 @@ class _Points:
 
     def normal_equations(self, flat: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
         """Return JᵀWJ and JᵀWe for the reweighted squares."""
-        smooth = (SMOOTH * e.abs().mean()) ** 2
-        weights = (e * e + smooth) ** (self.of.p / 2 - 1)
+        scale = min(math.frexp(float(e.abs().max()))[1], 1023)
+        small = e / 2.0**scale  # no power under- or overflows
+        weights = (small * small + (SMOOTH * small.abs().mean()) ** 2) ** (self.of.p / 2 - 1)
         weights = weights / weights.mean() / len(e)
         normal, slope = flat.new_zeros(len(flat), len(flat)), flat.new_zeros(len(flat))
         for start in range(0, len(e), CHUNK):
