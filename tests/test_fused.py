@@ -283,6 +283,15 @@ def test_a_model_that_diverges_in_the_kernel_is_left_as_it_was():
 
 
 @needs_compiler
+@pytest.mark.parametrize("change", [torch.Tensor.double, lambda t: t.mT.contiguous().mT])
+def test_a_state_that_the_kernel_would_misread_is_refused(change):
+    run = trained("lt", 1, compiled=True)
+    run._state[1] = change(run._state[1])
+    with pytest.raises(ValueError, match="must be contiguous, and this one"):
+        run.train(1)
+
+
+@needs_compiler
 def test_adam_is_the_one_in_torch_when_a_model_freezes_on_the_way():
     states = []
     for compiled in (False, True):

@@ -62,13 +62,18 @@ def fused_train(
     (models, parameters), (_, batch, tokens, _) = flat.shape, x.shape
     wave = sinusoids(loops, config.frequencies).float().mT.contiguous()
     tensors = [*state, *points, table, rates, wave]
+    whole = [state[3], *points[2:]]
     for tensor in tensors:
-        if tensor.dtype not in (torch.float32, torch.int64) or not tensor.is_contiguous():
-            raise ValueError("`state`, `points`, `table`, `rates` must be contiguous float32")
+        kind = torch.int64 if any(tensor is one for one in whole) else torch.float32
+        if tensor.dtype != kind or not tensor.is_contiguous():
+            raise ValueError(
+                f"`state`, `points`, `table` and `rates` must be contiguous, and this one {kind}, "
+                f"got {tensor.dtype} with strides {tensor.stride()}"
+            )
     clock = like["clock_bias"].shape[1] if "clock_bias" in like else 0
-    kind = ACTIVATION_NUMBERS[config.clock_activation]
-    of_eta = [config.eta_rows, config.frequencies, clock, kind]
-    places = [like[n].storage_offset() if n in like else -1 for n in (*PARAMETERS, *ETA)]
+    activation = ACTIVATION_NUMBERS[config.clock_activation]
+    of_eta = [config.eta_rows, config.frequencies, clock, activation]
+    places = [int(like[n].storage_offset()) if n in like else -1 for n in (*PARAMETERS, *ETA)]
     how = _numbers(models, len(table), parameters, *of_eta, *[-1] * ENDS, *places)
     sizes = sizes_of(config, 1, batch, tokens, loops)
     numbers = (ctypes.c_double * 5)(p, beta1, beta2, clip, config.gate)
