@@ -6,12 +6,20 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from looprate.experiments.rows.markdown import plain
 from looprate.theory.outputs import strict_json
 
-__all__ = ["in_words", "print_findings", "print_json", "print_sentences", "print_table", "side"]
+__all__ = [
+    "in_words",
+    "print_findings",
+    "print_json",
+    "print_sentences",
+    "print_table",
+    "say",
+    "side",
+]
 
 GAP = 2  # spaces between columns
 
@@ -46,7 +54,7 @@ def print_table(head: list[str], rows: list[list[str]]) -> int:
             cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             print((" " * GAP).join(cells).rstrip())
         return 0
-    room = _room()
+    room = shutil.get_terminal_size().columns
     words = [
         max(len(word) for cell in column for word in [*cell.split(), ""]) for column in columns
     ]
@@ -72,21 +80,36 @@ def print_findings(findings: Sequence[dict[str, Any]]) -> int:
 
 
 def print_sentences(sentences: Sequence[str]) -> None:
-    """Print the sentences of a report, each a paragraph that fits a terminal."""
-    wrapper = _wrapper(_room())
+    """Print the sentences of a report, each a paragraph."""
     for sentence in map(plain, sentences):
-        print(wrapper.fill(sentence) if sys.stdout.isatty() else sentence)
+        say(sentence)
 
 
-def _room() -> int:
-    """Columns of the terminal."""
-    return shutil.get_terminal_size().columns
+def say(text: str, *, indent: int = 2, file: TextIO | None = None) -> None:
+    """Print lines of prose; in a terminal they fit, and no word or number is broken.
+
+    Parameters
+    ----------
+    text : str
+    indent : int
+        Spaces before what does not fit into a line.
+    file : stream, optional
+        Other than standard output.
+    """
+    file = file or sys.stdout
+    if file.isatty():
+        wrapper = _wrapper(shutil.get_terminal_size().columns, indent)
+        text = "\n".join(wrapper.fill(line) for line in text.split("\n"))
+    print(text, file=file)
 
 
-def _wrapper(room: int) -> textwrap.TextWrapper:
+def _wrapper(room: int, indent: int = 2) -> textwrap.TextWrapper:
     """Return what fills lines without breaking a word or number."""
     return textwrap.TextWrapper(
-        room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        room,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

@@ -59,6 +59,32 @@ def test_a_table_in_a_terminal_fits_and_breaks_no_number(monkeypatch, width):
     assert as_blocks == (width < 80)
 
 
+SHOWN = (
+    (60, "targets"),
+    (60, "moduli token-sine --delta 0.1 --kind token"),
+    (80, "moduli token-sine --delta 0.1 --kind token --certify --seconds 1"),
+    (60, "bound dial --loops 100 1000000000"),
+    (80, "bound dial --loops 100 1000000000"),
+    (60, "bound --worst-case --loops 100 1000000000"),
+    (60, "construct mean-field --grid 2"),
+    (60, "claims delta-and-loops-invert --out OUT"),
+    (60, "explain moduli-monotone --out OUT"),
+)
+
+
+@pytest.mark.parametrize(("width", "command"), SHOWN)
+def test_what_a_command_shows_fits_the_terminal(monkeypatch, tmp_path, width, command):  # M3
+    words = command.replace("OUT", str(tmp_path)).split()
+    codes = []
+    text = on_terminal(monkeypatch, width, lambda: codes.append(main(words)))
+    assert codes == [0]
+    lines = [re.sub(r"\x1b\[[\d;]*[mK]", "", line.split("\r")[-1]) for line in text.splitlines()]
+    assert len(lines) > 2
+    assert [line for line in lines if len(line) > width and str(tmp_path) not in line] == []
+    if "1000000000" in words:  # a terminal of 80 columns once broke it in two
+        assert "1000000000" in " ".join(lines).split()
+
+
 def test_a_table_elsewhere_has_a_line_a_row_and_nothing_for_terminals(capsys):
     print_table(HEAD, ROWS)
     out = capsys.readouterr().out

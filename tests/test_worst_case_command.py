@@ -98,7 +98,7 @@ def refused(said):
         ("--worst-case --slope 3", "`--slope` is about a TARGET"),
         ("--worst-case --coding rank", "`--coding` is about a TARGET"),
         ("--worst-case --inequality digits", "`--inequality` is about a TARGET"),
-        ("--worst-case --placement all", "`--placement` is about a TARGET"),
+        ("--worst-case --placement inner", "`--placement` is about a TARGET"),
         ("--worst-case --tokens 2000", "must be at most 1000 here"),
         ("--worst-case --loops 9 --lipschitz 1e308 --tokens 4", "at most the largest float64"),
     ],

@@ -10,7 +10,7 @@ from looprate.commands.worst_case import add_worst_case, asks_worst_case, run_wo
 from looprate.experiments.engine.progress import Progress
 from looprate.options import add_option, add_options, checked_shape
 from looprate.parser import Commands, add_command
-from looprate.printing import in_words, print_json, print_table
+from looprate.printing import in_words, print_json, print_table, say
 from looprate.theory.bounds.loop_counts import THEOREMS
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.gate import SECONDS
@@ -93,8 +93,8 @@ def run_bound(options: Namespace) -> int:
     found = [at(loops) for loops in counts]
     if options.json:
         return print_json([row.as_dict() for row in found])
-    print(f"{f}: {in_words(shape)}")
-    print(
+    say(f"{f}: {in_words(shape)}")
+    say(
         f"{found[0].version}; best constant: {facts.trivial:.4g} (standard error "
         f"{facts.trivial_stderr:.1g})"
     )
@@ -117,8 +117,8 @@ def _print_bound(rows: list[Any]) -> int:
         for row in rows
     ]
     print_table(["loops", "delta", *names, "total", "verdict"], table)
-    print(f"r = {rows[-1].loops}: {rows[-1].reason}")
+    say(f"r = {rows[-1].loops}: {rows[-1].reason}")
     if rows[-1].up_to_constant:
         terms = " and ".join(rows[-1].up_to_constant)
-        print(f"The paper leaves the constants of {terms} open: ours are used, see --help")
+        say(f"The paper leaves the constants of {terms} open: ours are used, see --help")
     return 0

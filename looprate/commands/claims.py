@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from looprate.experiments.engine.progress import Progress
 from looprate.options import add_option
 from looprate.parser import Commands, add_command
-from looprate.printing import print_json, print_table
+from looprate.printing import print_json, print_table, say
 from looprate.theory.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -143,13 +143,11 @@ def _print_claims(rows: Sequence[dict[str, Any]]) -> None:
     print_table(["verdict", "claim", "figure", "evidence", "time"], table)
     for row in rows:
         if row["verdict"] != str(Verdict.HOLDS):
-            print(f"{row['id']}: {row['verdict']}: {row['reason']}")
+            say(f"{row['id']}: {row['verdict']}: {row['reason']}")
     count = Counter(row["verdict"] for row in rows)
     print(", ".join(f"{number} {word}" for word, number in count.items()), end="")
     print(f"; evidence in {Path(rows[0]['file']).parent}")
-    print(
-        "Each verdict speaks of the finitely many cases in the claim's scope: looprate explain ID."
-    )
+    say("Each verdict speaks of the finitely many cases in the claim's scope: looprate explain ID.")
 
 
 def _print_controls(rows: Sequence[dict[str, Any]]) -> None:
@@ -160,6 +158,6 @@ def _print_controls(rows: Sequence[dict[str, Any]]) -> None:
     ]
     print_table(["control", "verdict", "claim", "what was broken"], table)
     passed = sum(not row["rejected"] for row in rows)
-    print(f"{len(rows) - passed} of {len(rows)} wrong variants rejected")
+    say(f"{len(rows) - passed} of {len(rows)} wrong variants rejected")
     if passed:
-        print("A check that lets a wrong variant pass shows nothing: its verdicts do not count.")
+        say("A check that lets a wrong variant pass shows nothing: its verdicts do not count.")

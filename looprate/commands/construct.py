@@ -13,7 +13,7 @@ from looprate.experiments.engine.progress import Progress
 from looprate.experiments.study.drawing import draw_folder
 from looprate.options import add_option, add_options
 from looprate.parser import Commands, add_command
-from looprate.printing import in_words, print_findings, print_json, print_table, side
+from looprate.printing import in_words, print_findings, print_json, print_table, say, side
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.outputs import at_least, at_most, checked_folder, checked_output
 
@@ -122,7 +122,7 @@ def run_construct(options: Namespace) -> int:
     if options.save:
         checked_folder(options.save.parent)
         checked_output(options.save)
-    print(
+    say(
         f"{cost.labels:,} labels, {cost.loops:,} loops, {cost.inputs:,} sets of cells: about "
         f"{START + cost.seconds:,.0f} s, and up to {options.seconds:g} s for the error's enclosure",
         file=sys.stderr,
@@ -232,15 +232,15 @@ def _print(certificate: Certificate, softmax: dict[str, Any] | None, options: Na
     """Print a certificate as tables."""
     facts: dict[str, Any] = certificate.as_dict()
     q = f", q = {facts['bits']}" if facts["bits"] else ""
-    print(
+    say(
         f"{facts['target']}: {in_words({**facts, 'p': options.p})}, m = {facts['grid']}, "
         f"{facts['memoriser']}{q}, {facts['coding']} code"
     )
-    print(
+    say(
         f"{facts['rows']} rows, {facts['width']} hidden units, {_heads(facts['heads'])}, "
         f"largest weight {facts['weight_bits']} bits; {facts['labels']:,} labels"
     )
-    print(
+    say(
         f"{facts['loops']:,} loops; the paper's formula asks for {facts['paper_loops']:,} at the "
         "same cell width"
     )
@@ -253,14 +253,14 @@ def _print(certificate: Certificate, softmax: dict[str, Any] | None, options: Na
     print_table(["L^p norm of", "at least", "at most", "explicit inequality"], rows)
     sampled = facts["error_sampled"]
     if sampled:
-        print(
+        say(
             f"Monte Carlo cross-check {sampled['value']:.6g} ({sampled['points']} points, not "
             f"rigorous); best constant {facts['trivial']:.6g}"
         )
     if softmax:
-        print(_softmax_line(softmax))
+        say(_softmax_line(softmax))
     print_findings(facts["checks"])
-    print(f"{facts['verdict']}: {facts['reason']}")
+    say(f"{facts['verdict']}: {facts['reason']}")
     if options.save:
         print(f"network: {options.save}")
     if options.out:

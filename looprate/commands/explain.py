@@ -7,7 +7,7 @@ from argparse import Namespace
 from looprate.commands.claims import FOLDER
 from looprate.options import add_option
 from looprate.parser import Commands, add_command
-from looprate.printing import print_json
+from looprate.printing import print_json, say
 
 __all__ = ["add_explain"]
 
@@ -50,11 +50,11 @@ def run_explain(options: Namespace) -> int:
             "last": row,
         }
         return print_json(facts)
-    print(f"{claim.id}: {claim.title}\n")
+    say(f"{claim.id}: {claim.title}\n")
     for name, text in told(claim):
-        print(f"{name:>10}  {text}")
+        say(f"{name:>10}  {text}", indent=12)
     last = f"{row['verdict']}: {row['reason']}" if row else NONE_STORED.format(claim.id)
-    print(f"{'verdict':>10}  {last}")
+    say(f"{'verdict':>10}  {last}", indent=12)
     if row:
         print(f"{'evidence':>10}  {row['file']}")
     return 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from looprate.experiments.study.drawing import draw_folder
 from looprate.options import add_engine, add_option, add_options, chosen_engine
 from looprate.parser import Commands, add_command
-from looprate.printing import print_findings, print_json, print_table
+from looprate.printing import print_findings, print_json, print_table, say
 
 if TYPE_CHECKING:
     from looprate.experiments.learned.moduli import LearnedPlan
@@ -161,19 +161,19 @@ def _network(row: Row) -> tuple[Any, ...]:
 def _print(cells: Sequence[Row], hypotheses: Sequence[Row], findings: Sequence[Row]) -> None:
     """Print a table for each target, then the findings."""
     whole = [check for check in hypotheses if check["holds"] == check["networks"]]
-    print(f"hypotheses not refuted for any network: {len(whole)} of {len(hypotheses)}")
+    say(f"hypotheses not refuted for any network: {len(whole)} of {len(hypotheses)}")
     for check in (check for check in hypotheses if check not in whole):
-        print(f"{check['claim']}: not refuted for {check['holds']} of {check['networks']} networks")
+        say(f"{check['claim']}: not refuted for {check['holds']} of {check['networks']} networks")
     for place in dict.fromkeys((c["target"], c["tokens"], c["dim"], c["p"]) for c in cells):
         target, tokens, dim, p = place
-        print(f"\n{target}: N = {tokens}, d = {dim}, p = {p:g}")
+        say(f"\n{target}: N = {tokens}, d = {dim}, p = {p:g}")
         own = [c for c in cells if (c["target"], c["tokens"], c["dim"], c["p"]) == place]
         head = ["modulus", "delta", "family", "loops", "target", "learned", "ratio found", "proven"]
         print_table(head, [_line(cell) for cell in own])
     print_findings(findings)
-    print("learned: median over seeds of lower bounds, each attained by a pair of inputs, to the")
-    print("median of certified upper bounds where there are any. ratio found: lower bound over the")
-    print("target's modulus, median [least, largest over seeds]. proven: what the bounds allow.")
+    say("learned: median over seeds of lower bounds, each attained by a pair of inputs, to the")
+    say("median of certified upper bounds where there are any. ratio found: lower bound over the")
+    say("target's modulus, median [least, largest over seeds]. proven: what the bounds allow.")
     if sys.stdout.isatty():
         print()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from looprate.experiments.engine.progress import Progress
 from looprate.options import add_option, add_options, checked_shape
 from looprate.parser import Commands, add_command
-from looprate.printing import in_words, print_json, print_table, side
+from looprate.printing import in_words, print_json, print_table, say, side
 from looprate.theory.outputs import at_least, at_most
 
 if TYPE_CHECKING:
@@ -97,10 +97,10 @@ def run_moduli(options: Namespace) -> int:
         rows, refused = _certified(f, rows, curves, {**shape, **limits})
         warnings = [*warnings, *refused]
     for line in warnings:
-        print(f"looprate: {line}", file=sys.stderr)
+        say(f"looprate: {line}", file=sys.stderr)
     if options.json:
         return print_json(rows)
-    print(f"{f}: {in_words(shape)}; smoothness: {f.smoothness.note}")
+    say(f"{f}: {in_words(shape)}; smoothness: {f.smoothness.note}")
     return _print_certified(rows) if options.certify else _print(rows)
 
 
@@ -146,8 +146,8 @@ def _print(rows: Sequence[Row]) -> int:
     """Print lower bounds beside closed forms."""
     table = [[*_name(row), _attained(row), *_closed_form(row)] for row in rows]
     print_table(["modulus", "delta", "lower bound", "closed form", "side"], table)
-    print("Lower bounds are guaranteed: a pair of inputs attains each. A closed form is exact or a")
-    print("proven upper bound, as its side says.")
+    say("Lower bounds are guaranteed: a pair of inputs attains each. A closed form is exact or a")
+    say("proven upper bound, as its side says.")
     return 0
 
 
@@ -167,9 +167,9 @@ def _print_certified(rows: Sequence[Row]) -> int:
     ]
     print_table(head, table)
     for row in (row for row in rows if row["method"] is not None and not row["reached"]):
-        print(f"not reached: {row['kind']}, delta {row['delta']:g}: {row['note']}")
-    print("at least: a pair of inputs attains it. at most: certified, by the method named, whether")
-    print("reached or not. A closed form is exact or a proven upper bound, as its side says.")
+        say(f"not reached: {row['kind']}, delta {row['delta']:g}: {row['note']}")
+    say("at least: a pair of inputs attains it. at most: certified, by the method named, whether")
+    say("reached or not. A closed form is exact or a proven upper bound, as its side says.")
     return 0
 
 

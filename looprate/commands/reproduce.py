@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from looprate.options import add_option, asked_device
 from looprate.parser import Commands, add_command
-from looprate.printing import print_json, print_table
+from looprate.printing import print_json, print_table, say
 from looprate.study import add_study, run_study
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _print(rows: list[dict[str, Any]], name: str, preset: TaskPreset) -> None:
     """Print one task's medians and ranges: a line a model, a column a loop count."""
     metric = preset.task.metric
     counts = sorted({row["loops"] for row in rows})
-    print(f"\n{name}: {metric}, median over seeds (least to largest), by loops r")
+    say(f"\n{name}: {metric}, median over seeds (least to largest), by loops r")
     table = []
     for model in preset.models:
         mine = [row for row in rows if row["model"] == model]
@@ -220,15 +220,15 @@ def _list(as_json: bool) -> int:
             f"{model} {' '.join(f'{n:,}' for n in dict.fromkeys(numbers))}"
             for model, numbers in entry["parameters"].items()
         )
-        print(f"{entry['preset']} {entry['task']}")
-        print(
+        say(f"{entry['preset']} {entry['task']}")
+        say(
             f"  T {entry['length']}, width {entry['width']}, {entry['steps']:,} steps of "
             f"{entry['batch']}, r = {' '.join(map(str, entry['loops']))}, untied depth "
             f"{' '.join(map(str, entry['depths']))}, seeds {entry['seeds']}"
         )
-        print(f"  parameters: {counts}")
+        say(f"  parameters: {counts}")
         if entry["minutes"]:
-            print(f"  about {entry['minutes']:.0f} minutes on 2 cores, by the times of stored fits")
+            say(f"  about {entry['minutes']:.0f} minutes on 2 cores, by the times of stored fits")
         if entry["note"]:
-            print(f"  {entry['note']}")
+            say(f"  {entry['note']}")
     return 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from looprate.experiments.engine.progress import Progress
 from looprate.options import add_option
 from looprate.parser import Commands, add_command
-from looprate.printing import print_json, print_table
+from looprate.printing import print_json, print_table, say
 from looprate.theory.outputs import checked_output
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _print(options: Namespace, files: Sequence[RowFile], found: Survey) -> None:
     matching = "rows" if not options.where else "rows that match"
     print_table(["folder", "file", "finished tasks", matching], table)
     names = options.columns or list(found.columns)
-    print(f"{len(names)} columns: {', '.join(names)}\n" if names else "no row matches\n")
+    say(f"{len(names)} columns: {', '.join(names)}\n" if names else "no row matches\n")
     shown = list(options.columns or _telling(found))[:SHOWN]
     if shown and found.first:
         cells = [[_short(row.get(name)) for name in shown] for row in found.first]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from looprate.options import add_option, asked_device
 from looprate.parser import Commands, add_command
-from looprate.printing import in_words, print_findings, print_json, print_sentences
+from looprate.printing import in_words, print_findings, print_json, print_sentences, say
 from looprate.study import add_study, run_study
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def run_verify(options: Namespace) -> int:
     if code or options.json:
         return code or print_json(report)
     for part in report["parts"]:
-        print(f"\n{part['target']}: {in_words(part)}")
+        say(f"\n{part['target']}: {in_words(part)}")
         broken = [each for each in part["hypotheses"] if each["state"] != "holds"]
         print_findings([*broken, *part["findings"]])
     print()

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from looprate.options import checked_shape
-from looprate.printing import in_words, print_json, print_table
+from looprate.printing import in_words, print_json, print_table, say
 from looprate.theory.bounds.loop_counts import THEOREMS
 from looprate.theory.outputs import at_least, at_most
 
@@ -29,7 +29,7 @@ NEEDING = {
     **{name: f"--{name}" for name in CLASS},
 }
 #: What is about a target: name in the options -> what it is where it is not given.
-OF_A_TARGET = {"inequality": THEOREMS[0], "placement": "default", "coding": None, "slope": math.inf}
+OF_A_TARGET = {"inequality": THEOREMS[0], "placement": "all", "coding": None, "slope": math.inf}
 
 
 def add_worst_case(bound: ArgumentParser) -> None:
@@ -132,7 +132,7 @@ def _print(
 ) -> int:
     """Print the table and what it means."""
     lipschitz, holder = of_class["lipschitz"], of_class["holder"]
-    print(
+    say(
         f"{in_words(shape)}; all f with ‖f(X) - f(Y)‖_p <= {lipschitz:g} ‖X - Y‖^{holder:g}; "
         f"blocks of {size.rows} rows, {size.width} units, heads: {size.heads} of size "
         f"{size.head_size}"
@@ -145,11 +145,11 @@ def _print(
             for row in rows
         ],
     )
-    print(
+    say(
         "no error below: in each line for some f of the class, which depends on it, no such "
         "network comes nearer in L^p; hardmax attention, exact arithmetic, "
         + ("weights of few bits." if size.weight_bits else "any real weights.")
     )
-    print("all f within: what networks of a size of their own reach for every f of the class.")
-    print("Derived by this project and not yet reviewed by others; exponents matter, not levels.")
+    say("all f within: what networks of a size of their own reach for every f of the class.")
+    say("Derived by this project and not yet reviewed by others; exponents matter, not levels.")
     return 0
