@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from looprate.approx.models.parts import scalars_of
-from looprate.approx.official.layout import OfficialConfig
+from looprate.approx.official.layout import PAIRINGS, OfficialConfig
 from looprate.approx.official.model import OfficialModel, from_official, official_model
 
 CASES = Path(__file__).parent / "cases" / "official"
@@ -228,3 +228,36 @@ def test_bad_calls_and_untied_copies_are_refused():
     weights, config, _ = case("dp_GPT")
     with pytest.raises(ValueError, match="must equal the depth 2"):
         from_official(weights, config)(torch.zeros(1, 3, dtype=torch.long), loops=3)
+
+
+# -- pairs with and without the timestep -----------------------------------------------------------
+def with_moving_clock(config):
+    """A model whose clock counts: fresh ones start with a clock that says nothing."""
+    sizes = {"maxlen": 6, "vocab": 5, "head": 2, "dmodel": 8, "num_loop": 3}
+    model = official_model({**config, **sizes}, seed=0)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights += 0.2 * torch.randn(weights.shape, generator=generator)
+    return model
+
+
+def test_the_matched_pair_differs_in_the_timestep_alone_and_the_official_one_in_more():
+    ids = torch.tensor([[1, 2, 3, 4]])
+    without, timed = (with_moving_clock(config) for config in PAIRINGS["matched"])
+    assert without.state_dict().keys() == timed.state_dict().keys()
+    for name, weights in without.state_dict().items():
+        assert torch.equal(weights, timed.state_dict()[name])
+    with torch.no_grad():
+        assert torch.allclose(without(ids, loops=1), timed(ids, loops=1))  # t = 0 for both
+        assert not torch.allclose(without(ids, loops=3), timed(ids, loops=3), atol=1e-3)
+        rows = without._modulation(3)
+        assert all(torch.equal(a, b) for a, b in zip(rows[0], rows[2], strict=True))
+    plain, modulated = PAIRINGS["official"]
+    assert modulated == PAIRINGS["matched"][1]
+    assert len(list(with_moving_clock(plain).parameters())) != len(list(timed.parameters()))
+
+
+def test_a_model_without_a_clock_cannot_hold_it_still():
+    with pytest.raises(ValueError, match="`still` is for .* which have a clock"):
+        with_moving_clock({"cls": "LoopedGPT", "still": True})

@@ -18,6 +18,15 @@ from torch import Tensor
 CLASSES = ("model.LoopedGPT", "model.TMLT", "LoopedGPT", "TimeDependentLoopedGPT", "GPT")
 MODULATED = ("model.TMLT", "TimeDependentLoopedGPT")
 CLOCK = 256  # sinusoids of t
+#: Pairs of edit-distance models -> configurations without and with the timestep.  The official pair
+#: also differs in norm gains, activation and gates; the matched one in the timestep alone.
+PAIRINGS = {
+    "official": ({"cls": "LoopedGPT"}, {"cls": "TimeDependentLoopedGPT"}),
+    "matched": (
+        {"cls": "TimeDependentLoopedGPT", "still": True},
+        {"cls": "TimeDependentLoopedGPT"},
+    ),
+}
 SIZES = {  # ours -> theirs, WikiText and edit distance
     "vocabulary": ("vocab_size", "vocab"),
     "length": ("block_size", "maxlen"),
@@ -43,6 +52,9 @@ class OfficialConfig:
         Biases of the block's matrices (always there in the edit-distance models).
     causal, rpe : bool
         Causal mask; relative positions (scores fall with the distance) instead of sinusoids.
+    still : bool
+        The clock stands at t = 0 in every loop: the same parameters, norms, activation and gates,
+        without the timestep.  Not of the authors' code.
     residual : float
         Factor of the first values of the matrices that write to the state (WikiText).
     """
@@ -57,6 +69,7 @@ class OfficialConfig:
     bias: bool = True
     causal: bool = True
     rpe: bool = False
+    still: bool = False
     residual: float = 1.0
 
     @property
@@ -81,7 +94,13 @@ class OfficialConfig:
                 f"{sizes['heads']}"
             )
         V, T, D, heads, loops = (sizes[ours] for ours in SIZES)
-        made = cls(name, V, T, D, heads, loops)
+        still = bool(config.get("still", False))
+        if still and name not in MODULATED:
+            raise ValueError(
+                f"`still` is for {' and '.join(MODULATED)}, which have a clock, got cls={name!r}; "
+                "leave it out"
+            )
+        made = cls(name, V, T, D, heads, loops, still=still)
         if wikitext:
             residual = 1 / math.sqrt(2 * config.get("n_layer", 1))
             bias, causal = bool(config.get("bias", False)), bool(config.get("is_causal", True))

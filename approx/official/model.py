@@ -8,10 +8,13 @@ One module with options stands for all of them.  ``cls`` names the variant, as t
 ``TimeDependentLoopedGPT``  edit distance: modulated, norms without gains, SiLU
 ``GPT``                     edit distance, the untied baseline: LayerNorms
 
-So either official pair differs in more than the timestep;
-:class:`looprate.approx.models.sequence.SequenceModel` has pairs that do not.  Weights arrive as
-mappings from names to arrays: files that run code when they are read (torch's own format) are for
-others to convert.
+So either official pair differs in more than the timestep.  ``still=True`` in a configuration holds
+the clock of a modulated model at t = 0, so that the pair with and without it differs in nothing
+else: :data:`looprate.approx.official.layout.PAIRINGS` names both;
+:class:`looprate.approx.models.sequence.SequenceModel` has such pairs of this project.
+
+Weights arrive as mappings from names to arrays: files that run code when they are read (torch's own
+format) are for others to convert.
 """
 
 from __future__ import annotations
@@ -119,6 +122,7 @@ class OfficialModel(nn.Module):
         if c.cls not in MODULATED:
             return [None] * loops
         wave = sinusoids(loops, CLOCK).to(e["token"])
+        wave = wave[:1].expand_as(wave) if c.still else wave
         hidden = F.silu(F.linear(wave, e["clock_in"], e["clock_in_bias"]))
         hidden = F.silu(F.linear(hidden, e["clock_mid"], e["clock_mid_bias"]))
         chunks = F.linear(hidden, e["clock_out"], e["clock_out_bias"]).chunk(4, dim=1)

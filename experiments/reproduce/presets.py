@@ -96,14 +96,14 @@ def _evening(task: Task, steps: int, rates: tuple[float, ...], **changes: Any) -
     )
 
 
-_NARROW: dict[str, Any] = {"loss": "every", "model": {"injection": True, "width": 16, "hidden": 32}}
+_NARROW: dict[str, Any] = {"loss": "every", "model": {"injection": True, "width": 24, "hidden": 48}}
 _LETTERS: dict[str, Any] = {"batch": 32, "model": _SENTENCES}
 _EVENING = _by_key(
-    _evening(Sudoku(2, 2, clues=(4, 6), bases=128), 900, (5e-3, 1e-2), **_NARROW),
+    _evening(Sudoku(2, 2, clues=(4, 6), bases=128), 1000, (5e-3, 1e-2), **_NARROW),
     _evening(
         Countdown(numbers=2, max_number=30, min_target=2, max_target=30),
         1200,
-        (5e-3, 2.5e-3),
+        (5e-3, 1e-2),
         **_PUZZLES,
     ),
     _evening(LongestCommonSubsequence(size=5, letters=3), 1000, (3e-3, 6e-3), **_LETTERS),
