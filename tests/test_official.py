@@ -259,5 +259,5 @@ def test_the_matched_pair_differs_in_the_timestep_alone_and_the_official_one_in_
 
 
 def test_a_model_without_a_clock_cannot_hold_it_still():
-    with pytest.raises(ValueError, match="`still` is for .* which have a clock"):
+    with pytest.raises(ValueError, match=r"`still` is for .* which have a clock"):
         with_moving_clock({"cls": "LoopedGPT", "still": True})
