@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import collections
 import hashlib
 import importlib.abc
@@ -133,6 +134,15 @@ def map_of_tests(files: list[str], tests: list[str]) -> dict[str, Any]:
     return dict(json.loads(kept.read_text()))
 
 
+def lines_of_function(path: str, line: int) -> range:
+    """Return the lines of the innermost function that holds a line, or none."""
+    nodes = ast.walk(ast.parse((ROOT / path).read_text()))
+    heads = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    spans = [(n.lineno, n.end_lineno or n.lineno) for n in heads]
+    start, end = max((span for span in spans if span[0] <= line <= span[1]), default=(0, -1))
+    return range(start, end + 1)
+
+
 def chosen_tests(
     known: dict[str, Any], mutant: Mutant, cap: float
 ) -> list[tuple[list[str], float]]:
@@ -142,6 +152,9 @@ def chosen_tests(
     """
     lines = known["lines"].get(mutant.path, {})
     numbers = set(lines.get(str(mutant.line), ()))
+    if not numbers:  # heads run on import, before any test
+        for line in lines_of_function(mutant.path, mutant.line):
+            numbers |= set(lines.get(str(line), ()))
     for step in range(1, NEAR + 1):
         for line in (mutant.line - step, mutant.line + step):
             numbers |= set(lines.get(str(line), ())) if not numbers else set()

@@ -353,3 +353,10 @@ def test_best_constant_refuses_bad_targets_and_sizes():
         call(points=100)
     with pytest.raises(ValueError, match="`replicates` must be >= 2"):
         call(replicates=1)
+
+
+def test_a_standard_error_needs_two_replicates():
+    how = {"tokens": 1, "dim": 1, "p": 1.0, "points": 2, "rng": np.random.default_rng(0)}
+    with pytest.raises(ValueError, match="`replicates` must be >= 2"):
+        best_constant_error(lambda x: x, replicates=1, **how)
+    assert best_constant_error(lambda x: x, replicates=2, **how)[1] > 0

@@ -11,6 +11,7 @@ import pytest
 
 from looprate import waiting
 from looprate.cli import main
+from looprate.experiments.engine.progress import Progress
 from looprate.printing import print_table
 
 HEAD = ["modulus", "delta", "at least", "at most", "gap", "by", "why"]
@@ -186,3 +187,17 @@ def test_every_command_is_waited_for(monkeypatch):
     monkeypatch.setattr("looprate.cli.Waiting", lambda words: said.append(words) or nullcontext())
     assert main(["targets"]) == 0
     assert said == ["looprate targets: at work ..."]
+
+
+def test_a_bar_of_progress_ends_at_its_end_whatever_is_added_up(capfd, monkeypatch):
+    """tqdm warns of a share above 1, and a warning may be an error."""
+    with Progress(0.7, "work") as bar:
+        monkeypatch.setattr(bar.bar, "mininterval", 0.0)
+        seen = []
+        for value in (0.1, 0.3, 0.2, 0.1 + 0.6, 0.7 + 1e-9, 7.0):
+            bar.to(value)
+            seen.append(bar.bar.n / bar.bar.total)
+            str(bar.bar)  # what it draws
+    assert seen == sorted(seen)
+    assert seen[:2] == pytest.approx([1 / 7, 3 / 7], abs=1e-4)
+    assert seen[-1] == 1

@@ -261,3 +261,15 @@ def test_importing_the_formulas_imports_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] []"
+
+
+def test_the_rate_of_tian_and_shen_begins_at_three_loops():
+    found = tian_shen_rate(3, tokens=1, dim=2, holder=0.5)
+    assert found == pytest.approx((math.log(3) / 3) ** 0.25)
+
+
+@pytest.mark.parametrize("power", [890, 1000, 3000])  # of two: floats end at 2^1024
+@pytest.mark.parametrize(("delta_of", "root"), [(delta_of_loops, 9), (delta_of_stages, 8)])
+def test_widths_of_cells_are_a_root_of_half_the_loops_however_many(delta_of, root, power):
+    found = math.log2(delta_of(2**power, tokens=3, dim=2))
+    assert found == pytest.approx(-(power - 1) / root, rel=1e-9)

@@ -60,3 +60,9 @@ def test_both_bounds_fall_with_their_exponents(row):
 def test_what_is_out_of_range_is_refused(asked, message):
     with pytest.raises(ValueError, match=message):
         exponent_rows(**asked)
+
+
+@pytest.mark.parametrize(("tokens", "dim"), [(100, 1), (30, 3)])
+def test_both_exponents_agree_for_many_tokens(tokens, dim):
+    for row in exponent_rows(tokens=tokens, dim=dim):
+        assert row.upper == row.lower == Fraction(1 if row.family == "lt" else 2, tokens * dim)
