@@ -15,16 +15,26 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from looprate.figures.common import fit_width, setting_title
+from looprate.figures.common import (
+    fit_width,
+    is_narrow,
+    legend_beside,
+    panel_axes,
+    setting_title,
+)
 from looprate.figures.rows import Row, column, where
 from looprate.figures.style import MEMORISER_STYLE, points
 from looprate.theory.tables import TABLES
 
-SIZE = (2.0, 2.9)  # inches a panel, at the size of a page
+SIZE = (2.1, 3.1)  # inches a panel, at the size of a page
 MARGIN = 1.35  # inches to the right of the panels, for the legend
 COLUMNS = TABLES["arithmetic"]
 ARITHMETIC = {"float32": "float32", "float64": "float64", "exact": "exact integers"}
 CHOICES = {"memoriser": tuple(MEMORISER_STYLE), "arithmetic": tuple(ARITHMETIC)}
+ALT = (
+    "Error of one constructed network in floating point and in integers, against its number of "
+    "labels: where a line leaps up, that arithmetic no longer holds the network."
+)
 NEUTRAL = "Error of the arithmetic against the number of labels"
 BROKEN = 0.01  # error, in units of the target, that nobody would call rounding
 MOST_DECADES = 6  # with a tick of their own
@@ -76,11 +86,13 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     it is not finite, or, hollow, it was refused before there was a number.
     """
     names: list[str | None] = [*panels(rows)] or [None]
-    grid = figure.subplots(1, len(names), sharex=True, sharey=True, squeeze=False)[0]
+    grid = panel_axes(figure, len(names), sharex=True, sharey=True)
     for ax, name in zip(grid, names, strict=True):
         _draw_panel(ax, where(rows, arithmetic=name), _Levels.of(rows))
-        ax.set_title(ARITHMETIC.get(name or "", ""), fontsize="medium")
-        ax.label_outer()
+        heading = f"{ARITHMETIC.get(name or '', '')}\n{_breaks(where(rows, arithmetic=name))}"
+        ax.set_title(heading, fontsize="medium", linespacing=1.3)
+        if not is_narrow():
+            ax.label_outer()
     fit_width(figure.suptitle(f"{_message(rows)}\n{setting_title(rows)}", fontsize="large"))
     _legend(grid[-1], rows)
 
@@ -135,6 +147,13 @@ def _refused(rows: Sequence[Row]) -> NDArray[np.bool_]:
     return np.array([row.get("refused") is True for row in rows], dtype=bool)
 
 
+def _breaks(rows: Sequence[Row]) -> str:
+    """Say in a line each which memorisers break in one arithmetic, and at how many labels."""
+    found = {name: _broken(where(rows, memoriser=name)) for name in MEMORISER_STYLE}
+    lines = [f"{name} breaks at {at[0]:g}" for name, at in found.items() if at]
+    return "\n".join(lines or ["nothing breaks"])
+
+
 def _message(rows: Sequence[Row]) -> str:
     """Title: which memoriser breaks first, and whether the exact one ever does."""
     names = [name for name in MEMORISER_STYLE if where(rows, memoriser=name)]
@@ -145,8 +164,9 @@ def _message(rows: Sequence[Row]) -> str:
     order = ", then ".join(" and ".join(group) for group in _order(floating, broken))
     kept = " and ".join(name for name in names if name not in broken)
     exact = column(where(rows, arithmetic="exact"), "value")
-    tail = "; exact integers never" if exact.size and not exact.any() else ""
-    return f"Floating point breaks {order}{f', not {kept}' if kept else ''}{tail}"
+    tail = "; exact integers do not" if exact.size and not exact.any() else ""
+    most = f" up to {np.nanmax(column(rows, 'labels')):.0f} labels"
+    return f"Floating point breaks {order}{f', not {kept}' if kept else ''}{tail}{most}"
 
 
 def _order(rows: Sequence[Row], names: Sequence[str]) -> list[list[str]]:
@@ -175,19 +195,11 @@ def _broken(rows: Sequence[Row]) -> list[float]:
 
 
 def _legend(ax: Axes, rows: Sequence[Row]) -> None:
-    """Right of the axes: each memoriser with where it breaks, and what a hollow marker is."""
+    """Right of the axes: each memoriser, and what a hollow marker is."""
     handles: list[Artist] = []
     for name in (name for name in MEMORISER_STYLE if where(rows, memoriser=name)):
         style = MEMORISER_STYLE[name]
-        words = [style.name]
-        for arithmetic in panels(rows):
-            broken = _broken(where(rows, memoriser=name, arithmetic=arithmetic))
-            words.append(
-                f"  {arithmetic}: " + (f"{broken[0]:g} labels" if broken else "holds here")
-            )
-        handles.append(
-            Line2D([], [], color=style.colour, marker=style.marker, label="\n".join(words))
-        )
+        handles.append(Line2D([], [], color=style.colour, marker=style.marker, label=name))
     if _refused(rows).any():
         handles.append(
             Line2D(
@@ -200,10 +212,4 @@ def _legend(ax: Axes, rows: Sequence[Row]) -> None:
                 label="hollow: refused by\nthe exact module",
             )
         )
-    ax.legend(
-        handles=handles,
-        title=f"breaks (error > {BROKEN:g}) at",
-        loc="upper left",
-        bbox_to_anchor=(1.0, 1.0),
-        labelspacing=0.6,
-    )
+    legend_beside(ax, handles, title=f"breaks:\nerror > {BROKEN:g}", labelspacing=0.6)

@@ -11,8 +11,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from looprate.figures.common import (
+    count_words,
     fit_width,
     informative_from,
+    is_narrow,
+    legend_beside,
+    norm_name,
+    panel_axes,
     plain_text,
     setting_title,
     shade_vacuous,
@@ -30,7 +35,13 @@ COLUMNS = TABLES["bound-terms"]
 CHOICES = {"term": tuple(TERM_STYLE), "status": tuple(str(word) for word in Verdict)}
 VEIL = 0.55  # how much of the colours it hides
 SUM_RTOL = 1e-6  # sums of six numbers, printed and read
-TOP = 3.0  # times the best constant: what lies above says nothing
+TOP, SOME = 3.0, 1.3  # times the best constant: what lies above says nothing; where it does later
+BEFORE = 30.0  # loops that are shown before a bound says something, as a factor
+VERSIONS = {"theorem-3.6": "Theorem 3.6, our constants"}
+ALT = (
+    "The terms of each bound, stacked against loops: it says something where the stack is below "
+    "the line of the best constant, and its tallest layer is what keeps it up."
+)
 
 
 def panels(rows: Sequence[Row]) -> list[str]:
@@ -67,19 +78,35 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
 def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     """Draw one panel a version, all on one y axis."""
     versions: list[str | None] = [*panels(rows)] or [None]
-    grid = figure.subplots(1, len(versions), sharey=True, squeeze=False)[0]
+    grid = panel_axes(figure, len(versions), sharey=True)
     handles: dict[str, Artist] = {}
     for ax, version in zip(grid, versions, strict=True):
         handles |= _draw_version(ax, where(rows, version=version))
-        ax.set_title(plain_text(version or ""), fontsize="medium")
-        ax.label_outer()
+        ax.set_title(f"{_named(version)}\n{_fact(where(rows, version=version))}", fontsize="medium")
+        if not is_narrow():
+            ax.label_outer()
     fit_width(figure.suptitle(setting_title(rows), fontsize="large"))
     _legend(grid[-1], handles)
+
+
+def _named(version: str | None) -> str:
+    """Return a version in words."""
+    other = f"explicit inequality, {version.removeprefix('explicit-')}" if version else ""
+    return plain_text(VERSIONS.get(version or "", other))
+
+
+def _fact(rows: Sequence[Row]) -> str:
+    """Say from where on a bound says something."""
+    first = informative_from(rows)
+    if first is None:
+        return "nowhere below the best constant"
+    return f"says something from $r = {count_words(first)}$"
 
 
 def _draw_version(ax: Axes, rows: Sequence[Row]) -> dict[str, Artist]:
     """Stack, best constant and veil of one version; return what to name in the legend."""
     ax.set_xscale("log")
+    first = informative_from(rows)
     rows = [row for row in rows if row.get("loops") is not None]
     loops = np.unique(column(rows, "loops"))
     total = _placed(rows, "total", loops, absent=np.nan)
@@ -95,16 +122,17 @@ def _draw_version(ax: Axes, rows: Sequence[Row]) -> dict[str, Artist]:
         line = ax.axhline(trivial[0], color="black", linewidth=points(1.0), zorder=5)
         line.set_label("best constant")
         handles["best constant"] = line
-        ax.set_ylim(0.0, TOP * trivial[0] or 1.0)  # a constant has no error
+        ax.set_ylim(0.0, (TOP if first is None else SOME) * trivial[0] or 1.0)  # one of 0 is f
     left, right = (loops.min(), loops.max()) if loops.size > 1 else (1.0, 10.0)
+    left = max(left, (first or 0.0) / BEFORE)
     ax.set_xlim(left, right)
     span = shade_vacuous(ax, rows, left=float(left), right=float(right))
     if span is not None:
-        _veil(ax, loops, total, end=informative_from(rows))
-        span.set_label("vacuous: stack paler")
+        _veil(ax, loops, total, end=first)
+        span.set_label("vacuous (paler)")
         handles["span"] = span
     ax.set_xlabel("loops $r$")
-    ax.set_ylabel("$L^p$ error: terms of the bound, stacked")
+    ax.set_ylabel(f"{norm_name(rows)} error: terms, stacked")
     return handles
 
 
@@ -182,6 +210,4 @@ def _legend(ax: Axes, handles: Mapping[str, Artist]) -> None:
     """Right of the axes, in the order of the stack from its top."""
     names = [name for name in reversed(TERM_STYLE) if name in handles]
     names += [name for name in handles if name not in TERM_STYLE]
-    ax.legend(
-        handles=[handles[name] for name in names], loc="upper left", bbox_to_anchor=(1.0, 1.0)
-    )
+    legend_beside(ax, [handles[name] for name in names])

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.mathtext import MathTextParser
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from looprate.figures.rows import Row, column, distinct, where
+from looprate.figures.rows import Cell, Row, column, distinct, where
 from looprate.figures.style import SHADE
 from looprate.theory.tables import SETTING
 from looprate.theory.verdict import Verdict
 
-__all__ = ["band_over_seeds", "fit_width", "plain_text", "setting_title"]
+__all__ = [
+    "band_over_seeds",
+    "fit_width",
+    "legend_beside",
+    "norm_name",
+    "panel_axes",
+    "plain_text",
+    "setting_title",
+]
 
+LETTERS, SHORT = 42, 24  # of a line on a narrow page, and of one of two names side by side
+NARROW = 5.0  # inches: a page no wider has its panels below each other
+PLAIN = 1e5  # from which on a count is written as a power of ten
 LARGEST_SHARE = 0.82  # of the width of a figure, for a title above axes left of its middle
 
 
@@ -87,7 +101,7 @@ def setting_title(rows: Sequence[Row]) -> str:
         If the rows mix several targets or settings.
     """
     only = {name: _only(rows, name) for name in SETTING}
-    target, latex = str(only["target"] or ""), str(only["latex"] or "")
+    target, latex = str(only["target"] or ""), _counted(str(only["latex"] or ""), only["tokens"])
     formula = f"${latex}$" if latex and _is_mathtext(f"${latex}$") else plain_text(target)
     names = {"tokens": "N", "dim": "d", "p": "p"}
     numbers = ", ".join(
@@ -95,14 +109,74 @@ def setting_title(rows: Sequence[Row]) -> str:
         for name, letter in names.items()
         if only[name] is not None
     )
-    return ",   ".join(part for part in (formula, numbers) if part)
+    return (",\n" if is_narrow() else ",   ").join(part for part in (formula, numbers) if part)
+
+
+def _counted(latex: str, tokens: Cell) -> str:
+    """Write numbers for N and N - 1 where they divide, as the title knows N."""
+    if tokens is None:
+        return latex
+    for below, count in (("N-1", float(tokens) - 1.0), ("N", float(tokens))):
+        shown = "" if count == 1.0 else rf"\frac{{1}}{{{count:g}}}"
+        latex = latex.replace(rf"\frac{{1}}{{{below}}}", shown)
+    return latex
+
+
+def norm_name(rows: Sequence[Row]) -> str:
+    """Return the name of the error norm, with the p that was used where the rows know it."""
+    p = _only(rows, "p")
+    return "$L^p$" if p is None else rf"$L^{{{_number(float(p))}}}$"
+
+
+def is_narrow() -> bool:
+    """Say whether panels are to be below each other in the style in force."""
+    return float(matplotlib.rcParams["figure.figsize"][0]) < NARROW
+
+
+def count_words(count: float) -> str:
+    """Return a count as mathematics for a text: a power of ten where it is large."""
+    if count < PLAIN:
+        return f"{count:.0f}"
+    digits, _, power = f"{count:.1e}".partition("e")
+    return rf"{digits.removesuffix('.0')} \times 10^{{{int(power)}}}"
+
+
+def panel_axes(
+    figure: Figure | SubFigure,
+    count: int,
+    *,
+    widths: Sequence[float] = (),
+    sharex: bool = False,
+    sharey: bool = False,
+) -> list[Axes]:
+    """Return axes side by side, or below each other where the page is narrow."""
+    shared: Any = {"sharex": sharex, "sharey": sharey, "squeeze": False}
+    if is_narrow():
+        return list(figure.subplots(count, 1, **shared)[:, 0])
+    return list(figure.subplots(1, count, width_ratios=list(widths) or None, **shared)[0])
+
+
+def legend_beside(ax: Axes, handles: Sequence[Artist], **look: Any) -> None:
+    """Write a legend right of axes, or below the figure where it is narrow."""
+    figure = ax.figure
+    if is_narrow():
+        longest = max((len(str(handle.get_label())) for handle in handles), default=0)
+        ncols = 1 if longest > SHORT else 2
+        figure.legend(handles=handles, loc="outside lower center", ncols=ncols, **look)
+    else:
+        ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), **look)
 
 
 def fit_width(text: Text) -> None:
-    """Make the letters of a centred title smaller until it is no wider than its figure."""
+    """Make the letters of a title smaller until it is no wider than its figure."""
     figure = text.get_figure()
     if figure is None:
         return
+    if is_narrow():
+        lines = text.get_text().split("\n")
+        text.set_text(
+            "\n".join(one if "$" in one else textwrap.fill(one, LETTERS) for one in lines)
+        )
     share = text.get_window_extent().width / (LARGEST_SHARE * figure.bbox.width)
     if share > 1.0:
         text.set_fontsize(float(text.get_fontsize()) / share)

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from looprate.figures import handout
+from looprate.figures.dark import darken
 from looprate.figures.kinds import KINDS
 from looprate.figures.rows import Row, check_columns, read_rows
 from looprate.figures.style import STYLES
@@ -20,11 +21,11 @@ from looprate.theory.outputs import checked_folder, remove_dead_drafts, replacin
 
 __all__ = ["KINDS", "make_figure", "redraw"]
 
-#: Format -> metadata that would otherwise change from one drawing to the next.
-FORMATS: dict[str, dict[str, Any]] = {
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    "svg": {"Date": None, "Creator": None},
+#: Format -> metadata that would otherwise change from one drawing to the next; what holds words.
+FORMATS: dict[str, tuple[dict[str, Any], str]] = {
+    "png": ({"Software": None}, "Description"),
+    "pdf": ({"CreationDate": None, "Creator": None, "Producer": None}, "Subject"),
+    "svg": ({"Date": None, "Creator": None}, "Description"),
 }
 
 
@@ -32,6 +33,7 @@ def redraw(
     directory: str | Path,
     *,
     style: str = "paper",
+    dark: bool = False,
     formats: Sequence[str] = ("png", "pdf"),
     only: Sequence[str] = (),
     to: str | Path | None = None,
@@ -45,8 +47,10 @@ def redraw(
         Study folder; rows are read from ``figures/KIND__SLUG.csv`` in it, KIND one of
         :data:`KINDS`; other files are left alone.  A folder without a folder ``figures`` may hold
         the rows itself.
-    style : {"paper", "slides", "poster"}
+    style : {"paper", "slides", "poster", "phone"}
         See :mod:`looprate.figures.style`.
+    dark : bool
+        Light on black.
     formats : sequence of {"png", "pdf", "svg"}
         Files to write beside each CSV file.
     only : sequence of str
@@ -70,7 +74,7 @@ def redraw(
     written: list[Path] = []
     failed: list[str] = []
     for _, outcome in redraw_each(
-        directory, style=style, formats=formats, only=only, to=to, handouts=handouts
+        directory, style=style, dark=dark, formats=formats, only=only, to=to, handouts=handouts
     ):
         if isinstance(outcome, str):
             failed.append(outcome)
@@ -85,6 +89,7 @@ def redraw_each(
     directory: str | Path,
     *,
     style: str,
+    dark: bool = False,
     formats: Sequence[str],
     only: Sequence[str] = (),
     to: str | Path | None = None,
@@ -98,9 +103,10 @@ def redraw_each(
     _check_choice(style, "style", STYLES)
     for name in formats:
         _check_choice(name, "formats", FORMATS)
-    if handouts and style != "paper":
+    if handouts and (style != "paper" or dark):
         raise ValueError(
-            f"`style` of a handout must be paper, as it is a page, got {style!r}; leave it out"
+            "`style` of a handout must be paper, as it is a page, got "
+            f"{'dark' if dark else repr(style)}; leave it out"
         )
     sources = _chosen(_sources(Path(directory), handout.KIND if handouts else ""), only)
     if to is not None:
@@ -109,15 +115,20 @@ def redraw_each(
         remove_dead_drafts(folder)
     first, every = share
     for source in sources[first::every]:
-        yield source, _outcome(source, style, formats, to, handouts)
+        yield source, _outcome(source, style, dark, formats, to, handouts)
 
 
 def _outcome(
-    source: Path, style: str, formats: Sequence[str], to: str | Path | None, as_handout: bool
+    source: Path,
+    style: str,
+    dark: bool,
+    formats: Sequence[str],
+    to: str | Path | None,
+    as_handout: bool,
 ) -> list[Path] | str:
     """Draw one CSV file; return the files written, or what is wrong with it."""
     try:
-        return _redraw_one(source, style, formats, to, as_handout)
+        return _redraw_one(source, style, dark, formats, to, as_handout)
     except ValueError as error:
         message = str(error)
         return message if source.name in message else f"`{source.name}`: {message}"
@@ -128,7 +139,9 @@ def _outcome(
         )
 
 
-def make_figure(kind: str, rows: Sequence[Row], *, style: str = "paper") -> Figure:
+def make_figure(
+    kind: str, rows: Sequence[Row], *, style: str = "paper", dark: bool = False
+) -> Figure:
     """Draw rows as one figure, without any global state.
 
     Parameters
@@ -137,8 +150,10 @@ def make_figure(kind: str, rows: Sequence[Row], *, style: str = "paper") -> Figu
         One of :data:`KINDS`.
     rows : sequence of rows
         With that kind's columns.
-    style : {"paper", "slides", "poster"}
+    style : {"paper", "slides", "poster", "phone"}
         Must be in force when the figure is saved, too.
+    dark : bool
+        Light on black.
 
     Returns
     -------
@@ -147,7 +162,9 @@ def make_figure(kind: str, rows: Sequence[Row], *, style: str = "paper") -> Figu
     """
     _check_choice(kind, "kind", KINDS)
     _check_choice(style, "style", STYLES)
-    return _make(KINDS[kind].size(rows), KINDS[kind].draw_all, rows, style)
+    chosen = KINDS[kind]
+    size = chosen.stacked(rows) if STYLES[style].stacked else chosen.size(rows)
+    return _make(size, chosen.draw_all, rows, style, dark=dark)
 
 
 def make_handout(rows: Sequence[Row], *, source: str) -> Figure:
@@ -173,20 +190,30 @@ def _make(
     draw: Callable[[Figure, Sequence[Row]], None],
     rows: Sequence[Row],
     style: str,
+    *,
+    dark: bool = False,
 ) -> Figure:
     """Draw rows as a figure of a size."""
-    parameters, scale = STYLES[style]
+    look = STYLES[style]
+    width, height = (look.scale * side for side in size)
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(parameters())
-        figure = Figure(figsize=(scale * size[0], scale * size[1]), layout="constrained")
+        matplotlib.rcParams.update(look.parameters())
+        figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure, rows)
+        if dark:
+            darken(figure)
     return figure
 
 
 def _redraw_one(
-    source: Path, style: str, formats: Sequence[str], to: str | Path | None, as_handout: bool
+    source: Path,
+    style: str,
+    dark: bool,
+    formats: Sequence[str],
+    to: str | Path | None,
+    as_handout: bool,
 ) -> list[Path]:
     """Draw one CSV file; return the files written."""
     kind, stem, rows = _kind_of(source), source.stem, read_rows(source)
@@ -194,12 +221,13 @@ def _redraw_one(
     if as_handout:
         figure, stem = make_handout(rows, source=source.name), handout.stem(stem)
     else:
-        figure = make_figure(kind, rows, style=style)
+        figure = make_figure(kind, rows, style=style, dark=dark)
     folder = source.parent if to is None else _with_rows(Path(to), source)
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLES[style][0]())
-        return [_save(figure, folder / f"{stem}.{name}", name) for name in formats]
+        matplotlib.rcParams.update(STYLES[style].parameters())
+        said = KINDS[kind].alt(rows)
+        return [_save(figure, folder / f"{stem}.{name}", name, said) for name in formats]
 
 
 def _check_same_rows(sources: Sequence[Path], folder: Path) -> None:
@@ -227,10 +255,11 @@ def _with_rows(folder: Path, source: Path) -> Path:
     return folder
 
 
-def _save(figure: Figure, path: Path, format_: str) -> Path:
-    """Write a figure, whole or not at all."""
+def _save(figure: Figure, path: Path, format_: str, said: str) -> Path:
+    """Write a figure with what it shows in words, whole or not at all."""
+    constant, words = FORMATS[format_]
     with replacing(path) as draft:
-        figure.savefig(draft, format=format_, metadata=FORMATS[format_])
+        figure.savefig(draft, format=format_, metadata={**constant, words: said})
     return path
 
 

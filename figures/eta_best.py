@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from looprate.figures.common import fit_width, loop_counts
+from looprate.figures.common import fit_width, is_narrow, loop_counts, panel_axes
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import ETA_STYLE, GREY, plain_ticks, points
 from looprate.theory.tables import TABLES
@@ -21,6 +21,10 @@ PANELS = {
     "blocks": "equal blocks: eta(t) added",
 }
 CHOICES = {"panel": tuple(PANELS), "arm": ("table", "relu", "silu")}
+ALT = (
+    "Best error of LT over best error with a timestep network, against loops, for three kinds of "
+    "η(t): above 1 it lowers the error, beside LT of as many parameters and of the same block."
+)
 RATIOS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 APART = 1.05  # factor between the bars of neighbouring arms
 ROOM = 1.05  # factor of the axis beyond the values
@@ -34,7 +38,7 @@ def panels(rows: Sequence[Row]) -> list[str]:
 def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     """Draw the ratio of bests over loops: the mean over targets with its bar, each target faint."""
     names = panels(rows)
-    grid = figure.subplots(1, max(1, len(names)), sharey=True, squeeze=False)[0]
+    grid = panel_axes(figure, max(1, len(names)), sharey=True)
     for ax, name in zip(grid, names, strict=False):
         _draw(ax, where(rows, panel=name))
         ax.set_title(PANELS[name], fontsize="medium")
@@ -45,7 +49,11 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     grid[0].set_ylabel("best error of LT over best error\n(above 1: η(t) helps)")
     words = str((distinct(rows, "words") or [""])[0]).replace("|", "\n")
     fit_width(figure.suptitle(words, fontsize="small"))
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(
+        *grid[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=1 if is_narrow() else 3,
+    )
 
 
 def _draw(ax: Axes, rows: Sequence[Row]) -> None:

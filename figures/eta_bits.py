@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from looprate.figures.common import loop_counts
+from looprate.figures.common import is_narrow, loop_counts, norm_name, panel_axes
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import ETA_STYLE, plain_log_ticks, plain_ticks, points, shade_of
 from looprate.theory.tables import TABLES
@@ -15,6 +15,10 @@ from looprate.theory.tables import TABLES
 SIZE = (3.3, 3.3)  # inches a panel, at the size of a page
 MARGIN = 0.2
 COLUMNS = TABLES["eta-bits"]
+ALT = (
+    "Best error against loops with the network's state rounded to few bits: after training, or "
+    "during it as well, beside the state that is not rounded."
+)
 WHEN = {"never": "-", "after": ":", "during": "--"}
 CHOICES = {"arm": ("lt", "silu"), "when": tuple(WHEN)}
 
@@ -28,15 +32,14 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     """Draw one panel an arm, of the first target, on one y axis."""
     shown = where(rows, target=(distinct(rows, "target") or [None])[0])
     names = panels(shown)
-    grid = figure.subplots(1, max(1, len(names)), sharey=True, squeeze=False)[0]
+    grid = panel_axes(figure, max(1, len(names)), sharey=True)
     for ax, arm in zip(grid, names, strict=False):
         _draw(ax, where(shown, arm=arm))
         ax.set_title(ETA_STYLE[arm].name, fontsize="medium")
-    grid[0].set_ylabel("best $L^p$ error of some starts")
+    grid[0].set_ylabel(f"best {norm_name(rows)} error of some starts")
     plain_log_ticks(grid[0])
-    figure.legend(
-        *grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=1 + len(names)
-    )
+    ncols = 1 if is_narrow() else 1 + len(names)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=ncols)
 
 
 def _draw(ax: Axes, rows: Sequence[Row]) -> None:

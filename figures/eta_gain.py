@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from looprate.figures.common import plain_text
+from looprate.figures.common import is_narrow, panel_axes, plain_text
 from looprate.figures.rows import Row, column, distinct, where
-from looprate.figures.style import GREY, plain_ticks, points
+from looprate.figures.style import GREY, fine_print, plain_ticks, points
 from looprate.theory.tables import TABLES
 
 SIZE = (2.6, 3.7)  # inches a panel, at the size of a page
@@ -26,6 +26,10 @@ PANELS = {
 }
 COLUMNS = TABLES["eta-gain"]
 CHOICES = {"panel": tuple(PANELS)}
+ALT = (
+    "Error of LT over error of TMLT against the token and the contextual modulus of the target: "
+    "above 1 the timestep modulation helps."
+)
 SAYS = "error of LT over error of TMLT\n(above 1: η(t) helps)"
 MARKS = ("o", "s", "^", "D", "v", "P")
 RATIOS = (0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0)
@@ -49,14 +53,14 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     joined.  Bars are what ``detail`` says: certified enclosures or intervals over seeds.
     """
     names = panels(rows)
-    grid = figure.subplots(1, max(1, len(names)), sharey=True, squeeze=False)[0]
+    grid = panel_axes(figure, max(1, len(names)), sharey=True)
     for ax, name in zip(grid, names, strict=False):
         _draw_panel(ax, where(rows, panel=name), rows)
     grid[0].set_ylabel(SAYS)
     handles = _handles(rows)
     figure.legend(
         handles=handles,
-        ncols=max(1, math.ceil(len(handles) / 2)),
+        ncols=2 if is_narrow() else max(1, math.ceil(len(handles) / 2)),
         loc="outside lower center",
     )
 
@@ -87,7 +91,7 @@ def _draw_panel(ax: Axes, rows: Sequence[Row], every: Sequence[Row]) -> None:
             transform=ax.transAxes,
             ha="center",
             va="bottom",
-            fontsize="x-small",
+            fontsize=fine_print(),
             color="0.3",
         )
 

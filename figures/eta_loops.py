@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from looprate.figures.common import loop_counts, plain_text
+from looprate.figures.common import is_narrow, loop_counts, norm_name, panel_axes, plain_text
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import ETA_STYLE, GREY, plain_log_ticks, plain_ticks, points
 from looprate.theory.tables import TABLES
@@ -17,6 +17,10 @@ MARGIN = 0.3
 COLUMNS = TABLES["eta-loops"]
 LAWS = {"fixed": "-", "uniform": "--", "log-uniform": ":"}
 CHOICES = {"arm": ("lt", "silu"), "law": tuple(LAWS)}
+ALT = (
+    "Best error against the loops at test time: networks trained at one fixed loop count, and at "
+    "drawn ones, below and beyond that count."
+)
 BEYOND = "0.93"
 WIDE = 1.1  # factor of the axis beyond the largest count
 TICKS = 6
@@ -34,13 +38,17 @@ def panels(rows: Sequence[Row]) -> list[tuple[str, float]]:
 def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     """Draw one panel a target and loop count of training, on one y axis, with one legend."""
     names = panels(rows)
-    grid = figure.subplots(1, max(1, len(names)), sharey=True, squeeze=False)[0]
+    grid = panel_axes(figure, max(1, len(names)), sharey=True)
     for ax, (target, loops) in zip(grid, names, strict=False):
         _draw(ax, where(rows, target=target, trained=loops), loops)
         ax.set_title(f"{_short(target)}\ntrained around $r = {loops:g}$", fontsize="small")
-    grid[0].set_ylabel("best $L^p$ error of some starts")
+    grid[0].set_ylabel(f"best {norm_name(rows)} error of some starts")
     plain_log_ticks(grid[0])
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.legend(
+        *grid[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=1 if is_narrow() else 2,
+    )
 
 
 def _draw(ax: Axes, rows: Sequence[Row], loops: float) -> None:

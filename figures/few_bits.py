@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from looprate.figures.common import fit_width, setting_title
+from looprate.figures.common import fit_width, is_narrow, panel_axes, setting_title
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import GREY, MEMORISER_STYLE, plain_ticks, points
 from looprate.theory.construction.memorisers import MEMORISERS
@@ -21,7 +21,11 @@ COLUMNS = TABLES["few-bits"]
 CURVES = ("run", "measured", "predicted", "lower")
 CHOICES = {"curve": CURVES, "memoriser": tuple(MEMORISER_STYLE)}
 SHOWN = "int16"  # the arithmetic of the first panel
-MESSAGE = "Few bits end what more loops bring: soon without η(t), far later with it"
+MESSAGE = "Few bits end what more loops bring: later with η(t) than without"
+ALT = (
+    "Error of constructed networks against loops in numbers of few bits, and the least error that "
+    "each number of bits allows: fewer bits end the fall earlier."
+)
 BROKEN = 2.0  # times the exact error
 ROOF = 2.0  # where broken runs are drawn
 LEAST_BITS, MOST_BITS = 4.0, 58.0
@@ -41,7 +45,7 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     Crosses at the top are networks that the arithmetic broke, at twice the exact error and more.
     Hollow floors were still falling at the most loops that were run.
     """
-    left, right = figure.subplots(1, 2, sharey=True)
+    left, right = panel_axes(figure, 2, sharey=True)
     named = str(
         (where(rows, arithmetic=SHOWN) and SHOWN) or (distinct(rows, "arithmetic") or [""])[0]
     )
@@ -61,7 +65,7 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     right.set_title("the least error at any loop count", fontsize="medium")
     fit_width(figure.suptitle(f"{MESSAGE}\n{setting_title(rows)}", fontsize="large"))
     handles = [*left.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    figure.legend(handles=handles, loc="outside lower center", ncols=1 if is_narrow() else 3)
 
 
 def _draw_loops(ax: Axes, rows: Sequence[Row], name: str) -> None:

@@ -55,16 +55,16 @@ TERMS = (
 READING = {
     "bound": "Hatched: no proven bound is below the best constant there, so none says anything "
     "(vacuous). Steps: bounds.",
-    "constructed": "Chains of marks: a reconstruction of the proof, and variants, as weights, run "
-    "exactly; a "
-    "mark is the certified upper end.",
-    "trained": "Thick lines with bands: trained networks, median and range of all seeds: "
-    "approximation plus optimisation error.",
+    "slope": "Triangles: the proven exponents, with s the Hölder exponent of f.",
+    "constructed": "Constructed: a reconstruction of the proof, and variants, as weights, run "
+    "exactly; a mark is the certified upper end.",
+    "trained": "Trained: medians over seeds, and the best network found: approximation plus "
+    "optimisation error.",
 }
 NOT_CLAIMED = (
     "A trained error is no evidence for or against a bound: a bound says what some weights reach.",
     "No lower bound is drawn. For the worst case there is one: looprate bound --worst-case.",
-    "No level of grey lines: rates hold up to a constant. No rate theorem for TMLT in the paper.",
+    "Theorem 3.6 is drawn with this project's constants. No rate theorem for TMLT in the paper.",
 )
 SOURCE = "Xu & Sato, On Expressive Power of Looped Transformers, ICML 2025, arXiv 2410.01405v7"
 
@@ -89,9 +89,8 @@ def draw_all(figure: Figure, rows: Sequence[Row], *, source: str) -> None:
     above, middle, below = figure.subfigures(3, 1, height_ratios=PARTS, squeeze=False).flat
     _state(_Column(above, PARTS[0]), rows)
     shares = (BESIDE, 1.0 - 2.0 * BESIDE, BESIDE)
-    axes = middle.subfigures(1, 3, width_ratios=shares, squeeze=False)[0, 1].add_subplot()
-    error_against_loops.draw(axes, rows)
-    axes.set_title("")  # the page has it
+    part = middle.subfigures(1, 3, width_ratios=shares, squeeze=False)[0, 1]
+    error_against_loops.draw_all(part, rows, title=False)  # the page has it
     _explain(_Column(below, PARTS[2]), rows, source)
 
 

@@ -20,6 +20,7 @@ import looprate.figures.few_bits as few_bits
 import looprate.figures.learned_moduli as learned_moduli
 import looprate.figures.memorisers as memorisers
 import looprate.figures.moduli as moduli
+import looprate.figures.rates as rates
 import looprate.figures.roughness as roughness
 import looprate.figures.scaling as scaling
 import looprate.figures.stages.figure as stages
@@ -30,6 +31,10 @@ import looprate.figures.tasks.test_loops as task_test_loops
 import looprate.figures.tasks.training as task_training
 import looprate.figures.training_curves as training_curves
 from looprate.figures.rows import Row
+from looprate.figures.style import PHONE
+
+Size = Callable[[Sequence[Row]], tuple[float, float]]
+LEGEND = 1.0  # inches below stacked panels
 
 
 @dataclass(frozen=True)
@@ -42,48 +47,65 @@ class FigureKind:
         Column -> meaning.
     choices : mapping of str to sequence of str
         Column -> the words allowed in it.
-    size : callable
-        ``rows -> (width, height)`` in inches, at the size of a page.
+    size, stacked : callable
+        ``rows -> (width, height)`` in inches, at the size of a page, and where panels are stacked.
     draw_all : callable
         ``(figure, rows) -> None``.
+    alt : callable
+        ``rows -> str``: what the figure shows, in a sentence for those who do not see it.
     """
 
     columns: Mapping[str, str]
     choices: Mapping[str, Sequence[str]]
-    size: Callable[[Sequence[Row]], tuple[float, float]]
+    size: Size
+    stacked: Size
     draw_all: Callable[[Figure, Sequence[Row]], None]
+    alt: Callable[[Sequence[Row]], str]
+
+
+def _kind(module: Any, size: Size, draw_all: Callable[..., None], stacked: Size) -> FigureKind:
+    """Kind of a module, whose own ``stacked`` and ``alt`` come first."""
+    return FigureKind(
+        module.COLUMNS,
+        module.CHOICES,
+        size,
+        getattr(module, "stacked", stacked),
+        draw_all,
+        getattr(module, "alt", lambda rows: module.ALT),
+    )
 
 
 def _single(module: Any) -> FigureKind:
     """Kind of a module that draws into one pair of axes."""
-    return FigureKind(
-        module.COLUMNS,
-        module.CHOICES,
+    return _kind(
+        module,
         lambda rows: module.SIZE,
         lambda figure, rows: module.draw(figure.add_subplot(), rows),
+        lambda rows: (PHONE, module.SIZE[1] + LEGEND),
     )
 
 
 def _panelled(module: Any) -> FigureKind:
     """Kind of a module that draws several panels; its SIZE is that of one."""
     width, height = module.SIZE
-    return FigureKind(
-        module.COLUMNS,
-        module.CHOICES,
+    return _kind(
+        module,
         lambda rows: (width * max(1, len(module.panels(rows))) + module.MARGIN, height),
         module.draw_all,
+        lambda rows: (PHONE, height * max(1, len(module.panels(rows))) + LEGEND),
     )
 
 
 def _sized(module: Any) -> FigureKind:
-    """Kind of a module that says how large its figure is."""
-    return FigureKind(module.COLUMNS, module.CHOICES, module.size, module.draw_all)
+    """Kind of a module that says how large its figure is, stacked ones included."""
+    return _kind(module, module.size, module.draw_all, module.stacked)
 
 
 KINDS: dict[str, FigureKind] = {
-    "error-against-loops": _single(error_against_loops),
+    "error-against-loops": _sized(error_against_loops),
     "moduli": _single(moduli),
     "bound-terms": _panelled(bound_terms),
+    "rates": _single(rates),
     "training-curves": _panelled(training_curves),
     "roughness": _single(roughness),
     "memorisers": _single(memorisers),
@@ -94,10 +116,8 @@ KINDS: dict[str, FigureKind] = {
     "eta-best": _panelled(eta_best),
     "eta-loops": _panelled(eta_loops),
     "eta-bits": _panelled(eta_bits),
-    "stages": FigureKind(stages.COLUMNS, stages.CHOICES, lambda rows: stages.SIZE, stages.draw_all),
-    "scaling": FigureKind(
-        scaling.COLUMNS, scaling.CHOICES, lambda rows: scaling.SIZE, scaling.draw_all
-    ),
+    "stages": _sized(stages),
+    "scaling": _sized(scaling),
     "task-accuracy": _sized(task_accuracy),
     "task-test-loops": _sized(task_test_loops),
     "task-training": _panelled(task_training),

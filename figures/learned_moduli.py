@@ -15,7 +15,10 @@ from looprate.figures.common import (
     band_over_seeds,
     draw_band,
     fit_width,
+    is_narrow,
+    legend_beside,
     loop_counts,
+    panel_axes,
     setting_title,
 )
 from looprate.figures.rows import Row, column, distinct, where
@@ -33,6 +36,10 @@ SIZE = (2.1, 2.5)  # inches a panel, at the size of a page
 MARGIN = 1.35  # inches to the right of the panels, for the legend
 COLUMNS = TABLES["learned-moduli"]
 CHOICES = {"kind": tuple(KIND_STYLE), "family": tuple(FAMILY_STYLE)}
+ALT = (
+    "Moduli of trained networks over their target's, against loops: at 1 a network is as sensitive "
+    "as the target, above it more."
+)
 WITHIN = 0.1  # the strip around 1 that counts as reproduced
 LEAST_SPAN = 1.5  # the y axis reaches at least this factor up and down from 1
 
@@ -54,11 +61,12 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     around it is 10 % wide either way.
     """
     kinds: list[str | None] = [*panels(rows)] or [None]
-    grid = list(figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0])
+    grid = panel_axes(figure, len(kinds), sharey=True)
     for ax, kind in zip(grid, kinds, strict=True):
         _draw_kind(ax, where(rows, kind=kind))
         ax.set_title(KIND_STYLE[kind].name if kind else "the target has no modulus > 0")
-        ax.label_outer()
+        if not is_narrow():
+            ax.label_outer()
     _finish(grid, rows)
     fit_width(figure.suptitle(setting_title(rows), fontsize="large"))
 
@@ -73,7 +81,7 @@ def _draw_kind(ax: Axes, rows: Sequence[Row]) -> None:
         _draw_family(ax, where(rows, family=family), family)
     plain_ticks(ax.xaxis, loop_counts(rows))
     ax.set_xlabel("loops $r$")
-    ax.set_ylabel("modulus: learned / target")
+    ax.set_ylabel("network's modulus / target's")
 
 
 def _draw_family(ax: Axes, rows: Sequence[Row], family: str) -> None:
@@ -111,10 +119,8 @@ def _finish(grid: Sequence[Axes], rows: Sequence[Row]) -> None:
     grid[0].set_ylim(0.9 * min(reach), 1.1 * max(reach))
     plain_log_ticks(grid[0])
     delta, seeds = column(rows, "delta")[0], len(distinct(rows, "seed"))
-    title = rf"radius $\delta = {delta:g}$" + f"\nmedian of lower\nbounds; band:\nall {seeds} seeds"
-    grid[-1].legend(
-        handles=_handles(grid[0], rows), title=title, loc="upper left", bbox_to_anchor=(1.0, 1.0)
-    )
+    title = rf"radius $\delta = {delta:g}$" + f"\nline: median of\n{seeds} seeds, at least"
+    legend_beside(grid[-1], _handles(grid[0], rows), title=title)
 
 
 def _handles(ax: Axes, rows: Sequence[Row]) -> list[Artist]:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from looprate.figures.common import fit_width, setting_title
+from looprate.figures.common import fit_width, legend_beside, setting_title
 from looprate.figures.rows import Cell, Row, column, distinct, where
 from looprate.figures.style import MEMORISER_STYLE, points
 from looprate.theory.bounds.loop_counts import CODINGS
@@ -22,7 +22,11 @@ from looprate.theory.tables import TABLES
 SIZE = (5.9, 3.4)  # inches, at the size of a page
 COLUMNS = TABLES["memorisers"]
 CHOICES = {"memoriser": tuple(MEMORISER_STYLE), "coding": CODINGS}
-MESSAGE = "Only increments pay for a rough target; timestep encoding pays nothing"
+MESSAGE = "Only the error of increments grows with roughness; that of timestep encoding is 0"
+ALT = (
+    "Error of the label table against the target's roughness: that of increments grows with it, "
+    "below its proven bound; that of digits depends on their number alone."
+)
 NEUTRAL = "Error of the memorised table against the roughness of the target"
 BOUND_WORDS = "Lemma 4.1's bound:\nthe gap of\nadjacent labels"
 ROOM_ABOVE, ROOM_BELOW = 1.22, 0.05  # of the largest value; 0 must be seen
@@ -79,7 +83,7 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     ax.set_ylabel("largest error of the table")
     message = MESSAGE if _only_increments_pay(series) else NEUTRAL
     fit_width(ax.set_title(f"{message}\n{setting_title(rows)}", loc="left"))
-    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), labelspacing=0.9)
+    legend_beside(ax, handles, labelspacing=0.9)
 
 
 def _series(rows: Sequence[Row]) -> list[Series]:

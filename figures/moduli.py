@@ -27,6 +27,10 @@ SIZE = (3.6, 4.1)  # inches, at the size of a page
 WIDEST_OF_TWO = 45  # characters of a label beside which there is room for another
 COLUMNS = TABLES["moduli"]
 CHOICES = {"kind": KINDS}
+ALT = (
+    "Moduli of continuity of the target against the radius: how far its output can move when the "
+    "whole input, one token or all other tokens move that far."
+)
 #: Column -> how it is drawn and what it is called; the colour says which modulus.
 SIDES: dict[str, tuple[Literal["solid", "dashdot", "none"], str]] = {
     "exact": ("solid", "closed form"),
@@ -65,7 +69,8 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     handles += fill + shown  # a column of their own, where there is room for two
     fit_width(ax.set_title(setting_title(rows)))
     ax.set_xlabel(r"radius $\delta$ of the input (Frobenius norm)")
-    ax.set_ylabel("modulus of continuity ($p$-norm)")
+    p = column(rows[:1], "p")
+    ax.set_ylabel(f"modulus of continuity ({f'{p[0]:g}' if p.size else '$p$'}-norm)")
     plain_log_ticks(ax)
     ncols = 1 if wide else 2
     ax.legend(handles=handles, ncols=ncols, loc="upper center", bbox_to_anchor=(0.45, -0.17))

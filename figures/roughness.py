@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from looprate.figures.common import plain_text
+from looprate.figures.common import norm_name, plain_text
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import plain_log_ticks, points, shade_of
 from looprate.theory.tables import TABLES
@@ -15,6 +15,10 @@ from looprate.theory.tables import TABLES
 SIZE = (6.0, 3.6)  # inches, at the size of a page
 COLUMNS = TABLES["roughness"]
 CHOICES: dict[str, tuple[str, ...]] = {}
+ALT = (
+    "Best found error against loops, a line a target: dark lines are of targets that one loop "
+    "alone already fits well."
+)
 
 
 def draw(ax: Axes, rows: Sequence[Row]) -> None:
@@ -48,7 +52,7 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     counts = sorted({int(r) for r in column(rows, "loops") if np.isfinite(r)})
     ax.set_xticks(counts, [str(r) for r in counts])
     ax.set_xlabel("loops $r$")
-    ax.set_ylabel("best found $L^p$ error, LT")
+    ax.set_ylabel(f"best found {norm_name(rows)} error, LT")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), title="by what one loop leaves")
     plain_log_ticks(ax)
 

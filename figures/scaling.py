@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from looprate.figures.common import is_narrow
 from looprate.figures.rows import Row, column, distinct, where
-from looprate.figures.style import GREY, points
+from looprate.figures.style import GREY, PARTS, PHONE, fine_print, points
 from looprate.theory.tables import TABLES
 
 SIZE = (6.6, 5.0)  # inches of the four panels, at the size of a page
 ROOM = 8.0  # factor above the lines, for the legend
 BUDGET = 5.0  # milliseconds a point that scheduling and storage may take
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 MARKS = ("o", "s", "^", "D")
 PANELS = {  # title, x axis, y axis
     "overhead": ("scheduling and storage", "points of the study", "ms a point"),
@@ -24,12 +24,26 @@ PANELS = {  # title, x axis, y axis
 }
 COLUMNS = TABLES["scaling"]
 CHOICES = {"panel": tuple(PANELS)}
+ALT = (
+    "Cost of a study against its points, loops, N and d: scheduling stays far below its budget, a "
+    "training step grows with the loops."
+)
 
 
 def panels(rows: Sequence[Row]) -> list[str]:
     """Return the panels in the rows, in their fixed order."""
     there = distinct(rows, "panel")
     return [name for name in PANELS if name in there]
+
+
+def size(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return width and height in inches."""
+    return SIZE
+
+
+def stacked(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return width and height in inches where the panels are below each other."""
+    return PHONE, 2.7 * len(panels(rows))
 
 
 def draw(ax: Axes, rows: Sequence[Row]) -> None:
@@ -54,7 +68,7 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
         ax.plot(
             column(line, "position"),
             column(line, "value"),
-            color=COLOURS[place % len(COLOURS)],
+            color=PARTS[place % len(PARTS)],
             marker=MARKS[place % len(MARKS)],
             linewidth=points(1.0),
             label=str(label),
@@ -69,13 +83,14 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     ax.set_title(title, fontsize="medium")
     ax.set_xlabel(x)
     ax.set_ylabel(y)
-    ax.legend(fontsize="x-small", loc="upper left")
+    ax.legend(fontsize=fine_print(), loc="upper left")
 
 
 def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     """Draw the panels two beside each other."""
     names = panels(rows)
-    grid = figure.subplots(-(-len(names) // 2), min(2, len(names)), squeeze=False)
+    across = 1 if is_narrow() else min(2, len(names))
+    grid = figure.subplots(-(-len(names) // across), across, squeeze=False)
     for place, ax in enumerate(grid.flat):
         if place < len(names):
             draw(ax, where(rows, panel=names[place]))

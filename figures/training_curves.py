@@ -12,7 +12,11 @@ from looprate.figures.common import (
     band_over_seeds,
     draw_band,
     fit_width,
+    is_narrow,
+    legend_beside,
     loop_counts,
+    norm_name,
+    panel_axes,
     setting_title,
 )
 from looprate.figures.rows import Row, distinct, where
@@ -23,6 +27,10 @@ SIZE = (2.5, 2.6)  # inches a panel, at the size of a page
 MARGIN = 1.0  # inches to the right of the panels, for the legend
 COLUMNS = TABLES["training-curves"]
 CHOICES = {"family": tuple(FAMILY_STYLE)}
+ALT = (
+    "Validation error against training step, a line a loop count: the lower the line ends, the "
+    "better; a line that still falls had not finished."
+)
 
 
 def panels(rows: Sequence[Row]) -> list[str]:
@@ -41,11 +49,12 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     families: list[str | None] = [*panels(rows)] or [None]
     chosen = where(rows, chosen=True)
     counts, seeds = loop_counts(chosen), len(distinct(chosen, "seed"))
-    grid = figure.subplots(1, len(families), sharey=True, squeeze=False)[0]
+    grid = panel_axes(figure, len(families), sharey=True)
     for ax, family in zip(grid, families, strict=True):
         _draw_family(ax, where(chosen, family=family), counts)
         ax.set_title(FAMILY_STYLE[family].name if family else "", fontsize="medium")
-        ax.label_outer()
+        if not is_narrow():
+            ax.label_outer()
     plain_log_ticks(grid[0])
     fit_width(figure.suptitle(setting_title(rows), fontsize="large"))
     title = "1 seed" if seeds == 1 else f"median;\nband: all\n{seeds} seeds"
@@ -61,7 +70,7 @@ def _draw_family(ax: Axes, rows: Sequence[Row], counts: Sequence[float]) -> None
         ax.plot(band.x, band.median, color=colour, linewidth=points(1.0), label=f"{loops:g}")
         draw_band(ax, band, colour=colour, alpha=0.15)
     ax.set_xlabel("training step")
-    ax.set_ylabel("validation $L^p$ error")
+    ax.set_ylabel(f"validation {norm_name(rows)} error")
     ax.margins(x=0.0)
 
 
@@ -73,4 +82,4 @@ def legend_of_counts(
         Line2D([], [], color=shade_of(index, len(counts)), label=f"$r = {loops:g}$")
         for index, loops in enumerate(counts)
     ]
-    ax.legend(handles=[*handles, *more], title=title, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend_beside(ax, [*handles, *more], title=title)

@@ -64,7 +64,7 @@ SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         {
             "default": "paper",
             "choices": STYLES,
-            "help": "of figures: a page of text, a screen on a wall, or an A0 sheet",
+            "help": "of figures: a page of text, a screen on a wall, an A0 sheet, or a phone",
         },
     ),
     "coding": (

@@ -9,6 +9,7 @@ from matplotlib.colors import same_color, to_rgba
 from cases.construction_rows import arithmetic_rows, memoriser_rows
 from cases.drawn import band, change, drawn, legend, line, points, texts
 from cases.figure_rows import BOUND, TRIVIAL, curves_rows, moduli_rows, terms_rows
+from looprate.figures import bound_terms
 from looprate.figures.drawing import make_figure
 from looprate.figures.style import KIND_STYLE, MEMORISER_STYLE
 from looprate.theory.construction.memorisers import one_level
@@ -51,14 +52,15 @@ def test_terms_are_stacked_to_the_total_and_zero_terms_left_out():
     for ax in drawn("bound-terms", terms_rows()):
         assert points(line(ax, "_total")) == list(BOUND.items())
         assert band(ax, "collisions")[:, 1].max() == max(BOUND.values())
-        assert ax.get_ylim() == (0.0, 3 * TRIVIAL)
+        assert ax.get_ylim() == (0.0, bound_terms.SOME * TRIVIAL)  # where a bound says something
+        assert ax.get_xlim()[0] == pytest.approx(10**6 / bound_terms.BEFORE)
         (span,) = ax.patches
         assert span.get_x() + span.get_width() == pytest.approx(10**6)
         assert band(ax, "_veil")[:, 0].max() == 10**6
-    assert legend(ax) == ["collisions", "token", "best constant", "vacuous: stack paler"]
+    assert legend(ax) == ["collisions", "token", "best constant", "vacuous (paler)"]
     assert [ax.get_title() for ax in drawn("bound-terms", terms_rows())] == [
-        "theorem-3.6",
-        "explicit-increments",
+        "Theorem 3.6, our constants\nsays something from $r = 1 \\times 10^{6}$",
+        "explicit inequality, increments\nsays something from $r = 1 \\times 10^{6}$",
     ]
 
 
@@ -135,7 +137,7 @@ BREAKING = {
 def test_the_title_claims_nothing_that_the_rows_contradict(name):
     new, equal = BREAKING[name]
     title = drawn("memorisers", memoriser_rows())[0].get_title(loc="left")
-    assert title.startswith("Only increments pay")
+    assert title.startswith("Only the error of increments grows")
     (ax,) = drawn("memorisers", change(memoriser_rows(), new, **equal))
     assert ax.get_title(loc="left").startswith("Error of the memorised table")
 
@@ -167,7 +169,11 @@ def test_rows_without_a_memoriser_are_an_empty_figure():
 
 def test_each_arithmetic_has_a_panel_with_0_and_not_finite_as_levels():
     axes = drawn("arithmetic", arithmetic_rows())
-    assert [ax.get_title() for ax in axes] == ["float32", "float64", "exact integers"]
+    assert [ax.get_title() for ax in axes] == [
+        "float32\nincrements breaks at 32\ndigits breaks at 8",
+        "float64\nincrements breaks at 64\ndigits breaks at 16",
+        "exact integers\nnothing breaks",
+    ]
     for ax in axes:
         assert ax.get_xscale() == "log"
         low, high = ax.get_ylim()
@@ -205,21 +211,21 @@ def test_what_was_refused_without_a_number_is_at_the_top_too_and_the_level_says_
 def test_title_and_legend_say_what_breaks_and_where():
     figure = make_figure("arithmetic", arithmetic_rows())
     assert figure.get_suptitle().startswith(
-        "Floating point breaks digits, then increments, not timestep; exact integers never\n"
+        "Floating point breaks digits, then increments, not timestep; "
+        "exact integers do not up to 16384 labels\n"
     )
     unknown = [row for row in arithmetic_rows() if row["arithmetic"] != "float64"]
     title = make_figure("arithmetic", unknown).get_suptitle()  # digits never held here
     assert title.startswith("Floating point breaks increments and digits, not timestep")
     names = legend(figure.axes[-1])
-    assert "float32: 32 labels\n  float64: 64 labels\n  exact: holds here" in names[0]
-    assert "float32: holds here" in names[1]
+    assert names[:3] == ["increments", "timestep", "digits"]
     assert "hollow" in names[-1]
 
 
 def test_an_exact_network_that_errs_is_not_said_to_hold():
     rows = change(arithmetic_rows(), {"value": 0.5}, arithmetic="exact", labels=4096)
     figure = make_figure("arithmetic", rows)
-    assert "exact integers never" not in figure.get_suptitle()
-    assert "exact: 4096 labels" in legend(figure.axes[-1])[0]
+    assert "exact integers do not" not in figure.get_suptitle()
+    assert "digits breaks at 4096" in figure.axes[-1].get_title()
     calm = [row | {"value": 0.0} for row in arithmetic_rows()]
     assert make_figure("arithmetic", calm).get_suptitle().startswith("Error of the arithmetic")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import same_color, to_rgb
 
 from cases.drawn import drawn, points
 from cases.figure_rows import (
@@ -23,7 +25,7 @@ from cases.figure_rows import (
     moduli_rows,
 )
 from looprate import figures
-from looprate.figures import bound_terms
+from looprate.figures import bound_terms, style
 from looprate.figures.__main__ import main
 from looprate.figures.common import setting_title
 from looprate.figures.drawing import KINDS, make_figure, redraw_each
@@ -34,12 +36,28 @@ from looprate.figures.style import (
     MEMORISER_STYLE,
     TERM_STYLE,
     TOKEN_STYLE,
+    on_dark,
 )
+from looprate.theory.construction.memorisers import MEMORISERS
 
 EDGE = 1.0  # pixel by which ink may leave the figure
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 LEAST_GREY_GAP = 0.12  # of black to white: two colours side by side can be told apart
+LEAST_DARK_GAP = 0.06  # the same on black, where marks tell them apart as well
+LEAST_DISTANCE = 0.08  # of Oklab, where 0.02 is just seen side by side
+LEAST_CONTRAST = 3.0  # of graphics, by the web's guidelines
+PIXELS, LEAST_PIXELS = 100.0, 9.0  # of a phone an inch of a figure; of a text
+#: Linear sRGB as seen without green cones: G. Machado and others, 2009, severity 1.
+NO_GREEN = np.array(
+    [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ]
+)
+FIGURES = Path(__file__).resolve().parent.parent / "figures"
+PAGES = ("index.md", "theory.md", "scaling.md")
 
 
 @pytest.fixture
@@ -107,15 +125,118 @@ def test_files_that_mix_targets_are_refused():
         setting_title([SETTING, SETTING | {"tokens": 3}])
 
 
-@pytest.mark.parametrize(
+TABLES = pytest.mark.parametrize(
     "table",
     [FAMILY_STYLE, KIND_STYLE, MEMORISER_STYLE, TOKEN_STYLE],
     ids=["family", "kind", "memoriser", "token"],
 )
-def test_colours_differ_in_greyscale(table):
-    greys = sorted(np.dot((0.299, 0.587, 0.114), to_rgb(style.colour)) for style in table.values())
-    assert min(np.diff(greys)) > LEAST_GREY_GAP
-    assert len({style.marker for style in table.values()}) == len(table)
+
+
+def greys(colours):
+    """Lightness of colours on a black-and-white print, ascending."""
+    return sorted(float(np.dot((0.299, 0.587, 0.114), to_rgb(colour))) for colour in colours)
+
+
+def without_green(colours):
+    """Places of colours, as eyes without green cones see them, in a space of seen distances."""
+    seen = (NO_GREEN @ style._linear(np.array([to_rgb(colour) for colour in colours])).T).clip(0, 1)
+    return (style.TO_LAB @ np.cbrt(style.TO_CONES @ seen)).T
+
+
+def least_distance(places):
+    return min(math.dist(a, b) for a, b in itertools.combinations(places, 2))
+
+
+def contrast(one, other):
+    """Ratio of the light of two colours, 1 to 21, as web pages are judged by."""
+    amounts = (style._linear(np.array(to_rgb(each))) for each in (one, other))
+    light = [each @ (0.2126, 0.7152, 0.0722) for each in amounts]
+    return (max(light) + 0.05) / (min(light) + 0.05)
+
+
+@TABLES
+def test_colours_differ_in_greyscale_and_for_eyes_without_green(table):
+    colours = [each.colour for each in table.values()]
+    assert min(np.diff(greys(colours))) > LEAST_GREY_GAP
+    assert least_distance(without_green(colours)) > LEAST_DISTANCE
+    assert len({each.marker for each in table.values()}) == len(table)
+
+
+@TABLES
+def test_on_black_colours_differ_as_well_and_can_be_read(table):
+    colours = [on_dark(each.colour) for each in table.values()]
+    assert min(np.diff(greys(colours))) > LEAST_DARK_GAP
+    assert least_distance(without_green(colours)) > LEAST_DISTANCE
+    assert min(contrast(colour, on_dark("white")) for colour in colours) > LEAST_CONTRAST
+
+
+def test_red_and_green_of_one_lightness_are_told_to_be_confused():
+    assert least_distance(without_green(["#B5651D", "#7A8B1D"])) < LEAST_DISTANCE  # the control
+    assert least_distance(without_green(["#0072B2", "#E69F00"])) > LEAST_DISTANCE
+
+
+def test_constructions_have_the_hue_of_their_family():
+    for name, each in MEMORISER_STYLE.items():
+        red, _, blue = to_rgb(each.colour)
+        assert (blue > red) == (MEMORISERS[name].family == "lt")
+    assert to_rgb(FAMILY_STYLE["lt"].colour)[2] > to_rgb(FAMILY_STYLE["lt"].colour)[0]
+
+
+def test_no_file_but_the_style_names_a_colour_of_its_own():
+    own = re.compile(r"""["']#[0-9A-Fa-f]{6}["']""")
+    files = [*FIGURES.glob("*.py"), *FIGURES.glob("stages/*.py"), *FIGURES.glob("tasks/*.py")]
+    files += [*(FIGURES.parent / "docs").glob("examples/*.py")]
+    assert [f.name for f in files if own.search(f.read_text(encoding="utf-8"))] == ["style.py"]
+
+
+# other pages
+
+
+@pytest.mark.parametrize(
+    "kind", ["error-against-loops", *(pytest.param(kind, marks=pytest.mark.slow) for kind in CASES)]
+)
+def test_on_a_phone_every_text_is_nine_pixels_high_and_inside(kind):
+    figure = make_figure(kind, CASES[kind](), style="phone")
+    figure.draw_without_rendering()
+    assert figure.get_figwidth() * PIXELS == pytest.approx(390)
+    texts = _shown_texts(figure)
+    assert min(text.get_fontsize() for text in texts) * PIXELS / 72 >= LEAST_PIXELS
+    box = figure.get_tightbbox()
+    assert min(box.x0, box.y0) > -2 * EDGE / PIXELS
+    assert box.x1 < figure.get_figwidth() + 2 * EDGE / PIXELS
+
+
+def test_a_dark_figure_is_light_on_black_and_keeps_its_lines():
+    light, dark = (make_figure("stages", CASES["stages"](), dark=on) for on in (False, True))
+    assert same_color(dark.get_facecolor(), on_dark("white"))
+    for one, other in zip(light.axes, dark.axes, strict=True):
+        assert same_color(other.get_facecolor(), on_dark("white"))
+        for a, b in zip(one.get_lines(), other.get_lines(), strict=True):
+            assert points(a) == points(b)
+            assert same_color(b.get_color(), on_dark(a.get_color()))
+    texts = [text for text in _shown_texts(dark) if same_color(text.get_color(), "black")]
+    assert texts == []
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_every_kind_says_in_a_sentence_what_it_shows(kind):
+    said = KINDS[kind].alt(CASES[kind]())
+    assert said.endswith(".")
+    assert 60 < len(said) < 320
+
+
+def test_the_sentence_is_in_the_files_and_under_the_figures_of_the_docs(study):
+    keep_only(study, "moduli")
+    png, svg = figures.redraw(study, formats=["png", "svg"])
+    assert KINDS["moduli"].alt([]).encode() in png.read_bytes()
+    assert KINDS["moduli"].alt([]) in svg.read_text(encoding="utf-8")
+    pages = [FIGURES.parent / name for name in ("README.md", *map("docs/{}".format, PAGES))]
+    shown = re.compile(r"!\[([^\]]*)\]\((?:docs/)?figures/(([a-z-]+)__\w+)\.png\)")
+    found = [place for page in pages for place in shown.findall(page.read_text(encoding="utf-8"))]
+    assert len(found) >= 5
+    for said, name, kind in found:
+        rows = read_rows(FIGURES.parent / "docs" / "figures" / f"{name}.csv")
+        assert said == KINDS[kind].alt(rows)
 
 
 def test_neighbouring_terms_differ_by_more_than_colour():
@@ -315,7 +436,11 @@ def test_every_known_kind_is_drawn_and_other_files_are_left_alone(study):
 @pytest.mark.parametrize(
     ("directory", "others", "words"),
     [
-        ("DIR", {"style": "board"}, "`style` must be one of paper, slides, poster, got 'board'"),
+        (
+            "DIR",
+            {"style": "board"},
+            "`style` must be one of paper, slides, poster, phone, got 'board'",
+        ),
         ("DIR", {"formats": ["bmp"]}, "`formats` must be one of png, pdf, svg, got 'bmp'"),
         ("DIR/nowhere", {}, "must be a study folder with a folder figures in it"),
         ("DIR/empty", {}, "must hold figures/KIND__SLUG.csv with KIND one of error-against-loops"),

@@ -14,7 +14,7 @@ from looprate.figures.style import TOKEN_STYLE
 @pytest.fixture(scope="module")
 def panels():
     """The axes of the five panels by name."""
-    names = ("cells", "order", "step", "staircase", "state")
+    names = ("cells", "order", "staircase", "step", "state")
     return dict(zip(names, make_figure("stages", stage_rows()).axes, strict=False))
 
 
@@ -67,15 +67,16 @@ def test_the_staircase_parts_labels_in_use_from_padding(panels):
 
 def test_outputs_at_labels_in_use_alone_are_marks_without_a_staircase():
     rows = [row for row in stage_rows() if row["name"] != "network" or row["used"]]
-    found = line(make_figure("stages", rows).axes[3], "network")
+    found = line(make_figure("stages", rows).axes[2], "network")
     assert (found.get_linestyle(), found.get_marker()) == ("None", "D")
 
 
 def test_the_heat_map_has_a_line_per_row_each_from_its_least_to_its_largest(panels):
     ax = panels["state"]
     names = [text.get_text() for text in ax.get_yticklabels()]
-    own = ["x", "z", "s", "out", "max", "y"]
-    assert names == [*own, *own, "clock", "gate", "up bits", "down bits", "up bit", "down bit"]
+    own = ["input, cells passed", "cell", "context of all", "out", "max", "output so far"]
+    bits = ["up bits", "down bits", "up bit", "down bit"]  # of which no words are known
+    assert names == [*own, *own, "clock", "gate of stage 2", *bits]
     share = ax.collections[0].get_array()
     assert share.shape[0] == len(names)
     assert np.all(share.min(axis=1) == 0)
@@ -91,7 +92,7 @@ def test_a_row_that_never_changes_is_drawn_as_its_least():
     rows = change(stage_rows(), {"height": 7.0}, panel="state", name="gate")
     ax = make_figure("stages", rows).axes[4]
     names = [text.get_text() for text in ax.get_yticklabels()]
-    assert not np.any(ax.collections[0].get_array()[names.index("gate")])
+    assert not np.any(ax.collections[0].get_array()[names.index("gate of stage 2")])
 
 
 REFUSED = {

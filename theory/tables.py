@@ -28,12 +28,13 @@ SETTING = {
 #: Kind of figure -> its columns -> their meaning.
 TABLES: dict[str, dict[str, str]] = {
     "error-against-loops": {
-        "curve": "trained, start, best, certified, constructed, bound, rate or trivial",
+        "curve": "trained, start, best, certified, constructed, bound, slope or trivial",
         "family": "lt, tmlt or untied",
-        "label": "which construction, bound, rate, recipe of training or search",
+        "label": "which construction, bound, recipe of training or search; slope: bound: formula",
         "loops": "loop count r",
         "seed": "seed of a trained network",
-        "value": "L^p error (certified, constructed: its upper end), bound, rate; empty: diverged",
+        "value": "L^p error (certified, constructed: its upper end), bound; slope: a proven "
+        "exponent; empty: diverged",
         "lower": "certified lower end of the error of a network",
         "stderr": "standard error of the value",
         "status": "verdict on a bound at this loop count",
@@ -55,6 +56,14 @@ TABLES: dict[str, dict[str, str]] = {
         "trivial": "L^p error of the best constant",
         "total": "sum of the terms; empty where a hypothesis fails",
         "status": "verdict on the bound at this loop count",
+        **SETTING,
+    },
+    "rates": {
+        "label": "whose result, a colon and the exponent in N, d and s",
+        "detail": "what it is about and assumes",
+        "loops": "loop count r",
+        "exponent": "the exponent as a number",
+        "value": "the rate over its value at the first loop count",
         **SETTING,
     },
     "training-curves": {

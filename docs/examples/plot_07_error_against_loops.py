@@ -69,11 +69,17 @@ for label in distinct(where(rows, curve="bound"), "label"):
 
 # %%
 # **What to see.** Read it from left to right. Trained networks reach their error with a
-# handful of loops, in the hatched region where no proven bound is below the best
-# constant. Constructed networks, the proof and variants of it as weights with a
-# *certified* error, come below that line later and fall with their loops from there
-# on; the bounds come last.  Grey lines are rates up to a constant: compare their
-# slope, not their height.
+# handful of loops.  Constructed networks, the proof and variants of it as weights with
+# a *certified* error, come below the best constant later and fall with their loops from
+# there on; the bounds come last, and say nothing where it is hatched.  Triangles show
+# the proven exponents.
+#
+# Results of others are about other networks; their rates have a figure of their own,
+# with what each of them assumes.  A rate is known up to a constant: compare slopes.
+
+figure = make_figure("rates", read_rows("../figures/rates__dial.csv"))
+
+# %%
 #
 # **What this does not show.**  A trained error is approximation plus optimisation
 # error, so the trained curves neither confirm nor refute any bound.  Where bound

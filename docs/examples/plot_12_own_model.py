@@ -96,12 +96,11 @@ for name, style in looprate.style.MEMORISER_STYLE.items():
         marker=style.marker,
         label=f"constructed, {name}",
     )
+OWN = looprate.style.ALARM
 right = max(column(where(rows, curve="constructed"), "loops"))
 for step, found in measured.items():
-    ax.axhline(found.value, color="#009E73", linestyle="dotted")
-    ax.text(
-        right, found.value, f"step {step}", ha="right", va="bottom", color="#009E73"
-    )
+    ax.axhline(found.value, color=OWN, linestyle="dotted")
+    ax.text(right, found.value, f"step {step}", ha="right", va="bottom", color=OWN)
 best = where(rows, curve="trivial")[0]["value"]
 smallest = min(where(rows, curve="constructed"), key=lambda row: row["value"])
 ax.axhline(best, color=looprate.style.GREY, label="best constant")

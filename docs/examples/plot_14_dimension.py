@@ -15,7 +15,7 @@ import looprate
 from looprate.proof import construction_loops, printed_loops
 
 plt.rcParams.update(looprate.style.paper())
-GRID = 4  # cells of width 1/4
+GRID = 12  # cells of width 1/12, as many as there are tokens below
 REPORTED = looprate.PAPER  # the paper's experiments, at their published sizes
 
 # %%
@@ -44,20 +44,20 @@ for preset in REPORTED.values():
     )
 
 # %%
-# Solid: the printed count.  Dashed: timestep encoding.  A grid needs as many cells
-# as tokens, which ends the line of :math:`d = 1`.
+# Solid: the printed count.  Dashed: timestep encoding.
 
 longest = max(max(preset.loops) for preset in REPORTED.values())
 fig, ax = plt.subplots(figsize=(5.8, 3.5), layout="constrained")
-for dim, colour in {1: "#0072B2", 2: "#E69F00", 4: "#D55E00"}.items():
-    tokens = range(1, min(12, GRID**dim) + 1)
+for place, dim in enumerate((1, 2, 4)):
+    colour, tokens = looprate.style.shade_of(place, 3), range(1, 13)
     shapes = [{"tokens": n, "dim": dim} for n in tokens]
     printed = [float(printed_loops(GRID, **shape)) for shape in shapes]
     rank = [
         float(construction_loops(GRID, **shape, memoriser="timestep", coding="rank"))
         for shape in shapes
     ]
-    ax.semilogy(tokens, printed, color=colour, label=f"$d = {dim}$")
+    ax.semilogy(tokens, printed, color=colour)
+    ax.text(12.15, printed[-1], f"$d = {dim}$", color=colour, va="center")
     ax.semilogy(tokens, rank, color=colour, linestyle="dashed")
 ax.axhline(longest, color=looprate.style.GREY)
 ax.text(
@@ -68,8 +68,9 @@ ax.text(
     va="bottom",
     color=looprate.style.GREY,
 )
-ax.set(xlabel="tokens $N$", ylabel=r"loops $r$ for $\delta = 1/4$", xticks=range(1, 13))
-ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+ax.set(
+    xlabel="tokens $N$", ylabel=r"loops $r$ for $\delta = 1/12$", xticks=range(1, 13)
+)
 plt.show()
 
 # %%

@@ -51,7 +51,7 @@ for name in CHOSEN:
 fig, ax = plt.subplots(figsize=(6.6, 0.27 * len(lines) + 0.4), layout="constrained")
 for place, (words, verdict, is_claim) in enumerate(lines):
     good = verdict == "holds" if is_claim else verdict != "holds"
-    colour = "#0072B2" if verdict == "holds" else "#D55E00"
+    colour = looprate.style.RIGHT if verdict == "holds" else looprate.style.WRONG
     ax.plot(
         0,
         place,

@@ -14,7 +14,7 @@ from looprate.experiments.engine.task import default_processes
 __all__ = ["FORMATS", "STYLES", "draw_folder"]
 
 # Those of looprate.figures.style and looprate.figures.drawing, which are not imported here.
-STYLES = ("paper", "slides", "poster")
+STYLES = ("paper", "slides", "poster", "phone")
 FORMATS = ("png", "pdf", "svg")
 WORTH_IT = 6  # figures; a process needs about as long to start as to draw one
 Drawn: TypeAlias = list[tuple[Path, list[Path]]]
@@ -25,6 +25,7 @@ def draw_folder(
     style: str,
     formats: Sequence[str],
     *,
+    dark: bool = False,
     only: Sequence[str] = (),
     to: Path | None = None,
     handouts: bool = False,
@@ -39,7 +40,7 @@ def draw_folder(
         One of :data:`STYLES`.
     formats : sequence of str
         Of :data:`FORMATS`; empty takes what is usual.
-    only, to, handouts
+    dark, only, to, handouts
         As for ``looprate.figures.redraw``.
 
     Returns
@@ -51,6 +52,7 @@ def draw_folder(
     """
     asked = {
         **{"directory": str(folder), "style": style, "formats": list(formats)},
+        "dark": dark,
         **{"only": list(only), "to": None if to is None else str(to), "handouts": handouts},
     }
     known = len(list((folder / "figures").glob("*__*.csv")))

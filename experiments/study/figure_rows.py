@@ -13,7 +13,7 @@ import numpy as np
 
 from looprate.experiments.study.best import curve_rows
 from looprate.experiments.study.constructed_findings import constructed_curve, constructed_slope
-from looprate.theory.bounds import rates
+from looprate.experiments.study.rate_rows import THEOREM, rate_rows, slope_rows
 from looprate.theory.bounds.rows import TERM_NAMES, BoundRow
 from looprate.theory.certification import drawn
 from looprate.theory.construction.memorisers import MEMORISERS
@@ -23,6 +23,7 @@ from looprate.theory.tables import TABLES, write_table
 __all__ = ["BOUND_LABELS", "loop_grid", "slug", "term_rows", "write_rows"]
 
 Row = dict[str, Any]
+PRINTED = "theorem-3.6"
 BOUND_LABELS = {
     name: (kind.family, f"explicit inequality, {name}") for name, kind in MEMORISERS.items()
 }
@@ -77,7 +78,7 @@ def write_figure_rows(
     bounds: dict[str, Callable[[int], BoundRow]],
     first: dict[str, Onset],
 ) -> list[Path]:
-    """Write the four CSV files of one target and shape into ``folder`` and return their paths."""
+    """Write the five CSV files of one target and shape into ``folder`` and return their paths."""
     tokens, dim = theory["tokens"], theory["dim"]
     common = {name: theory[name] for name in ("target", "latex", "tokens", "dim", "p")}
     starts = [onset.loops for onset in first.values() if onset.loops]
@@ -93,10 +94,11 @@ def write_figure_rows(
         "moduli": [drawn(row) for row in theory["moduli"]],
         "bound-terms": [
             row  # the printed theorem first
-            for version in ("theorem-3.6", "increments")
+            for version in (PRINTED, "increments")
             for row in term_rows(version, bounds[version], grid)
         ],
         "training-curves": _curve_rows(group),
+        "rates": rate_rows(theory, grid),
     }
     name = slug(theory["target"], tokens, dim)
     return [
@@ -133,7 +135,7 @@ def _error_rows(
     bounds: dict[str, Callable[[int], BoundRow]],
     grid: Sequence[int],
 ) -> list[Row]:
-    """Rows of the main figure: trained, bounds, rates up to a constant, best constant."""
+    """Rows of the main figure: trained, bounds, proven exponents, best constant."""
     rows: list[Row] = [
         {"curve": "trivial", "value": theory["trivial"], "stderr": theory["trivial_stderr"]}
     ]
@@ -150,14 +152,14 @@ def _error_rows(
             }
             for fit in cell["rows"]
         ]
-    for version, (family, label) in BOUND_LABELS.items():
+    for version, (family, label) in {PRINTED: ("lt", THEOREM), **BOUND_LABELS}.items():
         for r in grid:
             row = bounds[version](r)
             rows.append(
                 {"curve": "bound", "family": family, "label": label, "loops": r}
                 | {"value": row.total, "status": str(row.verdict)}
             )
-    return rows + _rate_rows(theory, grid)
+    return rows + slope_rows(theory)
 
 
 def _constructed_rows(certificates: Sequence[Row]) -> list[Row]:
@@ -179,28 +181,6 @@ def _constructed_rows(certificates: Sequence[Row]) -> list[Row]:
                 "status": row["verdict"],
             }
             for row in curve
-        ]
-    return rows
-
-
-def _rate_rows(theory: Row, grid: Sequence[int]) -> list[Row]:
-    """Rows of the asymptotic slopes, each put through the trivial error at the left end."""
-    tokens, dim, p = theory["tokens"], theory["dim"], theory["p"]
-    s = min(1.0, theory["smoothness"]["exponent"])
-    printed = rates.holder_exponent(tokens=tokens, dim=dim, holder=s, p=p)
-    curves = {
-        f"Theorem 3.6 (v7), slope −{printed:.3g}": (lambda r: (r - tokens) ** -printed),
-        f"Zhang et al. 2023, slope −{s / (tokens * dim):.3g}": (
-            lambda r: rates.zhang_lu_zhao_rate(r, tokens=tokens, dim=dim, modulus=lambda t: t**s)
-        ),
-        "Tian & Shen 2026": (lambda r: rates.tian_shen_rate(r, tokens=tokens, dim=dim, holder=s)),
-    }
-    rows = []
-    for label, rate in curves.items():
-        at = [r for r in grid if r > max(tokens, 3)]
-        scale = theory["trivial"] / rate(at[0])
-        rows += [
-            {"curve": "rate", "label": label, "loops": r, "value": scale * rate(r)} for r in at
         ]
     return rows
 

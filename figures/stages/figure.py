@@ -32,8 +32,9 @@ from collections.abc import Sequence
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 
-from looprate.figures.common import fit_width, setting_title
+from looprate.figures.common import fit_width, is_narrow, setting_title
 from looprate.figures.rows import Row, distinct, where
 from looprate.figures.stages.panels import (
     STEP_STYLE,
@@ -43,24 +44,48 @@ from looprate.figures.stages.panels import (
     draw_step,
 )
 from looprate.figures.stages.state import STAGES, draw_state
-from looprate.figures.style import TOKEN_STYLE
+from looprate.figures.style import PHONE, TOKEN_STYLE
 from looprate.theory.tables import TABLES
 
 __all__ = ["CHOICES", "COLUMNS", "SIZE", "draw_all"]
 
 SIZE = (6.75, 7.5)  # inches, at the size of a page
+STACKED = (PHONE, 13.5)
 COLUMNS = TABLES["stages"]
 #: Panel -> its title and the names its rows may have, None for any.
 PANELS: dict[str, tuple[str, tuple[str, ...] | None]] = {
     "cells": ("1. Which cell?", ("input", "cell")),
     "order": ("2. Which tokens?", ("key", "maximum")),
-    "step": ("One step from two ReLUs", tuple(STEP_STYLE)),
     "staircase": ("3. Which value?", ("table", "network", "chosen")),
-    "state": ("The whole run", None),
+    "step": ("Their building block: a step", tuple(STEP_STYLE)),
+    "state": ("The whole run: every row", None),
 }
 CHOICES = {"panel": tuple(PANELS), "stage": tuple(STAGES)}
 STAGE_NAMES = 1.7  # room for them above the heat map, in font sizes
-HEIGHTS = (1.0, 0.95, 1.75)  # of the three lines of panels
+HEIGHTS = (1.0, 0.9, 1.8)  # of the three lines of panels
+STACKED_HEIGHTS = (1.1, 1.0, 1.0, 0.9, 2.2)
+DRAW = {
+    "cells": draw_cells,
+    "order": draw_order,
+    "staircase": draw_staircase,
+    "step": draw_step,
+    "state": draw_state,
+}
+ALT = (
+    "A constructed network in three stages: each token finds its cell, attention sorts the tokens "
+    "into one label, a staircase maps the label to a value; below, every row of the state over "
+    "the loops."
+)
+
+
+def size(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return width and height in inches."""
+    return SIZE
+
+
+def stacked(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return width and height in inches where the panels are below each other."""
+    return STACKED
 
 
 def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
@@ -80,15 +105,8 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
         is none of its own or lacks one of them, or a row has no token or no place.
     """
     _check_shape(rows)
-    grid = figure.add_gridspec(3, 3, height_ratios=HEIGHTS)
-    parts = {
-        "cells": (grid[0, 0], draw_cells),
-        "order": (grid[0, 1], draw_order),
-        "step": (grid[0, 2], draw_step),
-        "staircase": (grid[1, :], draw_staircase),
-        "state": (grid[2, :], draw_state),
-    }
-    for panel, (place, draw) in parts.items():
+    for panel, place in _places(figure).items():
+        draw = DRAW[panel]
         own = where(rows, panel=panel)
         _check_names(own, panel)
         _check_places(own, panel)
@@ -98,6 +116,21 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
         words = PANELS[panel][0]
         ax.set_title(words, loc="left", fontsize="medium", fontweight="bold", pad=room)
     fit_width(figure.suptitle(setting_title(rows), fontsize="large"))
+
+
+def _places(figure: Figure) -> dict[str, SubplotSpec]:
+    """Return where each panel is, in the order in which they are read."""
+    if is_narrow():
+        column = figure.add_gridspec(len(DRAW), 1, height_ratios=STACKED_HEIGHTS)
+        return {name: column[place, 0] for place, name in enumerate(DRAW)}
+    grid = figure.add_gridspec(3, 6, height_ratios=HEIGHTS)
+    return {
+        "cells": grid[0, :3],
+        "order": grid[0, 3:],
+        "staircase": grid[1, :4],
+        "step": grid[1, 4:],
+        "state": grid[2, :],
+    }
 
 
 def _check_shape(rows: Sequence[Row]) -> None:

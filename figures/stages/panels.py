@@ -13,11 +13,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from looprate.figures.common import is_narrow
 from looprate.figures.rows import Row, column, where
-from looprate.figures.style import GREY, TOKEN_STYLE, points
+from looprate.figures.style import CHOSEN, FAMILY_STYLE, GREY, TOKEN_STYLE, points
 
-CHOSEN = "#F0E442"  # the cell of the chosen input
-NETWORK = "#0072B2"
+NETWORK = FAMILY_STYLE["lt"].colour
 #: Name in the panel step -> line style, width as a factor, colour and name.
 STEP_STYLE = {
     "relu(u+1)": ((0, (5, 2)), 0.9, GREY, "relu$(u+1)$"),
@@ -142,7 +142,8 @@ def draw_staircase(ax: Axes, rows: Sequence[Row]) -> None:
     ax.margins(x=0.02, y=0.1)
     ax.set_xlabel("label")
     ax.set_ylabel("value")
-    ax.legend(handles=handles, ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.29))
+    ncols = 2 if is_narrow() else 3
+    ax.legend(handles=handles, ncols=ncols, loc="upper center", bbox_to_anchor=(0.5, -0.29))
 
 
 def _draw_network(ax: Axes, labels: NDArray[np.float64], values: NDArray[np.float64]) -> None:

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from matplotlib.transforms import blended_transform_factory
 from numpy.typing import NDArray
 
-from looprate.figures.common import plain_text
+from looprate.figures.common import is_narrow, plain_text
 from looprate.figures.rows import Cell, Row, column, distinct, where
 from looprate.figures.style import TOKEN_STYLE, points
 
@@ -21,6 +21,24 @@ SHIFT = 2.0  # of the loop under the logarithm: the larger, the narrower the fir
 LETTERS, FITTING = 0.9, 22  # size of a line's name in font sizes, and how many of that size fit
 TICKS = (0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 SHARED = "all tokens"
+#: Row of the state, without the number of its coordinate -> what it holds.
+WORDS = {
+    "x": "input, cells passed",
+    "z": "cell",
+    "b": "cell, 1st coordinate",
+    "left": "left the sorting",
+    "rank": "rank",
+    "y": "output so far",
+    "s": "context of all",
+    "largest": "largest cell found",
+    "top": "largest key found",
+    "cell": "its cell",
+    "clock": "clock",
+    "gate": "gate of stage 2",
+    "D": "increment now",
+    "C": "increments to come",
+    "e": "bit now",
+}
 
 
 def draw_state(ax: Axes, rows: Sequence[Row]) -> None:
@@ -46,13 +64,22 @@ def draw_state(ax: Axes, rows: Sequence[Row]) -> None:
     ax.set_ylim(len(lines), 0)
     ax.xaxis.set_major_locator(FixedLocator([t for t in TICKS if t <= loops[-1]]))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_yticks(np.arange(len(lines)) + 0.5, [plain_text(str(name)) for _, name in lines])
+    ax.set_yticks(np.arange(len(lines)) + 0.5, [words_of(str(name)) for _, name in lines])
     size = float(matplotlib.rcParams["font.size"]) * min(LETTERS, LETTERS * FITTING / len(lines))
     ax.tick_params(axis="y", length=0, labelsize=size)
     ax.set_xlabel("after loop (0: the input)")
     _name_tokens(ax, [token for token, _ in lines])
     _name_stages(ax, rows)
     _key(ax)
+
+
+def words_of(name: str) -> str:
+    """Return what a row of the state holds, or its name where no words are known."""
+    row, _, coordinate = name.partition("_")
+    words = WORDS.get(row)
+    if words is None:
+        return plain_text(name)
+    return words if coordinate in ("", "0") else f"{words}, {int(coordinate) + 1}"
 
 
 def _spread(loops: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -113,7 +140,7 @@ def _name_stages(ax: Axes, rows: Sequence[Row]) -> None:
         ax.text(
             float(_unspread(_spread(np.array([left, right])).mean())),
             1.01,
-            words,
+            words.split()[0] if is_narrow() and right < ax.get_xlim()[1] else words,
             transform=blended_transform_factory(ax.transData, ax.transAxes),
             ha="center",
             va="bottom",

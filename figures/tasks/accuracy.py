@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from looprate.figures.common import is_narrow
 from looprate.figures.rows import Row, distinct, where
-from looprate.figures.style import GREY, points
+from looprate.figures.style import GREY, PHONE, points
 from looprate.figures.tasks.common import (
     METRICS,
     MODEL_STYLE,
@@ -25,6 +26,10 @@ from looprate.theory.tables import TABLES
 
 PANEL = (2.4, 2.1)  # inches, at the size of a page
 LEGEND = 0.6
+ALT = (
+    "How well each task is solved against the loop count, a panel a task: open marks are seeds, "
+    "lines their medians, stars what the paper reports for its sizes."
+)
 COLUMNS = TABLES["task-accuracy"]
 CHOICES = {
     "curve": ("fit", "reported"),
@@ -42,6 +47,11 @@ def size(rows: Sequence[Row]) -> tuple[float, float]:
     """Return width and height in inches."""
     count = max(1, len(panels(rows)))
     return PANEL[0] * min(3, count) + 0.2, PANEL[1] * math.ceil(count / 3) + LEGEND
+
+
+def stacked(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return width and height in inches where two panels are beside each other."""
+    return PHONE, PANEL[1] * math.ceil(max(1, len(panels(rows))) / 2) + 2.0 * LEGEND
 
 
 def draw(ax: Axes, rows: Sequence[Row]) -> None:
@@ -77,7 +87,8 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
         words = "reported (arXiv 2410.01405v7, secondary summary)"
         handles.append(Line2D([], [], color=GREY, linestyle="dashed", marker="*", label=words))
     handles += diverged_handle(rows)
-    figure.legend(handles=handles, ncols=3, loc="outside lower center")
+    ncols = 1 if is_narrow() else 3
+    figure.legend(handles=handles, ncols=ncols, loc="outside lower center")
 
 
 def _draw_reported(ax: Axes, row: Row) -> None:

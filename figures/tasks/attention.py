@@ -12,9 +12,9 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from looprate.figures.common import plain_text
+from looprate.figures.common import is_narrow, plain_text
 from looprate.figures.rows import Row, column, distinct, where
-from looprate.figures.style import points
+from looprate.figures.style import ALARM, PHONE, fine_print, points
 from looprate.figures.tasks.common import MODEL_STYLE
 from looprate.theory.tables import TABLES
 
@@ -22,7 +22,11 @@ PANEL = 2.1  # inches
 MOST_COLUMNS, MOST_WORDS = 3, 40
 COLUMNS = TABLES["task-attention"]
 CHOICES = {"model": tuple(MODEL_STYLE)}
-COLOUR_MAP, ASKED = "Greys", "#D55E00"
+COLOUR_MAP = "Greys"
+ALT = (
+    "Attention weights on one row of the task, loop by loop: dark where a token attends; the "
+    "framed row is where the answer is predicted."
+)
 
 
 def panels(rows: Sequence[Row]) -> list[float]:
@@ -36,6 +40,11 @@ def size(rows: Sequence[Row]) -> tuple[float, float]:
     return PANEL * _across(count) + 0.7, PANEL * -(-count // _across(count)) + 0.6
 
 
+def stacked(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return width and height in inches where the panels are below each other."""
+    return PHONE, 3.4 * max(1, len(panels(rows))) + 0.4
+
+
 def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     """Draw one panel a loop, on one colour scale.
 
@@ -45,7 +54,7 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     query's weights add up to 1 over its row.  The framed row is where the answer is predicted.
     """
     loops: list[float | None] = [*panels(rows)] or [None]
-    across = _across(len(loops))
+    across = 1 if is_narrow() else _across(len(loops))
     grid = figure.subplots(-(-len(loops) // across), across, squeeze=False)
     image = None
     for place, (ax, loop) in enumerate(zip(grid.ravel(), loops, strict=False)):
@@ -77,7 +86,7 @@ def _draw_loop(ax: Axes, rows: Sequence[Row], largest: float) -> AxesImage:
     image = ax.imshow(weights, cmap=COLOUR_MAP, norm=scale, interpolation="nearest", aspect="equal")
     for query in distinct(where(rows, asked=True), "query"):
         corner = (-0.5, float(query or 1.0) - 1.5)
-        frame = Rectangle(corner, len(weights), 1, facecolor="none", edgecolor=ASKED)
+        frame = Rectangle(corner, len(weights), 1, facecolor="none", edgecolor=ALARM)
         frame.set(linewidth=points(1.0), label="_asked", clip_on=False, zorder=3)
         ax.add_patch(frame)
     _words(ax, rows, len(weights))
@@ -102,7 +111,7 @@ def _words(ax: Axes, rows: Sequence[Row], length: int) -> None:
     for axis, place in ((ax.xaxis, "key"), (ax.yaxis, "query")):
         words = {int(float(row[place] or 0)): str(row[f"{place}_word"]) for row in rows}
         names = [plain_text(words.get(k + 1, "")) for k in range(length)]
-        axis.set_ticks(range(length), names, fontsize="x-small")
+        axis.set_ticks(range(length), names, fontsize=fine_print())
         axis.set_tick_params(length=0)
     if any(len(word.get_text()) > 1 for word in ax.get_xticklabels()):
         ax.tick_params(axis="x", labelrotation=90)

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
+from looprate.figures.common import is_narrow
 from looprate.figures.rows import Row, distinct, where
-from looprate.figures.style import points
+from looprate.figures.style import PHONE, RIGHT, WRONG, points
 from looprate.figures.tasks.common import MODEL_STYLE, grid_of_panels
 from looprate.theory.tables import TABLES
 
@@ -19,7 +20,11 @@ CELL = 0.17  # inches
 SMALL = 4  # cells a side of a board of which six fit in one line
 COLUMNS = TABLES["task-boards"]
 CHOICES = {"model": tuple(MODEL_STYLE)}
-CLUE, RIGHT, WRONG = "0.88", "#0072B2", "#B23A00"
+CLUE = "0.88"
+ALT = (
+    "One test puzzle after several loops: clues on grey, cells filled in right in blue, wrong ones "
+    "struck through in red; wrong ones grow fewer where more loops help."
+)
 
 
 def panels(rows: Sequence[Row]) -> list[float]:
@@ -31,6 +36,12 @@ def size(rows: Sequence[Row]) -> tuple[float, float]:
     """Return width and height in inches."""
     side, across = CELL * len(distinct(rows, "row")) + 0.35, _across(rows)
     return max(4.0, across * side), -(-len(panels(rows)) // across) * (side + 0.2) + 0.75
+
+
+def stacked(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return width and height in inches where two boards are beside each other."""
+    lines = -(-max(1, len(panels(rows))) // 2)
+    return PHONE, lines * 2.3 + 1.1
 
 
 def draw(ax: Axes, rows: Sequence[Row]) -> None:
@@ -75,7 +86,8 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
         count = f"{_number(first.get('loops')):g}"
         words = f"{MODEL_STYLE[model][1].partition(',')[0]}, trained with $r = {count}$"
     figure.suptitle(f"{first.get('name') or ''}: one test puzzle, {words}", fontsize="medium")
-    figure.legend(handles=_handles(), ncols=3, loc="outside lower center")
+    ncols = 1 if is_narrow() else 3
+    figure.legend(handles=_handles(), ncols=ncols, loc="outside lower center")
 
 
 def _across(rows: Sequence[Row]) -> int:

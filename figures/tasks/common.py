@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
-from looprate.figures.common import band_over_seeds, loop_counts, plain_text
+from looprate.figures.common import band_over_seeds, is_narrow, loop_counts, plain_text
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import FAMILY_STYLE, GREY, LineStyle, plain_ticks, points
 
@@ -28,7 +28,7 @@ METRICS = {
     "perplexity": "perplexity (lower is better)",
 }
 NUDGE = {"looped": 0.965, "tmlt": 1.035, "untied": 1.0}  # sideways, so that equal ones show
-MOST_COLUMNS = 3
+MOST_COLUMNS, MOST_NARROW = 3, 2
 LEAST_TICKS, MOST_TICKS = 3, 9  # of a logarithmic y axis
 FLOOR = 0.02  # of the axes' height, where a fit without a number is marked
 PADDING = 1.25  # of logarithmic axes, beyond the last value
@@ -44,6 +44,7 @@ def grid_of_panels(
 ) -> None:
     """Draw one panel a name, so many side by side: by default up to three."""
     columns = columns or min(MOST_COLUMNS, max(1, len(names)))
+    columns = min(columns, MOST_NARROW) if is_narrow() else columns
     grid = figure.subplots(math.ceil(max(1, len(names)) / columns), columns, squeeze=False)
     panels = list(grid.ravel())
     for ax, name in zip(panels, names, strict=False):
@@ -85,7 +86,7 @@ def _plain_ticks(ax: Axes) -> None:
 def title_of(rows: Sequence[Row]) -> str:
     """Return the task of the rows and its size, for a title."""
     name, detail = (distinct(rows, column_) for column_ in ("name", "detail"))
-    size = f" ({plain_text(str(detail[0]))})" if detail else ""
+    size = f"{chr(10) if is_narrow() else ' '}({plain_text(str(detail[0]))})" if detail else ""
     return f"{name[0]}{size}" if name else ""
 
 

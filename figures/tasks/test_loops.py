@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from looprate.figures.common import loop_counts
+from looprate.figures.common import is_narrow, loop_counts
 from looprate.figures.rows import Row, where
 from looprate.figures.style import GREY, points
-from looprate.figures.tasks.accuracy import panels, size  # noqa: F401, the same of both figures
+from looprate.figures.tasks.accuracy import panels, size, stacked  # noqa: F401, the same of both figures
 from looprate.figures.tasks.common import (
     METRICS,
     MODEL_STYLE,
@@ -28,6 +28,10 @@ from looprate.theory.tables import TABLES
 COLUMNS = TABLES["task-test-loops"]
 CHOICES = {"metric": tuple(METRICS), "model": tuple(MODEL_STYLE)}
 BEYOND = "0.93"
+ALT = (
+    "How well each task is solved against the loops at test time: right of the dotted line a model "
+    "runs more loops than it was trained with."
+)
 
 
 def shown_count(rows: Sequence[Row]) -> float:
@@ -78,4 +82,5 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
         Patch(color=BEYOND, label="more loops than trained: a loss here is overthinking"),
         *diverged_handle(shown),
     ]
-    figure.legend(handles=handles, ncols=3, loc="outside lower center")
+    ncols = 1 if is_narrow() else 3
+    figure.legend(handles=handles, ncols=ncols, loc="outside lower center")

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from looprate.figures.common import band_over_seeds, fit_width, loop_counts
+from looprate.figures.common import band_over_seeds, fit_width, loop_counts, panel_axes
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import GREY, points, shade_of
 from looprate.figures.tasks.common import (
@@ -22,6 +22,10 @@ from looprate.figures.training_curves import legend_of_counts
 from looprate.theory.tables import TABLES
 
 SIZE = (2.1, 2.3)  # inches a panel, at the size of a page
+ALT = (
+    "Metric on held-out rows of one task against training step, a colour a loop count: thick lines "
+    "are medians, thin ones seeds, dashed ones diverged."
+)
 MARGIN = 1.2  # for the legend on the right
 COLUMNS = TABLES["task-training"]
 CHOICES = {"metric": tuple(METRICS), "model": tuple(MODEL_STYLE)}
@@ -40,7 +44,7 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     A fit that diverged is dashed, ends in a cross and is in no median.
     """
     models: list[str | None] = [*panels(rows)] or [None]
-    grid = list(figure.subplots(1, len(models), sharey=True, squeeze=False)[0])
+    grid = panel_axes(figure, len(models), sharey=True)
     counts = loop_counts(rows)
     for ax, model in zip(grid, models, strict=True):
         for place, loops in enumerate(counts):

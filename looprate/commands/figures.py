@@ -27,6 +27,7 @@ def add_figures(commands: Commands) -> None:
         "  looprate figures docs --only moduli --format svg --to talk    one figure, editable\n"
         "  looprate figures runs/mine --only error-against-loops moduli  two kinds of it\n"
         "  looprate figures runs/mine --style poster --format pdf        for an A0 sheet\n"
+        "  looprate figures runs/mine --style phone --dark --to phone    for a phone at night\n"
         "  looprate figures docs --handout                               the main figure and its\n"
         "                                                                theorem on one A4 page\n\n"
         "JSON: a list of the files drawn.",
@@ -34,6 +35,7 @@ def add_figures(commands: Commands) -> None:
     )
     figures.add_argument("directory", metavar="DIR", type=Path, help="folder of a study, or docs")
     add_option(figures, "style")
+    figures.add_argument("--dark", action="store_true", help="light on black, for dark pages")
     figures.add_argument(
         "--format",
         nargs="+",
@@ -66,6 +68,7 @@ def run_figures(options: Namespace) -> int:
         options.directory,
         options.style,
         options.format,
+        dark=options.dark,
         only=options.only,
         to=options.to,
         handouts=options.handout,

@@ -14,6 +14,7 @@ from looprate.figures import (
     error_against_loops,
     few_bits,
     moduli,
+    rates,
     roughness,
     training_curves,
 )
@@ -101,6 +102,22 @@ def terms_rows():
     return complete(rows, bound_terms)
 
 
+def rates_rows():
+    """A slow and two fast rates, one of them by somebody else."""
+    found = {
+        "Theorem 3.6, Xu & Sato 2025: s/((N+1)d+1)": 0.25,
+        "here, LT by digits: s/(Nd)": 0.5,
+        "Others 2020: s/(Nd)": 0.5,
+    }
+    rows = [
+        {"label": label, "detail": "assumes much", "loops": r, "exponent": e}
+        | {"value": (r / 4) ** -e}
+        for label, e in found.items()
+        for r in (4, 100, 10**4)
+    ]
+    return complete(rows, rates)
+
+
 def curves_rows():
     rows = [
         {"family": family, "loops": r, "seed": seed, "step": step, "chosen": chosen}
@@ -134,6 +151,7 @@ CASES = {
     "error-against-loops": main_rows,
     "moduli": moduli_rows,
     "bound-terms": terms_rows,
+    "rates": rates_rows,
     "training-curves": curves_rows,
     "roughness": roughness_rows,
     "memorisers": memoriser_rows,
