@@ -10,9 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from looprate.figures.common import fit_width, plain_text
+from looprate.figures.common import fit_width, is_narrow, plain_text
 from looprate.figures.rows import Row, column, distinct, where
-from looprate.figures.style import GREY, KIND_STYLE, LineStyle, plain_log_ticks, plain_ticks, points
+from looprate.figures.style import (
+    ALARM,
+    GREY,
+    KIND_STYLE,
+    PARTS,
+    PHONE,
+    LineStyle,
+    plain_log_ticks,
+    plain_ticks,
+    points,
+)
 from looprate.theory.tables import TABLES
 
 SIZE = (7.2, 4.9)  # inches, at the size of a page
@@ -20,15 +30,29 @@ COLUMNS = TABLES["autopsy"]
 PANELS = ("readout", "update", "similarity", "sensitivity", "moduli", "parts")
 CHOICES = {"panel": PANELS}
 LINES = {  # of the panels that follow the loops
-    "error": LineStyle("#0072B2", "o", 1.3, "error"),
-    "change": LineStyle("#0072B2", "o", 1.3, "output"),
-    "choices": LineStyle("#E69F00", "s", 1.0, "choices"),
-    "update": LineStyle("#0072B2", "o", 1.3, "update"),
-    "distance": LineStyle("#E69F00", "s", 1.0, "distance to the fixed point"),
-    "stretch": LineStyle("#009E73", "o", 1.3, "stretch"),
+    "error": LineStyle(PARTS[0], "o", 1.3, "error"),
+    "change": LineStyle(PARTS[0], "o", 1.3, "output"),
+    "choices": LineStyle(PARTS[1], "s", 1.0, "choices"),
+    "update": LineStyle(PARTS[0], "o", 1.3, "update"),
+    "distance": LineStyle(PARTS[1], "s", 1.0, "distance to the fixed point"),
+    "stretch": LineStyle(PARTS[2], "o", 1.3, "stretch"),
 }
+ALT = (
+    "What the loops of one model do: its error loop by loop, how far a state moves, how alike "
+    "states are, how errors grow, its moduli, and which part of the block does the work."
+)
 LEAST = 1e-16  # of a logarithmic axis: numbers below are left out
 PLAIN = 8  # loop counts that are labelled one by one, at most
+
+
+def size(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return width and height in inches."""
+    return SIZE
+
+
+def stacked(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return width and height in inches where the panels are below each other."""
+    return PHONE, 3.0 * len(PANELS)
 
 
 def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
@@ -38,7 +62,7 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     -----
     Lines are medians over inputs, bands all inputs; the dotted line is the loop count of training.
     """
-    grid = figure.subplots(2, 3).flat
+    grid = figure.subplots(*((6, 1) if is_narrow() else (2, 3))).flat
     draws: tuple[Callable[[Axes, Sequence[Row]], None], ...] = (
         _readout,
         _update,
@@ -191,7 +215,7 @@ def _moduli(ax: Axes, rows: Sequence[Row]) -> None:
 def _parts(ax: Axes, rows: Sequence[Row]) -> None:
     """The error, or the change of the output, with one part off at a time."""
     names = [str(row["name"]) for row in rows]
-    colours = [GREY if name == "whole" else "#D55E00" for name in names]
+    colours = [GREY if name == "whole" else ALARM for name in names]
     ax.barh(range(len(rows)), column(rows, "value"), color=colours, height=0.6)
     ax.set_yticks(range(len(rows)), [n if n == "whole" else f"no {n}" for n in names])
     ax.invert_yaxis()

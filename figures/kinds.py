@@ -123,7 +123,5 @@ KINDS: dict[str, FigureKind] = {
     "task-training": _panelled(task_training),
     "task-boards": _sized(task_boards),
     "task-attention": _sized(task_attention),
-    "autopsy": FigureKind(
-        autopsy.COLUMNS, autopsy.CHOICES, lambda rows: autopsy.SIZE, autopsy.draw_all
-    ),
+    "autopsy": _sized(autopsy),
 }
