@@ -1,6 +1,7 @@
 """Rows of every kind of figure, as a study would write them."""
 
 from functools import partial
+from pathlib import Path
 
 from cases.construction_rows import SETTING as NETWORK
 from cases.construction_rows import arithmetic_rows, constructed_rows, memoriser_rows, stage_rows
@@ -18,6 +19,7 @@ from looprate.figures import (
     roughness,
     training_curves,
 )
+from looprate.figures.rows import read_rows
 
 SETTING = {
     "target": "mean-field",
@@ -147,7 +149,9 @@ def few_bits_rows():
     return complete(rows, few_bits)
 
 
+STORED = Path(__file__).resolve().parents[2] / "docs" / "figures" / "autopsy__tmlt.csv"
 CASES = {
+    "autopsy": lambda: read_rows(STORED),
     "error-against-loops": main_rows,
     "moduli": moduli_rows,
     "bound-terms": terms_rows,
