@@ -14,11 +14,14 @@ from looprate.experiments.rows.provenance import versions
 from looprate.experiments.study.figure_rows import write_rows
 from looprate.theory.gate import under_hypotheses
 from looprate.theory.outputs import strict_json, write_atomically
-from looprate.theory.verdict import Finding
+from looprate.theory.verdict import Finding, Verdict
 
 __all__ = ["write_eta_report"]
 
 Row = dict[str, Any]
+ANSWERS = {Verdict.HOLDS: "yes", Verdict.VIOLATED: "no"} | dict.fromkeys(
+    (Verdict.VACUOUS, Verdict.NOT_TESTABLE), "not clear"
+)
 TITLES = {
     "constructed-loops": "Constructed, at equal loops",
     "constructed-grid": "Constructed, at equal grids",
@@ -42,6 +45,8 @@ def write_eta_report(
             under_hypotheses(Finding.from_dict(finding), checked).as_dict()
             for finding in part["findings"]
         ]
+    for finding in parts[-1]["findings"]:  # of training, of which no theorem speaks
+        finding["state"] = ANSWERS[Verdict(finding["verdict"])]
     report = {
         "schema": 1,
         "config": config.as_dict(),
@@ -88,6 +93,7 @@ def _markdown(report: Row) -> str:
     for part in report["parts"]:
         lines += [f"## {TITLES[part['part']]}", "", _facts(part), ""]
         lines += verdict_lines(part["findings"])
+        lines += [f"Note: {part['note']}", ""] if "note" in part else []
         lines += table(
             "map | share | w_tok + w_cont | LT/TMLT | from | to",
             (_cells(row) for row in report["table"] if row["panel"] == part["part"]),
@@ -126,8 +132,8 @@ def _facts(part: Row) -> str:
 
 
 def verdict_lines(findings: Sequence[Row]) -> list[str]:
-    """Return findings as a Markdown table."""
-    rows = ((f"**{f['verdict']}**", f["claim"], f["reason"]) for f in findings)
+    """Return findings as a Markdown table, of what was trained as answers to questions."""
+    rows = [(f"**{f.get('state', f['verdict'])}**", f["claim"], f["reason"]) for f in findings]
     return table("verdict | claim | why", rows)
 
 

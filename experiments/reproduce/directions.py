@@ -51,7 +51,7 @@ def direction_lines(parts: Sequence[Row]) -> list[str]:
         for d in map(direction, parts)
     ]
     head = "task | paper, TMLT against Looped | ours, at the most loops | status | more loops help"
-    return table(f"{head} here | seconds of fits", rows)
+    return table(f"{head} here | time of all fits", rows)
 
 
 def _effect(one: Row, metric: str) -> str:

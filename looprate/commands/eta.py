@@ -80,7 +80,7 @@ def run_eta(options: Namespace) -> int:
     for name, found in findings.items():
         print(f"\n{name}")
         print_findings(found)
-    print(f"report:  {folder / 'eta.md'}")
+    print(f"report:  {folder / 'eta.html'} (the same as Markdown: eta.md)")
     print(f"figure:  {folder / 'figures' / 'eta-gain__sweep.png'}")
     return 0
 
@@ -102,7 +102,7 @@ def _run_starts(options: Namespace) -> int:
     if code or options.json:
         return code or print_json(report)
     print_findings(report["findings"])
-    print(f"report:  {folder / 'eta.md'}")
+    print(f"report:  {folder / 'eta.html'} (the same as Markdown: eta.md)")
     return 0
 
 

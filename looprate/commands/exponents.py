@@ -60,7 +60,7 @@ def run_exponents(options: Namespace) -> int:
     if code or options.json:
         return code or print_json(report)
     print_findings([line["finding"] for line in report["lines"]])
-    print(f"report:  {folder / 'exponents.md'}")
+    print(f"report:  {folder / 'exponents.html'} (the same as Markdown: exponents.md)")
     name = slug(config.few_bits_target, 2, 1)
     print(f"figure:  {folder / 'figures' / f'few-bits__{name}.png'}")
     return 0
