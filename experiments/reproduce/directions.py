@@ -8,7 +8,7 @@ from typing import Any
 from looprate.experiments.reproduce.summary import HIGHER_IS_BETTER
 from looprate.experiments.rows.markdown import table
 
-__all__ = ["direction", "direction_lines"]
+__all__ = ["direction", "in_time"]
 
 Row = dict[str, Any]
 STATUS = {"yes": "agrees", "no": "differs", "not clear": "open"}  # where the paper says yes
