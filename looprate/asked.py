@@ -142,10 +142,9 @@ class AskedTarget:
     @cached_property
     def facts(self) -> Facts:
         """What bounds and verdicts read: moduli, oscillation, best constant, hypotheses."""
-        from looprate.experiments.study.followed import followed
-        from looprate.theory.facts import facts_of
+        from looprate.experiments.study.known import known_facts
 
-        return facts_of(self.target, **self._shape, follow=followed)
+        return known_facts(self.target, **self._shape)
 
     @property
     def setting_columns(self) -> dict[str, Any]:

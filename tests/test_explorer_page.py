@@ -14,6 +14,7 @@ from test_explorer_server import token
 from tornado import gen
 from tornado.websocket import websocket_connect
 
+from looprate.experiments.study import known
 from looprate.figures.explorer import server, views
 from looprate.figures.explorer.page import Page
 from looprate.figures.explorer.setting import Setting
@@ -194,15 +195,15 @@ def command_says(said, setting, version, *more):
 @pytest.fixture
 def once(monkeypatch):
     """Let the command, which is asked several times, find out about a target once."""
-    find, known = facts.facts_of, {}
+    find, found_out = known.known_facts, {}
 
     def found(f, **given):
         given.pop("report")
         key = str(f), *given.values()
-        known[key] = known.get(key) or find(f, **given)
-        return known[key]
+        found_out[key] = found_out.get(key) or find(f, **given)
+        return found_out[key]
 
-    return lambda: monkeypatch.setattr(facts, "facts_of", found)
+    return lambda: monkeypatch.setattr(known, "known_facts", found)
 
 
 def same_words(setting, said, once):

@@ -20,7 +20,8 @@ from looprate.experiments.study.construction_rows import arithmetic_rows
 from looprate.experiments.study.figure_rows import BOUND_LABELS
 from looprate.experiments.study.lessons import BOXES, TOLERANCE, certificate_rows
 from looprate.experiments.study.report import write_report
-from looprate.experiments.study.work import source_digest, theory_rows
+from looprate.experiments.study.source import source_digest
+from looprate.experiments.study.work import theory_rows
 from looprate.figures.explorer import views
 from looprate.figures.rows import read_rows
 from looprate.theory import gate

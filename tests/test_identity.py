@@ -29,8 +29,9 @@ from looprate.experiments.rows.question import ask, check_question, folder_for, 
 from looprate.experiments.study.config import PRESETS
 from looprate.experiments.study.construction_rows import write_stage_rows
 from looprate.experiments.study.figure_rows import LONGEST_NAME, slug
+from looprate.experiments.study.source import source_digest
 from looprate.experiments.study.summary import cells
-from looprate.experiments.study.work import located, planned_target, source_digest
+from looprate.experiments.study.work import located, planned_target
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.targets import resolve_target

@@ -11,7 +11,8 @@ from looprate.experiments.claims.check_bounds import facts_at, theorem_at
 from looprate.experiments.claims.check_certificates import TOLERANCE as OF_CLAIMS
 from looprate.experiments.claims.check_certificates import Case, certified
 from looprate.experiments.study.figure_rows import write_figure_rows
-from looprate.experiments.study.work import source_digest, theory_rows
+from looprate.experiments.study.source import source_digest
+from looprate.experiments.study.work import theory_rows
 from looprate.figures.explorer import views
 from looprate.figures.explorer.export import figure_rows
 from looprate.figures.explorer.setting import Setting
@@ -145,11 +146,19 @@ def test_facts_have_the_same_digits_everywhere(said, target, asked, stored):
     assert [(f.claim, str(f.verdict), f.reason) for f in known.hypotheses] == checks
     if known.rows:  # searched: an estimate says how hard
         rows = answer(said, "moduli", target, "--effort", EFFORT)
-        assert rows == list(known.rows) == list(asked.moduli(effort=EFFORT).rows)
-        setting = Setting(target, **SHAPE, delta=0.1)
-        assert [views.lower_at(setting, kind) for kind in KINDS] == [
-            known.moduli(kind, 0.1)[0] for kind in KINDS
+        assert rows == list(asked.moduli(effort=EFFORT).rows)
+        more = {"certified", "method", "side"}  # what bounds rest on, the searched rows besides
+        assert [r | {"side": "lower"} for r in rows] == [
+            {name: r[name] for name in r if name not in more} | {"side": "lower"}
+            for r in known.rows
         ]
+        setting = Setting(target, **SHAPE, delta=0.1)
+        for kind in KINDS:
+            (at,) = (r for r in known.rows if (r["kind"], r["delta"]) == (kind, 0.1))
+            assert views.lower_at(setting, kind) == at["lower"]
+            value, side = known.moduli(kind, 0.1)
+            assert views.upper_at(setting, kind) == (None if side == "lower" else value)
+            assert value >= at["lower"]
 
 
 @pytest.mark.parametrize(("memoriser", "coding"), [("digits", "rank"), ("increments", "others")])

@@ -19,7 +19,7 @@ from looprate.theory.oscillation import enclosed_oscillation, oscillation_of
 from looprate.theory.outputs import one_line
 from looprate.theory.targets import Target
 
-__all__ = ["Proof", "beside", "drawn", "proof_of", "unproven"]
+__all__ = ["drawn"]
 
 TOLERANCE = 0.05  # terms of bounds need no more
 BOXES_A_SECOND = 50_000  # over (N·d)^3: so much more a box costs as inputs have more entries

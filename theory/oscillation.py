@@ -13,8 +13,6 @@ from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.hypotheses.inputs import special_points
 from looprate.theory.targets import Target
 
-__all__ = ["enclosed_oscillation", "oscillation_of"]
-
 Array = NDArray[np.float64]
 HUGE = 1e100  # stands for unbounded slopes where sides are compared
 

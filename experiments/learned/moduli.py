@@ -18,7 +18,8 @@ from looprate.experiments.engine.task import Task
 from looprate.experiments.learned.networks import chosen_fits, network_digest, network_of
 from looprate.experiments.rows.provenance import stamped, versions
 from looprate.experiments.rows.records import digest
-from looprate.experiments.study.work import located, planned_target, source_digest
+from looprate.experiments.study.source import source_digest
+from looprate.experiments.study.work import located, planned_target
 from looprate.theory.continuity import ModulusLowerCurve, modulus_lower_bound
 from looprate.theory.continuity.reconcile import beside_closed_form
 from looprate.theory.hypotheses import check_hypotheses

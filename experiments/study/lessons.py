@@ -13,11 +13,11 @@ from looprate.experiments.study.certificates import (
     cost_of,
 )
 from looprate.experiments.study.construction_rows import arithmetic_rows, memoriser_rows, stage_rows
-from looprate.experiments.study.followed import followed
+from looprate.experiments.study.known import known_facts
 from looprate.experiments.study.work import planned_target
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
-from looprate.theory.facts import Facts, facts_of
+from looprate.theory.facts import Facts
 from looprate.theory.gate import SECONDS
 from looprate.theory.targets import resolve_target
 
@@ -100,7 +100,7 @@ def _facts(
 ) -> Facts:
     """Facts that the tasks of one target share, once in each worker."""
     f = resolve_target(target, tokens=tokens, dim=dim)
-    return facts_of(f, tokens=tokens, dim=dim, p=p, seconds=seconds, follow=followed)
+    return known_facts(f, tokens=tokens, dim=dim, p=p, seconds=seconds)
 
 
 def lesson_arguments(grid: int) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from looprate.experiments.study.lessons import (
     lesson_rows,
     planned_specs,
 )
-from looprate.experiments.study.work import fit_rows, source_digest, theory_rows
+from looprate.experiments.study.source import source_digest
+from looprate.experiments.study.work import fit_rows, theory_rows
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.facts import has_closed_forms
 from looprate.theory.gate import SECONDS

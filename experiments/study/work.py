@@ -6,8 +6,6 @@ rows.
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -16,20 +14,17 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from looprate.experiments.engine.sweep import checkpoint_of
 from looprate.experiments.rows.provenance import stamped, versions
-from looprate.experiments.rows.records import digest, write_npz
-from looprate.experiments.study.followed import followed
-from looprate.theory.facts import facts_of
+from looprate.experiments.rows.records import write_npz
+from looprate.experiments.study.known import known_facts
+from looprate.experiments.study.source import source_digest
 from looprate.theory.gate import SECONDS
-from looprate.theory.targets import Target, own_functions, resolve_target
+from looprate.theory.targets import Target, resolve_target
 from looprate.theory.targets.formula import FORMULA
-from looprate.theory.targets.identity import code_digest, fingerprint
-from looprate.theory.targets.own import OwnFunction
-from looprate.theory.targets.resolve import settled
 
 if TYPE_CHECKING:
     from looprate.approx.fit.fitted import FitResult
 
-__all__ = ["located", "planned_target", "source_digest", "trained"]
+__all__ = ["located", "planned_target", "trained"]
 
 Report = Callable[[float], None]
 OWN_TERM = re.compile(r"[^\s*+]+:[^\W\d]\w*(?=\s*(\+|$))")  # of a sum: FILE.py:NAME, MODULE:NAME
@@ -58,26 +53,6 @@ class FittedRow(TypedDict):
     late_gain: float  # of the validation error, over the last quarter of training
     curve: list[float]
     seconds: float
-
-
-def source_digest(target: Target, *, tokens: int, dim: int) -> str | None:
-    """Return a digest of what own functions in a target are, None where there are none.
-
-    Their files, their code with all that it uses, and their values: a helper or a data file that
-    changes makes another function of the same name.  A built-in target is its name.
-
-    Parameters
-    ----------
-    target : Target
-    tokens, dim : int
-        N and d of the values.
-    """
-    own = [settled(each, tokens=tokens, dim=dim) for each in own_functions(target)]
-    if not own:
-        return None
-    files = [_file_of(each) for each in own]
-    code = [code_digest(each.function) for each in own]
-    return digest([files, code, fingerprint(target, tokens=tokens, dim=dim)])
 
 
 def planned_target(
@@ -134,15 +109,6 @@ def _placed(term: str, directory: str) -> str:
     return f"{path}:{function}" if where and path.is_file() else term
 
 
-def _file_of(own: OwnFunction) -> str:
-    """Return a digest of the file an own function was read from; of a formula its text."""
-    if own.source.startswith(FORMULA):
-        return own.source
-    where = own.source.rpartition(":")[0]
-    file = where if where.endswith(".py") else importlib.import_module(where).__file__
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
-
-
 @stamped
 def theory_rows(
     report: Report,
@@ -161,7 +127,7 @@ def theory_rows(
     """
     f = planned_target(target, source, tokens=tokens, dim=dim)
     shape: dict[str, Any] = {"tokens": tokens, "dim": dim, "p": p}
-    facts = facts_of(f, **shape, searched=True, seconds=seconds, follow=followed, report=report)
+    facts = known_facts(f, **shape, searched=True, seconds=seconds, report=report)
     return [facts.as_row() | {"target": target}]
 
 

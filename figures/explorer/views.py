@@ -18,7 +18,7 @@ import numpy as np
 
 from looprate.experiments.study.certificates import affordable, certificate_of
 from looprate.experiments.study.figure_rows import BOUND_LABELS, loop_grid
-from looprate.experiments.study.followed import followed
+from looprate.experiments.study.known import known_facts
 from looprate.figures.explorer.setting import LARGEST_LOOPS, Setting
 from looprate.figures.rows import Row, read_rows
 from looprate.theory import facts
@@ -146,7 +146,7 @@ def upper_at(setting: Setting, kind: Kind) -> float | None:
 def _facts(subject: Subject) -> Facts:
     """Return what bounds and certificates of one subject share."""
     f = target_of(subject.target, subject.tokens, subject.dim)
-    return facts.facts_of(f, **subject.shape, follow=followed)
+    return known_facts(f, **subject.shape)
 
 
 @lru_cache(maxsize=64)

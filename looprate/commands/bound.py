@@ -72,8 +72,7 @@ def add_bound(commands: Commands) -> None:
 def run_bound(options: Namespace) -> int:
     """Print a bound term by term."""
     from looprate.asked import asked_target
-    from looprate.experiments.study.followed import followed
-    from looprate.theory.facts import facts_of
+    from looprate.experiments.study.known import known_facts
     from looprate.theory.notation import check_loops
 
     if asks_worst_case(options):
@@ -87,7 +86,7 @@ def run_bound(options: Namespace) -> int:
     for loops in counts:
         check_loops(loops, tokens=options.tokens)
     with Progress(1.0, "moduli") as bar:
-        facts = facts_of(f, **shape, seconds=seconds, follow=followed, report=bar.to)
+        facts = known_facts(f, **shape, seconds=seconds, report=bar.to)
     given = {name: getattr(options, name) for name in ("placement", "slope", "coding")}
     at = facts.bound(options.inequality, **given)
     found = [at(loops) for loops in counts]

@@ -109,9 +109,8 @@ def run_construct(options: Namespace) -> int:
     """Compile or load a network, certify it and print what was found."""
     from looprate.experiments.study import certificates
     from looprate.experiments.study.construction_rows import check_drawable
-    from looprate.experiments.study.followed import followed
+    from looprate.experiments.study.known import known_facts
     from looprate.theory.construction.files import save_network
-    from looprate.theory.facts import facts_of
 
     p = _checked(options)
     target, spec, network = _loaded(options) if options.load else (*_asked(options), None)
@@ -131,7 +130,7 @@ def run_construct(options: Namespace) -> int:
     if options.softmax is not None:
         softmax = certificates.softmax_of(_construction(target, spec, network), options.softmax)
     with Progress(1.0, "construct") as bar:
-        facts = facts_of(target, tokens=spec.tokens, dim=spec.dim, p=p, follow=followed)
+        facts = known_facts(target, tokens=spec.tokens, dim=spec.dim, p=p)
         construction, certificate = certificates.certificate_of(
             target,
             spec,

@@ -6,15 +6,11 @@ from looprate.theory.continuity.lower.bound import (
     modulus_lower_bound,
 )
 from looprate.theory.continuity.transfer import strengthened_lower_bounds
-from looprate.theory.continuity.upper.bound import (
-    ModulusUpperCurve,
-    modulus_upper_bound,
-)
+from looprate.theory.continuity.upper.bound import modulus_upper_bound
 
 __all__ = [
     "ModulusLowerBound",
     "ModulusLowerCurve",
-    "ModulusUpperCurve",
     "modulus_lower_bound",
     "modulus_upper_bound",
     "strengthened_lower_bounds",

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["lower_from", "pieces"]
+__all__ = ["lower_from"]
 
 Array = NDArray[np.float64]
 Rule = Literal["pair", "monotone", "subadditive"]

@@ -16,13 +16,14 @@ import os
 import platform
 import shlex
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
 from pathlib import Path
+
+from looprate.theory.cache import cache_folder, trusted
 
 HERE = Path(__file__).parent
 # Nothing here assumes finite numbers: a diverged model must be seen.
@@ -68,7 +69,7 @@ def _built(compiler: list[str]) -> Path:
     folder = _folder()
     name = f"kernel-{_digest(compiler)}"
     for path in sorted(folder.glob(f"{name}-*.so")):
-        if _trusted(path) and path.name == _named(name, path):
+        if trusted(path) and path.name == _named(name, path):
             return path
         path.unlink(missing_ok=True)
     handle, temporary = tempfile.mkstemp(suffix=".so", dir=folder)
@@ -92,28 +93,9 @@ def _named(name: str, path: Path) -> str:
     return f"{name}-{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.so"
 
 
-def _trusted(path: Path) -> bool:
-    """Whether a file or folder is this user's, and nobody else may write to it."""
-    found = path.lstat()
-    return (
-        (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode))
-        and found.st_uid == os.geteuid()
-        and not found.st_mode & 0o022
-    )
-
-
 def _folder() -> Path:
     """Return a folder for compiled kernels that this user alone writes to."""
-    try:
-        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(cache) / "looprate"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryFile(dir=folder):
-            if _trusted(folder.resolve()):
-                return folder
-    except (OSError, RuntimeError):  # no home, or a full or read-only one
-        pass
-    return Path(tempfile.mkdtemp(prefix="looprate-"))
+    return cache_folder() or Path(tempfile.mkdtemp(prefix="looprate-"))
 
 
 def _digest(compiler: list[str]) -> str:

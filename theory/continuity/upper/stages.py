@@ -37,8 +37,6 @@ from looprate.theory.enclosure.soundness import check_arithmetic, check_enclosur
 from looprate.theory.notation import Kind
 from looprate.theory.targets.base import Target
 
-__all__ = ["relative_gap"]
-
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
 Clock = Callable[[float], None] | None
