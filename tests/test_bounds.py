@@ -359,4 +359,6 @@ def test_a_standard_error_needs_two_replicates():
     how = {"tokens": 1, "dim": 1, "p": 1.0, "points": 2, "rng": np.random.default_rng(0)}
     with pytest.raises(ValueError, match="`replicates` must be >= 2"):
         best_constant_error(lambda x: x, replicates=1, **how)
+    with pytest.raises(ValueError, match="`points` must be a power of two >= 2, got 1"):
+        best_constant_error(lambda x: x, **how | {"points": 1})
     assert best_constant_error(lambda x: x, replicates=2, **how)[1] > 0
