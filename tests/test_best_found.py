@@ -1,5 +1,6 @@
 """Best found: halving keeps the better half, a polish never worsens, held-out is unread."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +9,15 @@ import torch
 
 from cases.small_fits import Stopped, mean
 from looprate.approx.error import HELD_OUT, sobol_points
-from looprate.approx.fit import halving
+from looprate.approx.fit import halving, progress
 from looprate.approx.fit.fitted import Recipe
 from looprate.approx.fit.halving import SearchPlan, best_found
 from looprate.approx.fit.polish import QUADRATURE, Polisher, Stage, _Points
+from looprate.approx.fit.progress import Progress
 from looprate.approx.fit.state import fresh_state
 from looprate.approx.models.looped import FAMILIES, LoopedTransformer, ModelConfig, matched_config
 
+ALL_WRITES = 18  # of a search that is not killed: two a rung, one a step and one a stage
 TINY = ModelConfig(width=4, heads=1, hidden=4, frequencies=2, clock=2)
 PLAN = SearchPlan(
     starts=8,
@@ -121,17 +124,38 @@ def halved(rungs):
     """Where the starts stand after some rungs."""
     plan = replace(PLAN, rungs=rungs)
     run = halving._Search(wave, matched_config(TINY, "lt"), plan, **HOW)
-    return run.halved(False, torch.device("cpu"), None, lambda part: None)
+    return run.halved(False, torch.device("cpu"), Progress(None), lambda part: None)
 
 
 def test_halving_stops_the_worse_half_and_trains_the_better_on():
     one, two = halved((20,)), halved((20, 20))
     order = np.argsort(one.error)
-    assert set(one.alive) == set(order[:4])
+    assert len(one.alive) == 8
     np.testing.assert_array_equal(two.error[order[4:]], one.error[order[4:]])
     np.testing.assert_array_equal(two.flat[order[4:]], one.flat[order[4:]])
     assert (two.flat[order[:4]] != one.flat[order[:4]]).any(1).all()
-    assert set(two.alive) == set(order[:4][np.argsort(two.error[order[:4]])[:2]])
+    assert set(two.alive) == set(order[:4])
+
+
+def test_loops_grow_to_those_asked_for():
+    plan = replace(PLAN, rungs=(1, 1, 1, 1))
+    assert [plan.loops_at(k, 16) for k in range(4)] == [4, 4, 8, 16]
+    assert [plan.loops_at(k, 9) for k in range(4)] == [4, 4, 5, 9]
+    assert [plan.loops_at(k, 1) for k in range(4)] == [1] * 4
+    assert [replace(plan, least_loops=99).loops_at(k, 16) for k in range(4)] == [16] * 4
+
+
+def test_a_rung_trains_as_many_loops_as_planned_with_their_gate(monkeypatch):
+    seen, run = [], halving.TrainingRun
+
+    def watched(targets, config, members, state, **how):
+        seen.append((how["loops"], config.gate))
+        return run(targets, config, members, state, **how)
+
+    monkeypatch.setattr(halving, "TrainingRun", watched)
+    found = search(loops=8, plan=replace(PLAN, least_loops=2))
+    assert seen == [(2, 1 / 2), (4, 1 / 4), (8, 1 / 8)]
+    assert (found.config.gate, found.loops) == (1 / 8, 8)
 
 
 def test_starts_take_rates_and_gates_in_turn():
@@ -143,26 +167,38 @@ def test_starts_take_rates_and_gates_in_turn():
     assert found.config.gate in (0.25, 0.5)
 
 
-def test_a_search_is_the_same_twice_and_after_a_kill_between_rungs(tmp_path, monkeypatch):
-    whole, again = search(), search()
-    path, trained = tmp_path / "starts.npz", halving._Search._train
+def names_written(monkeypatch, path, last=None):
+    """Search, and stop after so many writes; return the search, None where stopped, and names."""
+    names, save = [], Progress.save
 
-    def killed(*args):
-        if args[5] == 1:
+    def noted(self, name, *args, **how):
+        save(self, name, *args, **how)
+        names.append(name)
+        if len(names) == last:
             raise Stopped
-        trained(*args)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(halving._Search, "_train", killed)
-        with pytest.raises(Stopped):
-            search(checkpoint=path)
-    seen = []
-    resumed = search(checkpoint=path, progress=seen.append)
-    assert seen[0] == pytest.approx(2 / 6)  # the first rung was not trained again
-    for other in (again, resumed):
-        assert torch.equal(other.flat, whole.flat)
-        assert other.error == whole.error
-        np.testing.assert_array_equal(other.stopped, whole.stopped)
+    with monkeypatch.context() as patch, suppress(Stopped):
+        patch.setattr(progress, "EVERY", 0.0)  # after every chunk of steps, and of the polish
+        patch.setattr(Progress, "save", noted)
+        return search(checkpoint=path), names
+    return None, names
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """A search that is not killed."""
+    return search()
+
+
+@pytest.mark.parametrize("last", [4, 10, 15])  # in a rung; in either stage of the polish
+def test_a_search_ends_with_the_same_numbers_after_a_kill(tmp_path, monkeypatch, whole, last):
+    killed, _ = names_written(monkeypatch, tmp_path / "cut.npz", last)
+    found, after = names_written(monkeypatch, tmp_path / "cut.npz")
+    assert killed is None
+    assert len(after) <= ALL_WRITES - last + 1  # what was written is not done again
+    assert torch.equal(found.flat, whole.flat)
+    assert (found.error, found.polish.steps) == (whole.error, whole.polish.steps)
+    np.testing.assert_array_equal(found.stopped, whole.stopped)
 
 
 def test_a_checkpoint_of_another_question_is_not_used(tmp_path):

@@ -5,25 +5,26 @@ squares with weights |e|^{p-2}, taken anew at every step (iteratively reweighted
 smoothed near 0; each step solves the damped normal equations by Cholesky (Marquardt 1963).  A step
 is taken only where the error itself falls, so the polish never ends above where it began.
 
-The Jacobian has a row a point: the gradient of a bank whose models are one network, each at its own
-point, so that a batched product serves all of them.  Measured on a block of 916 parameters at r = 4
-and 8, forty CPU seconds each from .137 and .439: L-BFGS on the same points came to .043 and .150,
-this to .0155 and .033.  With 2 points a parameter the error held out is 25 to 45 % above that on
-the points, with 9 within 4 %: the last stage must be finer than the parameters can fit, the first
-ones need not.
+The Jacobian has a row a point (:mod:`looprate.approx.fit.point_gradients`).  Measured on a block of
+916 parameters at r = 4 and 8, forty CPU seconds each from .137 and .439: L-BFGS on the same points
+came to .043 and .150, this to .0155 and .033.  With 2 points a parameter the error held out is 25
+to 45 % above that on the points, with 9 within 4 %: the last stage must be finer than the
+parameters can fit, the first ones need not.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from looprate.approx.banks.bank import Bank, bank_forward, bank_of
 from looprate.approx.error import HELD_OUT, ErrorEstimate, errors_of, sobol_points
+from looprate.approx.fit.point_gradients import point_gradients
 from looprate.approx.fit.sampling import Function
 from looprate.approx.fit.state import bank_views
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig
@@ -85,6 +86,18 @@ class Polished:
     settled: bool
 
 
+@dataclass
+class Descent:
+    """Where a stage stands: parameters (P,) in float64, error after every step, damping."""
+
+    flat: np.ndarray
+    sizes: np.ndarray
+    damping: float
+
+    def __post_init__(self) -> None:
+        self.damping = float(self.damping)  # an array, where it was stored
+
+
 class Polisher:
     """Polishes networks of one configuration against one target.
 
@@ -102,11 +115,11 @@ class Polisher:
     ) -> None:
         self.config, self.target = config, target
         self.tokens, self.loops, self.p = tokens, loops, p
-        self._like: Bank = bank_of([LoopedTransformer(config, seed=0)])
+        self.like: Bank = bank_of([LoopedTransformer(config, seed=0)])
 
     def outputs(self, flat: Tensor, x: Tensor) -> Tensor:
         """Return what networks (M, P) make of their inputs, both (M, B, N, d)."""
-        bank = bank_views(flat, self._like)
+        bank = bank_views(flat, self.like)
         return bank_forward(bank, self.config, x, self.loops, compiled=False)
 
     def error(self, flat: Tensor, *, points: int, replicates: int, seed: int) -> ErrorEstimate:
@@ -131,12 +144,31 @@ class Polisher:
             found.append(self.polished(found[-1].flat if found else flat.double(), stage))
         return found
 
-    def polished(self, flat: Tensor, stage: Stage) -> Polished:
-        """Return a network (P,) after one stage; never worse on its quadrature."""
+    def polished(
+        self,
+        flat: Tensor,
+        stage: Stage,
+        *,
+        begun: Descent | None = None,
+        keep: Callable[[Descent], None] = lambda where: None,
+    ) -> Polished:
+        """Return a network (P,) after one stage; never worse on its quadrature.
+
+        Parameters
+        ----------
+        flat : Tensor
+        stage : Stage
+        begun : Descent, optional
+            Where the stage stood when it was cut off: it ends with the same numbers.
+        keep : callable, optional
+            Called after every step with where the stage stands.
+        """
         points = _Points(self, _power_of_two(stage.density * len(flat) / self.config.dim))
+        flat = flat if begun is None else torch.from_numpy(begun.flat)
         e = points.errors(flat)
-        sizes, damping, settled = [points.norm(e)], DAMPING, False
-        while len(sizes) <= stage.steps and sizes[-1] > 0 and not settled:
+        sizes = [points.norm(e)] if begun is None else begun.sizes.tolist()
+        damping = DAMPING if begun is None else begun.damping
+        while not (settled := _settled(sizes)) and len(sizes) <= stage.steps and sizes[-1] > 0:
             normal, slope = points.normal_equations(flat, e)
             for _ in range(TRIES):
                 new = flat - _solved(normal, slope, damping)
@@ -149,7 +181,7 @@ class Polisher:
                 break
             flat, e, damping = new, e_new, damping * EASE
             sizes.append(size)
-            settled = len(sizes) > WATCHED and sizes[-1] > (1 - GAIN) * sizes[-1 - WATCHED]
+            keep(Descent(flat.numpy(), np.array(sizes), damping))
         return Polished(flat, sizes[0], sizes[-1], len(points.x), len(sizes) - 1, settled)
 
 
@@ -190,22 +222,17 @@ class _Points:
         normal, slope = flat.new_zeros(len(flat), len(flat)), flat.new_zeros(len(flat))
         for start in range(0, len(e), CHUNK):
             part = slice(start, start + CHUNK)
-            for i, rows in enumerate(self._jacobian(flat, start)):
+            for i, rows in enumerate(self._jacobian(flat, part)):
                 weighted = rows * weights[part, i, None]
                 normal.addmm_(rows.mT, weighted)
                 slope += weighted.mT @ e[part, i]
         return normal, slope
 
-    def _jacobian(self, flat: Tensor, start: int) -> list[Tensor]:
+    def _jacobian(self, flat: Tensor, part: slice) -> list[Tensor]:
         """Return the gradients of each output entry at a chunk of points, each (K, P)."""
-        x = self.x[start : start + CHUNK]
-
-        def gradient(i: int) -> Tensor:
-            copies = flat.expand(len(x), -1).clone().requires_grad_()
-            watched = self._watched(self.of.outputs(copies, x[:, None])[:, 0], start)
-            return torch.autograd.grad(watched[:, i].sum(), copies)[0]
-
-        return [gradient(i) for i in range(self.of.config.dim)]
+        of = self.of
+        at = self.x[part], self.token[part]
+        return point_gradients(flat, of.like, of.config, *at, loops=of.loops)
 
 
 def _solved(normal: Tensor, slope: Tensor, damping: float) -> Tensor:
@@ -216,6 +243,11 @@ def _solved(normal: Tensor, slope: Tensor, damping: float) -> Tensor:
     if failed:
         return torch.full_like(slope, math.nan)
     return torch.cholesky_solve(slope[:, None], factor)[:, 0]
+
+
+def _settled(sizes: Sequence[float]) -> bool:
+    """Whether the last steps gained little."""
+    return len(sizes) > WATCHED and sizes[-1] > (1 - GAIN) * sizes[-1 - WATCHED]
 
 
 def _power_of_two(number: float) -> int:

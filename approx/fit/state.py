@@ -7,11 +7,11 @@ some of them at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,9 +25,6 @@ from looprate.theory.outputs import replacing
 from looprate.theory.stored_arrays import read_arrays
 
 __all__ = ["fresh_state"]
-
-
-State = TypeVar("State")
 
 
 @dataclass
@@ -132,15 +129,10 @@ def save_state(path: Path, stamp: str, state: Any) -> None:
 
 def load_state(path: Path, stamp: str) -> FitState | None:
     """Return the state stored under the same stamp; None of any other, or a torn, file."""
-    return load_arrays(path, stamp, FitState)
-
-
-def load_arrays(path: Path, stamp: str, kind: Callable[..., State]) -> State | None:
-    """Return the dataclass stored under the same stamp; None of any other, or a torn, file."""
     try:
         stored = read_arrays(path)
         if str(stored["stamp"]) != stamp:
             return None
-        return kind(*(stored[f.name] for f in fields(cast(Any, kind))))
+        return FitState(*(stored[f.name] for f in fields(FitState)))
     except (OSError, ValueError, KeyError):
         return None  # torn by a kill, or damaged: start this fit again

@@ -155,7 +155,7 @@ _QUICK = StudyConfig(
     loops=(1, 2, 4, 8, 16),
     recipe=Recipe(steps=1000),
     blocks=((2, 1, 4), (4, 1, 8), (6, 1, 12)),
-    search=SearchPlan(rungs=(200, 200, 400), finalists=2, stages=(Stage(2, 12), Stage(4, 6))),
+    search=SearchPlan(rungs=(500,) * 4, finalists=2, stages=(Stage(2, 20), Stage(4, 10))),
     boxes=12_000,
     roughness=(
         "dial:token=0.5,context=0.5,periods=1",
@@ -210,7 +210,8 @@ PRESETS: dict[str, StudyConfig] = {
         blocks=((4, 1, 8), (8, 1, 16), (16, 2, 32)),
         search=SearchPlan(
             starts=256,
-            rungs=(500, 500, 1000, 2000),
+            rungs=(1000, 1000, 1000, 1000, 2000),
+            gates=(1.0, 0.5),
             finalists=8,
             stages=(Stage(2, 40), Stage(4, 40), Stage(8, 200)),
         ),
