@@ -34,6 +34,13 @@ CONFIG = replace(
     blocks=((4, 1, 4), (4, 1, 2)),
     roughness=("token-sine:periods=1",),
     grids=(1,),
+    search=SearchPlan(
+        starts=4,
+        rungs=(10, 10),
+        finalists=1,
+        stages=(Stage(1, 2),),
+        recipe=Recipe(batch=8, validation_points=64),
+    ),
 )
 
 

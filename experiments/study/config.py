@@ -179,10 +179,10 @@ PRESETS: dict[str, StudyConfig] = {
         blocks=((4, 1, 4),),
         search=SearchPlan(
             starts=4,
-            rungs=(10, 10),
+            rungs=(100, 200),
             finalists=1,
-            stages=(Stage(1, 2),),
-            recipe=Recipe(batch=8, validation_points=64),
+            stages=(Stage(3, 15),),
+            recipe=Recipe(batch=16, validation_points=64),
         ),
         boxes=1_000,
         roughness=(),
