@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from looprate.approx.enclosed.error import _cells, certified_error
+from looprate.approx.enclosed import error as enclosed_error
+from looprate.approx.enclosed.error import _cells, certified_error, guessed_upper
 from looprate.approx.error import error
 from looprate.approx.fit.fitted import Recipe
 from looprate.approx.fit.halving import SearchPlan, best_found
 from looprate.approx.fit.polish import Stage
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig, matched_config
+from looprate.experiments.study import best as study_best
 from looprate.theory.enclosure.affine import affine_variables
 from looprate.theory.enclosure.boxes import cell_boxes
 from looprate.theory.enclosure.forms import SharedSymbols
-from looprate.theory.enclosure.integral import error_norm
+from looprate.theory.enclosure.integral import ErrorIntegral, error_norm
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.targets import parse_target
 
@@ -63,6 +65,29 @@ def test_the_enclosure_of_another_network_does_not_hold_the_error(best):  # nega
         model.read_bias += 0.5
     found = certified_error(model, DIAL, **SIZE, boxes=300)
     assert found.lower > best.error.value
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0])
+def test_a_guess_is_near_the_upper_end_of_equal_boxes(best, p):
+    size = {**SIZE, "p": p}
+    whole = certified_error(best.model(), DIAL, **size, boxes=2_000, tolerance=10.0)  # none is cut
+    guess = guessed_upper(best.model(), DIAL, **size, boxes=1_000)
+    assert guess == pytest.approx(whole.upper, rel=0.1)
+
+
+def test_an_upper_end_below_what_is_sampled_is_refused(best, monkeypatch):
+    broken = ErrorIntegral(0.0, 0.5 * best.error.value, 1, True)
+    monkeypatch.setattr(enclosed_error, "certified_error", lambda *args, **how: broken)
+    with pytest.raises(RuntimeError, match="is below the sampled error"):
+        study_best._certified(best, DIAL, **SIZE, boxes=1_000)
+    fair = replace(broken, upper=1.5 * best.error.value)
+    monkeypatch.setattr(enclosed_error, "certified_error", lambda *args, **how: fair)
+    assert study_best._certified(best, DIAL, **SIZE, boxes=1_000)["certified_upper"] == fair.upper
+
+
+def test_what_is_hopeless_to_certify_is_not_tried(best, monkeypatch):
+    monkeypatch.setattr(enclosed_error, "certified_error", pytest.fail)
+    assert study_best._certified(best, DIAL, **SIZE, boxes=2) == dict.fromkeys(study_best.ENDS)
 
 
 @pytest.mark.parametrize(("tokens", "dim"), [(1, 2), (2, 1), (3, 1), (2, 2)])

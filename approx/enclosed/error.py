@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from looprate.approx.enclosed.module import enclosed
 from looprate.approx.enclosed.targets import with_enclosures
 from looprate.approx.models.looped import LoopedTransformer
-from looprate.theory.enclosure.boxes import cell_boxes
+from looprate.theory.enclosure.boxes import box_errors, cell_boxes
 from looprate.theory.enclosure.forms import SharedSymbols
 from looprate.theory.enclosure.integral import ErrorIntegral, error_norm
 from looprate.theory.targets import Target, own_functions
 
 __all__ = ["certified_error"]
 
+GUESSED = 256  # boxes of a guess
 SHARE = 0.5  # of the boxes, given at first; the others are cut where the gap is largest
 
 
@@ -50,7 +51,8 @@ def certified_error(
     p : float
         Exponent, 1 <= p <= inf.
     boxes : int
-        At most.  A box costs about 0.5 ms a loop; its gap falls with the square of its sides.
+        At most.  A box costs about 0.5 ms a loop; its gap falls with the square of its sides once
+        they are short, and the more loops, the shorter they must be.
     tolerance : float
         Relative width at which to stop.
 
@@ -59,17 +61,48 @@ def certified_error(
     ValueError
         If the target has no enclosure, or an argument is out of range.
     """
+    gap = _gap(model, target, tokens=tokens, dim=dim, loops=loops)
+    cells, copies, grid = _cells(tokens, dim, int(SHARE * boxes), _symmetric(model, target))
+    low, high = cell_boxes(cells, grid)
+    how: dict[str, Any] = {"p": p, "tolerance": tolerance, "boxes": boxes, "weights": copies}
+    return error_norm(gap, low, high, np.zeros(low.shape), **how)
+
+
+def guessed_upper(
+    model: LoopedTransformer,
+    target: Target,
+    *,
+    tokens: int,
+    dim: int,
+    loops: int,
+    p: float,
+    boxes: int,
+) -> float:
+    """Return about what :func:`certified_error` with so many equal boxes has as its upper end.
+
+    A guess from a few of them, proven of nothing: whether a certificate is worth its time.
+    Parameters and errors are those of :func:`certified_error`; p is finite.
+    """
+    gap = _gap(model, target, tokens=tokens, dim=dim, loops=loops)
+    cells, copies, grid = _cells(tokens, dim, boxes, _symmetric(model, target))
+    few = np.random.default_rng(0).choice(len(cells), min(GUESSED, len(cells)), replace=False)
+    low, high = cell_boxes(cells[few], grid)
+    found = box_errors(gap, low, high, np.zeros(low.shape), p=p).upper
+    return float((found @ copies[few] * len(cells) / len(few)) ** (1 / p))
+
+
+def _gap(
+    model: LoopedTransformer, target: Target, *, tokens: int, dim: int, loops: int
+) -> SharedSymbols:
+    """Return model - target on enclosures."""
     net = enclosed(model, tokens=tokens, dim=dim, loops=loops)
     f = with_enclosures(target, tokens=tokens, dim=dim)
-    symmetric = not own_functions(target) and not model.config.positions
-    cells, copies, grid = _cells(tokens, dim, int(SHARE * boxes), symmetric)
-    low, high = cell_boxes(cells, grid)
+    return SharedSymbols(lambda x: net(x) - f(x))
 
-    def gap(x: Any) -> Any:
-        return net(x) - f(x)
 
-    how: dict[str, Any] = {"p": p, "tolerance": tolerance, "boxes": boxes, "weights": copies}
-    return error_norm(SharedSymbols(gap), low, high, np.zeros(low.shape), **how)
+def _symmetric(model: LoopedTransformer, target: Target) -> bool:
+    """Whether one order of the tokens stands for all."""
+    return not own_functions(target) and not model.config.positions
 
 
 def _cells(

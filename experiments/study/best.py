@@ -38,6 +38,8 @@ Block = tuple[int, int, int]
 TOLD = ("target", "family", "loops", "error", "stderr", "starts", "median")
 ENDS = ("certified_lower", "certified_upper")
 CLOCK = 4  # frequencies and hidden units of a small block's timestep network
+HOPELESS = 3.0  # guessed to be so many times as loose, it is not tried: cutting boxes gains less
+SURE = 6.0  # standard errors: what is sampled is not above what is proven
 LOOSE = 10.0  # an upper end so many times the sampled error certifies nothing worth a word
 
 
@@ -176,15 +178,23 @@ def _block(found: BestFound) -> Row:
 
 def _certified(best: BestFound, f: Target, *, boxes: int, **size: Any) -> Row:
     """Both ends of the error, None where they say nothing or the target has no enclosure."""
-    from looprate.approx.enclosed.error import certified_error
+    from looprate.approx.enclosed.error import certified_error, guessed_upper
 
     if not boxes:
         return dict.fromkeys(ENDS)
+    most = LOOSE * best.error.value
     try:
+        if guessed_upper(best.model(), f, **size, boxes=boxes) > HOPELESS * most:
+            return dict.fromkeys(ENDS)
         ends = certified_error(best.model(), f, **size, boxes=boxes)
     except ValueError:
         return dict.fromkeys(ENDS)
-    if not ends.upper < LOOSE * best.error.value:
+    if ends.upper < best.error.value - SURE * best.error.stderr:
+        raise RuntimeError(
+            f"a proven upper end {ends.upper} is below the sampled error {best.error.value} ± "
+            f"{best.error.stderr}: the enclosure or the estimate is wrong; please report it"
+        )
+    if not ends.upper < most:
         return dict.fromkeys(ENDS)
     return dict(zip(ENDS, (ends.lower, ends.upper), strict=True))
 

@@ -156,7 +156,7 @@ _QUICK = StudyConfig(
     recipe=Recipe(steps=1000),
     blocks=((2, 1, 4), (4, 1, 8), (6, 1, 12)),
     search=SearchPlan(rungs=(500,) * 4, finalists=2, stages=(Stage(2, 20), Stage(4, 10))),
-    boxes=12_000,
+    boxes=20_000,
     roughness=(
         "dial:token=0.5,context=0.5,periods=1",
         "dial:token=0.5,context=0.5,periods=3",

@@ -34,7 +34,7 @@ __all__ = ["A_SECOND", "fit_tasks", "key_of", "study_sweep"]
 
 SCHEMA = 4  # raise it when code changes what a row's numbers mean
 A_SECOND = 10_000.0  # in the units in which tasks count their cost
-CERTIFIED = 2  # N·d up to which best networks are certified
+CERTIFIED = 4  # N·d up to which certificates of best networks are tried
 BANK = 32  # models a task trains on a CPU, at most, while one target fits; on a GPU all targets
 
 
