@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 import looprate.figures.arithmetic as arithmetic
 import looprate.figures.autopsy as autopsy
+import looprate.figures.best_of_n as best_of_n
 import looprate.figures.bound_terms as bound_terms
 import looprate.figures.error_against_loops as error_against_loops
 import looprate.figures.eta_best as eta_best
@@ -107,6 +108,7 @@ KINDS: dict[str, FigureKind] = {
     "bound-terms": _panelled(bound_terms),
     "rates": _single(rates),
     "training-curves": _panelled(training_curves),
+    "best-of-n": _panelled(best_of_n),
     "roughness": _single(roughness),
     "memorisers": _single(memorisers),
     "arithmetic": _panelled(arithmetic),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cases.drawn import band, drawn, legend, line, points, texts
-from cases.figure_rows import main_rows, roughness_rows
+from cases.figure_rows import best_of_rows, main_rows, roughness_rows
 from looprate.approx.fit.fitted import Recipe
 from looprate.approx.fit.halving import SearchPlan
 from looprate.approx.fit.polish import Stage
@@ -56,6 +56,9 @@ def done(tmp_path_factory):
 def test_a_report_lists_what_was_found_in_its_schema(done):
     folder, report = done
     assert json.loads((folder / "report.json").read_text())["best_found"] == report["best_found"]
+    assert all(row["doubling"] and row["best_of"] for row in report["parts"][0]["best"])
+    (picture,) = (folder / "figures").glob("best-of-n__*.csv")
+    assert f"{picture.stem}.png" in (folder / "report.md").read_text()
     found = report["best_found"]
     assert [(row["target"], row["family"], row["loops"]) for row in found] == [
         ("mean-field", "lt", 1),
@@ -193,6 +196,14 @@ def test_the_page_on_roughness_orders_targets_by_what_one_loop_leaves():
     assert legend(ax) == ["smooth", "rough"]
     assert points(line(ax, "rough")) == [(1, 1.0), (4, 0.25)]
     assert [text.get_text() for text in ax.texts] == ["one loop alone"]
+
+
+def test_the_figure_of_starts_shows_the_best_of_n_of_each_family():
+    lt, tmlt = drawn("best-of-n", best_of_rows())
+    assert points(line(lt, "4")) == [(1, 0.25), (2, 0.125), (4, 0.0625)]
+    assert points(line(tmlt, "1")) == [(1, 0.5), (2, 0.25), (4, 0.125)]
+    assert legend(tmlt) == ["$r = 1$", "$r = 4$"]
+    assert "more starts would help" in lt.figure.get_suptitle()
 
 
 def test_bad_searches_are_refused():

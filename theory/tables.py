@@ -75,6 +75,15 @@ TABLES: dict[str, dict[str, str]] = {
         "chosen": "whether this recipe was chosen for its family and loop count",
         **SETTING,
     },
+    "best-of-n": {
+        "family": "lt or tmlt",
+        "loops": "loop count r",
+        "starts": "n, drawn with replacement from all starts",
+        "value": "median of the smallest L^p validation error among n, before the polish",
+        "low": "5 % of the draws are below; empty where infinite",
+        "high": "5 % of the draws are above; empty where infinite",
+        **SETTING,
+    },
     "roughness": {
         "name": "name of the target",
         "formula": "it in LaTeX, without dollar signs",

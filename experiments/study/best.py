@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from looprate.approx.models.looped import Family
     from looprate.theory.targets import Target
 
-__all__ = ["best_arguments", "best_row", "curve_rows"]
+__all__ = ["best_arguments", "best_of_rows", "best_row", "curve_rows"]
 
 BEST = "best.jsonl"
 Row = dict[str, Any]
@@ -239,6 +239,16 @@ def curve_rows(rows: Sequence[Row]) -> list[Row]:
             for seed, error in enumerate(row["stopped"])
         ]
     return found
+
+
+def best_of_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return rows of the figure of the best of n starts against n."""
+    return [
+        {"family": row["family"], "loops": row["loops"], "starts": each["starts"]}
+        | {"value": each["median"], "low": each["low"], "high": each["high"]}
+        for row in rows
+        for each in row["best_of"]
+    ]
 
 
 def roughness_rows(rows: Sequence[Row], latex: dict[str, str]) -> list[Row]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from looprate.experiments.study.best import curve_rows
+from looprate.experiments.study.best import best_of_rows, curve_rows
 from looprate.experiments.study.constructed_findings import constructed_curve, constructed_slope
 from looprate.experiments.study.rate_rows import THEOREM, rate_rows, slope_rows
 from looprate.theory.bounds.rows import TERM_NAMES, BoundRow
@@ -78,7 +78,7 @@ def write_figure_rows(
     bounds: dict[str, Callable[[int], BoundRow]],
     first: dict[str, Onset],
 ) -> list[Path]:
-    """Write the five CSV files of one target and shape into ``folder`` and return their paths."""
+    """Write the CSV files of one target and shape into ``folder`` and return their paths."""
     tokens, dim = theory["tokens"], theory["dim"]
     common = {name: theory[name] for name in ("target", "latex", "tokens", "dim", "p")}
     starts = [onset.loops for onset in first.values() if onset.loops]
@@ -100,6 +100,8 @@ def write_figure_rows(
         "training-curves": _curve_rows(group),
         "rates": rate_rows(theory, grid),
     }
+    if found := best_of_rows(best):
+        tables["best-of-n"] = found
     name = slug(theory["target"], tokens, dim)
     return [
         write_rows(folder, kind, name, [{**row, **common} for row in rows])

@@ -11,6 +11,7 @@ from cases.learned_rows import figure_rows as learned_rows
 from cases.reproduce_rows import figure_rows as task_rows
 from cases.scaling_rows import figure_rows as scaling_rows
 from looprate.figures import (
+    best_of_n,
     bound_terms,
     error_against_loops,
     few_bits,
@@ -80,6 +81,18 @@ def roughness_rows():
         for r in (4, 1)
     ]
     return complete(rows, roughness)
+
+
+def best_of_rows():
+    """Best of n starts of both families, at two loop counts, as many starts apart as doublings."""
+    rows = [
+        {"family": family, "loops": r, "starts": n, "value": level / r / n}
+        | {"low": 0.5 * level / r / n, "high": 2 * level / r / n if n > 1 else None}
+        for family, level in (("lt", 1.0), ("tmlt", 0.5))
+        for r in (1, 4)
+        for n in (4, 2, 1)
+    ]
+    return complete(rows, best_of_n)
 
 
 def moduli_rows():
@@ -157,6 +170,7 @@ CASES = {
     "bound-terms": terms_rows,
     "rates": rates_rows,
     "training-curves": curves_rows,
+    "best-of-n": best_of_rows,
     "roughness": roughness_rows,
     "memorisers": memoriser_rows,
     "arithmetic": arithmetic_rows,
