@@ -85,8 +85,16 @@ def test_an_exact_network_is_left_alone():
     assert (found.after, found.steps) == (0, 0)
 
 
-def test_normal_equations_are_those_of_the_derivative():
-    config = replace(matched_config(TINY, "tmlt"), dim=2)
+@pytest.mark.parametrize(
+    ("family", "more"),
+    [
+        ("tmlt", {}),
+        ("tmlt", {"table": 2, "norm": "none", "activation": "silu"}),
+        ("untied", {"heads": 2, "injection": True, "positions": 3, "activation": "gelu"}),
+    ],
+)
+def test_normal_equations_are_those_of_the_derivative(family, more):
+    config = replace(matched_config(TINY, family, loops=2), dim=2, **more)
     polisher = Polisher(config, mean, tokens=3, loops=2, p=2.0)
     flat = start_of(config)
     points = _Points(polisher, 6)
@@ -155,6 +163,11 @@ def test_a_rung_trains_as_many_loops_as_planned_with_their_gate(monkeypatch):
     monkeypatch.setattr(halving, "TrainingRun", watched)
     found = search(loops=8, plan=replace(PLAN, least_loops=2))
     assert seen == [(2, 1 / 2), (4, 1 / 4), (8, 1 / 8)]
+    table = replace(matched_config(TINY, "tmlt"), table=8)
+    halving._Search(wave, table, PLAN, **{**HOW, "loops": 8}).halved(
+        False, torch.device("cpu"), Progress(None), lambda part: None
+    )
+    assert seen[3:] == [(8, 1 / 8)] * 3
     assert (found.config.gate, found.loops) == (1 / 8, 8)
 
 

@@ -58,6 +58,7 @@ class SearchPlan:
         Training steps of every rung; after each the better half goes on.
     least_loops : int
         Loops of the first rungs, at least; every later rung has twice as many, the last one r.
+        Networks with weights of their own for every loop have r in all of them.
     learning_rates : tuple of float
         Peak rates.
     gates : tuple of float
@@ -285,8 +286,10 @@ class _Search:
         kept: Progress,
     ) -> TrainingRun:
         """Return the training of some starts in one rung, where it was cut off."""
-        loops = self.plan.loops_at(rung, self.how["loops"])
-        config = replace(self.configs[gate], gate=float(loops) ** -gate)
+        loops, config = self.how["loops"], self.configs[gate]
+        if config.eta_rows == 1:  # others have weights of every loop
+            loops = self.plan.loops_at(rung, loops)
+            config = replace(config, gate=float(loops) ** -gate)
         state = kept.load(f"rung{rung}.{gate}", FitState) or untrained_state(flat, evaluations=1)
         recipe = replace(self.plan.recipe, steps=self.plan.rungs[rung], evaluations=1)
         how: dict[str, Any] = {**self.how, "loops": loops, "recipe": recipe}

@@ -15,7 +15,7 @@ from looprate.approx.banks.bank import PER_BLOCK, Bank, bank_eta
 from looprate.approx.banks.block import BLOCK_WEIGHTS
 from looprate.approx.fit.state import bank_views
 from looprate.approx.models.looped import EPS, ModelConfig
-from looprate.approx.models.parts import ACTIVATIONS
+from looprate.approx.models.parts import ACTIVATIONS, rounded
 
 __all__ = ["point_gradients"]
 
@@ -91,6 +91,8 @@ def _looped(start: Tensor, config: ModelConfig, weights: Bank, eta: Tensor) -> t
         made = active @ w["down"].mT + w["down_bias"]
         fed = row[3] * made
         state = state + fed
+        if config.bits:
+            state = state + (rounded(state, config.bits) - state).detach()
         steps.append(
             {"unit": unit, "seen": seen, "qkv": qkv, "mixed": mixed, "sent": sent}
             | {"attended": attended, "middle": middle, "read": read, "hidden": hidden}

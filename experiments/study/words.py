@@ -190,6 +190,7 @@ def _part_lines(part: Row, *, first: bool) -> list[str]:
         "",
         *_rows_of(CONSTRUCTIONS),
         *([*table_lines(part["best"]), *_rows_of(BEST)] if part["best"] else []),
+        *([f"![best of n starts](figures/best-of-n__{name}.png)", ""] if part["best"] else []),
         "### Trained networks (best recipe by validation)",
         "",
         *table(
