@@ -41,14 +41,14 @@ def judged(value, *, side="exact", p=1.0, ceiling=2.0, trivial=0.5, stderr=0.01,
 def test_totals_are_judged_on_both_sides_of_every_threshold():
     """Half the ceiling, and 3 standard errors about the best constant: nothing in between."""
     for given, verdict, said in (
-        ({"value": 0.4699}, Verdict.HOLDS, "it says something here"),
+        ({"value": 0.4699}, Verdict.HOLDS, "it promises more than any constant"),
         ({"value": 0.47}, Verdict.NOT_TESTABLE, "undecided"),
         ({"value": 0.5299}, Verdict.NOT_TESTABLE, "within 3 standard errors"),
         ({"value": 0.5301}, Verdict.VACUOUS, "not below the best constant's error 0.5"),
         ({"value": 0.5, "stderr": None}, Verdict.VACUOUS, "not below the best constant's error"),
         ({"value": 0.4999, "stderr": None}, Verdict.HOLDS, "below the best constant's error"),
         ({"value": 0.2, "ceiling": 0.4}, Verdict.VACUOUS, "(Nd)^(1/p) D/2 = 0.2"),
-        ({"value": 0.199, "ceiling": 0.4}, Verdict.HOLDS, "it says something"),
+        ({"value": 0.199, "ceiling": 0.4}, Verdict.HOLDS, "it promises more"),
         ({"value": 1.0, "trivial": None}, Verdict.VACUOUS, "some constant always reaches"),
         ({"value": 0.99, "trivial": None}, Verdict.NOT_TESTABLE, "was not given"),
         ({"value": 0.2, "ceiling": 0.4, "side": "lower"}, Verdict.NOT_TESTABLE, "lower bounds"),
@@ -57,7 +57,7 @@ def test_totals_are_judged_on_both_sides_of_every_threshold():
         ({"value": 0.4, "open_point": "one thing"}, Verdict.NOT_TESTABLE, "one thing"),
         ({"value": 0.6, "p": math.inf}, Verdict.NOT_TESTABLE, "only a lower estimate"),
         ({"value": 1.0, "p": math.inf}, Verdict.VACUOUS, "D/2 = 1"),
-        ({"value": 0.4, "p": math.inf}, Verdict.HOLDS, "it says something"),
+        ({"value": 0.4, "p": math.inf}, Verdict.HOLDS, "it promises more"),
     ):
         found, reason = judged(**given)
         assert found is verdict, given

@@ -82,9 +82,12 @@ def judged_total(total: Total, open_point: str | None = None) -> tuple[Verdict, 
     """
     value, half = total.value, total.ceiling / 2.0
     if total.side != "lower" and value >= half:
+        known = (
+            "" if total.trivial is None else f"; the best constant's error is {total.trivial:.4g}"
+        )
         return Verdict.VACUOUS, (
             f"the bound {value:.4g} is not below (Nd)^(1/p) D/2 = {half:.4g}, "
-            "which some constant always reaches"
+            f"which some constant always reaches{known}"
         )
     if total.trivial is None:
         return Verdict.NOT_TESTABLE, "the trivial bound (best constant's error) was not given"
@@ -98,7 +101,7 @@ def judged_total(total: Total, open_point: str | None = None) -> tuple[Verdict, 
         return Verdict.NOT_TESTABLE, open_point
     return Verdict.HOLDS, (
         f"the hypotheses are met and the bound {value:.4g} is below the best constant's error "
-        f"{total.trivial:.4g}: it says something here"
+        f"{total.trivial:.4g}, so it promises more than any constant gives"
     )
 
 

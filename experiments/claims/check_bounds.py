@@ -158,7 +158,9 @@ def check_vacuous_near_n(bound: Callable[..., BoundRow] = theorem_at) -> Finding
     if finding.verdict is not Verdict.HOLDS:
         return finding
     listed = ", ".join(f"{name} r = {r:.3g}" for name, r in first.items() if r)
-    reason = f"{finding.reason}; at N = 2, d = 1, p = 1 it says something from: {listed}"
+    reason = (
+        f"{finding.reason}; at N = 2, d = 1, p = 1 it is below the best constant from: {listed}"
+    )
     figure = f"first informative r >= {min(r for r in first.values() if r):.3g}"
     evidence = finding.evidence | {"figure": figure, "first_informative_loops": first}
     return replace(finding, reason=reason, evidence=evidence)

@@ -144,7 +144,12 @@ def _bound(setting: Setting) -> tuple[float | None, Finding]:
     if delta is not None:
         reason = f"delta = {delta:.4g}, and with all moduli at 0 (p = 1, range 1) {reason}"
     evidence = row.as_dict()
-    return delta, Finding("Theorem 3.6 says something at this size", row.verdict, reason, evidence)
+    return delta, Finding(
+        "Theorem 3.6 promises more at this size than a constant gives",
+        row.verdict,
+        reason,
+        evidence,
+    )
 
 
 def _storage(setting: Setting) -> Finding:

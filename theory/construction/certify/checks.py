@@ -125,5 +125,5 @@ def _compared(
             f"{found}, around the bound {bound.total:.6g}: {cure} may decide"
         )
     if bound.verdict is Verdict.HOLDS:
-        return Verdict.HOLDS, f"{found}, below the bound {bound.total:.6g}, which says something"
+        return Verdict.HOLDS, f"{found}, below the bound {bound.total:.6g}, which is not vacuous"
     return bound.verdict, f"{found}, below the bound, but {bound.reason}"
