@@ -345,3 +345,13 @@ def test_stored_lower_bounds_are_held_against_stored_and_present_closed_forms(st
         return
     with pytest.raises(Contradiction, match=r"token modulus at delta 0\.1, p = 2, as stored is"):
         stored_facts(row, target)
+
+
+def test_a_stored_certificate_below_a_stored_pair_is_an_error_that_names_both():  # A3
+    row = some_facts().as_row()
+    known = {"kind": "token", "delta": 0.1, "lower": 1.0, "upper": None}
+    row["moduli"] = [known | {"certified": 1.0}]
+    assert stored_facts(row, Told({})).rows == tuple(row["moduli"])
+    row["moduli"] = [known | {"certified": 0.99}]
+    with pytest.raises(Contradiction, match=r"token modulus at delta 0\.1.* is 0\.99, below .* 1"):
+        stored_facts(row, Told({}))

@@ -7,14 +7,16 @@ not slow beyond reason.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from looprate.theory.bounds.rows import Moduli
 from looprate.theory.continuity import ModulusLowerCurve
 from looprate.theory.continuity.certified import Follow, certified_columns
+from looprate.theory.continuity.transfer import lower_from, upper_from
 from looprate.theory.gate import Side
-from looprate.theory.notation import Kind
+from looprate.theory.notation import KINDS, Kind
 from looprate.theory.oscillation import enclosed_oscillation, oscillation_of
 from looprate.theory.outputs import one_line
 from looprate.theory.targets import Target
@@ -136,3 +138,27 @@ def drawn(row: Row) -> Row:
     """
     known = (row.get("upper"), row.get("certified"))
     return row | {"upper": min((value for value in known if value is not None), default=None)}
+
+
+def moduli_of(target: Target, rows: Iterable[Row], *, tokens: int, dim: int, p: float) -> Moduli:
+    """Return ``(kind, delta) -> (value, side)`` from closed forms, else from rows of bounds.
+
+    Between the radii of the rows a bound is extended by monotonicity and subadditivity, so it stays
+    one; where upper ones are certified, they are what is said.
+    """
+    known, proven = {}, {}
+    for kind in KINDS:
+        own = [row for row in rows if row["kind"] == kind]
+        known[kind] = [(row["delta"], row["lower"]) for row in own]
+        ends = [(row["delta"], row.get("certified")) for row in own]
+        proven[kind] = [(delta, value) for delta, value in ends if value is not None]
+
+    def modulus(kind: Kind, delta: float) -> tuple[float, Side]:
+        form = target.closed_form(delta, kind=kind, tokens=tokens, dim=dim, p=p)
+        if form is not None:
+            return form.value, form.side
+        if proven[kind] and delta > 0:
+            return upper_from(delta, proven[kind])[0], "upper"
+        return lower_from(delta, known[kind])[0], "lower"
+
+    return modulus

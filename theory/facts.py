@@ -7,7 +7,7 @@ question.  Needs torch only where the search of moduli uses it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,11 +17,10 @@ from looprate.theory.bounds.loop_counts import Coding
 from looprate.theory.bounds.rows import BoundRow, Moduli
 from looprate.theory.bounds.theorem import Placement
 from looprate.theory.bounds.trivial import best_constant_error
-from looprate.theory.certification import beside, proof_of, unproven
+from looprate.theory.certification import beside, moduli_of, proof_of, unproven
 from looprate.theory.continuity import ModulusLowerCurve, modulus_lower_bound
 from looprate.theory.continuity.certified import Follow, as_written
 from looprate.theory.continuity.reconcile import beside_closed_form
-from looprate.theory.continuity.transfer import lower_from, upper_from
 from looprate.theory.gate import SECONDS, Contradiction, Side, failures
 from looprate.theory.hypotheses import check_hypotheses, testable
 from looprate.theory.notation import KINDS, Kind, check_delta
@@ -368,30 +367,6 @@ def moduli_rows(
                 }
             )
     return rows
-
-
-def moduli_of(target: Target, rows: Iterable[Row], *, tokens: int, dim: int, p: float) -> Moduli:
-    """Return ``(kind, delta) -> (value, side)`` from closed forms, else from rows of bounds.
-
-    Between the radii of the rows a bound is extended by monotonicity and subadditivity, so it stays
-    one; where upper ones are certified, they are what is said.
-    """
-    known, proven = {}, {}
-    for kind in KINDS:
-        own = [row for row in rows if row["kind"] == kind]
-        known[kind] = [(row["delta"], row["lower"]) for row in own]
-        ends = [(row["delta"], row.get("certified")) for row in own]
-        proven[kind] = [(delta, value) for delta, value in ends if value is not None]
-
-    def modulus(kind: Kind, delta: float) -> tuple[float, Side]:
-        form = target.closed_form(delta, kind=kind, tokens=tokens, dim=dim, p=p)
-        if form is not None:
-            return form.value, form.side
-        if proven[kind] and delta > 0:
-            return upper_from(delta, proven[kind])[0], "upper"
-        return lower_from(delta, known[kind])[0], "lower"
-
-    return modulus
 
 
 def trivial_error(target: Target, *, tokens: int, dim: int, p: float) -> tuple[float, float]:
