@@ -72,6 +72,12 @@ def test_a_contraction_has_its_fixed_point_and_factor():
     start = torch.linalg.norm((INPUTS - centre).flatten(1), dim=1) / centre.norm()
     assert distance[0] == pytest.approx(float(start.median()), rel=1e-6)
     assert distance[1:] / distance[:-1] == pytest.approx(FACTOR, rel=1e-6)
+    moved = (
+        FACTOR
+        * torch.linalg.norm((INPUTS - centre).flatten(1), dim=1)
+        / INPUTS.flatten(1).norm(dim=1)
+    )
+    assert line(found, "update")[0] == pytest.approx(float(moved.median()), rel=1e-6)
     assert short(found, "update") == "Settles at a fixed point"
     assert short(found, "sensitivity") == "No stretch found"
 
