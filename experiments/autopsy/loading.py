@@ -52,20 +52,25 @@ def load_subject(text: str, checkpoint: Path | None = None) -> Subject:
     weights = None if checkpoint is None else read_weights(checkpoint)
     try:
         build, home = named_function(text, "model")
-    except (SyntaxError, Exception) as error:
-        if isinstance(error, ValueError | TypeError | OSError) and "`model`" in str(error):
+    except (ValueError, TypeError, OSError) as error:
+        if "`model`" in str(error):
             raise
-        if isinstance(error, FileNotFoundError):
-            raise
-        where = text.rpartition(":")[0]
-        line = f"{error.filename}, line {error.lineno}" if isinstance(error, SyntaxError) else where
-        place = place_in(error, str(Path(where).resolve().parent)) or f" at {line}"
-        raise ValueError(f"`model` failed{place} with {in_words(error)}; correct it") from error
+        raise _unread(text, error) from error
+    except Exception as error:  # whatever the file raises while it is read
+        raise _unread(text, error) from error
     takes = _takes_weights(build)
     adapter = _built(build, [weights] if takes else [], text, home)
     if weights is not None and not takes:
         _fill(adapter, weights, checkpoint)
     return Subject(text, adapter, home)
+
+
+def _unread(text: str, error: Exception) -> ValueError:
+    """Return the error of a file that fails while it is read, with the place."""
+    where = text.rpartition(":")[0]
+    line = f"{error.filename}, line {error.lineno}" if isinstance(error, SyntaxError) else where
+    place = place_in(error, str(Path(where).resolve().parent)) or f" at {line}"
+    return ValueError(f"`model` failed{place} with {in_words(error)}; correct it")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
