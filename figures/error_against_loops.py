@@ -62,7 +62,7 @@ PANELS = {
 NETWORKS = ("trained", "best", "certified", "constructed")  # whose errors are in view
 LEAST = ("trained", "best", "constructed")  # whose least error is told
 NOTES = {  # what a reader must not mix up
-    "constructed": ("weights from the proof, exact;", "marks: certified errors"),
+    "constructed": ("the proof, reconstructed, as weights;", "marks: certified errors"),
     "proven": ("some weights reach this; hatched: vacuous", "Theorem 3.6: with our constants"),
 }
 OTHERS = "grey: other constructions"

@@ -39,7 +39,7 @@ MODULI = (
     "or all other tokens (seen at the one that stays) move by at most $t$ (Frobenius norm)."
 )
 EXPLICIT = (
-    "The paper leaves its $O$-constants open. The bounds drawn below have none: for weights of "
+    "The paper leaves its $O$-constants open; ours are drawn. The others have none: for weights of "
     r"$m$ cells a side, $\delta=1/m$,"
 )
 INEQUALITY = (

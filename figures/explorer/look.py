@@ -8,9 +8,8 @@ from bokeh.core.templates import get_env
 from bokeh.models import CustomJS, InlineStyleSheet, Slider
 from jinja2 import Template
 
-BOUND_COLOUR, OTHER_COLOUR = "#D55E00", "#56B4E9"
-BUILT_COLOUR = "#009E73"
-BRIGHTER = {"#0072B2": "#3FA9E8"}  # what is too dark to be seen on black
+from looprate.figures.style import on_dark
+
 HATCHES = {"": " ", "...": "dot", "xxx": "diagonal_cross", "\\\\\\": "left_diagonal_line",
            "---": "horizontal_line"}  # fmt: skip
 TEMPLATE = """{% extends base %}
@@ -169,4 +168,4 @@ def coloured(colour: str, dark: bool) -> str:
     """Return a colour of the paper's figures as seen on the page."""
     if colour.lower() in ("#000000", "0.25"):
         return ink(dark)
-    return BRIGHTER.get(colour, colour) if dark else colour
+    return on_dark(colour) if dark else colour

@@ -22,10 +22,7 @@ from bokeh.plotting import figure
 
 from looprate.figures.explorer.key import Entry, key
 from looprate.figures.explorer.look import (
-    BOUND_COLOUR,
-    BUILT_COLOUR,
     HATCHES,
-    OTHER_COLOUR,
     coloured,
     ink,
     sheet,
@@ -33,7 +30,14 @@ from looprate.figures.explorer.look import (
 from looprate.figures.explorer.states import Loops, short
 from looprate.figures.explorer.views import VERSION, constructed_words
 from looprate.figures.rows import Row
-from looprate.figures.style import FAMILY_STYLE, KIND_STYLE, TERM_STYLE
+from looprate.figures.style import (
+    ALARM,
+    FAMILY_STYLE,
+    KIND_STYLE,
+    MEMORISER_STYLE,
+    TERM_STYLE,
+    THEOREM_STYLE,
+)
 from looprate.theory.bounds.rows import TERM_NAMES, BoundRow
 from looprate.theory.notation import KINDS
 from looprate.theory.verdict import Verdict
@@ -171,27 +175,29 @@ class ErrorPanel:
         self.bounds = {name: ColumnDataSource(dict(line)) for name in ("theorem", "explicit")}
         self.trivial = ColumnDataSource({"loops": [], "value": []})
         point: dict[str, list[Any]] = {"loops": [], "value": [], "lower": [], "label": []}
-        self.built = ColumnDataSource(dict(point))
+        self.built, self.dark = ColumnDataSource({**point, "colour": []}), dark
         self.part, self.key = with_text("errors", self.plot, dark)
         self.known: dict[str, list[Entry]] = {}  # of what may have nothing to show
         self.marks = _marks(dark)
         self.trained = {name: ColumnDataSource(dict(point)) for name in self.marks}
         self.lines = [
-            Entry("Theorem 3.6", BOUND_COLOUR, dash="solid"),
-            Entry("explicit inequality", OTHER_COLOUR, dash="dashed"),
+            Entry("Theorem 3.6", coloured(THEOREM_STYLE.colour, dark), dash="solid"),
+            Entry("explicit inequality", coloured(FAMILY_STYLE["lt"].colour, dark), dash="dashed"),
             Entry("best constant", ink(dark), dash="dotted"),
         ]
         drawn = (*self.bounds.values(), self.trivial)
-        for source, entry in zip(drawn, self.lines, strict=True):
+        _, self.explicit, _ = (
             self.plot.line("loops", "value", source=source, color=entry.colour, line_width=2.5,
-                           line_dash=entry.dash)  # fmt: skip
+                           line_dash=entry.dash)
+            for source, entry in zip(drawn, self.lines, strict=True)
+        )  # fmt: skip
         for name, entry in self.marks.items():
             self.plot.scatter(
                 "loops", "value", source=self.trained[name], size=8, fill_alpha=entry.filling,
                 marker=entry.mark, color=entry.colour,
             )  # fmt: skip
         self.plot.scatter(
-            "loops", "value", source=self.built, marker="diamond", size=15, color=BUILT_COLOUR
+            "loops", "value", source=self.built, marker="diamond", size=15, color="colour"
         )
         self.plot.add_layout(Whisker(base="loops", lower="lower", upper="value", source=self.built))
         self.at = Span(dimension="height", line_dash="dotted", line_color=ink(dark))
@@ -207,6 +213,10 @@ class ErrorPanel:
         for name, source in self.bounds.items():
             seen = [row for row in own[name] if row["value"] not in (None, float("inf"))]
             source.data = {key: [row[key] for row in seen] for key in source.column_names}
+        for row in own["explicit"][:1]:  # in the colour of its construction
+            self.lines[1] = replace(self.lines[1], colour=self._colour(row["curve"]))
+            self.explicit.glyph.line_color = self.lines[1].colour
+            self._say("bounds", [])
         (trivial,) = (row["value"] for row in rows if row["curve"] == "trivial")
         counts = [int(row["loops"]) for part in own.values() for row in part]  # type: ignore[arg-type]
         self.trivial.data = {"loops": [1, max(counts)], "value": [trivial, trivial]}
@@ -226,9 +236,21 @@ class ErrorPanel:
             "value": [row["upper"] for row in rows],
             "lower": [row["lower"] for row in rows],
             "label": [f"constructed: {constructed_words(row)}" for row in rows],
+            "colour": [self._colour(row["memoriser"]) for row in rows],
         }
-        entry = Entry("constructed, certified", BUILT_COLOUR, mark="diamond", filling=1.0)
-        self._say("built", [entry] * bool(rows))
+        names = dict.fromkeys(str(row["memoriser"]) for row in rows)
+        self._say(
+            "built",
+            [
+                Entry(f"constructed, certified: {name}", self._colour(name), mark="diamond",
+                      filling=1.0)
+                for name in names
+            ],
+        )  # fmt: skip
+
+    def _colour(self, memoriser: object) -> str:
+        """The colour of a construction on this page."""
+        return coloured(MEMORISER_STYLE[str(memoriser)].colour, self.dark)
 
     def _say(self, name: str, entries: list[Entry]) -> None:
         """Say other meanings of the marks of one part below the picture."""
@@ -329,7 +351,7 @@ class StatePanel:
             "loop", "row", 1, 0.9, source=self.source,
             fill_color={"field": "share", "transform": colours}, line_color=None,
         )  # fmt: skip
-        self.at = Span(dimension="height", line_width=3, line_color="#D55E00")
+        self.at = Span(dimension="height", line_width=3, line_color=ALARM)
         self.plot.add_layout(self.at)
         told(self.plot, ("@row", "@value"), ("after loop", "@loop"))
 
