@@ -17,6 +17,10 @@ SIZE = (2.5, 2.6)  # inches a panel, at the size of a page
 MARGIN = 1.0  # inches to the right of the panels, for the legend
 COLUMNS = TABLES["best-of-n"]
 CHOICES = {"family": tuple(FAMILY_STYLE)}
+ALT = (
+    "Least error of n starts against n, one panel a family and one line a loop count: a line that "
+    "still falls at its right end says that more starts would help."
+)
 
 
 def panels(rows: Sequence[Row]) -> list[str]:
