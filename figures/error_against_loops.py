@@ -258,7 +258,7 @@ def _limit(ax: Axes, rows: Sequence[Row], names: Sequence[str]) -> None:
     left, right = (loops.min() / 1.3, loops.max() * 1.3) if loops.size else (1.0, 10.0)
     ax.set_xlim(left, right)
     if math.log10(right / left) < FEW_DECADES:
-        plain_ticks(ax.xaxis, [r for r in np.unique(loops) if r > 0][:MOST_TICKS])
+        plain_ticks(ax.xaxis, _apart(np.unique(loops), (right / left) ** (1.0 / MOST_TICKS)))
     networks = _positive([row for row in rows if row.get("curve") in NETWORKS])
     trivial = _positive(where(rows, curve="trivial"))
     seen = np.concatenate([networks, trivial])
@@ -268,6 +268,15 @@ def _limit(ax: Axes, rows: Sequence[Row], names: Sequence[str]) -> None:
         top = np.max([*trivial, *_positive(where(rows, curve="constructed"))] or seen)
         ax.set_ylim(seen.min() / ROOM_BELOW, max(ROOM_ABOVE * top, 1.2 * seen.max()))
     plain_log_ticks(ax)
+
+
+def _apart(counts: NDArray[np.float64], least: float) -> list[float]:
+    """Leave out counts that are no such factor above the last one kept."""
+    kept: list[float] = []
+    for count in counts.tolist():
+        if count > 0 and (not kept or count >= least * kept[-1]):
+            kept.append(count)
+    return kept
 
 
 def _positive(rows: Sequence[Row]) -> NDArray[np.float64]:

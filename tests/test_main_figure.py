@@ -130,6 +130,13 @@ def test_all_of_it_in_one_pair_of_axes_has_the_same_lines_and_no_overlap(dial, p
     assert {"LT, trained", "LT, digits, constructed", "Theorem 3.6, proven"} <= names
 
 
+def test_loop_counts_that_lie_close_share_a_tick():
+    close = [row | {"loops": r} for row in beside_rows() if row["curve"] == "constructed"
+             for r in (13, 14, 16, 28, 34, 156)]  # fmt: skip
+    (ax,) = main_figure(close).values()
+    assert list(ax.get_xticks()) == [13, 28, 156]
+
+
 # bounds
 
 
