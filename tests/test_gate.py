@@ -192,6 +192,14 @@ def drawn(folder, kind):
 FORMULA = pytest.param("formula: tanh(3*(x - mean(x)))", marks=pytest.mark.slow)
 
 
+@pytest.fixture
+def kept(monkeypatch, tmp_path):
+    """Facts are found once: that a search gives the same digits again is another test's."""
+    monkeypatch.setenv("LOOPRATE_CACHE", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("name", ["OWN:dev", FORMULA])
 def test_bound_construct_report_figures_and_explorer_agree(name, tmp_path, capsys):  # C2, A6, M5
     (tmp_path / "own.py").write_text(DEV)

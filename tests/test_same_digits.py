@@ -57,6 +57,15 @@ def target(request, tmp_path_factory):
     return TARGETS[request.param].replace("own.py", str(folder / "own.py"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def kept(tmp_path_factory):
+    """Facts are found once: that a search gives the same digits again is another test's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOOPRATE_CACHE", "1")
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def asked(target):
     return looprate.target(target, **SHAPE)
