@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from looprate.figures.common import fit_width, is_narrow, plain_text
+from looprate.figures.common import fit_width, is_narrow, plain_text, without_file
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import (
     ALARM,
@@ -80,7 +80,7 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
             ax.set_axis_off()
             ax.set_title(f"{panel}: nothing to show")
     first = rows[0]
-    title = f"{first['model']}: {first['detail']}"
+    title = f"{without_file(str(first['model']))}: {first['detail']}"
     fit_width(figure.suptitle(plain_text(title), fontsize="large"))
 
 

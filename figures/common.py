@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,7 +103,9 @@ def setting_title(rows: Sequence[Row]) -> str:
     """
     only = {name: _only(rows, name) for name in SETTING}
     target, latex = str(only["target"] or ""), _counted(str(only["latex"] or ""), only["tokens"])
-    formula = f"${latex}$" if latex and _is_mathtext(f"${latex}$") else plain_text(target)
+    formula = (
+        f"${latex}$" if latex and _is_mathtext(f"${latex}$") else plain_text(without_file(target))
+    )
     names = {"tokens": "N", "dim": "d", "p": "p"}
     numbers = ", ".join(
         rf"${letter} = {_number(float(only[name] or 0))}$"
@@ -110,6 +113,11 @@ def setting_title(rows: Sequence[Row]) -> str:
         if only[name] is not None
     )
     return (",\n" if is_narrow() else ",   ").join(part for part in (formula, numbers) if part)
+
+
+def without_file(name: str) -> str:
+    """Return the name of a function or module of the reader's own without that of its file."""
+    return re.sub(r"[^\s+*(]+\.py:", "", name)
 
 
 def _counted(latex: str, tokens: Cell) -> str:

@@ -62,6 +62,8 @@ def _turned(colour: Any) -> Any:
     if isinstance(colour, np.ndarray) and colour.ndim == 2:
         return [_turned(tuple(one)) for one in colour]
     *_, alpha = to_rgba(colour)
+    if alpha == 0.0:
+        return "none"
     return (on_dark(colour), alpha) if alpha < 1.0 else on_dark(to_hex(colour))
 
 

@@ -26,6 +26,7 @@ from cases.figure_rows import (
 )
 from looprate import figures
 from looprate.figures import bound_terms, style
+from looprate.figures import dark as dark_module
 from looprate.figures.__main__ import main
 from looprate.figures.common import setting_title
 from looprate.figures.drawing import KINDS, make_figure, redraw_each
@@ -76,6 +77,10 @@ def test_titles_show_formula_and_setting_or_the_name_if_the_formula_cannot_be_se
     rows = [dict(SETTING)]
     assert setting_title(rows) == r"$f(X)_n = \frac{x_n}{2}$,   $N = 2$, $d = 1$, $p = 2$"
     broken = [SETTING | {"latex": r"\nosuch{", "target": "cost$", "p": math.inf}]
+    own = [SETTING | {"latex": None, "target": "/home/me/a_b.py:f + docs/c.py:g"}]
+    assert setting_title(own).startswith("f + g,")
+    counted = [SETTING | {"latex": r"\frac{1}{N-1} x", "tokens": n} for n in (2, 4)]
+    assert [setting_title([row]).split(", ")[0] for row in counted] == ["$ x$", r"$\frac{1}{3} x$"]
     assert setting_title(broken) == r"cost\$,   $N = 2$, $d = 1$, $p = \infty$"
 
 
@@ -214,6 +219,7 @@ def test_a_dark_figure_is_light_on_black_and_keeps_its_lines():
         for a, b in zip(one.get_lines(), other.get_lines(), strict=True):
             assert points(a) == points(b)
             assert same_color(b.get_color(), on_dark(a.get_color()))
+    assert dark_module._turned((0.0, 0.0, 0.0, 0.0)) == "none"  # what is not drawn stays so
     texts = [text for text in _shown_texts(dark) if same_color(text.get_color(), "black")]
     assert texts == []
 
