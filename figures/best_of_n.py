@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from looprate.figures.common import fit_width, loop_counts, setting_title
+from looprate.figures.common import (
+    fit_width,
+    is_narrow,
+    loop_counts,
+    norm_name,
+    panel_axes,
+    setting_title,
+)
 from looprate.figures.rows import Row, column, where
 from looprate.figures.style import FAMILY_STYLE, plain_log_ticks, points, shade_of
 from looprate.figures.training_curves import legend_of_counts
@@ -32,11 +39,12 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     """Draw one panel a family: median of the bootstrap, with its central 90 % as a band."""
     families: list[str | None] = [*panels(rows)] or [None]
     counts = loop_counts(rows)
-    grid = figure.subplots(1, len(families), sharey=True, squeeze=False)[0]
+    grid = panel_axes(figure, len(families), sharey=True)
     for ax, family in zip(grid, families, strict=True):
         _draw_family(ax, where(rows, family=family), counts)
         ax.set_title(FAMILY_STYLE[family].name if family else "", fontsize="medium")
-        ax.label_outer()
+        if not is_narrow():
+            ax.label_outer()
     plain_log_ticks(grid[0])
     what = "A line still falling at its right end: more starts would help"
     fit_width(figure.suptitle(f"{what}\n{setting_title(rows)}", fontsize="large"))
@@ -56,5 +64,5 @@ def _draw_family(ax: Axes, rows: Sequence[Row], counts: Sequence[float]) -> None
     shown = sorted({int(n) for n in column(rows, "starts")})
     ax.set_xticks(shown[::2], [str(n) for n in shown[::2]])
     ax.set_xlabel("starts $n$")
-    ax.set_ylabel("best of $n$, $L^p$ error")
+    ax.set_ylabel(f"best of $n$, {norm_name(rows)} error")
     ax.margins(x=0.0)

@@ -30,7 +30,7 @@ LEAST = {
         *("delta", "trivial", "total", "modulus_sum", "smallest"),  # of moduli and bounds
         *("periods", "gap", "residual", "bound"),  # of memorisers
         *("digit", "weight"),  # of the tasks
-        "exponent",
+        *("exponent", "low", "high"),
     ),
     1.0: (
         *("tokens", "dim", "p", "token", "grid", "bits", "labels", "loops", "trained"),
