@@ -24,15 +24,7 @@ from looprate.figures.style import SHADE
 from looprate.theory.tables import SETTING
 from looprate.theory.verdict import Verdict
 
-__all__ = [
-    "band_over_seeds",
-    "fit_width",
-    "legend_beside",
-    "norm_name",
-    "panel_axes",
-    "plain_text",
-    "setting_title",
-]
+__all__ = ["band_over_seeds", "fit_width", "panel_axes", "plain_text", "setting_title"]
 
 LETTERS, SHORT = 42, 24  # of a line on a narrow page, and of one of two names side by side
 NARROW = 5.0  # inches: a page no wider has its panels below each other

@@ -14,8 +14,6 @@ from matplotlib.text import Text
 
 from looprate.figures.style import on_dark
 
-__all__ = ["darken"]
-
 PARTS = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
 SHADES = 64  # of a colour map
 TURNED = "-on-dark"

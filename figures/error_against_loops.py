@@ -39,7 +39,7 @@ from looprate.figures.trained_curves import draw_trained, trained_notes
 from looprate.theory.tables import TABLES
 from looprate.theory.verdict import Verdict
 
-__all__ = ["COLUMNS", "OPTIONAL", "draw", "draw_all"]
+__all__ = ["COLUMNS", "OPTIONAL", "draw"]
 
 WIDTHS = {"trained": 2.0, "constructed": 2.3, "proven": 2.9}  # inches, at the size of a page
 HEIGHT, MARGIN = 3.6, 0.35

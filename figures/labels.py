@@ -22,8 +22,6 @@ from numpy.typing import NDArray
 
 from looprate.figures.style import PALE
 
-__all__ = ["End", "end_of", "lay_out", "place_labels", "room_right"]
-
 ENTRY = "entry"  # the mark of texts that tell lines apart
 GAP = 0.45  # between a line and its name, in font sizes
 STEP, STEPS = 0.4, 24  # how far apart the places are, and how many up and as many down

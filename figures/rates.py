@@ -16,8 +16,6 @@ from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import GREY, MEMORISER_STYLE, THEOREM_STYLE, points
 from looprate.theory.tables import TABLES
 
-__all__ = ["draw"]
-
 SIZE = (6.75, 4.3)  # inches, at the size of a page
 COLUMNS = TABLES["rates"]
 CHOICES: dict[str, tuple[str, ...]] = {}

@@ -19,6 +19,7 @@ ALT = (
     "Best found error against loops, a line a target: dark lines are of targets that one loop "
     "alone already fits well."
 )
+RISE = "; a rise may be the search's limit"
 
 
 def draw(ax: Axes, rows: Sequence[Row]) -> None:
@@ -53,8 +54,16 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     ax.set_xticks(counts, [str(r) for r in counts])
     ax.set_xlabel("loops $r$")
     ax.set_ylabel(f"best found {norm_name(rows)} error, LT")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), title="by what one loop leaves")
+    risen = any(_rises(where(rows, name=name)) for name in names)
+    title = "by what one loop leaves" + (RISE if risen else "")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), title=title)
     plain_log_ticks(ax)
+
+
+def _rises(rows: Sequence[Row]) -> bool:
+    """Whether the error is larger at some loop count than at the one before."""
+    order = np.argsort(column(rows, "loops"), kind="stable")
+    return bool(np.any(np.diff(column(rows, "value")[order]) > 0))
 
 
 def _first(rows: Sequence[Row]) -> float:

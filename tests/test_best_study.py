@@ -196,6 +196,10 @@ def test_the_page_on_roughness_orders_targets_by_what_one_loop_leaves():
     assert legend(ax) == ["smooth", "rough"]
     assert points(line(ax, "rough")) == [(1, 1.0), (4, 0.25)]
     assert [text.get_text() for text in ax.texts] == ["one loop alone"]
+    assert "rise" not in ax.get_legend().get_title().get_text()
+    worse = [row | {"value": 2.0} if row["loops"] == 4 else row for row in roughness_rows()]
+    (ax,) = drawn("roughness", worse)
+    assert "the search's limit" in ax.get_legend().get_title().get_text()
 
 
 def test_the_figure_of_starts_shows_the_best_of_n_of_each_family():

@@ -269,7 +269,7 @@ def test_the_heads_tell_the_least_errors_and_where_a_bound_begins_to_say_somethi
     first = min(row["loops"] for row in where(dial, curve="bound", status="holds"))
     assert proven.startswith(f"below the best constant from $r = {first:.0f}$")
     said = error_against_loops.alt(dial)
-    assert said.startswith("Error against loops. Trained: least error 0.0025, at r = 8. ")
+    assert said.startswith("Error against loops. Trained: least error 0.0016, at r = 16. ")
     assert f"Proven: below the best constant from r = {first:.0f}" in said
 
 

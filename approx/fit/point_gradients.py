@@ -17,8 +17,6 @@ from looprate.approx.fit.state import bank_views
 from looprate.approx.models.looped import EPS, ModelConfig
 from looprate.approx.models.parts import ACTIVATIONS, rounded
 
-__all__ = ["point_gradients"]
-
 Taps = dict[str, list[Tensor]]  # one a loop, (K, N, width of it)
 GATED = {"seen": "unit", "attended": "sent", "read": "middle", "fed": "made"}  # eta times these
 ADJOINED = (*GATED, "qkv", "hidden")

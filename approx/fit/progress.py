@@ -14,8 +14,6 @@ import numpy as np
 from looprate.theory.outputs import replacing
 from looprate.theory.stored_arrays import read_arrays
 
-__all__ = ["Progress"]
-
 State = TypeVar("State")
 EVERY = 20.0  # seconds between writes of what is not finished
 
@@ -57,7 +55,7 @@ class Progress:
         self._last = time.monotonic()
         if self.path is not None:
             with replacing(self.path) as draft, draft.open("wb") as stream:
-                np.savez(stream, **self._arrays)
+                np.savez(stream, allow_pickle=False, **self._arrays)
 
     def save_now_and_then(self, name: str, state: Callable[[], Any]) -> None:
         """Keep what is under way, where the last write was some time ago."""

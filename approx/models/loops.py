@@ -24,6 +24,8 @@ from looprate.theory.notation import check_loops
 
 __all__ = ["SequenceLoops", "VectorLoops"]
 
+CLOCK = "timestep"  # the part that reads t
+
 
 class ModelLoops(nn.Module):
     """A looped model with the inputs it is looked at with, one loop at a time.
@@ -176,7 +178,7 @@ class SequenceLoops(ModelLoops):
 def eta_of(adapter: ModelLoops, t: int) -> Tensor:
     """Return eta of loop t, (4, D), with a part of it switched off."""
     model = adapter.model
-    still = adapter.off == "timestep"
+    still = adapter.off == CLOCK
     eta = model.eta(adapter.loops).mean(0) if still else model.eta(t + 1)[t]
     if adapter.off == "gates":
         scale, _, other, _ = eta.unbind(0)
@@ -188,7 +190,7 @@ def eta_of(adapter: ModelLoops, t: int) -> Tensor:
 def parts_of(config: BlockConfig, *, positions: bool) -> list[str]:
     """Return which parts a model of ours has."""
     there = {
-        "timestep": config.family == "tmlt",
+        CLOCK: config.family == "tmlt",
         "gates": True,
         "positions": positions,
         "injection": config.injection,

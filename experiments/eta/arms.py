@@ -12,8 +12,6 @@ from typing import Literal, get_args
 
 from looprate.approx.models.looped import ModelConfig, matched_config
 
-__all__ = ["ARMS", "EQUAL_BLOCKS", "EQUAL_PARAMETERS", "Arm", "arm_model"]
-
 Arm = Literal["lt", "table", "relu", "silu", "lt-table", "lt-network"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
 EQUAL_BLOCKS: dict[Arm, Arm] = {"table": "lt", "relu": "lt", "silu": "lt"}

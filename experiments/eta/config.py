@@ -22,7 +22,7 @@ from looprate.experiments.study.config import StudyConfig
 from looprate.theory.notation import Kind, check_delta
 from looprate.theory.targets import parse_target
 
-__all__ = ["PRESETS", "EtaConfig"]
+__all__ = ["PRESETS"]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from looprate.experiments.study.work import planned_target
 if TYPE_CHECKING:
     from looprate.approx.fit.training import Law
 
-__all__ = ["start_rows", "starts_sweep"]
+__all__ = ["starts_sweep"]
 
 TEST_BATCH = 512
 Row = dict[str, Any]

@@ -18,7 +18,7 @@ from looprate.experiments.eta.arms import ARMS, Arm
 from looprate.experiments.eta.config import DialPoint
 from looprate.theory.notation import check_choice, check_loops
 
-__all__ = ["STARTS", "StartsConfig"]
+__all__ = ["STARTS"]
 
 LEAST_STARTS = 2
 

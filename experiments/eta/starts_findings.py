@@ -16,8 +16,6 @@ from looprate.experiments.eta.starts_config import ROUGH, StartsConfig
 from looprate.theory.statistics.paired_best import PairedStarts, contrast_finding
 from looprate.theory.verdict import Finding
 
-__all__ = ["StartRows", "starts_part"]
-
 Array = NDArray[np.float64]
 Row = dict[str, Any]
 SHARE = 3  # the best is of one start in so many

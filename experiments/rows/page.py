@@ -16,7 +16,7 @@ from pathlib import Path
 from looprate.experiments.rows.formula import mathml
 from looprate.theory.outputs import write_atomically
 
-__all__ = ["page", "write_page"]
+__all__ = ["write_page"]
 
 HEADING = re.compile(r"(#{1,5}) (.+)")
 FIGURE = re.compile(r"!\[(.*)\]\(([^()]+)\)")

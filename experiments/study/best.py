@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from looprate.approx.models.looped import Family
     from looprate.theory.targets import Target
 
-__all__ = ["best_arguments", "best_of_rows", "best_row", "curve_rows"]
+__all__ = ["best_arguments", "best_row", "curve_rows"]
 
 BEST = "best.jsonl"
 Row = dict[str, Any]

@@ -12,8 +12,6 @@ from looprate.experiments.study.summary import NAMES
 from looprate.theory.outputs import at_least, at_most
 from looprate.theory.verdict import Verdict
 
-__all__ = ["headline"]
-
 Row = dict[str, Any]
 SAID = {
     Verdict.HOLDS: "holds",

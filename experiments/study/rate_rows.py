@@ -12,8 +12,6 @@ from looprate.theory.bounds import rates
 from looprate.theory.bounds.explicit import collision_power
 from looprate.theory.construction.memorisers import MEMORISERS
 
-__all__ = ["rate_rows", "slope_rows"]
-
 Row = dict[str, Any]
 THEOREM = "Theorem 3.6"
 FIRST = 3  # loops, from which the logarithm of Tian & Shen falls

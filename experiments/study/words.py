@@ -14,8 +14,6 @@ from looprate.experiments.study.summary import CONVERGED, NAMES
 from looprate.theory.certification import drawn
 from looprate.theory.outputs import at_least, at_most
 
-__all__ = ["markdown"]
-
 Row = dict[str, Any]
 MAIN = (
     "Error against the number of loops r: best found, trained and constructed networks, the "

@@ -47,8 +47,6 @@ from looprate.figures.stages.state import STAGES, draw_state
 from looprate.figures.style import PHONE, TOKEN_STYLE
 from looprate.theory.tables import TABLES
 
-__all__ = ["CHOICES", "COLUMNS", "SIZE", "draw_all"]
-
 SIZE = (6.75, 7.5)  # inches, at the size of a page
 STACKED = (PHONE, 13.5)
 COLUMNS = TABLES["stages"]

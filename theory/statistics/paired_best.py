@@ -19,7 +19,7 @@ from looprate.theory.statistics.paired import CONFIDENCE
 from looprate.theory.statistics.seed_intervals import Interval
 from looprate.theory.verdict import Finding, Verdict
 
-__all__ = ["Contrast", "PairedStarts", "contrast_finding", "mean_log_best"]
+__all__ = ["PairedStarts", "contrast_finding"]
 
 Array = NDArray[np.float64]
 RESAMPLES = 2_000
