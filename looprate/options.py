@@ -67,6 +67,7 @@ SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "help": "of figures: a page of text, a screen on a wall, an A0 sheet, or a phone",
         },
     ),
+    "dark": (("--dark",), {"action": "store_true", "help": "light on black"}),
     "coding": (
         ("--coding",),
         {

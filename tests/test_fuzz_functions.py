@@ -222,10 +222,10 @@ def test_steps_in_place_that_other_names_do_not_see_are_caught(monkeypatch):
 
 def test_views_forgotten_are_caught(monkeypatch):
     monkeypatch.setattr(InPlace, "_share", lambda self, made: None)
-    assert caught(100)
+    assert caught(300)
 
 
 @pytest.mark.parametrize("name", ["down", "up", "up_sum", "down_sum"])
 def test_rounding_to_nearest_alone_is_caught(monkeypatch, name):
     monkeypatch.setattr(rounding, name, lambda x: x)
-    assert caught(100)
+    assert caught(300)

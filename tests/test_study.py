@@ -31,7 +31,9 @@ from looprate.theory.construction.memorisers import MEMORISERS
 ROOT = Path(__file__).resolve().parent.parent
 OPTIONS = ["--preset", "smoke", "--target", "mean-field", "--loops", "1", "3", "--seeds", "2"]
 TINY = [*OPTIONS, "--steps", "20", "--processes", "1"]
-KINDS = ("error-against-loops", "moduli", "bound-terms", "training-curves")
+KINDS = (
+    *("error-against-loops", "moduli", "bound-terms", "training-curves", "best-of-n", "rates"),
+)
 LESSONS = ("memorisers", "arithmetic", "stages")
 FITS, BEST = 4, 3  # banks; best networks: eta(t) of one loop is the plain one
 TASKS = FITS + BEST + len(MEMORISERS) + 2  # theory and lessons

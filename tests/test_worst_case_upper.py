@@ -64,7 +64,12 @@ def test_table_of_the_derivation_with_the_looser_collisions(memoriser, coding):
 def test_table_of_the_printed_theorem():
     found = [
         theorem_3_6_bound(
-            lambda kind, delta: (delta, "upper"), r, **SHAPE, p=1.0, oscillation=math.sqrt(2)
+            lambda kind, delta: (delta, "upper"),
+            r,
+            **SHAPE,
+            p=1.0,
+            oscillation=math.sqrt(2),
+            placement="inner",
         ).total
         for r in LOOPS
     ]

@@ -22,7 +22,7 @@ from looprate.approx.models.sequence import SequenceModel, modulated
 from looprate.approx.models.unrolled import compiled_body
 from looprate.theory.notation import check_loops
 
-__all__ = ["SequenceLoops", "VectorLoops"]
+__all__ = ["CLOCK", "SequenceLoops", "VectorLoops"]
 
 CLOCK = "timestep"  # the part that reads t
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from looprate.approx.models.loops import ModelLoops
+from looprate.approx.models.loops import CLOCK, ModelLoops
 from looprate.approx.official.layout import MODULATED
 from looprate.approx.official.model import OfficialModel
 
@@ -45,7 +45,7 @@ class OfficialLoops(ModelLoops):
     def parts(self) -> list[str]:
         c = self.model.config
         there = {
-            "timestep": c.cls in MODULATED,
+            CLOCK: c.cls in MODULATED,
             "gates": c.cls in MODULATED,
             "positions": not c.rpe,
         }
@@ -60,7 +60,7 @@ class OfficialLoops(ModelLoops):
         m = self.model
         rows = m._modulation(max(t + 1, self.loops))
         eta = rows[t]
-        if eta is not None and self.off == "timestep":
+        if eta is not None and self.off == CLOCK:
             parts = zip(*(row for row in rows[: self.loops] if row is not None), strict=True)
             eta = tuple(torch.stack(part).mean(0) for part in parts)
         if eta is not None and self.off == "gates":

@@ -29,12 +29,13 @@ from looprate import distinct, make_figure, read_rows, where
 
 rows = read_rows("../figures/bound-terms__dial.csv")
 best = rows[0]["trivial"]
-print(f"{rows[0]['target']}, N = {rows[0]['tokens']:g}: best constant {best:.3f}\n")
+print(f"{rows[0]['target']}, N = {rows[0]['tokens']:g}: best constant {best:.3f}")
+print("Below it, of the stored loop counts:")
 for version in distinct(rows, "version"):
     holding = where(rows, version=version, status="holds")
     first = min((row["loops"] for row in holding), default=None)
-    words = "at none" if first is None else f"first at r = {first:,.0f}"
-    print(f"{version:18s} says something, of the stored counts, {words}")
+    words = "never in these rows" if first is None else f"from r = {first:,.0f} on"
+    print(f"{version:20s} {words}")
 
 # %%
 # Both, term by term, for the dial with :math:`N = 2` and :math:`d = 1`.

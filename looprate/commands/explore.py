@@ -43,7 +43,7 @@ def add_explore(commands: Commands) -> None:
         help="folders of looprate verify with trained networks (default: runs/verify-quick)",
     )
     explore.add_argument("--port", type=int, default=0, help="port (default: a free one)")
-    explore.add_argument("--dark", action="store_true", help="light on dark")
+    add_option(explore, "dark")
     explore.add_argument("--no-browser", action="store_true", help="print the address only")
     explore.add_argument(
         "--static", type=Path, metavar="DIR", help="write one HTML file that needs no server"

@@ -35,7 +35,7 @@ def add_figures(commands: Commands) -> None:
     )
     figures.add_argument("directory", metavar="DIR", type=Path, help="folder of a study, or docs")
     add_option(figures, "style")
-    figures.add_argument("--dark", action="store_true", help="light on black, for dark pages")
+    add_option(figures, "dark")
     figures.add_argument(
         "--format",
         nargs="+",

@@ -22,6 +22,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from looprate.theory.enclosure import rounding
 from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.enclosure.curved import Curved
 from looprate.theory.enclosure.intervals import Interval, lifted
@@ -358,10 +359,11 @@ class Affine(EnclosureArray):
         with np.errstate(invalid="ignore", over="ignore"):
             slopes = on.jet.slope[0]
             flat = slopes.middle()
-            first = slopes.plus(-Interval(flat)).magnitude * far * (1 + SLACK)
+            first = _above(slopes.plus(-Interval(flat)).magnitude, far)
             steep = at.slope[0].middle()
-            loose = at.slope[0].plus(-Interval(steep)).magnitude * far
-            bent = on.curvature[0].times(Interval(np.zeros(far.shape), far * far * (0.5 + EPS)))
+            loose = _above(at.slope[0].plus(-Interval(steep)).magnitude, far)
+            square = Interval(np.zeros(far.shape), _above(far, far / 2 + SMALL * (far > 0)))
+            bent = on.curvature[0].times(square)
             shift = bent.middle()
             second = (bent.plus(-Interval(shift)).magnitude + loose) * (1 + SLACK)
         smooth = second < first
@@ -425,6 +427,12 @@ def _number(operand: Affine | Interval) -> tuple[Array, Array]:
         return operand.lo, np.zeros(operand.shape)
     middle = operand.middle()
     return middle, operand.plus(-Interval(middle)).magnitude
+
+
+def _above(a: Array, b: Array) -> Array:
+    """Return upper bounds of products of sizes, which may leave the range of float64 downwards."""
+    some = (a > 0) & (b > 0)
+    return np.where(some, rounding.up(a * b), np.where(np.isnan(a * b), np.nan, 0.0))
 
 
 def _size(coef: Array) -> Array:
