@@ -49,7 +49,7 @@ def enter(field, text):
 def test_sliders_formulas_and_downloads_in_a_browser(browser, address):
     page = browser
     page.goto(f"{address}?theme=light")
-    page.get_by_text("At r = 10,000 the bound is 6.295: vacuous.").wait_for()
+    page.get_by_text("At r = 10,000 the bound is 9.013: vacuous.").wait_for()
     page.get_by_text("After 0 of 34 loops").wait_for()
 
     slider(page, "loops r").press("ArrowRight")

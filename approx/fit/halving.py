@@ -72,7 +72,7 @@ class SearchPlan:
     """
 
     starts: int = 48
-    rungs: tuple[int, ...] = (1000, 1000, 1000, 1000)
+    rungs: tuple[int, ...] = (4000, 4000, 4000, 4000)
     least_loops: int = 4
     learning_rates: tuple[float, ...] = (1e-2, 2.5e-2)
     gates: tuple[float, ...] = (1.0,)
