@@ -74,12 +74,15 @@ def test_nothing_is_kept_of_what_is_quick_handed_over_infinite_or_not_to_be(
     searches, tmp_path, monkeypatch
 ):
     known_facts(parse_target("mean-field"), **SHAPE)
-    handed = OwnFunction("", lambda x: 2.0 * x, frozenset({"numpy"}))
-    known_facts(handed, **SHAPE)
+    for name in ("", "bent", "no.module:bent"):
+        known_facts(OwnFunction(name, lambda x: 2.0 * x, frozenset({"numpy"})), **SHAPE)
+        for file in kept(tmp_path):
+            assert ":" in name
+            file.unlink()
     known_facts(target(tmp_path, 1), **SHAPE | {"p": math.inf})
     monkeypatch.setenv("LOOPRATE_CACHE", "0")
     known_facts(target(tmp_path, 1), **SHAPE)
-    assert len(searches) == 4
+    assert len(searches) == 6
     assert kept(tmp_path) == []
 
 

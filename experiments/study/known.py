@@ -53,7 +53,7 @@ def known_facts(
     shape: dict[str, Any] = {"tokens": tokens, "dim": dim, "p": p}
     how: dict[str, Any] = {"searched": searched, "seconds": seconds}
     slow = searched or not has_closed_forms(target, **shape)
-    named = all(own.source for own in own_functions(target))  # by a text, not handed over
+    named = all(":" in own.source for own in own_functions(target))  # by a text, not handed over
     path = _path(target, {**shape, **how}) if slow and named else None
     if path is not None and (row := _read(path)) is not None:
         return stored_facts(row, target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+from contextlib import suppress
 from pathlib import Path
 
 from looprate.experiments.rows.records import digest
@@ -41,5 +42,9 @@ def _file_of(own: OwnFunction) -> str:
     if own.source.startswith(FORMULA):
         return own.source
     where = own.source.rpartition(":")[0]
-    file = where if where.endswith(".py") else importlib.import_module(where).__file__
+    file: str | None = where
+    if not where.endswith(".py"):
+        with suppress(ImportError, ValueError):  # handed over under a name of no module
+            file = importlib.import_module(where).__file__
+    file = file if file and Path(file).is_file() else None
     return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
