@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from looprate.figures.common import (
+    family_panels,
     fit_width,
-    is_narrow,
     loop_counts,
     norm_name,
-    panel_axes,
     setting_title,
 )
 from looprate.figures.rows import Row, column, where
-from looprate.figures.style import FAMILY_STYLE, plain_log_ticks, points, shade_of
+from looprate.figures.style import FAMILY_STYLE, points, shade_of
 from looprate.figures.training_curves import legend_of_counts
 from looprate.theory.tables import TABLES
 
@@ -37,15 +37,8 @@ def panels(rows: Sequence[Row]) -> list[str]:
 
 def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     """Draw one panel a family: median of the bootstrap, with its central 90 % as a band."""
-    families: list[str | None] = [*panels(rows)] or [None]
     counts = loop_counts(rows)
-    grid = panel_axes(figure, len(families), sharey=True)
-    for ax, family in zip(grid, families, strict=True):
-        _draw_family(ax, where(rows, family=family), counts)
-        ax.set_title(FAMILY_STYLE[family].name if family else "", fontsize="medium")
-        if not is_narrow():
-            ax.label_outer()
-    plain_log_ticks(grid[0])
+    grid = family_panels(figure, panels(rows), rows, partial(_draw_family, counts=counts))
     what = "A line still falling at its right end: more starts would help"
     fit_width(figure.suptitle(f"{what}\n{setting_title(rows)}", fontsize="large"))
     legend_of_counts(grid[-1], counts, "median;\nband: 90 %\nof draws")

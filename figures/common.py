@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from looprate.figures.rows import Cell, Row, column, distinct, where
-from looprate.figures.style import SHADE
+from looprate.figures.style import FAMILY_STYLE, SHADE, plain_log_ticks
 from looprate.theory.tables import SETTING
 from looprate.theory.verdict import Verdict
 
@@ -154,6 +154,21 @@ def panel_axes(
     if is_narrow():
         return list(figure.subplots(count, 1, **shared)[:, 0])
     return list(figure.subplots(1, count, width_ratios=list(widths) or None, **shared)[0])
+
+
+def family_panels(
+    figure: Figure, names: Sequence[str], rows: Sequence[Row], draw: Callable[..., None]
+) -> list[Axes]:
+    """Draw the rows of each family in a panel of its own, on one y axis; one panel if none."""
+    families: list[str | None] = [*names] or [None]
+    grid = panel_axes(figure, len(families), sharey=True)
+    for ax, family in zip(grid, families, strict=True):
+        draw(ax, where(rows, family=family))
+        ax.set_title(FAMILY_STYLE[family].name if family else "", fontsize="medium")
+        if not is_narrow():
+            ax.label_outer()
+    plain_log_ticks(grid[0])
+    return grid
 
 
 def legend_beside(ax: Axes, handles: Sequence[Artist], **look: Any) -> None:

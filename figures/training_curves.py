@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,16 +12,15 @@ from matplotlib.lines import Line2D
 from looprate.figures.common import (
     band_over_seeds,
     draw_band,
+    family_panels,
     fit_width,
-    is_narrow,
     legend_beside,
     loop_counts,
     norm_name,
-    panel_axes,
     setting_title,
 )
 from looprate.figures.rows import Row, distinct, where
-from looprate.figures.style import FAMILY_STYLE, plain_log_ticks, points, shade_of
+from looprate.figures.style import FAMILY_STYLE, points, shade_of
 from looprate.theory.tables import TABLES
 
 SIZE = (2.5, 2.6)  # inches a panel, at the size of a page
@@ -46,16 +46,9 @@ def draw_all(figure: Figure, rows: Sequence[Row]) -> None:
     Lines are medians over seeds of the runs that have a value, with the band from the smallest to
     the largest.
     """
-    families: list[str | None] = [*panels(rows)] or [None]
     chosen = where(rows, chosen=True)
     counts, seeds = loop_counts(chosen), len(distinct(chosen, "seed"))
-    grid = panel_axes(figure, len(families), sharey=True)
-    for ax, family in zip(grid, families, strict=True):
-        _draw_family(ax, where(chosen, family=family), counts)
-        ax.set_title(FAMILY_STYLE[family].name if family else "", fontsize="medium")
-        if not is_narrow():
-            ax.label_outer()
-    plain_log_ticks(grid[0])
+    grid = family_panels(figure, panels(rows), chosen, partial(_draw_family, counts=counts))
     fit_width(figure.suptitle(setting_title(rows), fontsize="large"))
     title = "1 seed" if seeds == 1 else f"median;\nband: all\n{seeds} seeds"
     legend_of_counts(grid[-1], counts, title)

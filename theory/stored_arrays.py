@@ -5,14 +5,21 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from looprate.theory.outputs import checked_input
+from looprate.theory.outputs import checked_input, replacing
 
-__all__ = ["read_arrays"]
+__all__ = ["read_arrays", "write_arrays"]
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Write arrays by name atomically (npz, no objects)."""
+    with replacing(path) as draft, draft.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:

@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from looprate.theory.outputs import replacing
-from looprate.theory.stored_arrays import read_arrays
+from looprate.theory.stored_arrays import read_arrays, write_arrays
 
 State = TypeVar("State")
 EVERY = 20.0  # seconds between writes of what is not finished
@@ -54,8 +53,7 @@ class Progress:
         }
         self._last = time.monotonic()
         if self.path is not None:
-            with replacing(self.path) as draft, draft.open("wb") as stream:
-                np.savez(stream, allow_pickle=False, **self._arrays)
+            write_arrays(self.path, self._arrays)
 
     def save_now_and_then(self, name: str, state: Callable[[], Any]) -> None:
         """Keep what is under way, where the last write was some time ago."""

@@ -21,8 +21,7 @@ from looprate.approx.banks.bank import PER_BLOCK, Bank, bank_of
 from looprate.approx.fit.fitted import Member
 from looprate.approx.fit.memory import slices
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig
-from looprate.theory.outputs import replacing
-from looprate.theory.stored_arrays import read_arrays
+from looprate.theory.stored_arrays import read_arrays, write_arrays
 
 __all__ = ["fresh_state"]
 
@@ -123,8 +122,7 @@ def untrained_state(flat: np.ndarray, *, evaluations: int) -> FitState:
 
 def save_state(path: Path, stamp: str, state: Any) -> None:
     """Write the arrays of a dataclass atomically (npz, no objects)."""
-    with replacing(path) as draft, draft.open("wb") as stream:
-        np.savez(stream, stamp=np.array(stamp), **vars(state))
+    write_arrays(path, {"stamp": np.array(stamp), **vars(state)})
 
 
 def load_state(path: Path, stamp: str) -> FitState | None:

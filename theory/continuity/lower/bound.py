@@ -323,10 +323,7 @@ def modulus_lower_bound(
     plain = call if gradient is None else _tensor_call(gradient, like)
     best = _nothing(radii, kind, tokens, dim, p)
     positive = np.flatnonzero(radii >= SMALLEST)
-    for row in rows:
-        moving = moving_tokens(kind, tokens, row or 0)
-        if not moving.any() or not positive.size:
-            continue
+    for row, moving in _moved(kind, rows, tokens, positive):
         values = objective(call, p, row)
         # torch is faster on the search's batches; the value reported is that of ``call``
         quick = values if gradient is None else objective(plain, p, row)
@@ -350,15 +347,22 @@ def _structured(
     """Return the bounds of structured pairs alone, by NumPy alone."""
     best = _nothing(radii, kind, tokens, dim, p)
     positive = np.flatnonzero(radii >= SMALLEST)
-    for row in rows:
-        moving = moving_tokens(kind, tokens, row or 0)
-        if not moving.any() or not positive.size:
-            continue
+    for row, moving in _moved(kind, rows, tokens, positive):
         values = objective(f, p, row)
         watched = watched_outputs(f, row)
         problem = Problem(values, None, None, moving, dim, radii[positive], watched)
         _improve(best, positive, values, *structured_pairs(problem), row)
     return best
+
+
+def _moved(
+    kind: Kind, rows: list[int | None], tokens: int, positive: NDArray[np.intp]
+) -> Iterator[tuple[int | None, NDArray[np.bool_]]]:
+    """Yield every row watched and the tokens that may move, where there are any to move."""
+    for row in rows:
+        moving = moving_tokens(kind, tokens, row or 0)
+        if moving.any() and positive.size:
+            yield row, moving
 
 
 def _nothing(radii: Array, kind: Kind, tokens: int, dim: int, p: float) -> list[ModulusLowerBound]:
