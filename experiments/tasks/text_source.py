@@ -117,8 +117,8 @@ def text_files(source: str) -> list[Path]:
     files = [file for file in inside if file.suffix in ENDINGS and file.is_file()]
     if not files:
         raise ValueError(
-            f"`source` must be tiny, kjv, wikitext-103, a text file or a folder with files that end "
-            f"in {', '.join(ENDINGS)}, got {source!r}; check the path"
+            f"`source` must be tiny, kjv, wikitext-103, a text file or a folder with files that "
+            f"end in {', '.join(ENDINGS)}, got {source!r}; check the path"
         )
     return files
 
