@@ -36,6 +36,7 @@ SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "target": (("--target",), {"metavar": "TARGET", "help": "targets"}),
     "delta": (("--delta",), {"type": float, "nargs": "+", "help": "radii, Frobenius norm"}),
     "loops": (("--loops",), {"type": int, "nargs": "+", "help": "loop counts"}),
+    "steps": (("--steps",), {"type": int, "help": "training steps"}),
     "seeds": (("--seeds",), {"type": int, "help": "number of seeds"}),
     "seed": (("--seed",), {"type": int, "default": 0, "help": "seed of random inputs"}),
     "preset": (("--preset",), {"help": "size of the work"}),

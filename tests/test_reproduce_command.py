@@ -169,6 +169,7 @@ def test_a_folder_of_something_else_is_refused(name, tmp_path, said):
         (["lcs", "--loops", "0"], "`loops`"),
         (["lcs", "--loops", "2", "2"], "`loops` must hold distinct values, got [2, 2]"),
         (["lcs", "--seeds", "0"], "`seeds` must be an integer >= 1, got 0"),
+        (["lcs", "--steps", "0"], "`steps` must be an integer >= 1, got 0"),
         (["lcs", "--processes", "0"], "`processes` must be an integer >= 1, got 0"),
         (["lcs", "--model", "lt"], "invalid choice: 'lt'"),
         (["lcs", "--model", "tmlt", "tmlt"], "`models` must hold distinct values"),
@@ -204,6 +205,13 @@ def test_a_missing_text_is_told_before_any_work(tmp_path, said, monkeypatch):
     assert (code, err.count("\n")) == (2, 1)
     assert "none.txt" in err
     assert not folder.exists()
+
+
+def test_steps_are_those_asked_for_and_warm_up_and_marks_fit():
+    usual = PRESETS["small"]["lcs"].recipe
+    longer, short = usual.lasting(3000), usual.lasting(3)
+    assert (longer.steps, longer.warmup, longer.evaluations) == (3000, 50, 10)
+    assert (short.steps, short.warmup, short.marks()) == (3, 2, [1, 2, 3])
 
 
 # -- presets ---------------------------------------------------------------------------------------

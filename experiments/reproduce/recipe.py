@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from looprate.experiments.tasks.checks import check_integer
@@ -100,6 +100,12 @@ class SequenceRecipe:
     def marks(self) -> list[int]:
         """Return the numbers of steps after which the curve is measured; the last is ``steps``."""
         return [round(self.steps * (k + 1) / self.evaluations) for k in range(self.evaluations)]
+
+    def lasting(self, steps: int) -> SequenceRecipe:
+        """Return the recipe with another number of steps, its warm-up and marks cut to fit."""
+        check_integer("steps", steps, least=1)
+        fit = {"evaluations": min(self.evaluations, steps), "warmup": min(self.warmup, steps - 1)}
+        return replace(self, steps=steps, **fit)
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary; ``SequenceRecipe(**d)`` inverts it."""

@@ -69,6 +69,7 @@ def add_reproduce(commands: Commands) -> None:
     )
     add_option(reproduce, "loops", ", and depths of untied")
     add_option(reproduce, "seeds")
+    add_option(reproduce, "steps")
     reproduce.add_argument(
         "--boards",
         type=Path,
@@ -133,7 +134,11 @@ def _presets(options: Namespace) -> dict[str, TaskPreset]:
         changes["models"] = tuple(options.model)
     if options.seeds is not None:
         changes["seeds"] = options.seeds
-    presets = {name: replace(PRESETS[options.preset][name], **changes) for name in names}
+    presets = {}
+    for name in names:
+        preset = PRESETS[options.preset][name]
+        recipe = preset.recipe if options.steps is None else preset.recipe.lasting(options.steps)
+        presets[name] = replace(preset, recipe=recipe, **changes)
     presets = _with_own_files(presets, options)
     if "language" in presets:
         presets["language"].task.sample("test", 0, 1)  # no text: this fails before any work

@@ -46,7 +46,7 @@ def add_verify(commands: Commands) -> None:
         "--families", nargs="+", choices=["lt", "tmlt", "untied"], help="what to train"
     )
     verify.add_argument("--rates", type=float, nargs="+", help="peak learning rates to try")
-    verify.add_argument("--steps", type=int, help="training steps")
+    add_option(verify, "steps")
     add_study(verify, "verify")
     verify.set_defaults(run=run_verify)
 
