@@ -43,10 +43,12 @@ a { color: var(--accent) }
 p, ol, ul { margin: .7rem 0; max-width: 46rem }
 li { margin: .45rem 0 }
 code { font: .88em ui-monospace, "DejaVu Sans Mono", Menlo, monospace; overflow-wrap: anywhere }
-math { font-size: 1.05em; overflow-x: auto; max-width: 100% }
+math { font-size: 1.05em; overflow: auto hidden; padding-block: .1em; max-width: 100% }
 figure { margin: 1.2rem 0; overflow-x: auto }
 img { display: block; max-width: 100%; height: auto; margin: 0 auto; background: #fff;
   border-radius: 6px; border: 1px solid var(--line) }
+@media screen and (prefers-color-scheme: dark) { img { border-color: transparent;
+  filter: invert(.91) hue-rotate(180deg) } }
 details { border: 1px solid var(--line); border-radius: 6px; margin: .6rem 0;
   background: var(--raised) }
 summary { cursor: pointer; padding: .55rem .9rem }
