@@ -235,12 +235,12 @@ def test_first_informative_loops_agree_with_trying_every_loop_count():
     tried = (r for r in itertools.count(3) if bound_at(r).verdict is Verdict.HOLDS)
     assert found.loops == next(tried)
     assert found.proven
-    assert found.words == f"from r = {found.loops} on"
+    assert found.words == f"from r = {found.loops:,} on"
     assert 10 < found.loops < 100
     assert first_informative_loops(bound_at, tokens=2, cap=found.loops).loops == found.loops
     none = first_informative_loops(bound_at, tokens=2, cap=found.loops - 1)
     assert (none.loops, none.proven, none.words) == (
-        None, False, f"at no r up to {found.loops - 1}"
+        None, False, f"at no r up to {found.loops - 1:,}"
     )  # fmt: skip
 
 
@@ -260,7 +260,7 @@ def test_first_informative_loops_handle_counts_beyond_floats():
     assert first_informative_loops(bound_at, tokens=30).loops is None
     onset = first_informative_loops(bound_at, tokens=30, cap=10**600)
     found = onset.loops
-    assert f"r = 10^{len(str(found)) - 1}" in onset.words
+    assert onset.words.endswith(f" * 10^{len(str(found)) - 1} on")
     assert found > 10**300
     assert bound_at(found).verdict is not Verdict.VACUOUS
     assert bound_at(found - 1).verdict is Verdict.VACUOUS

@@ -302,7 +302,11 @@ def test_onsets_are_said_in_words():
     assert Onset(34, True, 99).words == "from r = 34 on"
     assert Onset(34, False, 99).words == "not proven; not before r = 34"
     assert Onset(None, False, 99).words == "at no r up to 99"
-    assert Onset(10**299, True, 1).words == "from r = 1e+299 on"
+    assert Onset(236_935_001, True, 10**18).words == "from r = 236,935,001 on"
+    assert Onset(10**9 + 1, True, 1).words == "from r = 1.01 * 10^9 on"  # there it holds
+    assert Onset(10**10 - 1, True, 1).words == "from r = 10^10 on"
+    assert Onset(10**10 - 1, False, 1).words == "not proven; not before r = 9.99 * 10^9"
+    assert Onset(None, False, 10**18).words == "at no r up to 10^18"
     assert Onset(10**300, True, 1).words == "from r = 10^300 on"
 
 

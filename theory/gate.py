@@ -203,13 +203,20 @@ class Onset:
         """``"from r = 34 on"``, ``"not proven; not before r = 34"``, or that there is none."""
         if self.loops is None:
             return f"at no r up to {_count(self.cap)}"
-        where = _count(self.loops)
-        return f"from r = {where} on" if self.proven else f"not proven; not before r = {where}"
+        if self.proven:
+            return f"from r = {_count(self.loops, up=True)} on"
+        return f"not proven; not before r = {_count(self.loops)}"
 
 
-def _count(loops: int) -> str:
-    """A loop count of any size in a few characters."""
-    return f"{loops:.6g}" if loops < 10**300 else f"10^{len(str(loops)) - 1}"
+def _count(loops: int, *, up: bool = False) -> str:
+    """A loop count of any size in a few characters; three digits of it, rounded down or up."""
+    if loops < 10**9:
+        return f"{loops:,}"
+    power = len(str(loops)) - 1
+    digits = (loops * 100 + up * (10**power - 1)) // 10**power
+    if digits == 1000:
+        power, digits = power + 1, 100
+    return f"10^{power}" if digits == 100 else f"{digits / 100:g} * 10^{power}"
 
 
 def state_of(finding: Finding) -> str:
