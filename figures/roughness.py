@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from looprate.figures.common import norm_name, plain_text
+from looprate.figures.common import fit_width, norm_name, plain_text
+from looprate.figures.labels import end_of, lay_out, place_labels, room_right
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import plain_log_ticks, points, shade_of
 from looprate.theory.tables import TABLES
@@ -16,8 +18,8 @@ SIZE = (6.0, 3.6)  # inches, at the size of a page
 COLUMNS = TABLES["roughness"]
 CHOICES: dict[str, tuple[str, ...]] = {}
 ALT = (
-    "Best found error against loops, a line a target: dark lines are of targets that one loop "
-    "alone already fits well."
+    "Best found error against loops, a line a target: what one loop alone leaves, and what more "
+    "loops take off it."
 )
 RISE = "; a rise may be the search's limit"
 
@@ -34,12 +36,13 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
     """
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
+    ends = []
     names = sorted(distinct(rows, "name"), key=lambda name: _first(where(rows, name=name)))
     for index, name in enumerate(names):
         own = where(rows, name=name)
         loops, value = column(own, "loops"), column(own, "value")
         order = np.argsort(loops, kind="stable")
-        ax.plot(
+        (line,) = ax.plot(
             loops[order],
             value[order],
             color=shade_of(index, len(names)),
@@ -47,17 +50,22 @@ def draw(ax: Axes, rows: Sequence[Row]) -> None:
             linewidth=points(1.0),
             label=plain_text(str(name)),
         )
+        end = end_of(line, plain_text(str(name)))
+        ends += [end] if end else []
     if 1.0 in column(rows, "loops"):
         ax.axvline(1.0, color="0.8", linewidth=points(0.6), zorder=1)
-        ax.annotate("one loop alone", (1.0, 1.0), xycoords=("data", "axes fraction"), va="bottom")
+        place: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+        ax.annotate("one loop alone", (1.0, 0.0), (3.0, 4.0), fontsize="small", **place)
     counts = sorted({int(r) for r in column(rows, "loops") if np.isfinite(r)})
     ax.set_xticks(counts, [str(r) for r in counts])
     ax.set_xlabel("loops $r$")
     ax.set_ylabel(f"best found {norm_name(rows)} error, LT")
     risen = any(_rises(where(rows, name=name)) for name in names)
-    title = "by what one loop leaves" + (RISE if risen else "")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), title=title)
+    fit_width(ax.set_title("A line a target" + (RISE if risen else "")))
     plain_log_ticks(ax)
+    lay_out(ax.figure)
+    room_right(ax, ends)
+    place_labels(ax, sorted(ends, key=lambda end: -end.y))
 
 
 def _rises(rows: Sequence[Row]) -> bool:
