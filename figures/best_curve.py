@@ -12,6 +12,8 @@ from looprate.figures.common import band_over_seeds, draw_band, plain_text
 from looprate.figures.rows import Row, column, distinct, where
 from looprate.figures.style import FAMILY_STYLE, points
 
+APART = 1.12  # factor between the bars of two families, which would lie on each other
+
 
 def draw_best(ax: Axes, rows: Sequence[Row]) -> list[Artist]:
     """Draw the best found errors of each family as a heavy line, certified ones as bars.
@@ -30,7 +32,8 @@ def draw_best(ax: Axes, rows: Sequence[Row]) -> list[Artist]:
         One a family, with its label, for the legend; one for the bars.
     """
     handles: list[Artist] = []
-    for family in (name for name in FAMILY_STYLE if where(rows, family=name)):
+    families = [name for name in FAMILY_STYLE if where(rows, family=name)]
+    for place, family in enumerate(families):
         own, style = where(rows, family=family), FAMILY_STYLE[family]
         best = band_over_seeds(where(own, curve="best"), x="loops")
         names = ", ".join(str(name) for name in distinct(where(own, curve="best"), "label"))
@@ -50,15 +53,17 @@ def draw_best(ax: Axes, rows: Sequence[Row]) -> list[Artist]:
             zorder=4.8,
         )
         handles.append(line)
-        handles += _bars(ax, where(own, curve="certified"), style.colour, style.name)
+        aside = APART ** (place - 0.5 * (len(families) - 1))
+        handles += _bars(ax, where(own, curve="certified"), style.colour, style.name, aside)
     return handles
 
 
-def _bars(ax: Axes, rows: Sequence[Row], colour: str, name: str) -> list[Artist]:
-    """Draw both certified ends of every error, a cap at the upper one, which is the theorem."""
+def _bars(ax: Axes, rows: Sequence[Row], colour: str, name: str, aside: float) -> list[Artist]:
+    """Draw both certified ends of every error beside its star, a cap at the upper one."""
     if not rows:
         return []
     loops, low, high = (column(rows, key) for key in ("loops", "lower", "value"))
+    loops = loops * aside
     floor = np.maximum(low, np.finfo(float).tiny)  # a logarithmic axis has no 0
     ax.vlines(
         loops, floor, high, color=colour, linewidth=points(0.8), label="_certified", zorder=4.6
