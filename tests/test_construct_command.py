@@ -5,6 +5,7 @@ import math
 from functools import partial
 
 import pytest
+from matplotlib.animation import FFMpegWriter
 from test_certificate import KEYS, TERMS
 
 from cases.own_functions import OWN
@@ -327,3 +328,23 @@ def test_a_function_that_is_another_on_enclosures_has_no_enclosed_error(printed)
     found = printed(f"{OWN}:by_type", "--grid", 2)
     assert (found["error_lower"], found["error_upper"]) == (None, None)
     assert "on enclosures it does something else than on numbers" in found["reason"]
+
+
+# -- the animation ---------------------------------------------------------------------------------
+def test_an_animation_is_written_and_named(said, tmp_path):
+    place = tmp_path / "film.gif"
+    code, out, err = said("mean-field", "-N", "1", "--grid", "2", "--animate", str(place))
+    assert code == 0, err
+    assert f"animation: {place}" in out.splitlines()
+    assert place.read_bytes()[:6] == b"GIF89a"
+
+
+@pytest.mark.parametrize("name", ["film.png", "film", "film.mp4"])
+def test_an_animation_that_cannot_be_written_is_refused_before_the_work(
+    refused, tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr(FFMpegWriter, "isAvailable", lambda: False)
+    line = refused(*SMALL, "--animate", str(tmp_path / name))
+    assert ("ffmpeg" in line and "install it" in line) == name.endswith("mp4")
+    assert ".gif" in line
+    assert list(tmp_path.iterdir()) == []

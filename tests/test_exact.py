@@ -62,6 +62,9 @@ def test_every_row_of_a_random_network_is_that_of_the_reference_after_every_loop
     for loop, rows in enumerate(fast):
         for which in range(4):
             assert_same_rows(rows, slow[which][loop], which)
+    some = exact_states(network, inputs, denominator=denominator, at={0, 2, LOOPS})
+    for loop, rows in zip((0, 2, LOOPS), some, strict=True):
+        assert_same_rows(rows, slow[0][loop], 0)
     last = exact_rows(network, inputs, denominator=denominator)  # rows that are never read settle
     for which in range(4):
         assert_same_rows(last, slow[which][-1], which)

@@ -25,7 +25,7 @@ from looprate.theory.construction.build.labels import (
 )
 from looprate.theory.construction.build.memoriser import MemoriserKind
 from looprate.theory.construction.build.network import Form
-from looprate.theory.construction.build.spec import SHARPNESS, ConstructionSpec
+from looprate.theory.construction.build.spec import SHARPNESS, ConstructionSpec, stage_of
 from looprate.theory.construction.memorisers import MEMORISERS, one_level
 from looprate.theory.construction.run.exact import exact_output
 from looprate.theory.construction.run.oracle import oracle_cells
@@ -36,7 +36,6 @@ __all__ = [
     "arithmetic_rows",
     "check_drawable",
     "memoriser_rows",
-    "stage_of",
     "stage_rows",
     "write_stage_rows",
 ]
@@ -310,15 +309,6 @@ def _share(value: Any, largest: Any) -> float:
     if largest < 2**53:
         return float(value)
     return float(Fraction(value) / Fraction(largest))
-
-
-def stage_of(spec: ConstructionSpec, loop: int) -> str | None:
-    """Return the stage that loop number ``loop`` (from 1) belongs to; 0 is the input, of none."""
-    if loop == 0:
-        return None
-    if loop <= spec.context_start:
-        return "quantise"
-    return "context" if loop <= spec.values_start else "values"
 
 
 def _value(form: Form, token: Any) -> int:

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from looprate.experiments.study.certificates import asked_spec
-from looprate.experiments.study.construction_rows import stage_of
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.views import target_of
 from looprate.theory.bounds.loop_counts import smallest_grid
 from looprate.theory.construction.build.compile import Construction, compile_construction
 from looprate.theory.construction.build.labels import cell_points
-from looprate.theory.construction.build.spec import ConstructionSpec
+from looprate.theory.construction.build.spec import ConstructionSpec, stage_of
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.construction.run.reference import reference_states
 

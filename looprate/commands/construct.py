@@ -1,4 +1,4 @@
-"""``looprate construct``: compile, certify, save, draw."""
+"""``looprate construct``: compile, certify, save, draw, animate."""
 
 from __future__ import annotations
 
@@ -101,7 +101,14 @@ def add_construct(commands: Commands) -> None:
         "--load", type=Path, metavar="FILE", help="certify a saved network instead of compiling"
     )
     add_option(construct, "out", ": draws the stages of the proof there (N = 2, d = 1)")
-    add_options(construct, "style", "json")
+    construct.add_argument(
+        "--animate",
+        type=Path,
+        metavar="FILE",
+        help="write an animation of the network at work, loop by loop: .gif, .webp, or .mp4 (by "
+        "ffmpeg)",
+    )
+    add_options(construct, "style", "dark", "json")
     construct.set_defaults(run=run_construct)
 
 
@@ -121,6 +128,11 @@ def run_construct(options: Namespace) -> int:
     if options.save:
         checked_folder(options.save.parent)
         checked_output(options.save)
+    if options.animate:
+        from looprate.figures.stages.film import check_suffix
+
+        check_suffix(options.animate)
+        checked_output(options.animate)
     say(
         f"{cost.labels:,} labels, {cost.loops:,} loops, {cost.inputs:,} sets of cells: about "
         f"{START + cost.seconds:,.0f} s, and up to {options.seconds:g} s for the error's enclosure",
@@ -146,6 +158,8 @@ def run_construct(options: Namespace) -> int:
         save_network(options.save, construction.network, construction=origin)
     if options.out and (code := _draw(options, construction, target)):
         return code
+    if options.animate:
+        _animate(options, construction, target)
     if options.json:
         return print_json({**certificate.as_dict(), "softmax": softmax})
     return _print(certificate, softmax, options)
@@ -224,7 +238,23 @@ def _draw(options: Namespace, construction: Construction, target: Target) -> int
 
     folder = Path(options.out)
     write_stage_rows(folder / "figures", construction, target, p=float(options.p))
-    return draw_folder(folder, options.style, ["png", "pdf"])[0]
+    return draw_folder(folder, options.style, ["png", "pdf"], dark=options.dark)[0]
+
+
+def _animate(options: Namespace, construction: Construction, target: Target) -> None:
+    """Write the animation: a quarter of the bar is the run, the rest the drawing."""
+    from looprate.figures.stages.film import write_film
+    from looprate.theory.construction.run.film import film_of
+
+    with Progress(1.0, "animation") as bar:
+        film = film_of(construction, target, report=lambda share: bar.to(0.25 * share))
+        write_film(
+            film,
+            options.animate,
+            style=options.style,
+            dark=options.dark,
+            report=lambda share: bar.to(0.25 + 0.75 * share),
+        )
 
 
 def _print(certificate: Certificate, softmax: dict[str, Any] | None, options: Namespace) -> int:
@@ -264,6 +294,8 @@ def _print(certificate: Certificate, softmax: dict[str, Any] | None, options: Na
         print(f"network: {options.save}")
     if options.out:
         print(f"figure:  {Path(options.out) / 'figures'}")
+    if options.animate:
+        print(f"animation: {options.animate}")
     return 0
 
 

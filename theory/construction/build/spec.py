@@ -15,7 +15,7 @@ from looprate.theory.bounds.loop_counts import CODINGS, Coding
 from looprate.theory.construction.memorisers import memoriser_kind
 from looprate.theory.notation import check_choice, check_size
 
-__all__ = ["SHARPNESS", "ConstructionSpec"]
+__all__ = ["SHARPNESS", "ConstructionSpec", "stage_of"]
 
 MOST_SHARP = 2**62  # runs are exact in 64 bits
 SHARPNESS = 2**30  # strips of 1e-9 of a cell: they vanish beside every other term
@@ -137,3 +137,12 @@ class ConstructionSpec:
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary; ``ConstructionSpec(**d)`` is the inverse."""
         return asdict(self)
+
+
+def stage_of(spec: ConstructionSpec, loop: int) -> str | None:
+    """Return the stage that loop number ``loop`` (from 1) belongs to; 0 is the input, of none."""
+    if loop == 0:
+        return None
+    if loop <= spec.context_start:
+        return "quantise"
+    return "context" if loop <= spec.values_start else "values"
