@@ -11,7 +11,6 @@ from typing import Any
 
 from looprate.experiments.study.construction_rows import stage_rows
 from looprate.experiments.study.figure_rows import term_rows
-from looprate.figures.drawing import KINDS, redraw
 from looprate.figures.explorer import views
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.rows import FLAGS, Row, write_rows
@@ -88,6 +87,8 @@ def exported(
         folder.mkdir()
         write_rows(folder / file_name(kind, "csv"), rows)
         if format_ != "csv":
+            from looprate.figures.drawing import redraw  # loads matplotlib, as the page need not
+
             redraw(place, formats=[format_])
         return (folder / file_name(kind, format_)).read_bytes()
 
@@ -168,6 +169,8 @@ def figure_rows(
     ValueError
         If the kind is unknown, or the figure cannot show this setting.
     """
+    from looprate.figures.kinds import KINDS
+
     if kind not in EXPORTS:
         raise ValueError(f"`kind` must be one of {', '.join(EXPORTS)}, got {kind!r}")
     f = views.target_of(setting.target, setting.tokens, setting.dim)

@@ -7,34 +7,44 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from bokeh.document import Document
 from bokeh.models import Button, Div
 
-from looprate.approx.fit.fitted import Recipe
-from looprate.approx.models.looped import FAMILIES, Family
-from looprate.experiments.study.config import PRESETS, fit_arguments
-from looprate.experiments.study.work import trained
 from looprate.figures.explorer import views
 from looprate.figures.explorer.certifier import tell
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.words import in_words
 
+if TYPE_CHECKING:
+    from looprate.approx.models.looped import Family
+    from looprate.experiments.study.config import StudyConfig
+
 LOOPS = (1, 2, 4, 8)
-RECIPE = Recipe(steps=400, batch=64, evaluations=1, validation_points=64)
-RECIPE_WORDS = f"{RECIPE.steps:,} steps, trained on the page"
+FAMILIES: tuple[Family, ...] = ("lt", "tmlt")
+STEPS = 400
+RECIPE_WORDS = f"{STEPS:,} steps, trained on the page"
 TRAIN, STOP = "Train LT and TMLT here", "Stop"
 ELSEWHERE = "stopped: the page shows another function now"
-STUDY = replace(  # the networks of verify, trained for fewer steps
-    PRESETS["quick"],
-    seeds=3,
-    learning_rates=(2.5e-2,),
-    recipe=RECIPE,
-    points=512,
-    replicates=2,
-    compiled=False,
-)
+
+
+@cache
+def study() -> StudyConfig:
+    """Return the networks of verify, trained for fewer steps; loads torch, as the page need not."""
+    from looprate.approx.fit.fitted import Recipe
+    from looprate.experiments.study.config import PRESETS
+
+    return replace(
+        PRESETS["quick"],
+        seeds=3,
+        learning_rates=(2.5e-2,),
+        recipe=Recipe(steps=STEPS, batch=64, evaluations=1, validation_points=64),
+        points=512,
+        replicates=2,
+        compiled=False,
+    )
 
 
 class Stopped(Exception):
@@ -78,7 +88,7 @@ class LiveFit:
 
     def _run(self) -> None:
         """Train one model after the other; whatever ends it is told."""
-        plan = [(family, r) for r in self.loops for family in FAMILIES if family != "untied"]
+        plan = [(family, r) for r in self.loops for family in FAMILIES]
         try:
             for done, (family, r) in enumerate(plan):
                 self.told(self._rows(family, r, done, len(plan)))
@@ -88,6 +98,9 @@ class LiveFit:
 
     def _rows(self, family: Family, loops: int, done: int, planned: int) -> list[dict[str, Any]]:
         """Return the errors of one family at one loop count, over seeds."""
+        from looprate.experiments.study.config import fit_arguments
+        from looprate.experiments.study.work import trained
+
         s = self.setting
         f = views.target_of(s.target, s.tokens, s.dim)
 
@@ -97,8 +110,9 @@ class LiveFit:
             part = (done + share) / planned
             self.told(Progress(part, f"{family.upper()}, r = {loops}"))
 
-        study = replace(STUDY, p=s.p)
-        how = fit_arguments(study, family, loops=loops, tokens=s.tokens, dim=s.dim)
+        how = fit_arguments(
+            replace(study(), p=s.p), family, loops=loops, tokens=s.tokens, dim=s.dim
+        )
         _, rows = trained([f], [s.target], **how, report=at)
         return [
             {"family": family, "label": RECIPE_WORDS, "loops": loops, "seed": row["seed"]}

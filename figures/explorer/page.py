@@ -74,6 +74,8 @@ class Page:
         self.usual = usual or Setting()
         self.document, self.setting, self.folders = document, setting, folders
         self.worst_of: Asked | None = None
+        served = document.session_context is not None
+        self.unseen: list[Callable[[], None]] | None = [] if served else None
         self.fitted: list[dict[str, Any]]
         self.built: list[dict[str, Any]]
         self.wide = sheet(dark)
@@ -91,6 +93,7 @@ class Page:
         ranging = (self.controls.smoothness, self.controls.step)
         document.js_on_event("document_ready", keys_and_names(*ranging))
         document.on_session_destroyed(self._left)
+        document.on_event("document_ready", lambda event: self._seen())
         self._guard(self._show_all)
         if note:
             self._complain(note)
@@ -108,11 +111,12 @@ class Page:
         after = controls.children.index(self.controls.fit) + 1
         controls.children.insert(after, self.training)
         parts = (self.errors.part, self.terms.part, self.moduli.part, self.states.part)
-        for root in (
-            *(made["statement"], controls, self.trouble, self.verdict, *parts, self.values),
-            *(self.table, of_class, self.worst.part),
-        ):
-            self.document.add_root(root)
+        with self.document.models.freeze():  # else all models are walked again for every root
+            for root in (
+                *(made["statement"], controls, self.trouble, self.verdict, *parts, self.values),
+                *(self.table, of_class, self.worst.part),
+            ):
+                self.document.add_root(root)
 
     def _listen(self) -> None:
         """Say what happens when a control moves."""
@@ -204,14 +208,23 @@ class Page:
         self._show_worst()
 
     def _later(self, act: Callable[[], None], of: Callable[[Setting], Any]) -> None:
-        """Do something slower once the page is told what is known, if the page still shows that."""
+        """Do something slower once the page shows what is known, if it is still about that."""
         shown = of(self.setting)
 
         def then() -> None:
             if of(self.setting) == shown:
                 self._guard(act)
 
-        self.document.add_timeout_callback(then, SOON)
+        if self.unseen is None:
+            self.document.add_timeout_callback(then, SOON)
+        else:  # a server at work answers nobody: the browser fetches the page first
+            self.unseen.append(then)
+
+    def _seen(self) -> None:
+        """Begin what is slower: the browser shows the page."""
+        waiting, self.unseen = self.unseen or [], None
+        for then in waiting:
+            self.document.add_timeout_callback(then, SOON)
 
     def _show_found(self) -> None:
         """Draw the pairs that a search finds, then the network."""
@@ -262,13 +275,17 @@ class Page:
         self.verdict.text = verdict_words(found, self.setting)
 
     def _show_worst(self) -> None:
-        """Write the exponents of the worst case and draw its bounds, one point after another."""
+        """Show the exponents of the worst case and its bounds, once what is quick is shown."""
         asked = asked_of(self.setting)
         if asked != self.worst_of:
             self.worst_of = asked
-            self.exponents.text = exponents_table(asked)
             self.worst.show([])
-            self._later(lambda: self._worst_points([]), asked_of)
+            self._later(self._show_exponents, asked_of)
+
+    def _show_exponents(self) -> None:
+        """Write the exponents of the worst case, then draw its bounds, one point after another."""
+        self.exponents.text = exponents_table(asked_of(self.setting))
+        self._later(lambda: self._worst_points([]), asked_of)
 
     def _worst_points(self, known: list[Point]) -> None:
         """Draw one more point of the worst case than are known."""

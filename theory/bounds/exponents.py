@@ -16,7 +16,6 @@ from fractions import Fraction
 from looprate.theory.bounds.loop_counts import construction_loops
 from looprate.theory.bounds.lower import MOST_SHAPE
 from looprate.theory.bounds.rates import check_holder
-from looprate.theory.bounds.symbolic import SYMBOLS, worst_case_exponents
 from looprate.theory.notation import check_size
 
 __all__ = ["exponent_rows"]
@@ -74,6 +73,8 @@ def exponent_rows(*, tokens: int, dim: int, holder: float = 1.0) -> tuple[Expone
     >>> [str(row.lower) for row in exponent_rows(tokens=2, dim=1)]
     ['1/2', '1']
     """
+    from looprate.theory.bounds.symbolic import SYMBOLS, worst_case_exponents  # half a second
+
     n, d = check_size(tokens, dim, most=MOST_SHAPE)
     s = Fraction(check_holder(holder)).limit_denominator(FINEST)
     values = {SYMBOLS["N"]: n, SYMBOLS["d"]: d, SYMBOLS["s"]: s}

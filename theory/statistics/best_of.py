@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import linregress
-from scipy.stats import t as student
 
 __all__ = ["best_of", "power_law"]
 
@@ -92,6 +90,9 @@ def power_law(loops: Sequence[int], errors: Sequence[float]) -> PowerLaw | None:
     errors : sequence of float
         Positive.
     """
+    from scipy.stats import linregress  # takes half a second
+    from scipy.stats import t as student
+
     x, y = np.log(np.asarray(loops, dtype=float)), np.log(np.asarray(errors, dtype=float))
     for count in range(len(x), LEAST_POINTS - 1, -1):
         for start in range(len(x) - count, -1, -1):

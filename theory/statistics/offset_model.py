@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from looprate.theory.statistics.seed_intervals import Array, Interval, expanded_percentiles
 
@@ -43,6 +42,8 @@ def fit_offset(x: Array, mean: Array, starts: list[Array]) -> tuple[float, float
         power = np.exp(theta[1] - theta[2] * u)
         total = theta[0] + TINY + power
         return np.stack([1.0 / total, power / total, -u * power / total], axis=1)
+
+    from scipy.optimize import least_squares  # late, as it takes a while
 
     bounds = ([0.0, -LARGEST_LOG, 0.0], [math.exp(LARGEST_LOG), LARGEST_LOG, STEEPEST])
     nearest = sorted(starts, key=lambda start: float((residuals(start) ** 2).sum()))[:SEARCHES]

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.special import ndtr, stdtrit
 
 __all__ = ["Interval", "expanded_percentiles"]
 
@@ -30,7 +30,7 @@ def linear_interval(
 
 def expanded_percentiles(values: Array, seeds: int, confidence: float) -> Interval:
     """Percentile interval whose levels are widened to Student's t for few seeds."""
-    quantile = t.ppf((1.0 - confidence) / 2.0, seeds - 1) * math.sqrt(seeds / (seeds - 1))
-    level = float(norm.cdf(quantile))
+    quantile = stdtrit(seeds - 1, (1.0 - confidence) / 2.0) * math.sqrt(seeds / (seeds - 1))
+    level = float(ndtr(quantile))
     low, high = np.quantile(values, [level, 1.0 - level])
     return float(low), float(high)
