@@ -227,6 +227,7 @@ def _redraw_one(
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLES[style].parameters())
         said = KINDS[kind].alt(rows)
+        _lay_out(figure)
         return [_save(figure, folder / f"{stem}.{name}", name, said) for name in formats]
 
 
@@ -253,6 +254,13 @@ def _with_rows(folder: Path, source: Path) -> Path:
         with replacing(copy) as draft:
             shutil.copyfile(source, draft)
     return folder
+
+
+def _lay_out(figure: Figure) -> None:
+    """Settle the layout once for all formats, as a bitmap has it: saving does it again for each."""
+    figure.dpi = matplotlib.rcParams["savefig.dpi"]
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)
 
 
 def _save(figure: Figure, path: Path, format_: str, said: str) -> Path:
