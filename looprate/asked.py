@@ -266,7 +266,11 @@ class AskedTarget:
         seed : int
             Of the cross-checks.
         """
-        from looprate.experiments.study.certificates import affordable, asked_spec, certificate_of
+        from looprate.experiments.study.certificates import (
+            affordable,
+            asked_spec,
+            known_certificate,
+        )
         from looprate.results import ConstructAnswer
 
         spec = asked_spec(
@@ -280,7 +284,7 @@ class AskedTarget:
         )
         affordable(spec, seconds)
         how: dict[str, Any] = {} if tolerance is None else {"tolerance": tolerance}
-        made, certificate = certificate_of(
+        made, certificate, _ = known_certificate(
             self.target, spec, self.facts, seconds=seconds, seed=seed, **how
         )
         return ConstructAnswer(self, (certificate.as_dict(),), made, certificate)

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import takewhile
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from looprate.experiments.study.followed import followed
+from looprate.experiments.study.kept import keep, kept_row, one_at_a_time, place_of
 from looprate.theory.bounds.loop_counts import (
     Coding,
     label_power,
@@ -27,6 +29,7 @@ from looprate.theory.construction.certify.certificate import (
     TOLERANCE,
     Certificate,
     certify,
+    stored_certificate,
 )
 from looprate.theory.construction.certify.evidence import STRIP_SAMPLES
 from looprate.theory.construction.memorisers import memoriser_kind
@@ -38,6 +41,7 @@ __all__ = [
     "asked_spec",
     "certificate_of",
     "cost_of",
+    "known_certificate",
     "softmax_of",
 ]
 
@@ -209,6 +213,38 @@ def certificate_of(
     except OverflowError as error:
         raise ValueError(str(error)) from None
     return construction, certificate
+
+
+def known_certificate(
+    target: Target,
+    spec: ConstructionSpec,
+    facts: Facts,
+    *,
+    network: Network | None = None,
+    tolerance: float = TOLERANCE,
+    boxes: int = BOXES,
+    seconds: float = math.inf,
+    seed: int = 0,
+    report: Callable[[float], None] | None = None,
+) -> tuple[Construction, Certificate, Path | None]:
+    """Return what :func:`certificate_of` does, and the file it was read from where there is one.
+
+    Parameters and errors are those of :func:`certificate_of`.
+    """
+    how: dict[str, Any] = {"tolerance": tolerance, "boxes": boxes, "seed": seed}
+    made_of = {"facts": repr(facts.as_row()), "network": network and repr(network)}
+    limit = {"seconds": repr(seconds), "p": facts.p}
+    path = place_of("certificates", target, {**spec.as_dict(), **how, **limit, **made_of})
+    with one_at_a_time(path):
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            if (row := kept_row(path, "checks")) is not None:
+                found = stored_certificate(row, spec, facts)
+                fresh = compile_construction(target, spec)
+                return replace(fresh, network=network or fresh.network), found, path
+        how |= {"network": network, "seconds": seconds, "report": report}
+        construction, found = certificate_of(target, spec, facts, **how)
+        keep(path, found.as_dict())
+    return construction, found, None
 
 
 def softmax_of(construction: Construction, tolerance: float) -> dict[str, Any]:

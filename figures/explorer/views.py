@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from looprate.experiments.study.certificates import affordable, certificate_of
+from looprate.experiments.study.certificates import affordable, known_certificate
 from looprate.experiments.study.figure_rows import BOUND_LABELS, loop_grid
 from looprate.experiments.study.known import known_facts
 from looprate.figures.explorer.setting import LARGEST_LOOPS, Setting
@@ -224,7 +224,7 @@ def constructed_row(setting: Setting, *, quick: bool = False) -> Known:
 def _constructed(subject: Subject, memoriser: str, coding: Coding, grid: int, boxes: int) -> Known:
     """Certify a network, once."""
     setting = Setting(**vars(subject), memoriser=memoriser, coding=coding, grid=grid)
-    _, found = certificate_of(
+    _, found, _ = known_certificate(
         target_of(subject.target, subject.tokens, subject.dim),
         setting.spec,
         _facts(subject),

@@ -143,7 +143,7 @@ def run_construct(options: Namespace) -> int:
         softmax = certificates.softmax_of(_construction(target, spec, network), options.softmax)
     with Progress(1.0, "construct") as bar:
         facts = known_facts(target, tokens=spec.tokens, dim=spec.dim, p=p)
-        construction, certificate = certificates.certificate_of(
+        construction, certificate, kept = certificates.known_certificate(
             target,
             spec,
             facts,
@@ -152,6 +152,12 @@ def run_construct(options: Namespace) -> int:
             seconds=options.seconds,
             seed=options.seed,
             report=bar.to,
+        )
+    if kept is not None:
+        again = "LOOPRATE_CACHE=0 makes it anew"
+        say(
+            f"looprate: the certificate is that of an earlier run, in {kept}; {again}",
+            file=sys.stderr,
         )
     if options.save:
         origin = {"target": str(target), **spec.as_dict()}

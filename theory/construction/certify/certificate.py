@@ -39,10 +39,11 @@ from looprate.theory.verdict import Finding, Verdict
 if TYPE_CHECKING:
     from looprate.theory.facts import Facts
 
-__all__ = ["BOXES", "TOLERANCE", "Certificate", "certify"]
+__all__ = ["BOXES", "TOLERANCE", "Certificate", "certify", "stored_certificate"]
 
 TOLERANCE = 5e-3  # relative width of the error's enclosure
 BOXES = 1_000_000  # evaluated for it at most
+SIZES = ("rows", "width", "heads", "loops", "paper_loops", "labels", "weight_bits")
 
 
 @dataclass(frozen=True)
@@ -163,15 +164,7 @@ def certify(
         If random inputs give an error outside the enclosure: a fault of this project.
     """
     spec, tell = construction.spec, report or _silent
-    problem = BoundProblem(
-        tokens=spec.tokens,
-        dim=spec.dim,
-        p=check_p(facts.p),
-        oscillation=facts.oscillation,
-        slope=float(spec.slope),
-        trivial=facts.trivial,
-        trivial_stderr=facts.trivial_stderr,
-    )
+    problem = _problem(spec, facts)
     fresh = compile_construction(target, spec)
     bound = _bound(problem, spec, facts.moduli)
     found = gathered(
@@ -218,6 +211,62 @@ def certify(
     )
 
 
+def stored_certificate(row: dict[str, Any], spec: ConstructionSpec, facts: Facts) -> Certificate:
+    """Return the certificate that a row of :meth:`Certificate.as_dict` holds.
+
+    Parameters
+    ----------
+    row : dict
+    spec : ConstructionSpec
+    facts : Facts
+        Those that it was made with.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        If the row is none, or its enclosure and its inequality are not.
+    """
+    ends = row["error_lower"], row["error_upper"]
+    bound = _bound(_problem(spec, facts), spec, facts.moduli)
+    if _finite(bound.total) != row["bound"] or (None not in ends and not 0 <= ends[0] <= ends[1]):
+        raise ValueError("the row is not the certificate of this construction")
+    return Certificate(
+        construction={name: row[name] for name in ("target", *spec.as_dict(), "p")},
+        sizes={name: row[name] for name in SIZES},
+        memoriser_error=row["memoriser_error"],
+        error_lower=ends[0],
+        error_upper=ends[1],
+        sampled=row["error_sampled"],
+        terms={
+            name: Term(term["lower"], term["upper"], _infinite(term["bound"]))
+            for name, term in row["terms"].items()
+        },
+        bound=bound,
+        checks=tuple(map(Finding.from_dict, row["checks"])),
+        verdict=Verdict(row["verdict"]),
+        reason=str(row["reason"]),
+        boxes=row["boxes"],
+    )
+
+
+def _infinite(value: float | None) -> float:
+    """Return a number, inf for None: the other way round than :func:`_finite`."""
+    return math.inf if value is None else value
+
+
+def _problem(spec: ConstructionSpec, facts: Facts) -> BoundProblem:
+    """Return what the explicit inequality speaks of."""
+    return BoundProblem(
+        tokens=spec.tokens,
+        dim=spec.dim,
+        p=check_p(facts.p),
+        oscillation=facts.oscillation,
+        slope=float(spec.slope),
+        trivial=facts.trivial,
+        trivial_stderr=facts.trivial_stderr,
+    )
+
+
 def _bound(problem: BoundProblem, spec: ConstructionSpec, moduli: Moduli) -> BoundRow:
     """The explicit inequality of a construction."""
     return explicit_bound(
@@ -240,15 +289,9 @@ def _bound(problem: BoundProblem, spec: ConstructionSpec, moduli: Moduli) -> Bou
 def _sizes(construction: Construction) -> dict[str, int]:
     """Sizes of the network at hand and the counts of its specification."""
     network, spec = construction.network, construction.spec
-    return {
-        "rows": len(network.block.rows),
-        "width": network.block.width,
-        "heads": len(network.block.heads),
-        "loops": network.loops,
-        "paper_loops": spec.paper_loops,
-        "labels": spec.last_label + 1,
-        "weight_bits": network.weight_bits(),
-    }
+    counts = (len(network.block.rows), network.block.width, len(network.block.heads))
+    of_spec = (network.loops, spec.paper_loops, spec.last_label + 1)
+    return dict(zip(SIZES, (*counts, *of_spec, network.weight_bits()), strict=True))
 
 
 def _terms(
