@@ -130,8 +130,8 @@ def test_powers_signs_and_places():
         assert moved.value.lo.tolist() == move(bent.value.lo).tolist()
         rows = [move(row).tolist() for row in bent.coef]
         assert moved.coef.tolist() == rows
-    with pytest.raises(TypeError, match="`key` must hold integers"):
-        x[[0]]
+    with pytest.raises(TypeError, match="whole numbers and slices, or slices and one list"):
+        x[[0], [0]]
 
 
 # -- linear forms, and symbols of parts ------------------------------------------------------------

@@ -46,7 +46,7 @@ def test_values_lie_in_enclosures_that_come_close(function):
     assert np.abs(points.hi - points.lo).max() < 1e-13
 
 
-@pytest.mark.parametrize("pattern", ["bnd,bmd", "bnn->bn", "b...->b", "bnd->bdd"])
+@pytest.mark.parametrize("pattern", ["b...->b", "bnd->bdd"])
 def test_patterns_without_an_enclosure_are_refused(pattern):
     with pytest.raises(TypeError, match="`einsum` has no enclosure with the pattern"):
         axes.einsum(

@@ -366,8 +366,10 @@ def test_moved_points_stay_points_and_both_ends_move():
     assert spread.hi.tolist() == np.broadcast_to(x + 1, (2, 2, 3)).tolist()
     assert Interval(x, x + 1).zeros_like().shape == x.shape
     assert ends(Interval(x).zeros_like()) == [(0.0, 0.0)] * 6
-    for key in ([0], np.array([0]), (0, [1]), (slice(None), np.array([True, False]))):
-        with pytest.raises(TypeError, match="`key` must hold integers and slices"):
+    for key in ([0], np.array([0, 0]), (slice(None), [1, 0]), (..., np.array([True, False, True]))):
+        assert Interval(x)[key].lo.tolist() == x[key].tolist()
+    for key in ((0, [1]), ([0], [1]), [[0, 1], [1, 0]]):
+        with pytest.raises(TypeError, match="whole numbers and slices, or slices and one list"):
             Interval(x)[key]
 
 

@@ -6,20 +6,16 @@ Each spells the function that torch computes, jumps included; none is an approxi
 from __future__ import annotations
 
 import functools
-import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from looprate.theory.enclosure import functions, shapes
 from looprate.theory.enclosure.arrays import EnclosureArray
-from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE
-
-
-def axis_of(x: Any, dim: int) -> int:
-    """Return an axis as a number >= 0."""
-    return range(x.ndim)[dim]
+from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE, UFUNCS
+from looprate.theory.enclosure.shapes import axis_of
 
 
 def _extreme(how: str) -> Callable[..., Any]:
@@ -47,13 +43,13 @@ def _logsumexp(x: Any, dim: Any, keepdim: bool = False) -> Any:
 
 
 def _softplus(x: Any, beta: float = 1, threshold: float = 20) -> Any:
-    """max(x, 0) + log(1 + exp(-|x|)); beyond the threshold torch returns x, which jumps."""
+    """Beyond the threshold torch returns x, which jumps."""
     scaled = x * beta
     if not scaled.value.hi.max() <= threshold:
         raise ValueError(
             f"softplus jumps to x beyond its threshold; keep its argument below {threshold:g}"
         )
-    return ((scaled * 0.5).exp() + (scaled * -0.5).exp()).log() * (1 / beta) + x * 0.5
+    return functions.softplus(scaled) * (1 / beta)
 
 
 def _elu(x: Any, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Any:
@@ -61,40 +57,79 @@ def _elu(x: Any, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> 
     return x.maximum(0.0) * scale + below * alpha * scale
 
 
+def _axes(dim: Any) -> Any:
+    """Return torch's axes as NumPy's."""
+    return tuple(dim) if isinstance(dim, list | tuple) and len(dim) else dim or None
+
+
 def _vector_norm(
     x: Any, order: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Any:
-    axis = tuple(dim) if isinstance(dim, list | tuple) else dim
-    if dtype is not None or order not in (1, 2, math.inf):
-        raise ValueError(f"a vector norm of order {order} has no enclosure; take 1, 2 or inf")
-    if order == 2:
-        return (x**2).sum(axis, keepdims=keepdim).sqrt()
-    return getattr(abs(x), "sum" if order == 1 else "amax")(axis, keepdims=keepdim)
+    if dtype is not None:
+        raise ValueError("a vector norm that casts has no enclosure; stay in float64")
+    return functions.vector_norm(x, order, dim if dim == 0 else _axes(dim), keepdim)
 
 
-def _where(mask: Any, a: Any, b: Any) -> Any:
-    """By zeros and ones, for a mask that does not depend on the input."""
-    if isinstance(mask, EnclosureArray):
-        raise ValueError("a choice by the input has no enclosure; write it with maximum or abs")
-    chosen = np.asarray(mask).astype(float)
-    return _kept(a, chosen) + _kept(b, 1.0 - chosen)
+def _prod(x: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Any:
+    return functions.prod(x, dim, keepdims=keepdim)
 
 
-def _kept(x: Any, chosen: Any) -> Any:
-    """Return x * chosen for zeros and ones; 0 times inf is 0."""
-    if isinstance(x, EnclosureArray):
-        return x * chosen
-    return np.where(chosen > 0, x, 0.0)
+def _sorted(x: Any, dim: int = -1, descending: bool = False, **_: Any) -> list[Any]:
+    """Return torch's sort, of either signature: places have no enclosure."""
+    made = functions.sort(x, dim)
+    return [shapes.flipped(made, dim) if descending else made, None]
 
 
-def _part_of(above: bool) -> Callable[..., Any]:
-    """Return torch's triu or tril."""
+def _topk(x: Any, k: int, dim: int = -1, largest: bool = True, *_: Any) -> list[Any]:
+    made = _sorted(x, dim, largest)[0]
+    return [made[shapes.along(axis_of(x, dim), slice(0, k))], None]
 
-    def part(x: Any, diagonal: int = 0) -> Any:
-        ones = np.ones(x.shape[-2:])
-        return x * (np.triu(ones, diagonal) if above else np.tril(ones, diagonal))
 
-    return part
+def _median(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """Return torch's median: of an even number the lower of the middle two."""
+    if dim is None:
+        return _median(x.reshape(-1), 0)[0]
+    axis = axis_of(x, dim)
+    lower = (x.shape[axis] - 1) // 2
+    place = slice(lower, lower + 1) if keepdim else lower
+    return [functions.sort(x, axis)[shapes.along(axis, place)], None]
+
+
+def _pad(x: Any, widths: Sequence[int], value: float = 0.0) -> Any:
+    """Return torch's padding, the last axis first."""
+    pairs = [(0, 0)] * (x.ndim - len(widths) // 2)
+    pairs += list(zip(widths[::2], widths[1::2], strict=True))[::-1]
+    return shapes.padded(x, pairs, constant_values=value)
+
+
+def _index(x: Any, indices: Sequence[Any]) -> Any:
+    """Return entries at constant places along one axis."""
+    parts = [slice(None) if index is None else index for index in indices]
+    return x[tuple(parts)]
+
+
+def _scattered(x: Any, part: Any, dim: int, places: Any) -> Any:
+    """Return an array with its entries at places along an axis replaced."""
+    rank = np.full(x.shape[dim], -1)
+    rank[places] = np.arange(len(rank))[: len(rank[places])]
+    lifted = (rank >= 0).reshape(-1, *(1,) * (x.ndim - 1 - axis_of(x, dim)))
+    wide = np.take(part, np.maximum(rank, 0), axis=dim)
+    return shapes.kept(x, ~lifted) + shapes.kept(wide, lifted)
+
+
+def _slice_scatter(
+    x: Any, part: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
+) -> Any:
+    return _scattered(x, part, dim, slice(start, end, step))
+
+
+def _select_scatter(x: Any, part: Any, dim: int, index: int) -> Any:
+    return _scattered(x, shapes.expanded(part, axis_of(x, dim)), dim, [index])
+
+
+def _like(value: float) -> Callable[..., Any]:
+    """Return torch's zeros or ones of the shape of another."""
+    return lambda x, *_, **__: np.full(x.shape, value)
 
 
 def _batch_norm(
@@ -126,15 +161,6 @@ def _group_norm(
     normal = OPERATIONS["native_layer_norm"](parts, [parts.shape[-1]], None, None, eps)[0]
     shape = (1, -1, *(1,) * (x.ndim - 2))
     return [_affine(normal.reshape(tuple(x.shape)), weight, bias, shape), None, None]
-
-
-def _repeat(x: Any, repeats: Sequence[int]) -> Any:
-    lead = len(repeats) - x.ndim
-    x = x.reshape((*(1,) * lead, *x.shape))
-    wide = [n for part in zip((1,) * x.ndim, x.shape, strict=True) for n in part]
-    more = [n for pair in zip(repeats, x.shape, strict=True) for n in pair]
-    shape = tuple(a * b for a, b in zip(repeats, x.shape, strict=True))
-    return (x.reshape(tuple(wide)) + np.zeros(more)).reshape(shape)
 
 
 def _convolution(
@@ -180,10 +206,11 @@ def deviation(how: str) -> Callable[..., Any]:
 EVERYDAY: dict[str, Callable[..., Any]] = {
     "max": _extreme("max"),
     "min": _extreme("min"),
-    "log": lambda x: x.log(),
-    "log1p": lambda x: (x + 1.0).log(),
-    "expm1": lambda x: x.exp() - 1.0,
-    "log_sigmoid_forward": lambda x: [((x * -1.0).exp() + 1.0).log() * -1.0, None],
+    **{name: UFUNCS[name] for name in ("log", "log1p", "expm1", "exp2", "log2", "log10", "tan")},
+    **{name: UFUNCS[name] for name in ("sinh", "cosh", "hypot", "logaddexp")},
+    "atan": functions.arctan,
+    "mish": lambda x: x * functions.softplus(x).tanh(),
+    "log_sigmoid_forward": lambda x: [-functions.softplus(-x), None],
     "logsumexp": _logsumexp,
     "_log_softmax": lambda x, dim, *_: x - _logsumexp(x, dim, True),
     "softplus": _softplus,
@@ -193,14 +220,37 @@ EVERYDAY: dict[str, Callable[..., Any]] = {
     "hardsigmoid": lambda x: (x / 6.0 + 0.5).clip(0.0, 1.0),
     "hardswish": lambda x: x * (x / 6.0 + 0.5).clip(0.0, 1.0),
     "linalg_vector_norm": _vector_norm,
-    "masked_fill": lambda x, mask, value: _where(mask, np.asarray(value, dtype=float), x),
-    "where": _where,
-    "triu": _part_of(True),
-    "tril": _part_of(False),
+    "_cdist_forward": functions.distances,
+    "_euclidean_dist": functions.distances,
+    "prod": _prod,
+    "cumsum": lambda x, dim, **_: functions.cumsum(x, dim),
+    "sort": _sorted,
+    "topk": _topk,
+    "median": _median,
+    "masked_fill": lambda x, mask, value: shapes.where(mask, value, x),
+    "where": shapes.where,
+    "triu": shapes.triangle(True),
+    "tril": shapes.triangle(False),
+    "diagonal": lambda x, offset=0, dim1=0, dim2=1: shapes.diagonal(x, offset, dim1, dim2),
+    "flip": shapes.flipped,
+    "roll": lambda x, shifts, dims=None: shapes.rolled(x, shifts, dims or None),
+    "constant_pad_nd": _pad,
+    "index": _index,
+    "index_select": lambda x, dim, index: shapes.taken(x, index, dim),
+    "slice_scatter": _slice_scatter,
+    "select_scatter": _select_scatter,
+    "copy": lambda x, source, *_: shapes.broadcast(source, x.shape),
+    "zeros_like": _like(0.0),
+    "empty_like": _like(0.0),
+    "ones_like": _like(1.0),
+    "full_like": lambda x, value, **_: np.full(x.shape, value),
+    "new_zeros": lambda x, size, **_: np.zeros(size),
+    "new_ones": lambda x, size, **_: np.ones(size),
+    "new_full": lambda x, size, value, **_: np.full(size, value),
     "native_batch_norm": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,
     "native_group_norm": _group_norm,
-    "repeat": _repeat,
+    "repeat": shapes.tiled,
     "convolution": _convolution,
     "std": deviation("std"),
 }

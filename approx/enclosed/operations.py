@@ -2,13 +2,11 @@
 
 A function has the signature of the operation it stands for; at least one argument is an
 :class:`~looprate.theory.enclosure.arrays.EnclosureArray`, the others are numbers and NumPy arrays.
-Only the operations that every enclosure has are used, so that new kinds of enclosures work, too;
-the error function is the exception.
+Only the operations that every enclosure has are used, so that new kinds of enclosures work, too.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import operator
@@ -18,12 +16,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from looprate.approx.enclosed.error_function import erf, gelu
-from looprate.approx.enclosed.everyday import EVERYDAY, axis_of, deviation
+from looprate.approx.enclosed.everyday import EVERYDAY, deviation
 from looprate.theory.enclosure.affine import Affine
+from looprate.theory.enclosure.functions import erf, gelu, sigmoid
 from looprate.theory.enclosure.intervals import Interval, intersection
 from looprate.theory.enclosure.jets import Jet
 from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE
+from looprate.theory.enclosure.shapes import (
+    along,
+    axis_of,
+    broadcast,
+    concatenated,
+    squeezed,
+    stacked,
+)
 
 LARGEST_PAIRWISE = 8  # entries of a softmax that are compared pair by pair, which is sharper
 
@@ -42,12 +48,11 @@ def _addmm(bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> A
     return _add(product if alpha == 1 else product * alpha, bias, beta)
 
 
+def _power(x: Any, exponent: Any) -> Any:
+    return 1 / x.sqrt() if isinstance(exponent, float) and exponent == -0.5 else x**exponent
+
+
 # -- functions of one number -----------------------------------------------------------------------
-def _sigmoid(x: Any) -> Any:
-    """Through tanh, whose slopes are sharp."""
-    return (x * 0.5).tanh() * 0.5 + 0.5
-
-
 def _leaky_relu(x: Any, slope: float = 0.01) -> Any:
     if not 0 <= slope <= 1:
         raise ValueError(f"leaky_relu needs a slope from 0 to 1, got {slope:g}")
@@ -55,33 +60,27 @@ def _leaky_relu(x: Any, slope: float = 0.01) -> Any:
 
 
 # -- shapes ----------------------------------------------------------------------------------------
-def _along(dim: int, part: Any) -> tuple[Any, ...]:
-    """Return the index that takes ``part`` of axis ``dim``."""
-    return (*(slice(None),) * dim, part)
-
-
 def _expand(x: Any, sizes: Sequence[int], *, implicit: bool = False) -> Any:
     lead = len(sizes) - x.ndim
     own = (1,) * lead + tuple(x.shape)
     shape = tuple(have if want == -1 else want for have, want in zip(own, sizes, strict=True))
-    return x if shape == x.shape else x + np.zeros(shape)
+    return x if shape == x.shape else broadcast(x, shape)
 
 
 def _squeeze(x: Any, dim: Any = None) -> Any:
     dims = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
-    gone = {axis_of(x, k) for k in dims}
-    return x.reshape(tuple(n for k, n in enumerate(x.shape) if not (k in gone and n == 1)))
+    return squeezed(x, [k for k in dims if x.shape[k] == 1])
 
 
 def _slice(
     x: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Any:
-    return x[_along(axis_of(x, dim), slice(start, end, step))]
+    return x[along(axis_of(x, dim), slice(start, end, step))]
 
 
 def _unbind(x: Any, dim: int = 0) -> list[Any]:
     axis = axis_of(x, dim)
-    return [x[_along(axis, k)] for k in range(x.shape[axis])]
+    return [x[along(axis, k)] for k in range(x.shape[axis])]
 
 
 def _split(x: Any, sizes: Any, dim: int = 0) -> list[Any]:
@@ -93,30 +92,15 @@ def _split(x: Any, sizes: Any, dim: int = 0) -> list[Any]:
 
 
 def _cat(parts: Sequence[Any], dim: int = 0) -> Any:
-    """By products with zeros and ones: each part at its place, then their sum."""
-    axis = axis_of(parts[-1], dim)
-    parts = [part for part in parts if part.shape[axis if part.ndim > 1 else 0]]  # not empty
-    if len(parts) == 1:
-        return parts[0]
-    sizes = [part.shape[axis] for part in parts]
-    placed, eye = [], np.eye(sum(sizes))
-    for part, end in zip(parts, np.cumsum(sizes).tolist(), strict=True):
-        moved = part.swapaxes(axis, -1) if part.ndim > 1 else part[None]
-        placed.append(moved @ eye[end - part.shape[axis] : end])
-    total = functools.reduce(operator.add, placed)
-    return total.swapaxes(axis, -1) if parts[0].ndim > 1 else total[0]
-
-
-def _stack(parts: Sequence[Any], dim: int = 0) -> Any:
-    axis = range(parts[0].ndim + 1)[dim]
-    return _cat([part[_along(axis, None)] for part in parts], axis)
+    return concatenated([part for part in parts if part.shape != (0,)], dim)  # as torch takes them
 
 
 def _same(x: Any, *_: Any, **settings: Any) -> Any:
     """Copies and casts: the value stays."""
     if settings.get("dtype") not in (None, torch.float64):
         raise ValueError(
-            f"a cast to {settings['dtype']} rounds, which has no enclosure; stay in float64"
+            f"a cast to {str(settings['dtype']).removeprefix('torch.')} rounds, which has no "
+            "enclosure; stay in float64"
         )
     return x
 
@@ -138,6 +122,16 @@ def normalised(x: Any, root: Any, axes: Sequence[int], by: Callable[..., Any]) -
     found = by(x, root)
     most = math.nextafter(math.sqrt(math.prod(found.shape[k] for k in axes)), math.inf)
     return _known(found, -most, most)
+
+
+def euclidean(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """Return roots of sums of squares, in one step: its slopes are bounded at 0."""
+    return EVERYDAY["linalg_vector_norm"](x, 2, dim, keepdim)
+
+
+def unit(x: Any, root: Any, by: Callable[..., Any]) -> Any:
+    """Return x / (a norm of x, or more): no entry exceeds 1."""
+    return _known(by(x, root), -1.0, 1.0)
 
 
 def mean_square(x: Any, dim: Any = None, keepdim: bool = False, **settings: Any) -> Any:
@@ -208,9 +202,10 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "mm": lambda a, b: a @ b,
     "bmm": lambda a, b: a @ b,
+    "mv": lambda a, b: a @ b,
     "addmm": _addmm,
     "baddbmm": _addmm,
-    "pow": lambda x, exponent: 1 / x.sqrt() if exponent == -0.5 else x**exponent,
+    "pow": _power,
     "square": lambda x: x**2,
     "sqrt": lambda x: x.sqrt(),
     "rsqrt": lambda x: 1 / x.sqrt(),
@@ -219,8 +214,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "sin": lambda x: x.sin(),
     "cos": lambda x: x.cos(),
     "tanh": lambda x: x.tanh(),
-    "sigmoid": _sigmoid,
-    "silu": lambda x: x * _sigmoid(x),
+    "sigmoid": sigmoid,
+    "silu": lambda x: x * sigmoid(x),
     "erf": erf,
     "gelu": gelu,
     "relu": lambda x: x.maximum(0.0),
@@ -238,15 +233,15 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "transpose": lambda x, a, b: x.swapaxes(axis_of(x, a), axis_of(x, b)),
     "t": lambda x: x.swapaxes(0, -1),
     "expand": _expand,
-    "unsqueeze": lambda x, dim: x[_along(range(x.ndim + 1)[dim], None)],
+    "unsqueeze": lambda x, dim: x[along(range(x.ndim + 1)[dim], None)],
     "squeeze": _squeeze,
-    "select": lambda x, dim, index: x[_along(axis_of(x, dim), index)],
+    "select": lambda x, dim, index: x[along(axis_of(x, dim), index)],
     "slice": _slice,
     "unbind": _unbind,
     "split": _split,
     "split_with_sizes": _split,
     "cat": _cat,
-    "stack": _stack,
+    "stack": stacked,
     "clone": _same,
     "detach": _same,
     "alias": _same,

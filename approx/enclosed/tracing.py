@@ -19,12 +19,21 @@ from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
 from looprate.approx.enclosed.centred import Centred, tightened
-from looprate.approx.enclosed.operations import MOVES, OPERATIONS, mean_square, normalised
+from looprate.approx.enclosed.operations import (
+    MOVES,
+    OPERATIONS,
+    euclidean,
+    mean_square,
+    normalised,
+    unit,
+)
 from looprate.theory.enclosure.affine import Affine
 from looprate.theory.enclosure.arrays import EnclosureArray
+from looprate.theory.enclosure.namespace import refusal
 
 BATCHES = (11, 13)  # primes: a number that is 11 k in one trace and 13 k in the other is k B
 MOST_SYMBOLS = 96  # of affine forms of a state, beside those of the inputs
+PLACES = ("max", "min", "sort", "topk", "median")  # their second result
 CURE = "only lower bounds of its moduli are available"
 
 
@@ -183,6 +192,12 @@ def _fused(steps: list[_Step]) -> list[_Step]:
         if inner and step.function is OPERATIONS["mean"] and _is_square(inner):
             step = replace(step, function=mean_square, args=(inner.args[0], *step.args[1:]))
             made[step.name] = step
+        elif total := _root_of_sum(step, made):
+            x = made[total.args[0].name].args[0]
+            step = replace(step, function=euclidean, args=(x, *total.args[1:]))
+            made[step.name] = step
+        elif _by_own_norm(step, made):
+            step = replace(step, function=unit, args=(*step.args, step.function))
         elif mean := _norm_of(step, made):
             step = replace(
                 step, function=normalised, args=(*step.args, mean.args[1], step.function)
@@ -206,6 +221,36 @@ def _norm_of(step: _Step, made: dict[str, _Step]) -> _Step | None:
     return mean if right else None
 
 
+def _root_of_sum(step: _Step, made: dict[str, _Step]) -> _Step | None:
+    """Return the sum in a step that is the root of a sum of squares."""
+    total = (
+        _maker(step.args, OPERATIONS["sum"], made) if step.function is OPERATIONS["sqrt"] else None
+    )
+    inner = made.get(total.args[0].name) if total and type(total.args[0]) is _Slot else None
+    return total if inner and _is_square(inner) and total and not total.kwargs else None
+
+
+def _by_own_norm(step: _Step, made: dict[str, _Step]) -> bool:
+    """Tell whether a step is x over a norm of x, or over more: raised, or repeated."""
+    if step.function is not OPERATIONS["div"] or len(step.args) != 2 or step.kwargs:
+        return False
+    x, root = step.args
+    norms = (OPERATIONS["linalg_vector_norm"], euclidean)
+    while isinstance(root, _Slot) and (found := made.get(root.name)) and not found.kwargs:
+        if found.function in norms:
+            kept = (
+                found.args[-1] if len(found.args) == (4 if found.function is norms[0] else 3) else 0
+            )
+            return found.args[0] == x and kept is True
+        least = found.args[1] if len(found.args) == 2 else None
+        more = found.function is OPERATIONS["add"] and isinstance(least, float | int) and least >= 0
+        raised = found.function is OPERATIONS["clamp_min"] and isinstance(least, float | int)
+        if not (more or raised or found.function is OPERATIONS["expand"]):
+            return False
+        root = found.args[0]
+    return False
+
+
 def _maker(args: Any, function: Callable[..., Any], made: dict[str, _Step]) -> _Step | None:
     """Return the step that makes the first of some arguments, if it is of a function."""
     found = made.get(args[0].name) if args and type(args[0]) is _Slot else None
@@ -214,7 +259,9 @@ def _maker(args: Any, function: Callable[..., Any], made: dict[str, _Step]) -> _
 
 def _is_square(step: _Step) -> bool:
     """Tell whether a step squares what depends on the input."""
-    return step.function is OPERATIONS["pow"] and step.args[1:] == (2,) and not step.kwargs
+    power = step.function is OPERATIONS["pow"] and step.args[1:] == (2,)
+    product = step.function is OPERATIONS["mul"] and step.args[:1] == step.args[1:]
+    return (power or product) and not step.kwargs
 
 
 class _ReshapedViews(TorchFunctionMode):
@@ -241,6 +288,8 @@ def _graph(module: nn.Module, shape: tuple[int, ...], name: str) -> fx.GraphModu
             graph = make_fx(pure)(torch.full(shape, 0.4, dtype=torch.float64))
     except Exception as error:  # whatever a module may raise when its course depends on values
         said = " ".join(str(error).split()).partition(". ")[0]
+        if "_local_scalar_dense" in said:
+            said = f"its course depends on values{refusal('gt')}"
         raise ValueError(f"{name} cannot be traced ({said}): {CURE}") from error
     graph.graph.eliminate_dead_code()
     return graph
@@ -256,10 +305,15 @@ def _step(node: fx.Node, args: Any, moving: set[str], name: str) -> _Step:
         return _Step(node.name, target, args[0], args[1], True)
     moving.add(node.name)
     if target is operator.getitem:
+        source: Any = node.args[0]
+        if node.args[1] and str(source.target).split(".")[1:2] in [[name] for name in PLACES]:
+            raise ValueError(f"{name} uses places of entries{refusal('argmax')}: {CURE}")
         return _Step(node.name, target, args[0], args[1], False)
     operation = OPERATIONS.get(_plain(node))
     if operation is None:
-        raise ValueError(f"{name} uses {target}, which has no enclosure: {CURE}")
+        raise ValueError(
+            f"{name} uses {target}, which has no enclosure{refusal(_plain(node))}: {CURE}"
+        )
     return _Step(node.name, operation, args[0], args[1], False)
 
 

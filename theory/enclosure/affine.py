@@ -368,8 +368,14 @@ class Affine(EnclosureArray):
             second = (bent.plus(-Interval(shift)).magnitude + loose) * (1 + SLACK)
         smooth = second < first
         slope, missed = np.where(smooth, steep, flat), np.where(smooth, second, first)
-        line = away.times(Interval(slope)).plus(at.value.plus(Interval(np.where(smooth, shift, 0))))
-        return line._with(np.where(np.isnan(missed), np.inf, missed))._within(on.value)
+        start = at.value.plus(Interval(np.where(smooth, shift, 0)))
+        lost = ~np.isfinite(missed)  # its range is still known
+        if lost.any():
+            middle = Interval(on.value.middle())
+            slope = np.where(lost, 0.0, slope)
+            start = Interval(*(np.where(lost, middle.lo, end) for end in (start.lo, start.hi)))
+            missed = np.where(lost, on.value.plus(-middle).magnitude, missed)
+        return away.times(Interval(slope)).plus(start)._with(missed)._within(on.value)
 
     def _weighted(self, weights: Interval) -> Affine:
         """Return self @ weights for a matrix of numbers."""

@@ -9,37 +9,53 @@ followed in every step.
 from __future__ import annotations
 
 import math
+import operator
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
+from looprate.theory.enclosure.functions import Increasing, outer, raised
 from looprate.theory.enclosure.in_place import InPlace
-from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE, ArrayNamespace, Axis
+from looprate.theory.enclosure.namespace import (
+    ARRAY_NAMESPACE,
+    FUNCTIONS,
+    REDUCED,
+    UFUNCS,
+    ArrayNamespace,
+    Axis,
+    refusal,
+)
+from looprate.theory.enclosure.shapes import (
+    assigned,
+    expanded,
+    indexed,
+    squeezed,
+    transposed,
+)
 
 __all__ = ["EnclosureArray"]
 
 
-_OPERATORS = {  # ufunc -> the operator and its reflected twin, which NumPy would call in a circle
-    "add": ("__add__", "__radd__"),
-    "subtract": ("__sub__", "__rsub__"),
-    "multiply": ("__mul__", "__rmul__"),
-    "divide": ("__truediv__", "__rtruediv__"),
-    "matmul": ("__matmul__", "__rmatmul__"),
-    "power": ("__pow__", "__rpow__"),
-    "float_power": ("__pow__", "__rpow__"),
+def _refused(sign: str) -> Any:
+    """Return a comparison that raises."""
+
+    def compare(self: Any, other: object) -> Any:
+        raise TypeError(f"enclosures have no `{sign}`{refusal('equal')}")
+
+    return compare
+
+
+_REFLECTED = {  # ufunc -> the operator that NumPy's own would call in a circle
+    "add": "__radd__",
+    "subtract": "__rsub__",
+    "multiply": "__rmul__",
+    "divide": "__rtruediv__",
+    "matmul": "__rmatmul__",
+    "power": "__rpow__",
+    "float_power": "__rpow__",
 }
-_METHODS = (
-    *("absolute", "square", "sqrt", "exp", "log", "sin", "cos", "tanh", "maximum", "minimum"),
-    *("negative", "positive"),
-)
-_FUNCTIONS = frozenset(
-    (
-        *("swapaxes", "zeros_like", "reshape", "clip", "sum", "mean", "var", "std"),
-        *("amax", "amin", "max", "min", "copy", "transpose", "einsum"),
-    )
-)
 
 
 class EnclosureArray(InPlace):
@@ -145,16 +161,30 @@ class EnclosureArray(InPlace):
         wanted = [self.size // max(-math.prod(given), 1) if n == -1 else n for n in given]
         return self.moved(lambda x, lead: x.reshape((*x.shape[:lead], *wanted)))
 
+    def transpose(self, *axes: Any) -> Self:
+        """Return the array with its axes in another order."""
+        given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        return cast(Self, transposed(self, given or None))
+
+    def increasing(self, rule: Increasing) -> Self:
+        """Return an increasing function of every entry."""
+        return self.entrywise(lambda x: x.increasing(rule))
+
     def zeros_like(self) -> Self:
         """Return zeros of the same shape."""
         return self.moved(lambda x, _: np.zeros_like(x))
 
     def __getitem__(self, key: Any) -> Self:
         parts = key if isinstance(key, tuple) else (key,)
-        for part in parts:
-            if not (part is None or part is Ellipsis or isinstance(part, int | slice)):
-                raise TypeError(f"`key` must hold integers and slices, got {type(part).__name__}")
-        return self.moved(lambda x, lead: x[(*(slice(None),) * lead, *parts)])
+        plain = [operator.index(part) if hasattr(part, "__index__") and not np.ndim(part) else part
+                 for part in parts]  # fmt: skip
+        if not all(k is None or k is Ellipsis or isinstance(k, int | slice) for k in plain):
+            made: Self = indexed(self, plain)
+            return made
+        return self.moved(lambda x, lead: x[(*(slice(None),) * lead, *plain)])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.becomes(assigned(self, key, value))
 
     @abstractmethod
     def middle(self) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -174,6 +204,24 @@ class EnclosureArray(InPlace):
     def dtype(self) -> np.dtype[np.float64]:
         """Type of the ends: float64."""
         return np.dtype(np.float64)
+
+    @property
+    def T(self) -> Self:
+        """The array with its axes in reverse order."""
+        return self.transpose()
+
+    @property
+    def mT(self) -> Self:
+        """The array with its last two axes exchanged."""
+        return self.swapaxes(-1, -2)
+
+    def astype(self, dtype: Any, *, copy: bool = True) -> Self:
+        """Return a copy, for float64."""
+        if np.dtype(dtype) != np.float64:
+            raise TypeError(
+                f"a cast to {np.dtype(dtype)} rounds, which has no enclosure; stay in float64"
+            )
+        return self.copy()
 
     def is_floating_point(self) -> bool:
         """Return True: enclosures are of real numbers."""
@@ -210,18 +258,22 @@ class EnclosureArray(InPlace):
         return self.under(self.operand(other))
 
     def __matmul__(self, other: Any) -> Self:
+        if np.ndim(other) == 1:  # a vector
+            return cast(Self, squeezed(self @ expanded(other, 1), -1))
         return self.matrix(self.operand(other), left=False)
 
     def __rmatmul__(self, other: Any) -> Self:
+        if np.ndim(other) == 1:
+            return cast(Self, squeezed(expanded(other, 0) @ self, -2))
         return self.matrix(self.operand(other), left=True)
 
     def __pow__(self, exponent: Any) -> Self:
         if isinstance(exponent, EnclosureArray) or np.ndim(exponent) > 0:
-            raise TypeError(f"`exponent` must be one number, got {type(exponent).__name__}")
+            return cast(Self, raised(self, exponent))
         return self.power(float(exponent)).apart_from(self)
 
     def __rpow__(self, base: Any) -> Self:
-        raise TypeError("`exponent` must be one number, got an enclosure; use exp")
+        return cast(Self, raised(base, self))
 
     def minimum(self, other: Any) -> Self:
         """Return the entrywise minimum with a number, an array or an enclosure."""
@@ -254,7 +306,13 @@ class EnclosureArray(InPlace):
 
     def std(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Self:
         """Return standard deviations over axes."""
-        return self.var(axis, ddof=ddof, keepdims=keepdims).sqrt()
+        count = math.prod(self.shape[k] for k in self._axes(axis)) - ddof
+        gap = self - self.mean(axis, keepdims=True)
+        return gap.euclidean(axis, keepdims=keepdims) / self.operand(float(count)).sqrt()
+
+    def euclidean(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        """Return Euclidean norms over axes."""
+        return (self**2).sum(axis, keepdims=keepdims).sqrt()
 
     def clip(self, min: Any = None, max: Any = None) -> Self:
         """Return the array, at least ``min`` and at most ``max``."""
@@ -273,17 +331,17 @@ class EnclosureArray(InPlace):
             result = result.reduce(how, k, keepdims)
         return result.apart_from(self)
 
-    def __eq__(self, other: object) -> Any:
-        raise TypeError("enclosures have no `==`: it may hold for a part of the set only")
-
-    def __ne__(self, other: object) -> Any:
-        raise TypeError("enclosures have no `!=`: it may hold for a part of the set only")
+    __eq__, __ne__ = _refused("=="), _refused("!=")
+    __lt__, __le__, __gt__, __ge__ = map(_refused, ("<", "<=", ">", ">="))
 
     def __bool__(self) -> bool:
         raise TypeError("enclosures have no truth value")
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise TypeError(f"`{type(self).__name__}` cannot become a NumPy array: it holds sets")
+        raise TypeError(
+            f"`{type(self).__name__}` cannot become a NumPy array: it holds sets; use NumPy's "
+            "functions, not SciPy's, and begin with `np.zeros_like(x)` where entries are assigned"
+        )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Follow the ufuncs that have an enclosure, refuse the others."""
@@ -293,23 +351,27 @@ class EnclosureArray(InPlace):
                 "an in-place step puts an enclosure into a NumPy array: write `a = a + x` for "
                 "`a += x`, and begin sums with `np.zeros_like(x)`"
             )
+        if method == "reduce" and name in REDUCED:
+            return REDUCED[name](*inputs, **{"axis": 0} | kwargs)
+        if method == "outer" and name == "multiply":
+            return outer(*inputs)
         if method != "__call__" or kwargs:
             raise TypeError(f"`numpy.{name}` has no enclosure with {method}, {sorted(kwargs)}")
-        if name in _OPERATORS:
-            first, second = inputs
-            own = isinstance(first, EnclosureArray)
-            operator = _OPERATORS[name][0 if own else 1]
-            made = getattr(*((first, operator) if own else (second, operator)))(
-                second if own else first
-            )
-        elif name in _METHODS:
-            made = getattr(ARRAY_NAMESPACE, name)(*inputs)
-        else:
-            raise TypeError(f"`numpy.{name}` has no enclosure here")
+        if name not in UFUNCS:
+            raise TypeError(f"`numpy.{name}` has no enclosure here{refusal(name)}")
+        made = _called(name, inputs)
         return made if out is None else out[0].becomes(made)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Follow the NumPy functions that have an enclosure, refuse the others."""
-        if func.__name__ in _FUNCTIONS:
-            return getattr(ARRAY_NAMESPACE, func.__name__)(*args, **kwargs)
-        raise TypeError(f"`numpy.{func.__name__}` has no enclosure here")
+        name = f"{func.__module__}.{func.__name__}".removeprefix("numpy.")
+        if name not in FUNCTIONS:
+            raise TypeError(f"`numpy.{name}` has no enclosure here{refusal(name)}")
+        return FUNCTIONS[name](*args, **kwargs)
+
+
+def _called(name: str, inputs: Any) -> Any:
+    """Return a ufunc of enclosures; an array before one gets to its reflected operator."""
+    if name in _REFLECTED and not isinstance(inputs[0], EnclosureArray):
+        return getattr(inputs[1], _REFLECTED[name])(inputs[0])
+    return UFUNCS[name](*inputs)

@@ -1,48 +1,93 @@
-"""Axes of enclosures, moved and summed over: ``transpose``, ``einsum`` and all of einops."""
+"""Axes of enclosures, summed over: ``einsum``, ``tensordot`` and all of einops."""
 
 from __future__ import annotations
 
 import importlib
+import math
+import string
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
 
-import numpy as np
+from looprate.theory.enclosure.shapes import axis_of, broadcast, diagonal, transposed
 
 #: Reductions of einops and the methods that enclose them.
 REDUCTIONS = {"sum": "sum", "mean": "mean", "max": "amax", "min": "amin"}
 
 
-def transposed(x: Any, axes: Sequence[int] | None = None) -> Any:
-    """Return an array with its axes in another order, the reverse where none is given."""
-    order = list(range(x.ndim))
-    wanted = order[::-1] if axes is None else [order[k] for k in axes]
-    if sorted(wanted) != order:
-        raise ValueError(f"`axes` must be an order of 0 to {x.ndim - 1}, got {axes}")
-    for place, axis in enumerate(wanted):
-        if (now := order.index(axis)) != place:
-            x = x.swapaxes(place, now)
-            order[place], order[now] = order[now], order[place]
-    return x
-
-
-def einsum(pattern: str, *operands: Any) -> Any:
-    """Return sums of products over named axes, as ``np.einsum`` with an arrow."""
-    left, arrow, out = pattern.replace(" ", "").partition("->")
-    terms = left.split(",")
-    plain = all(part.isalpha() for part in terms) and (out.isalpha() or not out)
-    if not (arrow and plain and all(len(set(part)) == len(part) for part in (*terms, out))):
-        raise TypeError(f"`einsum` has no enclosure with the pattern {pattern!r}: give it an arrow")
-    names = out + "".join(sorted(set(left) - {",", *out}))
+def einsum(pattern: str, *operands: Any, **_: Any) -> Any:
+    """Return sums of products over named axes, as ``np.einsum``."""
+    terms, out = _terms(pattern, operands)
+    names = out + "".join(sorted(set("".join(terms)) - set(out)))
     product: Any = 1.0
     for term, x in zip(terms, operands, strict=True):
+        term, x = _distinct(term, x)
         moved = transposed(x, [term.index(name) for name in sorted(term, key=names.index)])
         lengths = dict(zip(term, x.shape, strict=True))
         product = product * moved.reshape(tuple(lengths.get(name, 1) for name in names))
     summed = tuple(range(len(out), len(names)))
     return product.sum(axis=summed) if summed else product
+
+
+def _terms(pattern: str, operands: Sequence[Any]) -> tuple[list[str], str]:
+    """Return the names of the axes of operands and of the result, dots and arrow written out."""
+    if not isinstance(pattern, str):
+        raise TypeError("`einsum` has an enclosure for patterns that are text, such as 'bnd,de'")
+    left, arrow, out = pattern.replace(" ", "").partition("->")
+    spare = [name for name in string.ascii_letters if name not in pattern]
+    terms = left.split(",")
+    counts = [x.ndim - len(term) + 3 for term, x in zip(terms, operands, strict=True)]
+    some = [count for term, count in zip(terms, counts, strict=True) if "..." in term]
+    dots = "".join(spare[: max(some, default=0)])
+    if not arrow:
+        once = sorted(name for name in set(left) if name.isalpha() and left.count(name) == 1)
+        out = ("..." if dots else "") + "".join(once)
+    if (dots and "..." not in out) or len(set(out)) < len(out.replace("...", ".")):
+        raise TypeError(
+            f"`einsum` has no enclosure with the pattern {pattern!r}: name an axis once"
+        )
+    told = [
+        term.replace("...", dots[len(dots) - count :] if count else "")
+        for term, count in zip(terms, counts, strict=True)
+    ]
+    return told, out.replace("...", dots)
+
+
+def _distinct(term: str, x: Any) -> tuple[str, Any]:
+    """Return an operand whose axes have distinct names: of equal ones the diagonal."""
+    for name in set(term):
+        while term.count(name) > 1:
+            first, second = term.index(name), term.rindex(name)
+            x = diagonal(x, axis1=first, axis2=second)
+            term = term[:first] + term[first + 1 : second] + term[second + 1 :] + name
+    return term, x
+
+
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    """Return sums of products over axes of both, as ``np.tensordot``: one product of matrices."""
+    if isinstance(axes, int):
+        axes = (range(a.ndim - axes, a.ndim), range(axes))
+    mine, theirs = (
+        [axis_of(x, k) for k in ((part,) if isinstance(part, int) else part)]
+        for x, part in zip((a, b), axes, strict=True)
+    )
+    kept_a, kept_b = (
+        [k for k in range(x.ndim) if k not in part] for x, part in ((a, mine), (b, theirs))
+    )
+    count = math.prod(a.shape[k] for k in mine)
+    left = transposed(a, [*kept_a, *mine]).reshape((-1, count))
+    right = transposed(b, [*theirs, *kept_b]).reshape((count, -1))
+    shape = (*(a.shape[k] for k in kept_a), *(b.shape[k] for k in kept_b))
+    return (left @ right).reshape(shape)
+
+
+def dot(a: Any, b: Any) -> Any:
+    """Return ``np.dot``: over the last axis of a and the last but one of b."""
+    if a.ndim == 0 or b.ndim == 0:
+        return a * b
+    return tensordot(a, b, ([-1], [0 if b.ndim == 1 else -2]))
 
 
 def know_einops(base: type) -> None:
@@ -79,7 +124,7 @@ def _backend(base: type) -> type:
 
         def tile(self, x: Any, repeats: Sequence[int]) -> Any:
             """Repeat axes of length 1, the only ones that einops repeats."""
-            return x + np.zeros(tuple(map(max, repeats, x.shape)))
+            return broadcast(x, tuple(map(max, repeats, x.shape)))
 
         def einsum(self, pattern: str, *x: Any) -> Any:
             return einsum(pattern, *x)

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from looprate.theory.enclosure.arrays import EnclosureArray
+from looprate.theory.enclosure.functions import Increasing
 from looprate.theory.enclosure.intervals import Interval, rational_power
 
 __all__ = ["Chained"]
@@ -78,3 +79,7 @@ class Chained(EnclosureArray):
         value = self.value.tanh()
         slope = Interval(1.0).plus(-value.power(2.0)).maximum(0.0)
         return self.chain(value, slope, lambda: value.times(slope).times(Interval(-2.0)))
+
+    def increasing(self, rule: Increasing) -> Self:
+        base = self.value
+        return self.chain(base.increasing(rule), rule.slope(base), lambda: rule.second(base))

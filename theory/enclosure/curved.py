@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from looprate.theory.enclosure.chained import Chained
 from looprate.theory.enclosure.intervals import Interval, lifted, spread
 from looprate.theory.enclosure.jets import Jet, variables
+from looprate.theory.enclosure.namespace import Axis
 
 __all__ = ["Curved", "curved_variables"]
 
@@ -119,6 +120,10 @@ class Curved(Chained):
         lo = np.where(can, self.curvature.lo, np.inf).min(axis + 1, keepdims=keepdims)
         hi = np.where(can, self.curvature.hi, -np.inf).max(axis + 1, keepdims=keepdims)
         return Curved(jet, Interval(np.where(alone, lo, -np.inf), np.where(alone, hi, np.inf)))
+
+    def euclidean(self, axis: Axis = None, *, keepdims: bool = False) -> Curved:
+        curvature = super().euclidean(axis, keepdims=keepdims).curvature
+        return Curved(self.jet.euclidean(axis, keepdims=keepdims), curvature)
 
     def __neg__(self) -> Curved:
         return Curved(-self.jet, -self.curvature)

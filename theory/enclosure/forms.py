@@ -194,8 +194,8 @@ def evaluated(target: Function, x: Any) -> Any:
     except Exception as error:  # whatever a user's function may raise
         raise ValueError(
             f"`target` {name} has no rigorous enclosure: {error}; write it with +, -, *, /, **, "
-            "@, abs, sqrt, exp, log, sin, cos, tanh, maximum, minimum, clip, sum, mean, std, max "
-            "and min"
+            "@, abs, sqrt, exp, log, sin, cos, tanh, maximum, minimum, clip, sum, mean, max, norm "
+            "and what else is listed in docs/howto/operations.md"
         ) from error
     constant = isinstance(result, np.ndarray | float | int)
     if constant:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from looprate.theory.enclosure.chained import Chained
 from looprate.theory.enclosure.intervals import Interval, lifted
+from looprate.theory.enclosure.namespace import Axis
 from looprate.theory.enclosure.rounding import up, up_sum
 
 __all__ = ["Gain", "grouped_variables"]
@@ -82,6 +83,12 @@ class Gain(Chained):
             return Gain(value, _up_sum(self.gain, axis + 1, keepdims))
         can = self.value.hi >= self.value.lo.max(axis, keepdims=True)  # can be the largest
         return Gain(value, np.where(can, self.gain, 0.0).max(axis + 1, keepdims=keepdims))
+
+    def euclidean(self, axis: Axis = None, *, keepdims: bool = False) -> Gain:
+        """A norm moves by no more than the norm of what its entries move by."""
+        places = tuple(k + 1 for k in self._axes(axis))
+        gain = Interval(self.gain).euclidean(places, keepdims=keepdims).hi
+        return Gain(self.value.euclidean(axis, keepdims=keepdims), gain)
 
     def __neg__(self) -> Gain:
         return Gain(-self.value, self.gain)

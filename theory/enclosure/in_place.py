@@ -80,7 +80,7 @@ class InPlace(ABC):
                 if name not in InPlace.__slots__:
                     setattr(self, name, getattr(other, name))
 
-    def _share(self, made: Any) -> None:
+    def share(self, made: Any) -> None:
         """Note that another array shares the memory of this one."""
         family = getattr(self, "_family", None)
         if family is None:
@@ -108,12 +108,6 @@ class InPlace(ABC):
     def __imatmul__(self, other: Any) -> Self:
         return self.becomes(self @ other)
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        raise TypeError(
-            "entries of an enclosure cannot be assigned: build the array from its parts, or "
-            "multiply by an array of zeros and ones"
-        )
-
 
 def _shared(view: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method that makes views, with what it makes noted."""
@@ -122,7 +116,7 @@ def _shared(view: Callable[..., Any]) -> Callable[..., Any]:
     def noted(self: InPlace, *args: Any, **kwargs: Any) -> Any:
         made = view(self, *args, **kwargs)
         if made is not self:
-            self._share(made)
+            self.share(made)
         return made
 
     return noted

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from looprate.theory.enclosure import rounding
 from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.enclosure.deadline import check_time
+from looprate.theory.enclosure.functions import Increasing
 
 __all__ = ["Interval", "intersection", "rational_power"]
 
@@ -218,6 +219,10 @@ class Interval(EnclosureArray):
 
     def cos(self) -> Interval:
         return Interval(*rounding.sinusoid(self.lo, self.hi, np.cos, 0.0))
+
+    def increasing(self, rule: Increasing) -> Interval:
+        lo, hi = self._monotone(rule.function)
+        return Interval(np.maximum(lo, rule.low), np.minimum(hi, rule.high))
 
     def entrywise(self, function: Callable[[Any], Any]) -> Interval:
         made: Interval = function(self)

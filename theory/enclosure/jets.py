@@ -11,6 +11,8 @@ It is kept by every operation, also where u has corners:
 * quotients: (u/v)(X) - (u/v)(Y) = [g_u - (u/v)(Y) g_v] / v(X) · (X - Y);
 * a function φ of one number: φ(u(X)) - φ(u(Y)) = s (u(X) - u(Y)), s between the least and the
   largest slope of φ on U (mean value theorem; for |u| the hull of the signs on U);
+* norms: ‖u(X)‖ - ‖u(Y)‖ = c · (u(X) - u(Y)) with c = (u(X) + u(Y)) / (‖u(X)‖ + ‖u(Y)‖), a convex
+  combination of unit vectors along u(X) and u(Y), or anything where both are 0;
 * maxima: with i maximal at X and j at Y the difference lies between those of u_i and u_j, so it is
   a convex combination of theirs; i and j are among the entries that can be maximal on the box.
 
@@ -26,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.theory.enclosure.chained import Chained
-from looprate.theory.enclosure.intervals import Interval, hull, lifted, spread
+from looprate.theory.enclosure.intervals import Interval, hull, intersection, lifted, spread
+from looprate.theory.enclosure.namespace import Axis
 
 __all__ = ["Jet", "variables"]
 
@@ -134,6 +137,14 @@ class Jet(Chained):
         lo = np.where(can, self.slope.lo, np.inf).min(axis + 1, keepdims=keepdims)
         hi = np.where(can, self.slope.hi, -np.inf).max(axis + 1, keepdims=keepdims)
         return Jet(value, Interval(lo, hi))
+
+    def euclidean(self, axis: Axis = None, *, keepdims: bool = False) -> Jet:
+        """‖u(X)‖ - ‖u(Y)‖ = c · (u(X) - u(Y)), c between the unit vectors along u(X) and u(Y)."""
+        size = self.value.euclidean(axis, keepdims=True)
+        ones = np.ones(self.shape)
+        unit = intersection(self.value.over(size), Interval(-ones, ones))
+        slope = Jet(self.value, self.slope.times(unit)).sum(axis, keepdims=keepdims).slope
+        return Jet(self.value.euclidean(axis, keepdims=keepdims), slope)
 
     def __neg__(self) -> Jet:
         return Jet(-self.value, -self.slope)
