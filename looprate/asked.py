@@ -144,22 +144,22 @@ class AskedTarget:
         """What bounds and verdicts read: moduli, oscillation, best constant, hypotheses."""
         from looprate.experiments.study.known import known_facts
 
-        return known_facts(self.target, **self._shape)
+        return known_facts(self.target, **self.shape)
 
     @property
     def setting_columns(self) -> dict[str, Any]:
         """The columns that every row of a figure about the target has."""
-        return {"target": str(self.target), "latex": self.target.latex, **self._shape}
+        return {"target": str(self.target), "latex": self.target.latex, **self.shape}
 
     @cached_property
     def hypotheses(self) -> tuple[Finding, ...]:
         """The hypotheses on the target, checked; the facts hold the same ones."""
         from looprate.theory.hypotheses import check_hypotheses
 
-        return tuple(check_hypotheses(self.target, **self._shape))
+        return tuple(check_hypotheses(self.target, **self.shape))
 
     @property
-    def _shape(self) -> dict[str, Any]:
+    def shape(self) -> dict[str, Any]:
         """N, d and p as keywords."""
         return {"tokens": self.tokens, "dim": self.dim, "p": self.p}
 
@@ -200,15 +200,15 @@ class AskedTarget:
         from looprate.theory.continuity.certified import certified_columns
         from looprate.theory.facts import lower_curves, moduli_rows, search_radii
 
-        radii = search_radii(self.target, **self._shape) if delta is None else _several(delta)
+        radii = search_radii(self.target, **self.shape) if delta is None else _several(delta)
         kinds = (kinds,) if isinstance(kinds, str) else kinds
         how: dict[str, Any] = {"effort": effort, "seed": seed, "kinds": kinds}
-        curves = lower_curves(self.target, radii, **self._shape, **how)
-        rows, refused = moduli_rows(self.target, curves, **self._shape), list[str]()
+        curves = lower_curves(self.target, radii, **self.shape, **how)
+        rows, refused = moduli_rows(self.target, curves, **self.shape), list[str]()
         if certify:
             limits: dict[str, Any] = {"seconds": seconds, "tolerance": tolerance}
             limits["follow"] = followed
-            columns, refused = certified_columns(self.target, curves, **self._shape, **limits)
+            columns, refused = certified_columns(self.target, curves, **self.shape, **limits)
             rows = [{**row, **column} for row, column in zip(rows, columns, strict=True)]
         return ModuliAnswer(self, tuple(rows), tuple(refused))
 
@@ -386,7 +386,7 @@ class AskedTarget:
         found = [
             best_row(
                 *(self.target, str(self.target)),
-                **{**self._shape, **how, "family": family, "loops": r, "report": tell},
+                **{**self.shape, **how, "family": family, "loops": r, "report": tell},
             )
             for r, tell in _told(counts, "best fit")
         ]

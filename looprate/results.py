@@ -82,10 +82,11 @@ class ModuliAnswer(Answer):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw every modulus against the radius."""
         from looprate.figures.moduli import SIZE, draw
-        from looprate.theory.certification import drawn
+        from looprate.theory.certification import drawn_rows
 
         with _axes(ax, SIZE) as ax:
-            draw(ax, [drawn(row) | self.asked.setting_columns for row in self.rows])
+            rows = drawn_rows(self.asked.target, self.rows, **self.asked.shape)
+            draw(ax, [row | self.asked.setting_columns for row in rows])
         return ax
 
     def _words(self) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 
 from cases.own_functions import OWN
-from looprate.theory.certification import beside, drawn, proof_of, unproven
+from looprate.theory.certification import beside, drawn, drawn_rows, proof_of, unproven
 from looprate.theory.continuity import ModulusLowerCurve
 from looprate.theory.continuity.certified import as_written
 from looprate.theory.facts import facts_of, lower_curves
@@ -126,3 +127,16 @@ def test_a_curve_of_every_kind_is_certified(monkeypatch):
     assert given == [(["sequence", "token", "contextual"], 2 * 50_000 // 8, 24.0)]
     assert found.columns == ({"certified": 9.0, "method": "told"},) * 6
     assert all(isinstance(curve, ModulusLowerCurve) for curve in curves.values())
+
+
+def test_a_drawn_closed_form_has_no_corners_of_the_search():
+    target, shape = resolve_target("token-sine:periods=2"), SHAPE
+    own = [{"kind": "token", "delta": delta, "lower": 0.1, "exact": 0.2} for delta in (0.01, 1.0)]
+    rows = [row for row in drawn_rows(target, own, **shape) if row["kind"] == "token"]
+    radii = sorted(row["delta"] for row in rows)
+    assert max(right / left for left, right in itertools.pairwise(radii)) < 1.11
+    assert [row["lower"] for row in rows if row["delta"] in (0.01, 1.0)] == [0.1, 0.1]
+    between = [row for row in rows if row["delta"] not in (0.01, 1.0)]
+    form = target.closed_form(between[7]["delta"], kind="token", **shape)
+    assert (between[7]["exact"], between[7]["lower"]) == (form.value, None)
+    assert drawn_rows(target, own[:1], **shape) == [own[0] | {"upper": None}]

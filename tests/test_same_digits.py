@@ -101,7 +101,7 @@ def test_a_bound_has_the_same_digits_everywhere(said, target, asked, stored, ine
     assert [of_bound(bounds[inequality](r).as_dict()) for r in LOOPS] == wanted
 
     setting = Setting(target, **SHAPE, memoriser="increments", grid=GRID)
-    files = write_figure_rows(tmp_path, stored, [], [], [], bounds, {})
+    files = write_figure_rows(tmp_path, stored, [], [], [], [], bounds, {})
     (terms,) = [read(file) for file in files if file.name.startswith("bound-terms")]
     drawn = [row for row in terms if row["version"] == inequality]
     assert drawn

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from looprate.theory.bounds.rows import Moduli
 from looprate.theory.continuity import ModulusLowerCurve
 from looprate.theory.continuity.certified import Follow, certified_columns
@@ -21,10 +23,11 @@ from looprate.theory.oscillation import enclosed_oscillation, oscillation_of
 from looprate.theory.outputs import one_line
 from looprate.theory.targets import Target
 
-__all__ = ["drawn"]
+__all__ = ["closed_curves", "drawn", "drawn_rows"]
 
 TOLERANCE = 0.05  # terms of bounds need no more
 BOXES_A_SECOND = 50_000  # over (N·d)^3: so much more a box costs as inputs have more entries
+BETWEEN = 49  # radii of a drawn closed form
 PATIENCE = 12.0  # times the seconds, by the clock
 Row = dict[str, Any]
 
@@ -138,6 +141,39 @@ def drawn(row: Row) -> Row:
     """
     known = (row.get("upper"), row.get("certified"))
     return row | {"upper": min((value for value in known if value is not None), default=None)}
+
+
+def closed_curves(
+    target: Target, radii: Iterable[float], *, tokens: int, dim: int, p: float
+) -> list[Row]:
+    """Return rows {kind, delta, lower, exact, upper} of closed forms; none where there is none.
+
+    ``lower`` is None: nothing was searched there.
+    """
+    found = []
+    for kind in KINDS:
+        for delta in radii:
+            form = target.closed_form(delta, kind=kind, tokens=tokens, dim=dim, p=p)
+            if form is not None:
+                exact = form.value if form.side == "exact" else None
+                row = {"kind": kind, "delta": delta, "lower": None, "exact": exact}
+                found.append(row | {"upper": form.value})
+    return found
+
+
+def drawn_rows(
+    target: Target, rows: Iterable[Row], *, tokens: int, dim: int, p: float
+) -> list[Row]:
+    """Return rows of moduli for a figure, and closed forms at radii between theirs.
+
+    A curve through the radii of a search alone would have corners that the modulus has not.
+    """
+    own = [drawn(row) for row in rows]
+    radii = sorted({row["delta"] for row in own})
+    if len(radii) < 2:
+        return own
+    between = np.setdiff1d(np.geomspace(radii[0], radii[-1], BETWEEN)[1:-1], radii).tolist()
+    return own + closed_curves(target, between, tokens=tokens, dim=dim, p=p)
 
 
 def moduli_of(target: Target, rows: Iterable[Row], *, tokens: int, dim: int, p: float) -> Moduli:

@@ -15,7 +15,6 @@ from looprate.experiments.study.best import best_of_rows, curve_rows
 from looprate.experiments.study.constructed_findings import constructed_curve, constructed_slope
 from looprate.experiments.study.rate_rows import THEOREM, rate_rows, slope_rows
 from looprate.theory.bounds.rows import TERM_NAMES, BoundRow
-from looprate.theory.certification import drawn
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.gate import Onset
 from looprate.theory.tables import TABLES, write_table
@@ -72,6 +71,7 @@ def slug(target: str, tokens: int, dim: int, more: str = "") -> str:
 def write_figure_rows(
     folder: Path,
     theory: Row,
+    moduli: Sequence[Row],
     group: Sequence[Row],
     certificates: Sequence[Row],
     best: Sequence[Row],
@@ -91,7 +91,7 @@ def write_figure_rows(
             *_constructed_rows(certificates),
             *curve_rows(best),
         ],
-        "moduli": [drawn(row) for row in theory["moduli"]],
+        "moduli": moduli,
         "bound-terms": [
             row  # the printed theorem first
             for version in (PRINTED, "increments")

@@ -25,6 +25,7 @@ from looprate.experiments.study.summary import (
 from looprate.experiments.study.words import markdown
 from looprate.theory.bounds.rates import theorem_exponent
 from looprate.theory.bounds.rows import BoundRow, first_informative_loops
+from looprate.theory.certification import drawn_rows
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.facts import stored_facts
 from looprate.theory.gate import state_of, under_hypotheses
@@ -129,7 +130,8 @@ def _part(
         version: first_informative_loops(bound, tokens=facts["tokens"])
         for version, bound in bounds.items()
     }
-    write_figure_rows(folder / "figures", facts, group, certificates, best, bounds, first)
+    moduli = drawn_rows(known.target, facts["moduli"], **shape)
+    write_figure_rows(folder / "figures", facts, moduli, group, certificates, best, bounds, first)
     slopes = {}
     for family in NAMES:
         own = sorted((c for c in group if c["family"] == family), key=lambda cell: cell["loops"])

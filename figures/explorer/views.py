@@ -23,11 +23,11 @@ from looprate.figures.explorer.setting import LARGEST_LOOPS, Setting
 from looprate.figures.rows import Row, read_rows
 from looprate.theory import facts
 from looprate.theory.bounds.rows import BoundRow
-from looprate.theory.certification import drawn
+from looprate.theory.certification import closed_curves, drawn
 from looprate.theory.construction.build.memoriser import Coding
 from looprate.theory.continuity.transfer import lower_from
 from looprate.theory.facts import Facts
-from looprate.theory.notation import KINDS, Kind
+from looprate.theory.notation import Kind
 from looprate.theory.targets import Target, resolve_target
 
 SECONDS = 0.05  # for the search of one modulus: all three in less than a second
@@ -98,15 +98,7 @@ def closed_rows(setting: Setting) -> list[Known]:
 def _closed(subject: Subject) -> tuple[Known, ...]:
     """Look up the moduli, once a subject."""
     f = target_of(subject.target, subject.tokens, subject.dim)
-    found: tuple[Known, ...] = ()
-    for kind in KINDS:
-        for delta in CURVE:
-            form = f.closed_form(delta, kind=kind, **subject.shape)
-            if form is not None:
-                exact = form.value if form.side == "exact" else None
-                row = {"kind": kind, "delta": delta, "exact": exact, "upper": form.value}
-                found += ({**row, "lower": None},)
-    return found
+    return tuple(closed_curves(f, CURVE, **subject.shape))
 
 
 @lru_cache(maxsize=32)
