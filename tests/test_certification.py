@@ -73,7 +73,7 @@ def test_the_proof_of_a_target_keeps_what_is_proven_on_paper():
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("opaque", "`numpy.sort` has no enclosure"), ("steps", "`numpy.round` has no enclosure")],
+    [("opaque", "`numpy.cbrt` has no enclosure"), ("steps", "`numpy.round` has no enclosure")],
 )
 def test_what_has_no_enclosure_is_named_on_one_line_and_decides_nothing(name, said):
     _, found = proof(resolve_target(f"{OWN}:{name}", **SIZE))
@@ -99,7 +99,7 @@ def test_the_reason_stands_in_the_verdict_of_a_bound(monkeypatch):
     row = known.bound("theorem-3.6")(10**12)
     assert row.verdict is Verdict.NOT_TESTABLE
     assert "needs upper bounds of the moduli; `target`" in row.reason
-    assert "`numpy.sort` has no enclosure" in row.reason
+    assert "`numpy.cbrt` has no enclosure" in row.reason
     assert known.bound("theorem-3.6")(10).verdict is Verdict.VACUOUS  # a lower estimate is enough
 
 

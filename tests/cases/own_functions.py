@@ -89,7 +89,7 @@ def running_sum(x):
 
 
 def opaque(x):
-    return np.sort(x, axis=1)[:, ::-1][:, :1] + 0 * x
+    return np.cbrt(1 + x.max(1))[:, None] + 0 * x
 
 
 def by_type(x):
