@@ -25,7 +25,7 @@ from looprate.figures.explorer.server import asked_for
 from looprate.figures.explorer.setting import Setting, check_typed, setting_of
 from looprate.figures.explorer.smoothness import KNOBS, knob_of, turned
 from looprate.figures.explorer.states import loop_states
-from looprate.figures.explorer.words import EXAMPLES, state_table
+from looprate.figures.explorer.words import EXAMPLES, state_table, state_words
 from looprate.figures.rows import read_rows
 from looprate.theory import facts
 from looprate.theory.bounds.rows import TERM_NAMES
@@ -218,7 +218,7 @@ def test_the_last_state_reads_out_the_network_s_answer():
     setting = Setting(grid=3)
     run = loop_states(setting)
     built = compile_construction(resolve_target(setting.target), setting.spec)
-    answer = reference_output(built.network, run.point)
+    answer = reference_output(built.network, run.place.fractions)
     assert run.outputs[-1] == [[float(v) for v in token] for token in answer]
     assert len(run.values) == len(run.stages) == setting.spec.loops + 1
     assert run.outputs[0] != run.outputs[-1]
@@ -231,9 +231,9 @@ def test_the_state_is_told_in_words(memoriser):
     setting = Setting(grid=3, memoriser=memoriser)
     run = loop_states(setting)
     context, values = setting.spec.context_start, setting.spec.values_start
-    assert "none read yet; labels counted: 0; read out" in state_table(run, context)
-    assert "sorted: token 1; labels" in state_table(run, context + 1)
-    assert "sorted: token 1 &gt; token 2; labels counted: 0; read out" in state_table(run, values)
+    assert "none read yet; labels counted: 0; read out" in state_words(run, context)
+    assert "sorted: token 1; labels" in state_words(run, context + 1)
+    assert "sorted: token 1 &gt; token 2; labels counted: 0; read out" in state_words(run, values)
     assert run.labels[-1] >= setting.spec.last_label
     table = state_table(run, values)
     assert "<th>cell</th><td>2</td><td>1</td>" in table
@@ -418,7 +418,7 @@ def test_a_network_on_a_code_of_choice_is_shown_loop_by_loop(memoriser, coding, 
     table = state_table(run, loops)
     assert all("<td></td></tr>" not in line for line in table.split("<tr>")[6:])
     built = compile_construction(resolve_target(setting.target), setting.spec)
-    answer = reference_output(built.network, run.point)
+    answer = reference_output(built.network, run.place.fractions)
     assert run.outputs[-1] == [[float(v) for v in token] for token in answer]
 
 
@@ -449,7 +449,9 @@ def test_two_levels_are_shown_loop_by_loop_with_every_row_in_words(memoriser):
     run = loop_states(setting)
     last = len(run.values) - 1
     table = state_table(run, last)
-    assert "group found:" in table
+    assert "group found:" in state_words(run, last)
     assert all("<td></td></tr>" not in line for line in table.split("<tr>")[6:])
-    exact = resolve_target("mean-field")(np.array([[[float(x) for x in t] for t in run.point]]))[0]
+    exact = resolve_target("mean-field")(
+        np.array([[[float(x) for x in t] for t in run.place.fractions]])
+    )[0]
     assert np.abs(np.array(run.outputs[last]) - exact).max() < 0.5

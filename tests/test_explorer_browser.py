@@ -33,10 +33,11 @@ FOCUSED = """() => {
           look.outlineStyle + ' ' + look.outlineWidth];
 }"""
 TABS = (
-    *("Examples", "Target", "periods", "N, tokens", "d, coordinates", "p of the norm"),
-    *("radius", "loops r", "Memoriser", "Code", "cells a side"),
-    *("loops done", "Certify", "Train"),
-    *("What to download", "as", "Download", "Show it dark", "s, Hölder exponent of the class"),
+    *("Show it dark", "Examples", "Target", "periods", "N, tokens", "d, coordinates"),
+    *("p of the norm", "x of token 1", "x of token 2", "What is drawn", "Memoriser", "Code"),
+    *("cells a side", "loops done", "▶ Play the loops", "Certify", "Every row"),
+    *("loops r", "Train", "radius", "s, Hölder exponent of the class"),
+    *("What to download", "as", "Download"),
 )
 
 
@@ -64,8 +65,8 @@ def test_sliders_formulas_and_downloads_in_a_browser(browser, address):
     page.get_by_text("After 34 of 34 loops").wait_for()
     slider(page, "loops done").press("ArrowLeft")
     page.get_by_text("After 33 of 34 loops").wait_for()
-    page.wait_for_function("location.search.includes('loops=11220')")
-    assert "step=33" in page.url
+    page.wait_for_function("location.search.includes('step=33')")
+    assert "loops=11220" in page.url
     assert "theme=light" in page.url
 
     assert page.get_by_role("row", name="TMLT r−1 r−1").is_visible()
@@ -102,6 +103,27 @@ def test_sliders_formulas_and_downloads_in_a_browser(browser, address):
     taken = Path(download.value.path()).read_text()
     assert taken.startswith("kind,delta,lower,exact,upper")
     assert "token-sine" in taken
+
+
+def test_the_input_is_dragged_and_the_loops_are_played(browser, address):
+    page = browser
+    page.goto(f"{address}?target=token-sine:periods=2")
+    page.get_by_role("row", name="token 1 0.875 3").wait_for()
+    page.get_by_text("After 0 of 34 loops").wait_for()
+    box = page.locator(".map .bk-Canvas").bounding_box()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.4 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.35 * box["width"], box["y"] + 0.25 * box["height"], steps=8)
+    page.mouse.up()
+    page.get_by_role("row", name=re.compile(r"token 1 0\.2\d+ [01]")).wait_for()
+    page.get_by_role("row", name=re.compile(r"token 2 0\.[67]\d* 2")).wait_for()
+    page.wait_for_function("location.search.includes('point=0.2')")
+    slider(page, "x of token 1").press("Home")
+    page.get_by_role("row", name="token 1 0 0").wait_for()
+    page.get_by_role("button", name="Play the loops").click()
+    page.get_by_text("After 3 of 34 loops").wait_for()
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Play the loops").wait_for()
 
 
 def test_what_is_refused_is_put_back_and_what_is_typed_wrong_stays_told(browser, address):
@@ -203,13 +225,13 @@ def test_an_address_is_a_setting_and_a_bad_one_is_told(browser, address):
     query = quote("formula: max(x) - x")
     browser.goto(f"{address}?tokens=3&grid=3&step=2&theme=dark&target={query}")
     browser.get_by_text("After 2 of").wait_for()
-    browser.get_by_text("token 3").first.wait_for()
+    browser.get_by_role("row", name="token 3").wait_for()
     colour = "getComputedStyle(document.body).backgroundColor"
     assert browser.evaluate(colour) == "rgb(21, 25, 28)"
     browser.get_by_role("button", name="Show it light").click()
     browser.wait_for_function("location.search.includes('theme=light')")
     browser.get_by_text("After 2 of").wait_for()
-    assert browser.evaluate(colour) == "rgb(255, 255, 255)"
+    assert browser.evaluate(colour) == "rgb(245, 246, 247)"
     browser.goto(f"{address}?target=formula:1/(x-x)")
     browser.get_by_text("keep denominators away from 0").wait_for()
     browser.get_by_text("The page shows dial").wait_for()

@@ -7,8 +7,7 @@ import pytest
 
 from cases.browser import check_width, slider
 from looprate.figures.explorer import static, views
-from looprate.figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
-from looprate.figures.explorer.precomputed import precomputed
+from looprate.figures.explorer.precomputed import Panels, precomputed
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.states import loop_states
 from looprate.figures.explorer.words import state_words
@@ -65,7 +64,7 @@ def test_the_static_page_in_a_browser(browser, static_page):
 
 def test_the_static_page_has_trained_networks_where_rows_of_them_are(static_page):
     name = Setting().target
-    panels = (ModuliPanel(False), ErrorPanel(False), TermPanel(False), StatePanel(False))
+    panels = Panels.made(dark=False)
     found = precomputed(name, panels, [ROOT / "docs"])
     assert found["trained"]["lt/0"]["value"]
     assert "LT trained: 1,000 steps, 5 seeds" in found["marks"]

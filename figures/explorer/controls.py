@@ -21,12 +21,15 @@ from bokeh.models import (
 from looprate.figures.explorer.certifier import CERTIFY
 from looprate.figures.explorer.export import EXPORTS, MEDIA
 from looprate.figures.explorer.live import TRAIN
-from looprate.figures.explorer.look import ADDRESS, SAVE, THEME
+from looprate.figures.explorer.look import ADDRESS, PLAY, SAVE, THEME
+from looprate.figures.explorer.place import DIGITS, Place, coordinate_names
 from looprate.figures.explorer.setting import (
     CODE_TITLE,
     CODES,
+    DRAWN,
     LARGEST_GRID,
     LARGEST_LOOPS,
+    LARGEST_SHAPE,
     ROUGHEST,
     Setting,
     exponent,
@@ -52,7 +55,19 @@ READ: dict[str, Callable[[Any], Any]] = {
     "grid": int,
     "step": int,
     "holder": lambda value: round(value, 2),
+    "across": int,
+    "up": int,
+    "drawn": str,
 }
+PLAYED, PAUSED = "▶ Play the loops", "❚❚ Pause"
+
+
+def play_button(step: Slider, **wide: Any) -> Button:
+    """Return a button that goes through the loops of a slider, in the browser."""
+    button = Button(label=PLAYED, **wide)
+    given = {"step": step, "button": button, "play": PLAYED, "pause": PAUSED}
+    button.js_on_click(CustomJS(args=given, code=PLAY))
+    return button
 
 
 class Controls:
@@ -85,6 +100,12 @@ class Controls:
         self.step = Slider(title="loops done t", start=0, end=1, step=1, value=0, **wide)
         self.holder = Slider(title="s, Hölder exponent of the class", start=ROUGHEST, end=1,
                              step=0.05, value=1, **wide)  # fmt: skip
+        self.play = play_button(self.step, **wide)
+        self.inputs = [Slider(title="x", start=0, end=1, step=0.01, value=0, format="0[.]000",
+                              **wide) for _ in range(LARGEST_SHAPE)]  # fmt: skip
+        self.across = Select(title="Picture: to the right", **wide)
+        self.up = Select(title="and up", **wide)
+        self.drawn = Select(title="What is drawn", options=list(DRAWN.items()), **wide)
         self.certify = Button(label=CERTIFY, **wide)
         self.fit = Button(label=TRAIN, button_type="primary", **wide)
         self.what = Select(
@@ -122,7 +143,7 @@ class Controls:
         self.delta.value, self.loops.value = math.log10(s.delta), math.log10(s.loops)
         self.step.end = max(self.step.end, s.step)
         self.grid.value, self.step.value, self.holder.value = s.grid, s.step, s.holder
-        self.coding.value = s.coding
+        self.coding.value, self.drawn.value = s.coding, s.drawn
         self.show_smoothness(s.target)
 
     def show_one(self, name: str, setting: Setting) -> None:
@@ -132,6 +153,8 @@ class Controls:
             "delta": math.log10,
             "loops": math.log10,
             "p": "{:g}".format,
+            "across": str,
+            "up": str,
         }
         getattr(self, name).value = shown.get(name, lambda same: same)(value)
 
@@ -149,27 +172,31 @@ class Controls:
             )
         self.examples.value = target if target in EXAMPLES.values() else ""
 
-    def layout(self) -> Any:
-        """Return all controls in a column."""
+    def show_input(self, setting: Setting, place: Place) -> None:
+        """Show the sliders of the input's coordinates, and the two that the picture is over."""
+        names = coordinate_names(setting.tokens, setting.dim)
+        for k, slider in enumerate(self.inputs):
+            slider.visible = k < len(names)
+            if slider.visible:
+                slider.update(title=f"x of {names[k]}", value=round(place.floats[k], DIGITS))
+        numbered = [(str(k), name) for k, name in enumerate(names)]
+        for choice, k in zip((self.across, self.up), setting.plane, strict=True):
+            choice.update(options=numbered, value=str(k), visible=len(names) > 2)
+
+    def layout(self) -> dict[str, Any]:
+        """Return the controls in columns, by the part of the page that they belong to."""
         plain = {"sizing_mode": "stretch_width"}
-        return column(
-            self.examples,
-            self.target,
-            self.smoothness,
-            row(self.tokens, self.dim, **plain),
-            self.p,
-            self.delta,
-            self.loops,
-            self.memoriser,
-            self.coding,
-            self.grid,
-            self.step,
-            self.certify,
-            self.fit,
-            self.what,
-            self.format,
-            self.save,
-            self.theme,
-            name="controls",
-            **plain,
-        )
+        parts = {
+            "theme": [self.theme],
+            "function": [
+                *(self.examples, self.target, self.smoothness),
+                *(row(self.tokens, self.dim, **plain), self.p),
+                *(*self.inputs, self.drawn, self.across, self.up),
+            ],
+            "networks": [self.memoriser, self.coding, self.grid, self.step, self.play,
+                         self.certify],
+            "bounds": [self.loops, self.fit],
+            "radius": [self.delta],
+            "take": [row(self.what, self.format, self.save, **plain)],
+        }  # fmt: skip
+        return {name: column(*made, name=name, **plain) for name, made in parts.items()}

@@ -17,73 +17,138 @@ TEMPLATE = """{% extends base %}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 {% endblock %}
 {% block postamble %}<style>
+:root { COLOURS; color-scheme: SCHEME }
 html, body { height: auto }
-body { font: 15px/1.45 system-ui, sans-serif; padding: 0.6rem 1rem; COLOURS }
-h2 { font-size: 15px; margin: 0 }
-main { display: grid; gap: 0.4rem 1.2rem; align-items: start;
-       grid-template-columns: 19rem minmax(0, 1fr) minmax(0, 1fr) }
-section { min-width: 0; overflow-wrap: anywhere }
-.statement, .trouble, .verdict, .values, .table { grid-column: 2 / span 2 }
-.controls { grid-column: 1; grid-row: 1 / span 10; position: sticky; top: 0;
-            max-height: 100vh; overflow: auto; padding: 4px }
-@media (max-width: 1000px) {
-  main { grid-template-columns: 16rem minmax(0, 1fr) }
-  main > section:not(.controls) { grid-column: 2 }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 0; padding: 0 16px 32px;
+       background: var(--paper); color: var(--ink) }
+header, main { max-width: 1480px; margin: 0 auto }
+header { display: flex; align-items: center; justify-content: space-between; gap: 16px;
+         padding: 12px 0 }
+header > div { width: 9rem }
+h1, h2, h3 { margin: 0; line-height: 1.25; font-weight: 600 }
+h1 { font-size: 24px } h2 { font-size: 18px } h3 { font-size: 15px }
+main > section { margin-bottom: 16px; display: grid; gap: 12px 24px; align-items: start;
+  padding: 16px;
+  grid-template-columns: 17rem minmax(0, 1fr) minmax(0, 1fr); background: var(--card);
+  border: 1px solid var(--edge); border-radius: 10px }
+main > section > * { min-width: 0; overflow-wrap: anywhere }
+h2 { grid-column: 1 / -1 }
+RAIL { grid-column: 1; grid-row: 2 / span 3 }
+.radius { grid-row: 2 }
+WIDE { grid-column: 2 / -1 }
+.class, .intro { grid-column: 1 / 3 }
+.take { grid-column: 1 / -1 }
+.intro { grid-column: 1 / -1 }
+.trouble { position: sticky; top: 0; z-index: 9; background: var(--paper) }
+summary { cursor: pointer; color: var(--accent) }
+summary:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
+@media (max-width: 1100px) {
+  main > section { grid-template-columns: 16rem minmax(0, 1fr) }
+  main > section > div, main > section > details { grid-column: 2 }
+  RAIL { grid-column: 1 }
+  .class, .take, .intro { grid-column: 1 / -1 }
 }
 @media (max-width: 760px) {
-  main { display: block }
-  .controls { position: static; max-height: none }
+  body { padding: 0 8px 24px }
+  main > section { display: block; padding: 12px }
+  main > section > * { margin-bottom: 12px }
 }
 </style>{% endblock %}
-{% block contents %}<main aria-label="looprate explorer">
-{% for root in docs[0].roots %}<section class="{{ root.name }}">
-{% if titles[root.name] %}<h2>{{ titles[root.name] }}</h2>{% endif %}{{ embed(root) }}</section>
+{% macro part(name) %}{% for root in docs[0].roots if root.name == name %}
+{{ embed(root) }}{% endfor %}{% endmacro %}
+{% block contents %}
+<header><h1>looprate explorer</h1><div>{{ part("theme") }}</div></header>
+<main aria-label="looprate explorer">
+<div class="trouble" role="status">{{ part("trouble") }}</div>
+{% for card in cards %}<section aria-label="{{ card.title }}"><h2>{{ card.title }}</h2>
+{% for name in card.parts %}{% for root in docs[0].roots if root.name == name %}
+{% if name in folded %}<details class="{{ name }}"><summary>{{ folded[name] }}</summary>
+{{ embed(root) }}</details>
+{% else %}<div class="{{ name }}">
+{% if name in titles %}<h3>{{ titles[name] }}</h3>{% endif %}{{ embed(root) }}</div>
+{% endif %}{% endfor %}{% endfor %}</section>
 {% endfor %}</main>{% endblock %}"""
+#: Cards of the page -> their parts, in the order of the Tab key.
+CARDS = {
+    "The function": ("intro", "function", "formula", "map", "slice", "reading"),
+    "The network of the proof, run on this input":
+        ("networks", "told", "network", "readout", "table"),
+    "Error against loops": ("bounds", "verdict", "errors", "terms", "statement"),
+    "Moduli of continuity": ("radius", "moduli", "values"),
+    "What no number of loops can do": ("class", "worst"),
+    "Take it along": ("take",),
+}  # fmt: skip
+INTRO = "intro"  # of the page without a server
+PARTS = ("theme", "trouble", *(n for ps in CARDS.values() for n in ps if n != INTRO))
+RAILS = ("function", "networks", "bounds", "radius")  # controls, beside what they move
+WIDE = ("formula", "reading", "told", "table", "verdict", "statement")
+FOLDED = {"table": "Every row of the residual stream, exactly"}
 TITLES = {  # of the pictures: text of the page, which wraps and is read aloud
-    "errors": "Error against loops (hatched: no bound below the best constant)",
+    "map": "Over two coordinates of the input",
+    "slice": "Along one: f and the network's staircase",
+    "errors": "Bounds and networks (hatched: no bound below the best constant)",
     "terms": "Terms of the bound at r (dotted: best constant)",
-    "moduli": "Moduli of continuity",
-    "network": "The constructed network, loop by loop",
-    "class": "What no number of loops can do",
+    "network": "The residual stream, loop by loop",
+    "readout": "What would be read out after every loop",
     "worst": "The worst case from both sides",
 }
 LIGHT = {
-    "paper": "#ffffff",
-    "ink": "#000000",
+    "paper": "#f5f6f7",
+    "card": "#ffffff",
+    "edge": "#e1e4e7",
+    "ink": "#14181b",
+    "muted": "#555d64",
     "line": "#8a8a8a",
-    "focus": "#0072B2",
-    "scheme": "light",
+    "accent": "#0072B2",
+    "on-accent": "#ffffff",
     "arrows": "none",
 }
 DARK = {
     "paper": "#15191c",
+    "card": "#1d2226",
+    "edge": "#313940",
     "ink": "#f0f0f0",
+    "muted": "#b3bcc4",
     "line": "#8a9299",
-    "focus": "#56B4E9",
-    "scheme": "dark",
+    "accent": "#56B4E9",
+    "on-accent": "#0c1013",
     "arrows": "invert(1)",
 }
+#: Of every control and text; the colours are variables of the page, which reach into all parts.
 SHEET = """
-:host, p, td, th { font-size: 15px; line-height: 1.4 }
-p { margin: 0 0 0.4rem }
-.bk-clearfix { display: block; max-width: 100%% }
+:host, p, td, th { font-size: 15px; line-height: 1.5; color: var(--ink) }
+p { margin: 0 0 8px }
+.note { font-size: 13px; color: var(--muted) }
+.bk-clearfix { display: block; max-width: 100% }
 .across { overflow-x: auto }
-td, th { padding: 0 0.7rem 0 0; text-align: left; vertical-align: top }
-th { white-space: nowrap }
+.formula { font-size: 18px; padding: 4px 0; margin-bottom: 4px }
+math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", math }
+table { border-collapse: collapse }
+td, th { padding: 2px 16px 2px 0; text-align: left; vertical-align: top }
+th { white-space: nowrap; font-weight: 600 }
+.numbers td, .numbers th { font-variant-numeric: tabular-nums;
+  padding-right: 12px; border-bottom: 1px solid var(--edge) }
+.numbers td { white-space: nowrap }
 .state td { white-space: nowrap }
 .state td:last-child { min-width: 11rem; white-space: normal }
-.bk-input, .bk-btn, .bk-btn:hover, option { background-color: %(paper)s; color: %(ink)s;
-  border-color: %(line)s }
-.bk-btn, .bk-input { font-size: 14px; color-scheme: %(scheme)s }
+label, .bk-slider-title { color: var(--ink); font-size: 13px }
+.bk-input, .bk-btn, option { background-color: var(--card); color: var(--ink);
+  border-color: var(--line); border-radius: 6px }
+.bk-btn, .bk-input { font-size: 15px }
+.bk-btn:hover { background-color: var(--card); border-color: var(--accent); color: var(--accent) }
+.bk-btn-primary, .bk-btn-primary:hover { background-color: var(--accent);
+  border-color: var(--accent); color: var(--on-accent) }
+.noUi-connect { background-color: var(--accent) !important }
+.noUi-target { background-color: var(--edge) }
 select.bk-input:not([multiple]):not(.x) { appearance: none; padding-right: 24px;
   background-repeat: no-repeat;
-  background-image: linear-gradient(45deg, transparent 50%%, %(ink)s 50%%),
-    linear-gradient(135deg, %(ink)s 50%%, transparent 50%%);
+  background-image: linear-gradient(45deg, transparent 50%, var(--ink) 50%),
+    linear-gradient(135deg, var(--ink) 50%, transparent 50%);
   background-position: right 13px center, right 8px center; background-size: 5px 5px }
-.bk-spin-btn { filter: %(arrows)s }
-[role=alert] { border-left: 4px solid #D55E00; padding-left: 0.6rem }
+.bk-spin-btn { filter: var(--arrows) }
+[role=alert] { border-left: 4px solid #D55E00; padding: 8px 12px }
 :is(input, select, button, .noUi-handle):focus-visible, .noUi-handle:focus {
-  outline: 3px solid %(focus)s !important; outline-offset: 2px }
+  outline: 3px solid var(--accent) !important; outline-offset: 2px }
 """
 #: Give sliders their title as their name, and the value in it as what is read aloud, which may be a
 #: power of ten; leave out of the Tab order what no key works on; let the End key go to the end a
@@ -122,11 +187,26 @@ const a = document.createElement('a');
 a.href = URL.createObjectURL(new Blob([bytes], {type: d.mime[0]}));
 a.download = d.name[0]; a.click(); URL.revokeObjectURL(a.href);
 """
-#: The setting goes into the address; the theme that is there stays.
+#: One loop after the other, in twelve seconds for all if that is quick enough to see.
+PLAY = """
+const stop = () => { clearInterval(window.playing); window.playing = 0; button.label = play; };
+if (window.playing) { stop(); return; }
+if (step.disabled) return;
+if (step.value >= step.end) step.value = 0;
+button.label = pause;
+window.playing = setInterval(() => {
+  if (step.value >= step.end || step.disabled) stop();
+  else step.value += 1;
+}, Math.max(80, Math.min(400, 12000 / step.end)));
+"""
+#: The setting goes into the address once a hand rests; the theme that is there stays.
 ADDRESS = """
-const theme = new URLSearchParams(location.search).get('theme');
-const parts = [source.data.query[0], theme ? 'theme=' + theme : ''].filter(part => part);
-window.history.replaceState(null, '', '?' + parts.join('&'));
+clearTimeout(window.addressing);
+window.addressing = setTimeout(() => {
+  const theme = new URLSearchParams(location.search).get('theme');
+  const parts = [source.data.query[0], theme ? 'theme=' + theme : ''].filter(part => part);
+  window.history.replaceState(null, '', '?' + parts.join('&'));
+}, 150);
 """
 THEME = """
 const query = new URLSearchParams(location.search);
@@ -138,8 +218,13 @@ location.search = query.toString().replaceAll('+', '%20');
 def template(dark: bool) -> Template:
     """Return the HTML around the page."""
     look = DARK if dark else LIGHT
-    colours = f"background: {look['paper']}; color: {look['ink']}"
-    return get_env().from_string(TEMPLATE.replace("COLOURS", colours), {"titles": TITLES})
+    text = TEMPLATE
+    for word, names in (("RAIL", RAILS), ("WIDE", WIDE)):
+        text = text.replace(word, ", ".join(f".{name}" for name in names))
+    text = text.replace("COLOURS", "; ".join(f"--{name}: {is_}" for name, is_ in look.items()))
+    cards = [{"title": title, "parts": parts} for title, parts in CARDS.items()]
+    known = {"cards": cards, "titles": TITLES, "folded": FOLDED}
+    return get_env().from_string(text.replace("SCHEME", "dark" if dark else "light"), known)
 
 
 def keys_and_names(*sliders: Slider) -> CustomJS:
@@ -153,9 +238,9 @@ def keys_and_names(*sliders: Slider) -> CustomJS:
     return CustomJS(args={"sliders": list(sliders)}, code=NAMES)
 
 
-def sheet(dark: bool) -> dict[str, Any]:
+def sheet() -> dict[str, Any]:
     """Return what every control and text is made with: its width and its style."""
-    style = InlineStyleSheet(css=SHEET % (DARK if dark else LIGHT))
+    style = InlineStyleSheet(css=SHEET)
     return {"sizing_mode": "stretch_width", "stylesheets": [style]}
 
 

@@ -11,22 +11,27 @@ from bokeh.document import Document
 from bokeh.layouts import column
 from bokeh.models import Div
 
-from looprate.figures.explorer import views
+from looprate.figures.explorer import around, views
 from looprate.figures.explorer.certifier import Certifier
 from looprate.figures.explorer.controls import READ, Controls
 from looprate.figures.explorer.export import MEDIA, exported, file_name
 from looprate.figures.explorer.live import Trainer
-from looprate.figures.explorer.look import keys_and_names, sheet, template
+from looprate.figures.explorer.look import PARTS, keys_and_names, sheet, template
 from looprate.figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
+from looprate.figures.explorer.pictures import MapPanel, ReadoutPanel, SlicePanel, moved_to
+from looprate.figures.explorer.place import DIGITS, place_of, written
 from looprate.figures.explorer.setting import Setting, check_typed
 from looprate.figures.explorer.smoothness import knob_of, turned
 from looprate.figures.explorer.states import loop_states
 from looprate.figures.explorer.words import (
     STATEMENT,
+    formula_words,
     in_words,
+    input_table,
     moduli_table,
     refusal,
     state_table,
+    state_words,
     verdict_words,
 )
 from looprate.figures.explorer.worst import (
@@ -42,6 +47,11 @@ from looprate.figures.explorer.worst import (
 UNASKED = 4  # N * d up to which a network is certified without being asked to
 STRETCHED: dict[str, Any] = {"sizing_mode": "stretch_width"}
 SOON = 20  # milliseconds after which what takes longer is computed
+
+
+def input_of(setting: Setting) -> tuple[Any, ...]:
+    """Return what decides the pictures around the input."""
+    return views.network_of(setting), setting.point, setting.plane
 
 
 class Page:
@@ -78,10 +88,13 @@ class Page:
         self.unseen: list[Callable[[], None]] | None = [] if served else None
         self.fitted: list[dict[str, Any]]
         self.built: list[dict[str, Any]]
-        self.wide = sheet(dark)
+        self.wide = sheet()
         self.controls = Controls(setting, dark=dark, wide=self.wide)
         self.moduli, self.errors = ModuliPanel(dark), ErrorPanel(dark)
         self.terms, self.states, self.worst = TermPanel(dark), StatePanel(dark), WorstPanel(dark)
+        self.map, self.readout = MapPanel(dark), ReadoutPanel(dark)
+        self.slice = SlicePanel(dark, self.map.at)
+        self.dragged = False
         self._listen()  # a document knows what listens when it gets its roots
         self._arrange()
         self.trainer = Trainer(document, self.controls.fit, self.training, self._fitted)
@@ -100,23 +113,24 @@ class Page:
 
     def _arrange(self) -> None:
         """Make the parts that are text, and put everything in its place."""
-        words = ("statement", "trouble", "verdict", "training", "values", "table", "exponents")
+        words = ("statement", "trouble", "verdict", "formula", "reading", "told", "values", "table")
         made = {name: Div(text="", name=name, **self.wide) for name in words}
-        self.trouble, self.verdict = made["trouble"], made["verdict"]
-        self.training, self.values, self.table = made["training"], made["values"], made["table"]
-        self.exponents = made["exponents"]
-        of_class = column(self.controls.holder, self.exponents, name="class", **STRETCHED)
+        self.trouble, self.verdict, self.formula = (
+            made[n] for n in ("trouble", "verdict", "formula")
+        )
+        self.reading, self.told = made["reading"], made["told"]
+        self.values, self.table = made["values"], made["table"]
+        self.training, self.exponents = (Div(text="", **self.wide) for _ in range(2))
         made["statement"].text = STATEMENT
-        controls = self.controls.layout()
-        after = controls.children.index(self.controls.fit) + 1
-        controls.children.insert(after, self.training)
-        parts = (self.errors.part, self.terms.part, self.moduli.part, self.states.part)
+        parts = made | self.controls.layout()
+        parts["class"] = column(self.controls.holder, self.exponents, name="class", **STRETCHED)
+        parts["bounds"].children.append(self.training)
+        panels = (self.errors, self.terms, self.moduli, self.states, self.worst)
+        for panel in (*panels, self.map, self.slice, self.readout):
+            parts[panel.part.name] = panel.part
         with self.document.models.freeze():  # else all models are walked again for every root
-            for root in (
-                *(made["statement"], controls, self.trouble, self.verdict, *parts, self.values),
-                *(self.table, of_class, self.worst.part),
-            ):
-                self.document.add_root(root)
+            for name in PARTS:
+                self.document.add_root(parts[name])
 
     def _listen(self) -> None:
         """Say what happens when a control moves."""
@@ -125,6 +139,9 @@ class Page:
         c.smoothness.on_change("value", lambda a, o, new: self._turned(new))
         for name, read in READ.items():
             self._bind(name, read)
+        self.map.at.on_change("data", lambda a, o, new: self._dragged())
+        for k, one in enumerate(c.inputs):
+            one.on_change("value", lambda a, o, new, k=k: self._slid(k, new))
         c.certify.on_click(lambda: self.certifier.start(self.setting, quick=False))
         c.fit.on_click(self._train)
         c.save.on_click(self._save)
@@ -159,6 +176,27 @@ class Page:
         if knob is not None and abs(value - knob.value) > knob.step / 2:
             self._typed(turned(self.setting.target, value))
 
+    def _dragged(self) -> None:
+        """Take the point of the picture in a moment, where it is by then."""
+        if not self.dragged:
+            self.dragged = True
+            self.document.add_timeout_callback(self._dropped, SOON // 2)
+
+    def _dropped(self) -> None:
+        """Take the point of the picture as the input."""
+        self.dragged = False
+        place = place_of(self.setting)
+        values = moved_to(self.setting, self.map.at, place)
+        if written(values) != written(place.floats):
+            self._guard(lambda: self._change("point", written(values)))
+
+    def _slid(self, k: int, value: float) -> None:
+        """Take one coordinate of the input from its slider."""
+        values = place_of(self.setting).floats
+        if abs(round(values[k], DIGITS) - value) > 10.0**-DIGITS / 2:
+            values[k] = value
+            self._guard(lambda: self._change("point", written(values)))
+
     def _change(self, name: str, value: Any) -> None:
         """Show another setting, computing what it changes only; raise if it cannot be."""
         now = self.setting.changed(**{name: value})
@@ -176,6 +214,10 @@ class Page:
             "memoriser": self._show_network,
             "holder": self._show_worst,
             "coding": self._show_network,
+            "point": self._show_moved,
+            "across": self._show_input,
+            "up": self._show_input,
+            "drawn": self._show_map,
         }
         shows.get(name, self._show_all)()
 
@@ -198,12 +240,14 @@ class Page:
         """Compute and draw everything that the target decides."""
         s = self.setting
         self.controls.show_smoothness(s.target)
+        self.formula.text = formula_words(s)
         self.trainer.leave(s)
         self.fitted, self.built = [], []
         self.moduli.show(views.closed_rows(s), s.delta)
         self.errors.show_trained(self._trained())
         self._show_bounds()
         self._show_radius()
+        self._later(self._show_input, input_of)
         self._later(self._show_found, views.subject_of)
         self._show_worst()
 
@@ -244,20 +288,57 @@ class Page:
     def _show_network(self) -> None:
         """Draw what a memoriser and a grid decide."""
         self._show_bounds()
+        self._later(self._show_input, input_of)
         self._later(self._show_run, views.network_of)
+
+    def _show_moved(self) -> None:
+        """Draw and write what another input changes: there at once, then its run."""
+        self._show_input()
+        self._later(self._show_moved_run, input_of)
+
+    def _show_moved_run(self) -> None:
+        """Write and draw the run on another input."""
+        self._show_step()
+        self._draw_run()
+
+    def _show_input(self) -> None:
+        """Draw the function around the input and write what becomes of it."""
+        s = self.setting
+        here = around.there(s)
+        self.controls.show_input(s, here.place)
+        self.map.point(s, here.place)
+        self.reading.text = input_table(here)
+        self.slice.show(s, around.slice_of(s), here)
+        self._show_map()
+
+    def _show_map(self) -> None:
+        """Draw the function over two coordinates."""
+        try:
+            values = around.map_of(self.setting)
+        except ValueError:  # there is no network
+            self._complain("no network is there to be drawn")
+            return
+        self.map.show(self.setting, values)
 
     def _show_run(self) -> None:
         """Write the constructed network's state, then draw its run."""
         self._show_step()
-        self._later(self._draw_run, views.network_of)
+        self._later(self._draw_and_certify, views.network_of)
 
     def _draw_run(self) -> None:
-        """Draw the constructed network's run, then certify it if that is quick."""
+        """Draw the constructed network's run."""
         s = self.setting
         try:
-            self.states.show(loop_states(s))
+            run, why = loop_states(s), ""
         except ValueError as error:
-            self.states.show(None, str(error))
+            run, why = None, str(error)
+        self.states.show(run, why)
+        self.readout.show(run, around.there(s).f)
+
+    def _draw_and_certify(self) -> None:
+        """Draw the constructed network's run, then certify it if that is quick."""
+        self._draw_run()
+        s = self.setting
         if s.tokens * s.dim <= UNASKED:
             self._later(lambda: self.certifier.start(s, quick=True), views.network_of)
 
@@ -280,6 +361,7 @@ class Page:
         if asked != self.worst_of:
             self.worst_of = asked
             self.worst.show([])
+            self.errors.show_lower([], [])
             self._later(self._show_exponents, asked_of)
 
     def _show_exponents(self) -> None:
@@ -292,6 +374,8 @@ class Page:
         places = point_places()
         known = [*known, worst_point(asked_of(self.setting), *places[len(known)])]
         self.worst.show(known)
+        lower = self.worst.sources["lt", "lower"].data
+        self.errors.show_lower(lower["loops"], lower["value"])
         if len(known) < len(places):
             self._later(lambda: self._worst_points(known), asked_of)
 
@@ -300,14 +384,14 @@ class Page:
         try:
             run = loop_states(self.setting)
         except ValueError:  # told where the picture would be
-            self.table.text = ""
+            self.table.text = self.told.text = ""
             self.controls.step.disabled = True
             return
         last = len(run.values) - 1
         step = min(self.setting.step, last)
         self.controls.step.update(end=max(1, last), value=step, disabled=False)
-        self.states.at.location = step
-        self.table.text = state_table(run, step)
+        self.states.at.location = self.readout.at.location = step
+        self.told.text, self.table.text = state_words(run, step), state_table(run, step)
 
     # -- slow things -------------------------------------------------------------------------------
     def _train(self) -> None:

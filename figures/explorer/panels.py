@@ -21,12 +21,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from looprate.figures.explorer.key import Entry, key
-from looprate.figures.explorer.look import (
-    HATCHES,
-    coloured,
-    ink,
-    sheet,
-)
+from looprate.figures.explorer.look import DARK, HATCHES, LIGHT, coloured, ink, sheet
 from looprate.figures.explorer.states import Loops, short
 from looprate.figures.explorer.views import VERSION, constructed_words
 from looprate.figures.rows import Row
@@ -48,28 +43,37 @@ MARKS = {"o": "circle", "s": "square", "^": "triangle"}
 #: How networks of the first, second and any further recipe are marked.
 RECIPES: tuple[tuple[str, float], ...] = (("", 0.3), ("_x", 0.0), ("_cross", 0.0))
 NAMES: tuple[Literal["lt", "tmlt"], ...] = ("lt", "tmlt")  # families that are trained
+LOWER = "lower bound of LT, for the worst f of a class (below on this page), not for this f"
 SIDES = {"closed form, exact": "exact", "proven upper bound": "upper", "found pair": "lower"}
 
 
-def plot_of(x: str, y: str, **options: Any) -> Any:
+def plot_of(x: str, y: str, dark: bool, **options: Any) -> Any:
     """Return an empty figure; its title is the page's."""
     plot = figure(
         height=HEIGHT,
         sizing_mode="stretch_width",
-        tools=TOOLS,
         x_axis_label=x,
         y_axis_label=y,
-        **{"output_backend": "svg", **options},
+        **{"output_backend": "svg", "tools": TOOLS, **options},
     )
     plot.xaxis.ticker.desired_num_ticks = 4  # they have room at 320 pixels
     plot.toolbar.autohide = True
     plot.toolbar.logo = None
+    if not plot.tools:
+        plot.toolbar_location = None
+    plot.background_fill_color = plot.border_fill_color = (DARK if dark else LIGHT)["card"]
+    plot.outline_line_color = None
+    plot.axis.axis_label_text_font_style = "normal"
+    plot.axis.axis_label_text_font_size = "13px"
+    plot.axis.major_label_text_font_size = "12px"
+    plot.axis.minor_tick_line_color = None
+    plot.grid.grid_line_alpha = 0.12 if dark else 0.5
     return plot
 
 
 def with_text(name: str, plot: Any, dark: bool) -> tuple[Any, Div]:
     """Return a part of the page: a figure and below it the text, which is returned as well."""
-    text = Div(text="", **sheet(dark))
+    text = Div(text="", **sheet())
     return column(plot, text, name=name, sizing_mode="stretch_width"), text
 
 
@@ -83,7 +87,7 @@ class ModuliPanel:
 
     def __init__(self, dark: bool) -> None:
         axes = {"x_axis_type": "log", "y_axis_type": "log"}
-        self.plot = plot_of("radius δ", "modulus", **axes)
+        self.plot = plot_of("radius δ", "modulus", dark, **axes)
         self.part, self.key = with_text("moduli", self.plot, dark)
         self.dark = dark
         self.sources: dict[tuple[str, str], ColumnDataSource] = {}
@@ -163,6 +167,7 @@ class ErrorPanel:
         self.plot = plot_of(
             "loops r",
             "Lᵖ error on the cube",
+            dark,
             x_axis_type="log",
             y_axis_type="log",
         )
@@ -184,9 +189,11 @@ class ErrorPanel:
             Entry("Theorem 3.6", coloured(THEOREM_STYLE.colour, dark), dash="solid"),
             Entry("explicit inequality", coloured(FAMILY_STYLE["lt"].colour, dark), dash="dashed"),
             Entry("best constant", ink(dark), dash="dotted"),
+            Entry(LOWER, coloured(FAMILY_STYLE["lt"].colour, dark), dash="dotted"),
         ]
-        drawn = (*self.bounds.values(), self.trivial)
-        _, self.explicit, _ = (
+        self.lower = ColumnDataSource({"loops": [], "value": [], "label": []})
+        drawn = (*self.bounds.values(), self.trivial, self.lower)
+        *_, self.explicit, _, lower = (
             self.plot.line("loops", "value", source=source, color=entry.colour, line_width=2.5,
                            line_dash=entry.dash)
             for source, entry in zip(drawn, self.lines, strict=True)
@@ -199,7 +206,11 @@ class ErrorPanel:
         self.plot.scatter(
             "loops", "value", source=self.built, marker="diamond", size=15, color="colour"
         )
-        self.plot.add_layout(Whisker(base="loops", lower="lower", upper="value", source=self.built))
+        self.plot.add_layout(
+            Whisker(base="loops", lower="lower", upper="value", source=self.built,
+                    line_color=ink(dark))
+        )  # fmt: skip
+        self.plot.y_range.renderers = [one for one in self.plot.renderers if one is not lower]
         self.at = Span(dimension="height", line_dash="dotted", line_color=ink(dark))
         self.plot.add_layout(self.at)
         told(self.plot, ("", "@label"), ("r", "@loops{0,0}"), ("value", "@value"))
@@ -228,6 +239,11 @@ class ErrorPanel:
         ]
         self.vacuous.right = min(says, default=None)
         self.at.location = loops
+
+    def show_lower(self, loops: Sequence[int], values: Sequence[float]) -> None:
+        """Draw another lower bound of the worst case of a class; the axis does not follow it."""
+        words = [LOWER] * len(loops)
+        self.lower.data = {"loops": list(loops), "value": list(values), "label": words}
 
     def show_built(self, rows: Sequence[Row]) -> None:
         """Draw other constructed networks."""
@@ -305,7 +321,7 @@ class TermPanel:
 
     def __init__(self, dark: bool) -> None:
         names = list(TERM_NAMES)[::-1]
-        self.plot = plot_of("Lᵖ error", "", y_range=names)
+        self.plot = plot_of("Lᵖ error", "", dark, y_range=names)
         self.part = column(self.plot, name="terms", sizing_mode="stretch_width")
         colours = [coloured(TERM_STYLE[name].colour, dark) for name in names]
         hatches = [HATCHES[TERM_STYLE[name].hatch] for name in names]
@@ -341,6 +357,7 @@ class StatePanel:
         self.plot = plot_of(
             "loop t",
             "",
+            dark,
             y_range=[""],
             output_backend="canvas",  # thousands of cells
         )

@@ -29,8 +29,10 @@ CODE_TITLE = "Code (of cells in one label)"
 ALIASES = {
     **{"f": "target", "N": "tokens", "n": "tokens", "d": "dim", "r": "loops"},
     **{"m": "grid", "cells": "grid", "t": "step", "δ": "delta", "radius": "delta"},
-    **{"s": "holder", "code": "coding"},
+    **{"s": "holder", "code": "coding", "x": "point", "input": "point"},
 }
+#: What the picture over two coordinates shows -> what its list calls it.
+DRAWN = {"f": "the function f", "network": "the network T", "difference": "T − f"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ class Setting:
         Loop t after which its state is shown.
     holder : float
         Hölder exponent s of the class whose worst case is shown.
+    point : str
+        Coordinates of the input, token by token, such as 0.8,0.3; those left out are as usual.
+    across, up : int
+        Coordinates over which f is drawn, counted through all tokens from 0.
+    drawn : str
+        One of :data:`DRAWN`.
     """
 
     target: str = "dial:token=0.5,context=0.5,periods=2"
@@ -72,6 +80,10 @@ class Setting:
     grid: int = 4
     step: int = 0
     holder: float = 1.0
+    point: str = ""
+    across: int = 0
+    up: int = 1
+    drawn: str = "f"
 
     def __post_init__(self) -> None:
         check_tokens(self.tokens), check_dim(self.dim), check_p(self.p)
@@ -88,6 +100,11 @@ class Setting:
         _check_between("grid", self.grid, 2, LARGEST_GRID)
         _check_between("step", self.step, 0, LARGEST_LOOPS)
         _check_between("holder", self.holder, ROUGHEST, 1.0)
+        check_choice(self.drawn, "drawn", tuple(DRAWN))
+        for name in ("across", "up"):
+            _check_between(name, getattr(self, name), 0, LARGEST_SHAPE - 1)
+        for value in self.given:
+            _check_between("point", value, 0.0, 1.0)
 
     @property
     def shape(self) -> dict[str, Any]:
@@ -110,6 +127,32 @@ class Setting:
             If the grid has fewer cells than there are tokens.
         """
         return asked_spec(**self.shape, grid=self.grid, memoriser=self.memoriser, coding=self.code)
+
+    @property
+    def given(self) -> list[float]:
+        """The coordinates of the input that ``point`` names, as many as the function has.
+
+        Raises
+        ------
+        ValueError
+            If one of them is no number.
+        """
+        words = [word for word in self.point.split(",") if word.strip()]
+        try:
+            return [float(word) for word in words][: self.tokens * self.dim]
+        except ValueError:
+            raise ValueError(
+                f"`point` must be numbers from 0 to 1, got {self.point!r}; try 0.8,0.3"
+            ) from None
+
+    @property
+    def plane(self) -> tuple[int, int]:
+        """The two coordinates over which f is drawn; one twice where there is no other."""
+        count = self.tokens * self.dim
+        across = self.across if self.across < count else 0
+        others = [k for k in range(count) if k != across]
+        up = self.up if self.up in others else others[0] if others else across
+        return across, up
 
     def query(self, usual: Setting | None = None) -> str:
         """Return the setting as the query of an address, without what is as usual."""

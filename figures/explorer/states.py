@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from looprate.experiments.study.certificates import asked_spec
+from looprate.figures.explorer.place import Place, place_of
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.views import target_of
 from looprate.theory.bounds.loop_counts import smallest_grid
 from looprate.theory.construction.build.compile import Construction, compile_construction
-from looprate.theory.construction.build.labels import cell_points
 from looprate.theory.construction.build.spec import ConstructionSpec, stage_of
 from looprate.theory.construction.memorisers import MEMORISERS
 from looprate.theory.construction.run.reference import reference_states
@@ -34,8 +31,8 @@ class Loops:
 
     Attributes
     ----------
-    point : list of list of Fraction
-        The input, N tokens of d coordinates.
+    place : Place
+        The input.
     names : list of str
         Rows of the residual stream, without the constant one.
     values : list
@@ -48,7 +45,7 @@ class Loops:
         Labels that have been counted after t loops.
     """
 
-    point: list[list[Fraction]]
+    place: Place
     names: list[str]
     values: list[list[dict[str, Any]]]
     outputs: list[list[list[float]]]
@@ -64,25 +61,36 @@ def loop_states(setting: Setting) -> Loops:
     ValueError
         If it has too many loops to look at.
     """
-    return _loops(setting.target, setting.spec)
+    return _loops(setting.target, setting.spec, place_of(setting))
 
 
 @lru_cache(maxsize=16)
-def _loops(target: str, spec: ConstructionSpec) -> Loops:
-    """Run the network on one input, once."""
+def built(target: str, spec: ConstructionSpec) -> Construction:
+    """Return the constructed network of a target, compiled once.
+
+    Raises
+    ------
+    ValueError
+        If it has too many loops or labels to look at.
+    """
     if spec.loops > MOST_LOOPS:
         raise ValueError(
             f"a network must have at most {MOST_LOOPS} loops to be shown one by one, this one has "
             f"{spec.loops:,}; {_what_fits(spec)}"
         )
-    built = compile_construction(target_of(target, spec.tokens, spec.dim), spec)
-    point = _input(spec)
-    values = list(reference_states(built.network, point))
+    return compile_construction(target_of(target, spec.tokens, spec.dim), spec)
+
+
+@lru_cache(maxsize=16)
+def _loops(target: str, spec: ConstructionSpec, place: Place) -> Loops:
+    """Run the network on one input, once."""
+    network = built(target, spec)
+    values = list(reference_states(network.network, place.fractions))
     names = [name for name in values[0][0] if name != "one"]
-    outputs = [[_decoded(built, token) for token in tokens] for tokens in values]
+    outputs = [[_decoded(network, token) for token in tokens] for tokens in values]
     stages = [STAGES[stage_of(spec, t)] for t in range(len(values))]
     labels = [_counted(spec, t, tokens[0]) for t, tokens in enumerate(values)]
-    return Loops(point, names, values, outputs, stages, labels)
+    return Loops(place, names, values, outputs, stages, labels)
 
 
 def _what_fits(spec: ConstructionSpec) -> str:
@@ -107,13 +115,6 @@ def _what_fits(spec: ConstructionSpec) -> str:
 def _counted(spec: ConstructionSpec, loop: int, token: dict[str, Any]) -> int:
     """Return how many labels have been counted: one a loop of stage 3, or as row J says."""
     return int(token["J"]) if "J" in token else max(0, loop - spec.values_start)
-
-
-def _input(spec: ConstructionSpec) -> list[list[Fraction]]:
-    """Return one input whose tokens lie in different cells, if they can, away from borders."""
-    cells = [spec.cells - 1 - n * spec.cells // spec.tokens for n in range(spec.tokens)]
-    (point,) = cell_points(np.array([cells]), spec)
-    return [[Fraction(int(x), spec.slope) for x in token] for token in point]
 
 
 def _decoded(built: Construction, token: dict[str, Any]) -> list[float]:

@@ -15,8 +15,9 @@ from bokeh.resources import INLINE
 
 from looprate.experiments.engine.progress import Progress
 from looprate.figures.explorer import views
-from looprate.figures.explorer.look import keys_and_names, sheet, template
-from looprate.figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
+from looprate.figures.explorer.controls import play_button
+from looprate.figures.explorer.look import PARTS, keys_and_names, sheet, template
+from looprate.figures.explorer.panels import ErrorPanel
 from looprate.figures.explorer.precomputed import (
     COUNTS,
     DELTAS,
@@ -51,12 +52,26 @@ if (state.tags[0] !== shown) {
   marks.text = now.marks;
   kinds.text = now.kinds;
   theorem.data = now.theorem;
+  formula.text = now.formula;
+  picture.data = now.picture;
+  shades.low = now.low;
+  shades.high = now.high;
+  said.text = now.said;
   explicit.data = networks.explicit;
   built.data = networks.built[grid.value];
   trivial.data = {loops: trivial.data.loops, value: [now.trivial, now.trivial]};
   vacuous.right = networks.speaks;
   const run = networks.runs[grid.value] || {names: [''], share: [], value: [], height: plot.height};
   const count = run.share.length / run.names.length;
+  const seen = run.share.length > 0;
+  readout.visible = seen;
+  if (seen) {
+    outputs.data = run.outputs;
+    aims.data = run.aims;
+    input.data = run.input;
+    box.setv(run.box);
+  }
+  lines.ticks = [...Array(grid.value - 1).keys()].map(k => (k + 1) / grid.value);
   const names = [...run.names].reverse();
   rows.factors = run.names;
   plot.height = run.height;
@@ -78,7 +93,7 @@ line.location = now.trivial;
 words.text = now.words[k];
 radius.location = deltas[delta.value];
 values.text = now.values[delta.value];
-after.location = step.value;
+after.location = beneath.location = step.value;
 const run = networks.runs[grid.value];
 told.text = run ? run.words[step.value] : '';
 absent.text = run ? '' : far;
@@ -88,6 +103,7 @@ CLASS_CODE = """
 const now = places[holder.value];
 for (const [key, source] of Object.entries(sources)) source.data = now.data[key];
 text.text = now.text;
+below.data = now.data['lt/lower'];
 """
 INTRODUCTION = f"""
 <p><b>looprate explorer, the page without a server.</b> What the theory of looped Transformers says
@@ -130,7 +146,7 @@ def write_static(
     targets = {words: text for words, text in EXAMPLES.items() if not text.startswith(FORMULA)}
     known = {text: words for words, text in targets.items()}
     targets = ({known.get(target, target): target} if target else {}) | targets
-    panels = ModuliPanel(dark), ErrorPanel(dark), TermPanel(dark), StatePanel(dark)
+    panels = Panels.made(dark)
     data: dict[str, Any] = {}
     with Progress(len(targets), "explorer") as bar:
         for words, text in targets.items():
@@ -143,9 +159,9 @@ def write_static(
 
 def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
     """Return the page: choices and sliders, and what they show of the data."""
-    moduli, errors, terms, states = panels
+    moduli, errors, terms, states = panels.moduli, panels.errors, panels.terms, panels.states
     worst = WorstPanel(dark)
-    wide, usual = sheet(dark), Setting()
+    wide, usual = sheet(), Setting()
     moved = {
         "choice": Select(title="Target", options=list(data), value=next(iter(data)), **wide),
         "delta": _places("radius δ", DELTAS, usual.delta, wide),
@@ -159,7 +175,8 @@ def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
         ),
         "step": Slider(title="loops done t", start=0, end=1, value=0, **wide),
     }
-    text = {name: Div(text="", name=name, **wide) for name in ("verdict", "values", "table")}
+    words = ("verdict", "values", "told", "formula")
+    text = {name: Div(text="", name=name, **wide) for name in words}
     shown = {
         "moduli": {"/".join(key): source for key, source in moduli.sources.items()},
         "radius": moduli.at,
@@ -182,7 +199,18 @@ def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
         "after": states.at,
         "words": text["verdict"],
         "values": text["values"],
-        "told": text["table"],
+        "told": text["told"],
+        "formula": text["formula"],
+        "picture": panels.map.source,
+        "shades": panels.map.colours,
+        "said": panels.map.words,
+        "input": panels.map.at,
+        "lines": panels.map.lines,
+        "box": panels.map.cell,
+        "outputs": panels.readout.lines,
+        "aims": panels.readout.aims,
+        "readout": panels.readout.plot,
+        "beneath": panels.readout.at,
     }
     given = {"data": data, "counts": COUNTS, "deltas": DELTAS, "far": FAR, "usual": USUAL}
     given |= {"own": {name: kind.coding for name, kind in MEMORISERS.items()}}
@@ -191,26 +219,40 @@ def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
         control.js_on_change("value", react)
     document = Document()
     document.theme = "dark_minimal" if dark else "light_minimal"
-    controls = column(*moved.values(), name="controls", sizing_mode="stretch_width")
-    statement = Div(text=INTRODUCTION + STATEMENT, name="statement", **wide)
-    parts = (errors.part, terms.part, moduli.part, states.part)
-    of_class, look = _class(worst, wide)
-    for root in (
-        *(statement, controls, text["verdict"], *parts, text["values"], text["table"]),
-        *(of_class, worst.part),
-    ):
-        document.add_root(root)
+    of_class, look = _class(worst, errors, wide)
+    parts = text | {
+        "intro": Div(text=INTRODUCTION, name="intro", **wide),
+        "statement": Div(text=STATEMENT, name="statement", **wide),
+        "class": of_class,
+    }
+    places = {
+        "function": ["choice"],
+        "networks": ["memoriser", "coding", "grid", "step"],
+        "bounds": ["loops"],
+        "radius": ["delta"],
+    }
+    for name, names in places.items():
+        own = [moved[one] for one in names]
+        own += [play_button(moved["step"], **wide)] if "step" in names else []
+        parts[name] = column(*own, name=name, sizing_mode="stretch_width")
+    for panel in (errors, terms, moduli, states, worst, panels.map, panels.readout):
+        parts[panel.part.name] = panel.part
+    with document.models.freeze():
+        for name in ("intro", *PARTS):
+            if name in parts:
+                document.add_root(parts[name])
     document.js_on_event("document_ready", react, look, keys_and_names(moved["step"]))
     return document
 
 
-def _class(worst: WorstPanel, wide: dict[str, Any]) -> tuple[Any, CustomJS]:
+def _class(worst: WorstPanel, errors: ErrorPanel, wide: dict[str, Any]) -> tuple[Any, CustomJS]:
     """Return the slider of the class above its exponents, and what it shows."""
     asked = [asked_of(Setting(holder=s)) for s in HOLDERS]
     words = Div(text="", **wide)
     slider = _places("s, Hölder exponent of the class", HOLDERS, HOLDERS[-1], wide)
     sources = {"/".join(key): source for key, source in worst.sources.items()}
     given = {"places": [worst.data_at(one) for one in asked], "sources": sources, "text": words}
+    given["below"] = errors.lower
     look = CustomJS(args={**given, "holder": slider}, code=CLASS_CODE)
     slider.js_on_change("value", look)
     return column(slider, words, name="class", sizing_mode="stretch_width"), look

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import html
+import re
+from collections.abc import Sequence
 
+from looprate.experiments.rows.formula import mathml
 from looprate.figures.explorer import views
+from looprate.figures.explorer.around import There
+from looprate.figures.explorer.place import Place
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.states import Loops, short
 from looprate.theory.bounds.rows import BoundRow
@@ -21,15 +26,19 @@ EXAMPLES = {
     "a formula that is not equivariant": "formula: n*x",
     "a formula that jumps": "formula: floor(3*x) - mean(x)",
 }
-STATEMENT = """
+FORMULAS = (  # of the theorem, in parts between which a line may break
+    r"(Nd)^{1/p} \left[w_{\mathrm{tok}}(\delta\sqrt{d})"
+    r" + w_{\mathrm{cont}}(\delta\sqrt{Nd}) + w(\delta\sqrt{Nd})\right]",
+    r"+ O(N^{2/p} \delta^{d/p}) + O(((M\delta)^{-1} dN)^{1/p}),",
+    r"\delta = ((r - N)/2)^{-1/((N+1)d+1)}.",
+)
+STATEMENT = f"""
 <p><b>Theorem 3.6</b> (arXiv 2410.01405v7). <b>For every</b> continuous, permutation-equivariant
 f on [0,1]<sup>d×N</sup>, <b>every</b> 1 ≤ p &lt; ∞ and <b>every</b> r &gt; N
 <b>there is</b> a looped Transformer T of r
 loops, of a size that depends on d alone, with</p>
-<p>‖T − f‖<sub>L<sup>p</sup></sub> ≤ (Nd)<sup>1/p</sup> [w<sub>tok</sub>(δ√d) +
-w<sub>cont</sub>(δ√(Nd)) + w(δ√(Nd))] + O(N<sup>2/p</sup> δ<sup>d/p</sup>) +
-O(((Mδ)<sup>−1</sup> dN)<sup>1/p</sup>),
-<span style="white-space: nowrap">&nbsp; δ = ((r − N)/2)<sup>−1/((N+1)d+1)</sup>.</span></p>
+<div class="across formula">‖T − f‖<sub>L<sup>p</sup></sub> ≤
+{" ".join(map(mathml, FORMULAS))}</div>
 <p>As summaries of the paper give it, in the weaker of two readings: in the other
 (Nd)<sup>1/p</sup> does not multiply w. M is a free weight, infinite here, so the last term is 0.
 The O-constants, open in the paper, are those of an explicit inequality of this project. The theorem
@@ -82,6 +91,63 @@ def verdict_words(bound: BoundRow, setting: Setting) -> str:
     )
 
 
+def formula_words(setting: Setting) -> str:
+    """Return the formula of a setting's function, set by the browser, as HTML."""
+    target = views.target_of(setting.target, setting.tokens, setting.dim)
+    shape = f"N = {setting.tokens}, d = {setting.dim}, error in L<sup>p</sup>, p = {setting.p:g}"
+    infix = "<mrow><mo>", '<mrow><mo form="infix">'  # where a line may break, as anywhere else
+    parts = " ".join(mathml(part).replace(*infix, 1) for part in broken(target.latex))
+    return f'<div class="across formula">{parts}</div><p class="note">{shape}</p>'
+
+
+def broken(latex: str) -> list[str]:
+    """Return a formula in the parts between which a line may break: before + and −, in no group."""
+    parts, depth = [""], 0
+    for word in re.findall(r"\\left|\\right|\\?.", latex):
+        depth += (word in ("{", "\\left", "(")) - (word in ("}", "\\right", ")"))
+        if word in "+-" and depth == 0 and parts[-1].rstrip()[-1:] not in ("=", ""):
+            parts.append("")
+        parts[-1] += word
+    return parts
+
+
+def input_table(here: There) -> str:
+    """Return what f and the network make of the input as HTML, token by token."""
+    known = here.network is not None
+    head = ["", "input", *(("cell", "label", "T") if known else ()), "f"]
+    lines = ["".join(f"<th>{word}</th>" for word in [*head, *(["T − f"] if known else [])])]
+    inputs = [here.place.floats[k : k + here.place.dim] for k in _firsts(here.place)]
+    for n, token in enumerate(inputs):
+        cells = [_several(token)]
+        if here.network is not None:
+            cells += [f"{here.cells[n]}", f"{here.labels[n]:,}", _several(here.network[n])]
+        cells.append(_several(here.f[n]))
+        if here.network is not None:
+            cells.append(_several(here.network[n] - here.f[n]))
+        inner = "".join(f"<td>{cell}</td>" for cell in cells)
+        lines.append(f"<th>token {n + 1}</th>{inner}")
+    table = "".join(f"<tr>{line}</tr>" for line in lines)
+    note = _shared(here) + '<p class="note">T: the network, in exact arithmetic.</p>' * known
+    return f'<div class="across numbers"><table>{table}</table></div>{note}'
+
+
+def _firsts(place: Place) -> range:
+    """Where each token begins among the coordinates."""
+    return range(0, place.tokens * place.dim, place.dim)
+
+
+def _several(values: Sequence[float]) -> str:
+    """Return the coordinates of one token."""
+    return ", ".join(f"{value:.4g}" for value in values)
+
+
+def _shared(here: There) -> str:
+    """Say that tokens share a cell, if they do, as HTML."""
+    if len(set(here.cells)) == len(here.cells):
+        return ""
+    return '<p class="note">Two tokens lie in one cell: a collision.</p>'
+
+
 def in_words(error: Exception) -> str:
     """Say what went wrong; a function of the reader's own may raise anything."""
     told = isinstance(error, (OSError, TypeError, ValueError)) and str(error)
@@ -131,10 +197,10 @@ def state_words(run: Loops, step: int) -> str:
 
 
 def state_table(run: Loops, step: int) -> str:
-    """Return the exact state after ``step`` loops as HTML: in words first, then row by row."""
-    state, tokens = run.values[step], range(len(run.point))
+    """Return the exact state after ``step`` loops as HTML, row by row."""
+    state, tokens = run.values[step], range(run.place.tokens)
     first: list[tuple[str, list[str]]] = [
-        ("input", [", ".join(map(str, run.point[n])) for n in tokens]),
+        ("input", [", ".join(map(short, run.place.fractions[n])) for n in tokens]),
         ("cell", [short(state[n]["z"]) for n in tokens]),
         ("read out", [", ".join(f"{v:.4g}" for v in run.outputs[step][n]) for n in tokens]),
     ]
@@ -144,8 +210,8 @@ def state_table(run: Loops, step: int) -> str:
     lines.append(_line("in the stream", ["" for _ in tokens], ""))
     lines += [_line(name, cells, meaning) for name, cells, meaning in rows]
     return (
-        f'{state_words(run, step)}<div class="across state">'
-        f"<table><tr><th></th>{head}<th></th></tr>"
+        f'<div class="across state"><table>'
+        f"<tr><th></th>{head}<th></th></tr>"
         f"{''.join(lines)}</table></div>"
     )
 

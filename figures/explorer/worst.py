@@ -94,7 +94,7 @@ class WorstPanel:
 
     def __init__(self, dark: bool) -> None:
         axes = {"x_axis_type": "log", "y_axis_type": "log"}
-        self.plot = plot_of("loops r", "worst Lᵖ error, bounds", **axes)
+        self.plot = plot_of("loops r", "worst Lᵖ error, bounds", dark, **axes)
         self.part, self.key = with_text("worst", self.plot, dark)
         self.sources: dict[tuple[str, str], ColumnDataSource] = {}
         entries = []

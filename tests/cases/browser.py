@@ -19,7 +19,7 @@ FLAGS = [
 LOOPBACK = {"127.0.0.1", None, ""}  # None and "": files and what is inside a page
 SLOWLY = 60_000  # milliseconds a busy machine gets
 OVERLAPS = """() => {
-  const boxes = [...document.querySelectorAll('main > section')]
+  const boxes = [...document.querySelectorAll('main > section > *')]
     .map(e => [e.className, e.getBoundingClientRect()]).filter(([, b]) => b.width * b.height);
   return boxes.flatMap(([one, a], k) => boxes.slice(k + 1).filter(([, b]) =>
     a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
