@@ -6,14 +6,16 @@ quickest first, until one fails.  One process, forked for every mutant, one core
 
 A mutant is killed if a test fails, if its import fails, or if it runs for three times as long as
 its tests should.  Of its tests it gets what fits into ``--cap`` seconds: one that only a slower
-test would kill counts as alive.  Controls: unchanged files, handled like mutants, must stay alive;
-mutations named by hand are run, too.
+test would kill counts as alive, until ``--again FILE`` gives the unexplained ones of a file of
+rows (same seed, sample and sources) 60 seconds of tests.  Controls: unchanged files, handled like
+mutants, must stay alive; mutations named by hand are run, too.
 
 Prints what is alive, why where ``mutation_alive.json`` says so (no test can tell it from the right
 code, or it costs time alone), and the score of every file with a 95 % interval (Wilson).  The last
 line is one JSON object of scores.  Needs the extra ``mutation``.
 
     python benchmarks/mutation.py [--quick] [--sample 220] [--cap 8] [--seed 0] [--json FILE]
+                                 [--again FILE]
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ from mutant_runs import (
 )
 from mutators import Mutant, drawn
 
+AGAIN = 60.0  # seconds of tests for those that were alive
 SCOPE = (
     "theory/bounds/*.py",
     "theory/facts.py",
@@ -188,6 +191,7 @@ def main() -> None:
         help="files whose path holds this, and the tests that name one of them",
     )
     parser.add_argument("--json", type=Path, help="write every mutant's row here")
+    parser.add_argument("--again", type=Path, help="rows whose living get 60 seconds of tests")
     given = parser.parse_args()
     os.chdir(ROOT)
     sys.path[:0] = [str(ROOT)]
@@ -203,9 +207,16 @@ def main() -> None:
     texts = {file: (ROOT / file).read_text() for file in files}
     sample = drawn(texts, given.sample or (40 if given.quick else 220), given.least, given.seed)
     same = [Mutant(file, 0, "", "unchanged", "", "", text) for file, text in texts.items() if text]
+    done: list[dict[str, Any]] = []
+    if given.again:
+        before = json.loads(given.again.read_text())
+        done = [row for row in before if row["killed"] or row["why"]]
+        left = {row["name"] for row in before} - {row["name"] for row in done}
+        sample, by_hand = [mutant for mutant in sample if mutant.name in left], []
+        cap = AGAIN
     controls = all_of(same[::8], known, cap)
     hand = all_of(by_hand, known, 4 * cap)
-    rows = all_of(sample, known, cap)
+    rows = done + all_of(sample, known, cap)
     report(given, rows, controls, hand, time.monotonic() - started)
 
 
