@@ -20,6 +20,7 @@ from looprate.theory.enclosure.boxes import cell_boxes
 from looprate.theory.enclosure.forms import SharedSymbols
 from looprate.theory.enclosure.integral import ErrorIntegral, error_norm
 from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.gate import Contradiction
 from looprate.theory.targets import parse_target
 
 DIAL = parse_target("dial:token=0.5,context=0.5,periods=1")
@@ -78,7 +79,7 @@ def test_a_guess_is_near_the_upper_end_of_equal_boxes(best, p):
 def test_an_upper_end_below_what_is_sampled_is_refused(best, monkeypatch):
     broken = ErrorIntegral(0.0, 0.5 * best.error.value, 1, True)
     monkeypatch.setattr(enclosed_error, "certified_error", lambda *args, **how: broken)
-    with pytest.raises(RuntimeError, match="is below the sampled error"):
+    with pytest.raises(Contradiction, match=r"certified to be at most .* random inputs give"):
         study_best._certified(best, DIAL, **SIZE, boxes=1_000)
     fair = replace(broken, upper=1.5 * best.error.value)
     monkeypatch.setattr(enclosed_error, "certified_error", lambda *args, **how: fair)

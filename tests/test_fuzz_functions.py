@@ -225,7 +225,7 @@ def test_views_forgotten_are_caught(monkeypatch, view):
     """A step through a view, then the memory below: drawn functions meet it now and then."""
     steps = (Step(view, 1, 0, 1, 2.0), Step("iadd", 1, 0, 1, 1.0), Step("add", 1, 0, 1, 1.0))
     by_numpy(Program(steps, 1.0), (2, 1), 0)
-    monkeypatch.setattr(InPlace, "_share", lambda self, made: None)
+    monkeypatch.setattr(InPlace, "share", lambda self, made: None)
     with pytest.raises(AssertionError):
         by_numpy(Program(steps, 1.0), (2, 1), 0)
 

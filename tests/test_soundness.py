@@ -8,21 +8,31 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
 
+from looprate.approx.enclosed.error import certified_error
+from looprate.approx.models.looped import LoopedTransformer, ModelConfig
+from looprate.theory.certification import proof_of
 from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
+from looprate.theory.continuity.certified import as_written
 from looprate.theory.enclosure import Interval, enclose, variables
 from looprate.theory.enclosure.affine import affine_variables
 from looprate.theory.enclosure.curved import curved_variables
 from looprate.theory.enclosure.gains import grouped_variables
+from looprate.theory.enclosure.integral import error_norm
 from looprate.theory.enclosure.soundness import (
     NotCertifiedError,
     check_arithmetic,
     check_enclosures,
 )
+from looprate.theory.facts import lower_curves
+from looprate.theory.gate import Contradiction
+from looprate.theory.oscillation import check_oscillation, oscillation_of
+from looprate.theory.targets import OwnFunction
 
 KINDS = (lambda box: box, variables, curved_variables, affine_variables, grouped_variables)
 BOX = Interval(np.full((1, 2, 2), 0.25), np.full((1, 2, 2), 0.5))
@@ -323,28 +333,103 @@ def test_the_error_state_of_the_user_does_not_matter(state, recwarn):
     assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
 
 
-def test_flushed_subnormals_are_seen():  # R7
+@contextmanager
+def flushed():
     if not torch.set_flush_denormal(True):
         pytest.skip("this processor keeps subnormal numbers")
     try:
-        with pytest.raises(NotCertifiedError, match="flushes subnormal numbers to zero"):
-            modulus_upper_bound(bent, 0.1, kind="token", tokens=2, dim=1, seconds=0.5)
-        with pytest.raises(NotCertifiedError, match="flushes"):
-            check_arithmetic()
+        yield
     finally:
         torch.set_flush_denormal(False)
-    check_arithmetic()
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs the C library's fesetround")
-@pytest.mark.parametrize("mode", [0x400, 0x800, 0xC00], ids=["down", "up", "to zero"])  # R7
-def test_other_rounding_modes_are_seen(mode):
+@contextmanager
+def rounded(mode):
+    if not sys.platform.startswith("linux"):
+        pytest.skip("needs the C library's fesetround")
     library = ctypes.CDLL("libm.so.6")
     if library.fesetround(mode):
         pytest.skip("other numbers for the rounding modes here")
     try:
-        with pytest.raises(NotCertifiedError, match="round to nearest"):
-            check_arithmetic()
+        yield
     finally:
         library.fesetround(0)
+
+
+def flushing(x):
+    torch.set_flush_denormal(True)
+    return bent(x)
+
+
+SMALL = {"tokens": 2, "dim": 1}
+CUBE = np.zeros((1, 2, 1)), np.ones((1, 2, 1)), np.zeros((1, 2, 1))
+FIT = ModelConfig(width=4, hidden=4)
+
+
+def told(f):
+    """Raise what the facts of an own function say of its upper bounds."""
+    curves = lower_curves(own(f), (0.1,), **SMALL, p=1, effort=0.02, kinds=("token",))
+    found = proof_of(own(f), curves, **SMALL, p=1, seconds=0.05, follow=as_written)
+    assert (found.side, found.columns[0]["certified"] is None) == (
+        ("lower", True) if found.missing else ("upper", False)
+    )
+    if found.missing:
+        raise NotCertifiedError(found.missing)
+
+
+def own(f):
+    return OwnFunction("own", f, frozenset({"numpy"}))
+
+
+ENTRIES = {
+    "modulus": lambda f: modulus_upper_bound(f, 0.1, kind="token", **SMALL, seconds=0.1),
+    "integral": lambda f: error_norm(f, *CUBE, p=2, boxes=100, tolerance=0.5),
+    "largest error": lambda f: error_norm(f, *CUBE, p=math.inf, boxes=100, tolerance=0.5),
+    "network": lambda f: certified_error(
+        LoopedTransformer(FIT, seed=0), own(f), **SMALL, loops=1, p=1, boxes=50
+    ),
+    "facts": told,
+}
+STATES = {"flushed": flushed, "down": lambda: rounded(0x400), "up": lambda: rounded(0x800)}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_no_certificate_is_made_in_another_arithmetic(entry, state):  # R7
+    with STATES[state](), pytest.raises(NotCertifiedError, match=r"flushes|round to nearest"):
+        ENTRIES[entry](bent)
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_no_certificate_is_made_where_the_function_changes_the_arithmetic(entry):
+    try:
+        with pytest.raises(NotCertifiedError, match="flushes"):
+            ENTRIES[entry](flushing)
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_certificates_are_made_in_the_usual_arithmetic(entry):
+    ENTRIES[entry](bent)
+
+
+@pytest.mark.parametrize("entry", ["modulus", "network", "facts"])
+def test_no_certificate_is_made_of_a_function_that_does_something_else_on_enclosures(entry):
+    with pytest.raises(NotCertifiedError, match="not certified"):
+        ENTRIES[entry](by_type)
+
+
+def test_values_that_differ_by_more_than_is_certified_are_an_error_with_the_inputs():
+    target = own(bent)
+    seen = oscillation_of(target, **SMALL)
+    check_oscillation(target, seen, seen * (1 - 1e-10), **SMALL)  # rounding
+    with pytest.raises(Contradiction, match=r"at the inputs x = \[\[.*\]\], y = \[\["):
+        check_oscillation(target, seen, 0.99 * seen, **SMALL)
+
+
+@pytest.mark.parametrize("mode", [0x400, 0x800, 0xC00], ids=["down", "up", "to zero"])  # R7
+def test_other_rounding_modes_are_seen(mode):
+    with rounded(mode), pytest.raises(NotCertifiedError, match="round to nearest"):
+        check_arithmetic()
     check_arithmetic()

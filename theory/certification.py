@@ -17,9 +17,10 @@ from looprate.theory.bounds.rows import Moduli
 from looprate.theory.continuity import ModulusLowerCurve
 from looprate.theory.continuity.certified import Follow, certified_columns
 from looprate.theory.continuity.transfer import lower_from, upper_from
+from looprate.theory.enclosure.soundness import check_enclosures
 from looprate.theory.gate import Side
 from looprate.theory.notation import KINDS, Kind
-from looprate.theory.oscillation import enclosed_oscillation, oscillation_of
+from looprate.theory.oscillation import check_oscillation, enclosed_oscillation, oscillation_of
 from looprate.theory.outputs import one_line
 from looprate.theory.targets import Target
 
@@ -103,9 +104,12 @@ def proof_of(
     none = tuple({"certified": None, "method": None} for k in curves for _ in curves[k].delta)
     try:
         whole = follow(target, tokens, dim)
+        moved = check_enclosures(whole, **size)
         if known.side == "lower":
-            most = max(known.oscillation, enclosed_oscillation(whole, **size, **how))
-            known = Proof(most, "upper")
+            found = enclosed_oscillation(whole, **size, **how)
+            if not moved:
+                check_oscillation(whole, known.oscillation, found, **size)
+            known = Proof(max(known.oscillation, found), "upper")
     except ValueError as error:
         return replace(known, columns=none, missing=one_line(error))
     if math.isinf(known.oscillation):

@@ -8,8 +8,10 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
+from looprate.theory.continuity.reconcile import exceeds
 from looprate.theory.enclosure.forms import LocalForm, local_form
 from looprate.theory.enclosure.intervals import Interval
+from looprate.theory.gate import Contradiction
 from looprate.theory.hypotheses.inputs import special_points
 from looprate.theory.targets import Target
 
@@ -36,10 +38,7 @@ def oscillation_of(target: Target, *, tokens: int, dim: int, points: int = 2**12
     proven = target.oscillation(tokens=tokens, dim=dim)
     if proven is not None:
         return proven
-    rng = np.random.default_rng(0)
-    special = special_points(tokens, dim, count=points // 16, rng=rng)
-    x = np.concatenate([rng.random((points, tokens, dim)), special])
-    values = np.asarray(target(x))
+    values = np.asarray(target(_inputs(tokens, dim, points)))
     with np.errstate(over="ignore"):
         found = float((values.max((0, 1)) - values.min((0, 1))).max())
     if math.isinf(found):
@@ -48,6 +47,43 @@ def oscillation_of(target: Target, *, tokens: int, dim: int, points: int = 2**12
             f"{sys.float_info.max:.3g}; scale it down"
         )
     return found
+
+
+def _inputs(tokens: int, dim: int, points: int = 2**12) -> Array:
+    """Return random inputs, and corners."""
+    rng = np.random.default_rng(0)
+    special = special_points(tokens, dim, count=points // 16, rng=rng)
+    return np.concatenate([rng.random((points, tokens, dim)), special])
+
+
+def check_oscillation(target: Target, seen: float, most: float, *, tokens: int, dim: int) -> None:
+    """Raise where values differ by more than is proven, beyond rounding.
+
+    Parameters
+    ----------
+    target : Target
+    seen : float
+        Of :func:`oscillation_of`.
+    most : float
+        Of :func:`enclosed_oscillation`.
+    tokens, dim : int
+        N and d.
+
+    Raises
+    ------
+    Contradiction
+        With the two inputs.
+    """
+    if not exceeds(seen, most, seen):
+        return
+    x = _inputs(tokens, dim)
+    values = np.asarray(target(x))
+    column = int((values.max((0, 1)) - values.min((0, 1))).argmax())
+    ends = (x[end(values[..., column].max(1))].tolist() for end in (np.argmin, np.argmax))
+    raise Contradiction(
+        f"the values of {target} are certified to differ by at most {most:.6g}, and they differ by "
+        "{:.6g} at the inputs x = {}, y = {}".format(seen, *ends)
+    )
 
 
 @np.errstate(all="ignore")

@@ -21,6 +21,7 @@ from looprate.approx.models.looped import LoopedTransformer
 from looprate.theory.enclosure.boxes import box_errors, cell_boxes
 from looprate.theory.enclosure.forms import SharedSymbols
 from looprate.theory.enclosure.integral import ErrorIntegral, error_norm
+from looprate.theory.enclosure.soundness import check_enclosures
 from looprate.theory.targets import Target, own_functions
 
 __all__ = ["certified_error"]
@@ -97,6 +98,7 @@ def _gap(
     """Return model - target on enclosures."""
     net = enclosed(model, tokens=tokens, dim=dim, loops=loops)
     f = with_enclosures(target, tokens=tokens, dim=dim)
+    check_enclosures(f, tokens=tokens, dim=dim)
     return SharedSymbols(lambda x: net(x) - f(x))
 
 

@@ -19,8 +19,6 @@ import torch
 from looprate.approx.enclosed.everyday import EVERYDAY, deviation
 from looprate.theory.enclosure.affine import Affine
 from looprate.theory.enclosure.functions import erf, gelu, sigmoid
-from looprate.theory.enclosure.intervals import Interval, intersection
-from looprate.theory.enclosure.jets import Jet
 from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE
 from looprate.theory.enclosure.shapes import (
     along,
@@ -121,7 +119,7 @@ def normalised(x: Any, root: Any, axes: Sequence[int], by: Callable[..., Any]) -
     """Return x / sqrt(mean x² + a number >= 0): no entry exceeds the root of how many there are."""
     found = by(x, root)
     most = math.nextafter(math.sqrt(math.prod(found.shape[k] for k in axes)), math.inf)
-    return _known(found, -most, most)
+    return found.known(-most, most)
 
 
 def euclidean(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
@@ -131,7 +129,7 @@ def euclidean(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 def unit(x: Any, root: Any, by: Callable[..., Any]) -> Any:
     """Return x / (a norm of x, or more): no entry exceeds 1."""
-    return _known(by(x, root), -1.0, 1.0)
+    return by(x, root).known(-1.0, 1.0)
 
 
 def mean_square(x: Any, dim: Any = None, keepdim: bool = False, **settings: Any) -> Any:
@@ -158,7 +156,7 @@ def _softmax(x: Any, dim: int, *_: Any, **__: Any) -> Any:
     else:
         grown = (x - ARRAY_NAMESPACE.constant_near_max(x, -1)).exp()  # a constant has no slope
         weights = grown / grown.sum(-1, keepdims=True)
-    return _known(weights, 0.0, 1.0).swapaxes(axis, -1)
+    return weights.known(0.0, 1.0).swapaxes(axis, -1)
 
 
 def _layer_norm(x: Any, shape: Sequence[int], weight: Any, bias: Any, eps: float) -> list[Any]:
@@ -173,16 +171,7 @@ def _layer_norm(x: Any, shape: Sequence[int], weight: Any, bias: Any, eps: float
 def _within_norm(x: Any, count: int) -> Any:
     """Return n numbers of mean 0 and mean square at most 1, of which none exceeds √(n - 1)."""
     most = math.nextafter(math.sqrt(count - 1), math.inf)
-    return _known(x, -most, most)
-
-
-def _known(x: Any, low: float, high: float) -> Any:
-    """Return numbers that are known to lie in [low, high]."""
-    if isinstance(x, Interval):
-        return intersection(x, Interval(np.full(x.shape, low), np.full(x.shape, high)))
-    if isinstance(x, Jet):
-        return Jet(_known(x.value, low, high), x.slope)
-    return x.known(low, high) if isinstance(x, Affine) else x
+    return x.known(-most, most)
 
 
 def _divided(a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:

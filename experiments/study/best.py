@@ -22,6 +22,7 @@ from looprate.experiments.rows.markdown import table
 from looprate.experiments.rows.provenance import stamped
 from looprate.experiments.rows.records import write_npz
 from looprate.experiments.study.work import planned_target
+from looprate.theory.gate import Contradiction
 from looprate.theory.outputs import at_least, at_most
 from looprate.theory.statistics.best_of import best_of, power_law
 
@@ -190,9 +191,10 @@ def _certified(best: BestFound, f: Target, *, boxes: int, **size: Any) -> Row:
     except ValueError:
         return dict.fromkeys(ENDS)
     if ends.upper < best.error.value - SURE * best.error.stderr:
-        raise RuntimeError(
-            f"a proven upper end {ends.upper} is below the sampled error {best.error.value} ± "
-            f"{best.error.stderr}: the enclosure or the estimate is wrong; please report it"
+        raise Contradiction(
+            f"the error of the network {best.member} for {f} ({size}) is certified to be at most "
+            f"{at_most(ends.upper)}, and random inputs give {best.error.value:.6g} (standard error "
+            f"{best.error.stderr:.1g})"
         )
     if not ends.upper < most:
         return dict.fromkeys(ENDS)

@@ -17,7 +17,6 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 
 from looprate.theory.enclosure.functions import Increasing, outer, raised
-from looprate.theory.enclosure.in_place import InPlace
 from looprate.theory.enclosure.namespace import (
     ARRAY_NAMESPACE,
     FUNCTIONS,
@@ -27,6 +26,7 @@ from looprate.theory.enclosure.namespace import (
     Axis,
     refusal,
 )
+from looprate.theory.enclosure.past import Remembering
 from looprate.theory.enclosure.shapes import (
     assigned,
     expanded,
@@ -58,7 +58,7 @@ _REFLECTED = {  # ufunc -> the operator that NumPy's own would call in a circle
 }
 
 
-class EnclosureArray(InPlace):
+class EnclosureArray(Remembering):
     """Base of arrays whose entries stand for sets of reals (and of their slopes)."""
 
     __looprate_namespace__: ClassVar[ArrayNamespace] = ARRAY_NAMESPACE
@@ -169,6 +169,10 @@ class EnclosureArray(InPlace):
     def increasing(self, rule: Increasing) -> Self:
         """Return an increasing function of every entry."""
         return self.entrywise(lambda x: x.increasing(rule))
+
+    @abstractmethod
+    def known(self, low: float, high: float) -> Self:
+        """Return the array, whose values are known to lie in [low, high]."""
 
     def zeros_like(self) -> Self:
         """Return zeros of the same shape."""

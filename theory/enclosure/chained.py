@@ -13,8 +13,6 @@ from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.enclosure.functions import Increasing
 from looprate.theory.enclosure.intervals import Interval, rational_power
 
-__all__ = ["Chained"]
-
 
 class Chained(EnclosureArray):
     """Base of enclosures with a value and something that the chain rule multiplies by slopes."""

@@ -28,7 +28,18 @@ from looprate.theory.enclosure.shapes import (
     transposed,
 )
 
-__all__ = ["Increasing", "arctan", "erf", "sigmoid", "softplus"]
+__all__ = [
+    "arctan",
+    "cumsum",
+    "distances",
+    "erf",
+    "gelu",
+    "prod",
+    "sigmoid",
+    "softplus",
+    "sort",
+    "vector_norm",
+]
 
 LARGEST_ATAN = math.nextafter(math.pi / 2, 2)
 

@@ -84,6 +84,9 @@ class Gain(Chained):
         can = self.value.hi >= self.value.lo.max(axis, keepdims=True)  # can be the largest
         return Gain(value, np.where(can, self.gain, 0.0).max(axis + 1, keepdims=keepdims))
 
+    def known(self, low: float, high: float) -> Gain:
+        return Gain(self.value.known(low, high), self.gain)
+
     def euclidean(self, axis: Axis = None, *, keepdims: bool = False) -> Gain:
         """A norm moves by no more than the norm of what its entries move by."""
         places = tuple(k + 1 for k in self._axes(axis))

@@ -19,7 +19,8 @@ PRUNED = 64  # views made between two looks for those that are gone
 class InPlace(ABC):
     """Base of arrays that in-place operators change, their views being known."""
 
-    __slots__ = ("__weakref__", "_family")
+    __slots__ = ("__weakref__", "_family", "_past")
+    _past: Any  # what it is known to be of other arrays
     _family: list[weakref.ref[Any]]  # this array and all that shares its memory in NumPy
 
     def __init_subclass__(cls) -> None:
@@ -75,6 +76,7 @@ class InPlace(ABC):
 
     def _take(self, other: Any) -> None:
         """Take over everything but the family."""
+        self._past = getattr(other, "_past", None)
         for cls in type(self).__mro__:
             for name in getattr(cls, "__slots__", ()):
                 if name not in InPlace.__slots__:

@@ -153,6 +153,7 @@ def error_integral(
         lower, upper = _totals(leaves, exponent)
         if report is not None:
             report(_share(upper - lower, tolerance * upper, max(count / boxes, clock.spent())))
+    check_arithmetic()  # the function may have changed it
     return ErrorIntegral(lower, upper, count, closed)
 
 

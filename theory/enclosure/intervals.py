@@ -220,6 +220,9 @@ class Interval(EnclosureArray):
     def cos(self) -> Interval:
         return Interval(*rounding.sinusoid(self.lo, self.hi, np.cos, 0.0))
 
+    def known(self, low: float, high: float) -> Interval:
+        return intersection(self, Interval(np.full(self.shape, low), np.full(self.shape, high)))
+
     def increasing(self, rule: Increasing) -> Interval:
         lo, hi = self._monotone(rule.function)
         return Interval(np.maximum(lo, rule.low), np.minimum(hi, rule.high))

@@ -138,6 +138,9 @@ class Jet(Chained):
         hi = np.where(can, self.slope.hi, -np.inf).max(axis + 1, keepdims=keepdims)
         return Jet(value, Interval(lo, hi))
 
+    def known(self, low: float, high: float) -> Jet:
+        return Jet(self.value.known(low, high), self.slope)
+
     def euclidean(self, axis: Axis = None, *, keepdims: bool = False) -> Jet:
         """‖u(X)‖ - ‖u(Y)‖ = c · (u(X) - u(Y)), c between the unit vectors along u(X) and u(Y)."""
         size = self.value.euclidean(axis, keepdims=True)

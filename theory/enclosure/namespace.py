@@ -13,7 +13,7 @@ from typing import Any, final
 from looprate.theory.enclosure import axes, functions, shapes
 from looprate.theory.enclosure.shapes import is_enclosure
 
-__all__ = ["ARRAY_NAMESPACE", "CURES", "FUNCTIONS", "UFUNCS", "ArrayNamespace", "refusal"]
+__all__ = ["ARRAY_NAMESPACE", "UFUNCS", "ArrayNamespace", "refusal"]
 
 Axis = int | tuple[int, ...] | None
 Function = Callable[..., Any]

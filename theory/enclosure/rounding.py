@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EPS", "TINY", "function_down", "function_up", "up_sum"]
+__all__ = ["EPS", "TINY", "up_sum"]
 
 Array = NDArray[np.float64]
 

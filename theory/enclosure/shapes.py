@@ -15,7 +15,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["concatenated", "is_enclosure", "kept", "taken", "where"]
+__all__ = [
+    "along",
+    "axis_of",
+    "broadcast",
+    "concatenated",
+    "diagonal",
+    "expanded",
+    "flipped",
+    "kept",
+    "padded",
+    "rolled",
+    "squeezed",
+    "stacked",
+    "taken",
+    "tiled",
+    "triangle",
+    "where",
+]
 
 JUMPS = "a choice by the input has no enclosure; write it with maximum, minimum, clip or abs"
 
