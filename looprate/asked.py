@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AskedTarget", "asked_target", "target"]
 
+NETWORK = re.compile(r".+\.npz(:\d+)?")  # a file of trained networks, and which of them
+LOOPED = "looprate.approx.models.looped.LoopedTransformer"
+
 
 def asked_target(text: str, *, tokens: int, dim: int) -> Target:
     """Return the target of a text, checked for N and d; say on stderr what was done to it.
@@ -52,10 +56,25 @@ def asked_target(text: str, *, tokens: int, dim: int) -> Target:
     FileNotFoundError, TypeError, ValueError
         See :func:`looprate.theory.targets.resolve_target`.
     """
-    found = resolve_target(text, tokens=tokens, dim=dim)
+    found = _named(text, tokens=tokens, dim=dim)
     for line in notes_of(found):
         print(f"looprate: {line}", file=sys.stderr)
     return found
+
+
+def _named(text: str, *, tokens: int, dim: int) -> Target:
+    """Return the target of a text, or the trained network whose file it names."""
+    if NETWORK.fullmatch(text.strip()):
+        from looprate.experiments.learned.saved import network_target
+
+        return network_target(text, tokens=tokens, dim=dim)
+    return resolve_target(text, tokens=tokens, dim=dim)
+
+
+def _equivariant(function: Any) -> bool:
+    """Tell whether a function is permutation-equivariant by construction: ours, no positions."""
+    kind = f"{type(function).__module__}.{type(function).__name__}"
+    return kind == LOOPED and not function.config.positions
 
 
 def target(
@@ -71,9 +90,10 @@ def target(
     Parameters
     ----------
     of : str, Target or callable
-        What ``looprate moduli`` takes as TARGET; or a function or torch module of your own, from
-        arrays (B, N, d) to (B, N, d), for NumPy, torch or both.  Modules that it is or holds are
-        copied, and the copies taken in evaluation mode and float64.
+        What ``looprate moduli`` takes as TARGET, a file of trained networks included; or a
+        function or torch module of your own, from arrays (B, N, d) to (B, N, d), for NumPy, torch
+        or both.  Modules that it is or holds are copied, and the copies taken in evaluation mode
+        and float64.
     tokens, dim : int
         N and d.
     p : float
@@ -95,7 +115,7 @@ def target(
     tokens, dim = check_size(tokens, dim)
     p = check_p(p)
     if isinstance(of, str):
-        found = resolve_target(of, tokens=tokens, dim=dim)
+        found = _named(of, tokens=tokens, dim=dim)
     elif isinstance(of, Target):
         found = of
     elif isinstance(of, type) or not callable(of):
@@ -108,7 +128,8 @@ def target(
         from looprate.theory.targets.resolve import checked
 
         called = str(name or getattr(of, "__name__", type(of).__name__))
-        found = checked(OwnFunction(called, copied(of), frozenset()), tokens=tokens, dim=dim)
+        own = OwnFunction(called, copied(of), frozenset(), equivariant=_equivariant(of))
+        found = checked(own, tokens=tokens, dim=dim)
     return AskedTarget(found, tokens, dim, p)
 
 

@@ -8,13 +8,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+import looprate
 import looprate.theory.continuity
 from cases.learned_rows import figure_rows as drawn_rows
 from cases.learned_rows import stored
 from looprate.approx.enclosed import enclosed
 from looprate.approx.fit.fitted import Recipe
-from looprate.approx.models.looped import ModelConfig
+from looprate.approx.models.looped import LoopedTransformer, ModelConfig
+from looprate.cli import main
 from looprate.commands import learned as command_learned
 from looprate.experiments.engine.task import TaskFailed
 from looprate.experiments.learned.moduli import LEARNED, LearnedPlan
@@ -331,3 +334,45 @@ def test_bad_input_is_one_line_and_exit_code_2(study, said, options, message):
     assert out == ""
     assert message in err
     assert err.count("\n") == 1
+
+
+# -- one of them as a target -----------------------------------------------------------------------
+def test_a_file_of_networks_is_a_target_with_both_bounds(study, capsys, monkeypatch):
+    monkeypatch.chdir(study)
+    rows = chosen_fits(study, loops=[1])
+    name = f"models/{rows[1]['task']}.npz:{rows[1]['index']}"
+    asked = looprate.target(name, tokens=2)
+    assert asked.target.equivariant
+    model = network_of(study, rows[1])
+    x = torch.rand(5, 2, 1, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(asked(x.double().numpy()), model(x, 1).detach(), atol=1e-5)
+    how = ["--certify", "--seconds", "4", "--delta", "0.1", "--kind", "token", "--json"]
+    assert main(["moduli", name, *how]) == 0
+    told = capsys.readouterr()
+    (found,) = json.loads(told.out)
+    assert 0 < found["lower"] <= found["certified"] <= 1.5 * found["lower"]
+    assert "a trained LT, r = 1, of mean-field" in told.err
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [
+        ("models/a.npz", {}, "name one of the 4 networks"),
+        ("models/a.npz:4", {}, "take models/a.npz:0 to models/a.npz:3"),
+        ("models/a.npz:0", {"dim": 2}, "`dim` must be 1"),
+        ("models/c.npz", {}, "must be a file of trained networks"),
+        ("a.npz", {}, "whose rows say what its weights are"),
+    ],
+)
+def test_a_file_that_names_no_network_is_refused(folder, monkeypatch, name, size, words):
+    monkeypatch.chdir(folder)
+    shutil.copy("models/a.npz", "a.npz")
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        looprate.target(name, tokens=2, **size)
+
+
+def test_networks_without_positions_alone_are_known_to_be_equivariant():
+    for positions in (0, 2):
+        model = LoopedTransformer(ModelConfig(width=4, positions=positions), seed=0, loops=1)
+        assert looprate.target(model, tokens=2).target.equivariant is (positions == 0)
+    assert not looprate.target(torch.nn.Identity(), tokens=2).target.equivariant

@@ -99,6 +99,8 @@ class OwnFunction(Target):
         What its code finds around it.
     fixed : bool
         Whether it holds torch modules or tensors, and so computes on the CPU.
+    equivariant : bool
+        Whether it is known to be permutation-equivariant by construction.
     """
 
     source: str
@@ -108,6 +110,7 @@ class OwnFunction(Target):
     notes: tuple[str, ...] = field(default=(), compare=False)
     home: Home = field(default_factory=Home, compare=False, repr=False)
     fixed: bool = field(default=False, compare=False, repr=False)
+    equivariant: bool = field(default=False, compare=False, repr=False)
     smoothness = Smoothness(1.0, "Lipschitz", "taken to be Lipschitz, which is not proven")
 
     def _evaluate(self, x: Any, xp: Any) -> Any:

@@ -158,14 +158,17 @@ def _torch_alone(own: OwnFunction) -> bool:
     return any(c.__module__.startswith("torch.") for c in type(own.function).__mro__)
 
 
-def checked(own: OwnFunction, *, tokens: int, dim: int) -> OwnFunction:
-    """Return an own function settled at one N and d; raise unless it is a function there."""
+def checked(own: OwnFunction, *, tokens: int, dim: int, notes: tuple[str, ...] = ()) -> OwnFunction:
+    """Return an own function settled at one N and d; raise unless it is a function there.
+
+    ``notes`` are told before others.
+    """
     own = settled(own, tokens=check_tokens(tokens), dim=check_dim(dim))
     check = importlib.import_module("looprate.theory.hypotheses.function").check_function
-    notes: list[str] = check(own, tokens=tokens, dim=dim)
+    found: list[str] = check(own, tokens=tokens, dim=dim)
     if own.home.sink.used:
-        notes = [*notes, "what it prints is left out"]
-    return replace(own, notes=(*own.notes, *notes))
+        found = [*found, "what it prints is left out"]
+    return replace(own, notes=(*notes, *own.notes, *found))
 
 
 def _is_own(text: str) -> bool:

@@ -209,8 +209,8 @@ def _nearer(x: Array, y: Array, delta: float) -> Array:
 
 
 def is_equivariant(f: object) -> bool:
-    """Tell whether f is known to be equivariant: a target without a function of the user's."""
-    return isinstance(f, Target) and not own_functions(f)
+    """Tell whether f is known to be equivariant: a target whose own functions are."""
+    return isinstance(f, Target) and all(own.equivariant for own in own_functions(f))
 
 
 @overload
