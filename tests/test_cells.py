@@ -13,6 +13,7 @@ from cases.targets import EXAMPLES, KINDS
 from looprate.theory.continuity.lower.problem import moving_tokens
 from looprate.theory.continuity.upper import cell_bounds as cell_bounds_file
 from looprate.theory.continuity.upper import centre_form, ends_form
+from looprate.theory.continuity.upper.affine_norm import AffineNorm
 from looprate.theory.continuity.upper.cell_bounds import cell_bounds
 from looprate.theory.continuity.upper.cells import CellProblem, Cells
 from looprate.theory.enclosure.intervals import Interval
@@ -272,6 +273,7 @@ def times(function, factor):
     return lambda *inputs: function(*inputs) * factor
 
 
+AFFINE = centre_form.affine_norm
 ABOVE, LINEAR = ends_form._above, ends_form._best_linear
 CAP, HALF = centre_form.cap_box, ends_form.EndsForm.half_space
 WRONG = {  # what is broken -> (file, name, replacement)
@@ -286,8 +288,8 @@ WRONG = {  # what is broken -> (file, name, replacement)
     "a ball too small": (ends_form, "_ball", times(ends_form._ball, 0.9)),
     "a steepness too small": (
         centre_form,
-        "operator_norm_upper_bound",
-        times(centre_form.operator_norm_upper_bound, 0.9),
+        "affine_norm",
+        lambda *family: AffineNorm(*(0.9 * part for part in vars(AFFINE(*family)).values())),
     ),
     "slopes too small": (
         cell_bounds_file,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import sys
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -119,7 +121,11 @@ def searched(monkeypatch, problem, live=None, threshold=0.1):
         steepest, "branch_and_bound", lambda *a, **k: calls.append((a, k)) or outcome
     )
     found = steepest_upper_bound(problem, threshold, 2.0, 0.9, print)
-    assert found[:2] == (0.7, 11)
+    assert found[:2] == (0.7, 11 * len(calls))
+    assert len(calls) == 1 + (live is not None)
+    for (again, goal), more in calls[1:]:  # how steep what is left is, as far as it matters
+        assert (again, more["root"], more["least"]) == (problem, cells, 0.7)
+        assert goal >= threshold
     return found[2], calls[0]
 
 
@@ -129,9 +135,11 @@ def searched(monkeypatch, problem, live=None, threshold=0.1):
         ((1, 1), 2.0**-7),
         ((3, 1), 2.0**-7),
         ((2, 2), 2.0**-6),
+        ((4, 1), 2.0**-6),
         ((5, 1), 2.0**-4),
-        ((6, 2), 2.0**-2),
-        ((24, 1), 0.5),
+        ((7, 1), 2.0**-2),
+        ((6, 2), 0.5),
+        ((24, 1), 1.0),
         ((25, 1), 1.0),
     ],
 )
@@ -142,7 +150,8 @@ def test_points_of_the_whole_cube_are_searched_down_to_the_grid(monkeypatch, sha
     root, width = more.pop("root"), shape[0] * shape[1]
     assert (root.c_low.tolist(), root.c_high.tolist()) == ([[0.0] * width], [[1.0] * width])
     assert root.d_low.tolist() == root.d_high.tolist() == [[0.0] * shape[1]]
-    wanted = {"seconds": 2.0, "least": 0.9, "finest": finest, "report": print, "most": sys.maxsize}
+    half = int(sys.maxsize * 0.5)
+    wanted = {"seconds": 1.0, "least": 0.9, "finest": finest, "report": print, "most": half}
     assert more == wanted | {"bounds": steepest._steepest}
 
 
@@ -168,16 +177,27 @@ def test_a_set_that_fills_more_than_half_of_the_cube_spares_nothing(monkeypatch,
     assert steepest.MOST_SHARE == 0.5
 
 
-@pytest.mark.parametrize(("tokens", "narrowed"), [(6, True), (7, False)])
-def test_more_orders_than_720_are_not_made(monkeypatch, tokens, narrowed):
-    """The grid is not made either, which is why a stand-in for it will do here."""
+@pytest.mark.parametrize(("tokens", "steps"), [(4, 64), (6, 8), (8, 2), (11, None)])
+def test_the_grid_is_coarser_where_there_are_more_orders(monkeypatch, tokens, steps):
+    """The grid is not made, which is why a stand-in for it will do here."""
     fake = SimpleNamespace(share=1e-9, permuted=lambda tokens, dim: (tokens, dim))
-    monkeypatch.setattr(steepest, "Places", SimpleNamespace(of=lambda *_: fake))
-    few = np.zeros((1, tokens))
-    found, _ = searched(monkeypatch, problem_of(np.sin, tokens, 1), (few, few + 2.0**-4))
-    assert found.steep == ((tuple(range(tokens)), 1) if narrowed else None)
-    wide = replace(problem_of(np.sin, 25, 1), sorted_tokens=())  # a grid of one cell
-    assert searched(monkeypatch, wide, (np.zeros((1, 25)), np.ones((1, 25))))[0].steep is None
+    seen = []
+    made = SimpleNamespace(of=lambda low, high, steps: seen.append(steps) or fake)
+    monkeypatch.setattr(steepest, "Places", made)
+    problem, few = problem_of(np.sin, tokens, 1), np.zeros((1, tokens))
+    found, _ = searched(monkeypatch, problem, (few, few + 2.0**-4))
+    assert seen == ([steps] if steps else [])
+    assert found.steep == ((tuple(range(tokens)), 1) if steps else None)
+    if steps:
+        assert steps**tokens * math.factorial(tokens) <= steepest.MOST_MOVED
+
+
+def test_the_time_is_kept_with_many_orders():
+    """Six tokens have 720 orders, and 2^24 places took minutes."""
+    problem = problem_of(parse_target("token-times-mean"), 6, 1)
+    began = time.monotonic()
+    steepest_upper_bound(problem, 0.199, 1.0, np.inf)
+    assert time.monotonic() - began < 30
 
 
 def bent(x):

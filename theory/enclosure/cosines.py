@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from looprate.theory.enclosure.cosine_expansion import expanded_pair_cosines
 from looprate.theory.enclosure.curved import Curved
+from looprate.theory.enclosure.expanded import Expanded
 from looprate.theory.enclosure.gains import Gain
 from looprate.theory.enclosure.intervals import Interval, added
 from looprate.theory.enclosure.jets import Jet
@@ -43,6 +45,10 @@ def pair_cosines(x: Any, own: Array, other: Array, phase: Array, weight: Array) 
     -------
     enclosure of shape (B, N, d), of the same kind
     """
+    if isinstance(x, Expanded):
+        if x.inputs is None:
+            raise TypeError("only the inputs themselves have an expansion here")
+        return expanded_pair_cosines(x.inputs, own, other, phase, weight)
     box = x if isinstance(x, Interval) else x.value
     features = _Features(box, np.concatenate([own, other]), phase, weight)
     value = _mean(features.derivative(()))

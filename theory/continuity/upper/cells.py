@@ -13,6 +13,7 @@ from looprate.theory.continuity.upper.operator_norm import SLACK
 from looprate.theory.continuity.upper.places import Places
 from looprate.theory.enclosure.columns import Columns
 from looprate.theory.enclosure.curved import Curved, curved_variables
+from looprate.theory.enclosure.expanded import expanded_variables
 from looprate.theory.enclosure.forms import evaluated
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.jets import Jet, variables
@@ -136,6 +137,28 @@ class CellProblem:
         if self.row is not None:
             values = values[..., self.row : self.row + 1, :]
         return values.reshape((*values.shape[:-2], -1))
+
+    def expansion(self, low: Array, high: Array) -> tuple[Array, Array, Array] | None:
+        """Return J on boxes (B, K) as start + turn + loose, or None where f has no expansion.
+
+        See :func:`looprate.theory.continuity.upper.affine_norm.affine_norm`, M movable entries.
+        """
+        box = Interval(low, high).reshape((-1, self.tokens, self.dim))
+        try:
+            found = evaluated(self.f, expanded_variables(box))
+        except ValueError:  # an operation that has no expansion
+            return None
+        if isinstance(found, Interval):
+            return None
+        middle = box.middle()
+        reach = np.maximum(box.hi - middle, middle - box.lo) * (1 + EPS)
+        reach = reach.reshape(len(reach), -1)
+        moving = self.movable
+        turn = np.moveaxis(self.rows(found.turn[moving]), (0, 1), (3, 1))  # (B, K, E, M)
+        start, loose = (
+            np.moveaxis(self.rows(part[moving]), 0, 2) for part in (found.start, found.loose)
+        )
+        return start, turn * reach[:, :, None, None], loose
 
     def derivatives(self, box: Interval, *, bend: bool = True) -> Derivatives:
         """Return values, slopes and, with ``bend``, second derivatives of the watched rows."""

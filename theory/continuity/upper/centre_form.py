@@ -8,11 +8,11 @@ rad(H)|c - c0|, and the norm of an affine function, being convex, is largest at 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
+from looprate.theory.continuity.upper.affine_norm import affine_norm
 from looprate.theory.continuity.upper.cells import (
     CellProblem,
     Cells,
@@ -24,8 +24,6 @@ from looprate.theory.continuity.upper.cells import (
 from looprate.theory.continuity.upper.operator_norm import (
     SLACK,
     entries_norm_upper_bound,
-    operator_norm_upper_bound,
-    positive_norm_upper_bound,
 )
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.rounding import EPS
@@ -33,7 +31,6 @@ from looprate.theory.enclosure.rounding import EPS
 Array = NDArray[np.float64]
 
 SHELLS = 4  # of a pair, where finer ones can settle a cell
-CORNERS = 4  # directions of c whose corners are all tried, 2^4 of them; the others are added
 
 
 @dataclass(frozen=True)
@@ -162,20 +159,8 @@ def steepness(
     loose = (core.bend_radius[:, :, :, moving] * step[:, None, :, None]).sum(2)
     loose += at.radius[:, :, moving]
     start = at.middle[:, :, moving]
-    order = np.argsort(-np.abs(turn).sum((1, 3)), axis=1)
-    kept, rest = order[:, :CORNERS], order[:, CORNERS:]
-    pick = np.arange(len(order))[:, None]
-    turn = np.moveaxis(turn, 2, 1)  # (B, K, E, M)
-    ratio = positive_norm_upper_bound(loose, p)
-    ratio += operator_norm_upper_bound(turn[pick, rest], p).sum(1)
-    some = turn[pick, kept]
-    corners = np.array(list(product((1.0, -1.0), repeat=some.shape[1])))
-    moved = np.tensordot(corners, some, (1, 1)).swapaxes(0, 1)  # (B, corners, E, M)
-    ratio += operator_norm_upper_bound(start[:, None] + moved, p).max(1)
-    change = positive_norm_upper_bound(loose, p)
-    change += operator_norm_upper_bound(turn, p).sum(1)
-    spread = ratio - operator_norm_upper_bound(start, p)
-    return ratio * (1 + 4 * SLACK), spread, change * (1 + 4 * SLACK), start
+    found = affine_norm(start, np.moveaxis(turn, 2, 1), loose, p)
+    return found.most, found.spread, found.change, start
 
 
 def _bent(problem: CellProblem, on: Derivatives, ends: Ends, reach: Array, factor: float) -> Array:
