@@ -9,7 +9,13 @@ import pytest
 
 from looprate.theory.bounds.bumps import Bumps, box_count
 from looprate.theory.bounds.explicit import explicit_bound
-from looprate.theory.bounds.lower import _entropy, _share, bump_norm, worst_case_error_lower_bound
+from looprate.theory.bounds.lower import (
+    _at_grid,
+    _entropy,
+    _share,
+    bump_norm,
+    worst_case_error_lower_bound,
+)
 from looprate.theory.bounds.pattern_count import (
     EtaNetwork,
     NetworkSize,
@@ -382,3 +388,19 @@ def test_both_counts_by_hand():
     expected += log2_vectors(inputs * n, 6)
     found = log2_patterns(wide, 1, inputs, tokens=n, dim=1)
     assert float(found.b) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_grid_with_fewer_signs_than_patterns_says_nothing_of_the_largest_error():
+    def at(grid):
+        return _at_grid(grid, 1000, 2, 1, math.inf, 1.0, 1.0, LT)
+
+    fine = bound(1000, p=math.inf).grid
+    assert [at(2), at(fine // 4)] == [None, None]
+    assert at(2 * fine).share == 0.5
+
+
+def test_symbols_of_the_theorem_are_positive_so_that_powers_simplify():
+    r, delta, s = (SYMBOLS[name] for name in ("r", "delta", "s"))
+    assert all(SYMBOLS[name].is_positive for name in SYMBOLS if name != "e_mem")
+    assert SYMBOLS["e_mem"].is_nonnegative
+    assert (delta**s * r**s - (delta * r) ** s).simplify() == 0
