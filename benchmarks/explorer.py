@@ -58,6 +58,8 @@ SLIDERS = {
     "radius": ("radius", ".values"),
     "t": ("loops done", ".table"),
     "m": ("cells a side", ".table"),
+    "input": ("x of token 1", ".reading"),
+    "input, its run": ("x of token 1", ".table"),
     "smoothness": ("periods", ".verdict"),
 }
 #: Control -> its label, what is chosen in turn, and the part of the page that follows.

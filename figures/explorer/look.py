@@ -64,7 +64,8 @@ summary:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
 {% for name in card.parts %}{% for root in docs[0].roots if root.name == name %}
 {% if name in folded %}<details class="{{ name }}"><summary>{{ folded[name] }}</summary>
 {{ embed(root) }}</details>
-{% else %}<div class="{{ name }}">
+{% else %}<div class="{{ name }}"{% if name in live %} aria-live="polite"{% endif %}
+{% if name in titles %} role="group" aria-label="{{ titles[name] }}"{% endif %}>
 {% if name in titles %}<h3>{{ titles[name] }}</h3>{% endif %}{{ embed(root) }}</div>
 {% endif %}{% endfor %}{% endfor %}</section>
 {% endfor %}</main>{% endblock %}"""
@@ -82,6 +83,7 @@ INTRO = "intro"  # of the page without a server
 PARTS = ("theme", "trouble", *(n for ps in CARDS.values() for n in ps if n != INTRO))
 RAILS = ("function", "networks", "bounds", "radius")  # controls, beside what they move
 WIDE = ("formula", "reading", "told", "table", "verdict", "statement")
+LIVE = ("verdict", "reading")  # read aloud when they change
 FOLDED = {"table": "Every row of the residual stream, exactly"}
 TITLES = {  # of the pictures: text of the page, which wraps and is read aloud
     "map": "Over two coordinates of the input",
@@ -129,6 +131,7 @@ th { white-space: nowrap; font-weight: 600 }
 .numbers td, .numbers th { font-variant-numeric: tabular-nums;
   padding-right: 12px; border-bottom: 1px solid var(--edge) }
 .numbers td { white-space: nowrap }
+@media (max-width: 420px) { .numbers td, .numbers th { font-size: 13px; padding-right: 8px } }
 .state td { white-space: nowrap }
 .state td:last-child { min-width: 11rem; white-space: normal }
 label, .bk-slider-title { color: var(--ink); font-size: 13px }
@@ -223,7 +226,7 @@ def template(dark: bool) -> Template:
         text = text.replace(word, ", ".join(f".{name}" for name in names))
     text = text.replace("COLOURS", "; ".join(f"--{name}: {is_}" for name, is_ in look.items()))
     cards = [{"title": title, "parts": parts} for title, parts in CARDS.items()]
-    known = {"cards": cards, "titles": TITLES, "folded": FOLDED}
+    known = {"cards": cards, "titles": TITLES, "folded": FOLDED, "live": LIVE}
     return get_env().from_string(text.replace("SCHEME", "dark" if dark else "light"), known)
 
 

@@ -59,6 +59,7 @@ class MapPanel:
 
     def __init__(self, dark: bool, *, moves: bool = True) -> None:
         self.moves = moves
+        self.values: Floats | None = None
         self.plot = plot_of(
             "",
             "",
@@ -84,7 +85,14 @@ class MapPanel:
                      grid_line_color="#FFFFFF", grid_line_alpha=0.45)
             )  # fmt: skip
         self.cell = BoxAnnotation(
-            fill_alpha=0.0, line_color=ALARM, line_width=2, left=0, right=0, bottom=0, top=0
+            fill_alpha=0.0,
+            line_color=ALARM,
+            line_width=3,
+            level="overlay",
+            left=0,
+            right=0,
+            bottom=0,
+            top=0,
         )
         self.plot.add_layout(self.cell)
         self.at = ColumnDataSource({"x": [0.5], "y": [0.5]})
@@ -97,8 +105,10 @@ class MapPanel:
     def show(self, setting: Setting, values: Floats) -> None:
         """Draw other values."""
         low, high = float(values.min()), float(values.max())
-        self.colours.update(low=low, high=high if high > low else low + 1.0)
-        self.source.data = {"image": [values.astype(np.float32)]}
+        if values is not self.values:  # else the browser has them
+            self.values = values
+            self.colours.update(low=low, high=high if high > low else low + 1.0)
+            self.source.data = {"image": [values.astype(np.float32)]}
         self.plot.xaxis.axis_label, self.plot.yaxis.axis_label = axis_names(setting)
         self.lines.ticks = [k / setting.grid for k in range(1, setting.grid)]
         more = " Drag the point, or use the sliders." if self.moves else ""

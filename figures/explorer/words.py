@@ -26,19 +26,38 @@ EXAMPLES = {
     "a formula that is not equivariant": "formula: n*x",
     "a formula that jumps": "formula: floor(3*x) - mean(x)",
 }
-FORMULAS = (  # of the theorem, in parts between which a line may break
-    r"(Nd)^{1/p} \left[w_{\mathrm{tok}}(\delta\sqrt{d})"
-    r" + w_{\mathrm{cont}}(\delta\sqrt{Nd}) + w(\delta\sqrt{Nd})\right]",
-    r"+ O(N^{2/p} \delta^{d/p}) + O(((M\delta)^{-1} dN)^{1/p}),",
-    r"\delta = ((r - N)/2)^{-1/((N+1)d+1)}.",
+UNIT = 9  # decimals of a difference: tables hold 40 bits
+THEOREM = (
+    r"(Nd)^{1/p} [w_{\mathrm{tok}}(\delta\sqrt{d}) + w_{\mathrm{cont}}(\delta\sqrt{Nd})"
+    r" + w(\delta\sqrt{Nd})] + O(N^{2/p} \delta^{d/p}) + O(((M\delta)^{-1} dN)^{1/p})"
 )
+DELTA = r"\delta = ((r - N)/2)^{-1/((N+1)d+1)}"
+
+
+def broken(latex: str) -> list[str]:
+    """Return a formula in the parts between which a line may break: before + and −, in no group."""
+    parts, depth = [""], 0
+    for word in re.findall(r"\\left|\\right|\\?.", latex):
+        depth += (word in ("{", "\\left", "(")) - (word in ("}", "\\right", ")"))
+        if word in "+-" and depth == 0 and parts[-1].rstrip()[-1:] not in ("=", ""):
+            parts.append("")
+        parts[-1] += word
+    return parts
+
+
+def typeset(latex: str) -> str:
+    """Return a formula that the browser sets, and whose lines may break, as HTML."""
+    infix = "<mrow><mo>", '<mrow><mo form="infix">'  # a part begins with a sign between two
+    return " ".join(mathml(part).replace(*infix, 1) for part in broken(latex))
+
+
 STATEMENT = f"""
 <p><b>Theorem 3.6</b> (arXiv 2410.01405v7). <b>For every</b> continuous, permutation-equivariant
 f on [0,1]<sup>d×N</sup>, <b>every</b> 1 ≤ p &lt; ∞ and <b>every</b> r &gt; N
 <b>there is</b> a looped Transformer T of r
 loops, of a size that depends on d alone, with</p>
 <div class="across formula">‖T − f‖<sub>L<sup>p</sup></sub> ≤
-{" ".join(map(mathml, FORMULAS))}</div>
+{typeset(THEOREM)}, &nbsp; {typeset(DELTA)}.</div>
 <p>As summaries of the paper give it, in the weaker of two readings: in the other
 (Nd)<sup>1/p</sup> does not multiply w. M is a free weight, infinite here, so the last term is 0.
 The O-constants, open in the paper, are those of an explicit inequality of this project. The theorem
@@ -95,20 +114,7 @@ def formula_words(setting: Setting) -> str:
     """Return the formula of a setting's function, set by the browser, as HTML."""
     target = views.target_of(setting.target, setting.tokens, setting.dim)
     shape = f"N = {setting.tokens}, d = {setting.dim}, error in L<sup>p</sup>, p = {setting.p:g}"
-    infix = "<mrow><mo>", '<mrow><mo form="infix">'  # where a line may break, as anywhere else
-    parts = " ".join(mathml(part).replace(*infix, 1) for part in broken(target.latex))
-    return f'<div class="across formula">{parts}</div><p class="note">{shape}</p>'
-
-
-def broken(latex: str) -> list[str]:
-    """Return a formula in the parts between which a line may break: before + and −, in no group."""
-    parts, depth = [""], 0
-    for word in re.findall(r"\\left|\\right|\\?.", latex):
-        depth += (word in ("{", "\\left", "(")) - (word in ("}", "\\right", ")"))
-        if word in "+-" and depth == 0 and parts[-1].rstrip()[-1:] not in ("=", ""):
-            parts.append("")
-        parts[-1] += word
-    return parts
+    return f'<div class="across formula">{typeset(target.latex)}</div><p class="note">{shape}</p>'
 
 
 def input_table(here: There) -> str:
@@ -123,7 +129,7 @@ def input_table(here: There) -> str:
             cells += [f"{here.cells[n]}", f"{here.labels[n]:,}", _several(here.network[n])]
         cells.append(_several(here.f[n]))
         if here.network is not None:
-            cells.append(_several(here.network[n] - here.f[n]))
+            cells.append(_several((here.network[n] - here.f[n]).round(UNIT) + 0.0))
         inner = "".join(f"<td>{cell}</td>" for cell in cells)
         lines.append(f"<th>token {n + 1}</th>{inner}")
     table = "".join(f"<tr>{line}</tr>" for line in lines)
