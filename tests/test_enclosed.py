@@ -284,7 +284,7 @@ class Wrapped(nn.Module):
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        (Wrapped(lambda x: x.frac()), "Wrapped uses aten.frac"),
+        (Wrapped(lambda x: x.frac()), "Wrapped uses aten.trunc"),
         (Wrapped(lambda x: x.sort(1).indices + x), "Wrapped uses places of entries"),
         (Wrapped(lambda x: x if x.max() > 2 else -x), "Wrapped cannot be traced"),
         (Wrapped(lambda x: x + 1e-15 * torch.rand(x.shape[1:])), "Wrapped draws random numbers"),

@@ -14,7 +14,7 @@ import numpy as np
 
 from looprate.theory.enclosure import functions, shapes
 from looprate.theory.enclosure.arrays import EnclosureArray
-from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE, UFUNCS
+from looprate.theory.enclosure.namespace import UFUNCS
 from looprate.theory.enclosure.shapes import axis_of
 
 
@@ -31,15 +31,10 @@ def _extreme(how: str) -> Callable[..., Any]:
 
 
 def _logsumexp(x: Any, dim: Any, keepdim: bool = False) -> Any:
-    """About a constant near the maxima, which has no slope."""
     axes = [dim] if isinstance(dim, int) else list(dim)
     if len(axes) != 1:
         raise ValueError("logsumexp over several axes has no enclosure; reshape them into one")
-    axis = axis_of(x, axes[0])
-    about = ARRAY_NAMESPACE.constant_near_max(x, axis)
-    total = (x - about).exp().sum(axis, keepdims=True).log() + about
-    shape = tuple(n for k, n in enumerate(x.shape) if k != axis)
-    return total if keepdim else total.reshape(shape)
+    return x.logsumexp(axes[0], keepdims=keepdim)
 
 
 def _softplus(x: Any, beta: float = 1, threshold: float = 20) -> Any:
@@ -125,6 +120,29 @@ def _slice_scatter(
 
 def _select_scatter(x: Any, part: Any, dim: int, index: int) -> Any:
     return _scattered(x, shapes.expanded(part, axis_of(x, dim)), dim, [index])
+
+
+def _index_put(x: Any, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Any:
+    if accumulate:
+        raise ValueError("entries added at places have no enclosure; write a sum")
+    return shapes.assigned(x, tuple(slice(None) if k is None else k for k in indices), values)
+
+
+def _huber(x: Any, target: Any, reduction: int = 1, delta: float = 1.0) -> Any:
+    if reduction:
+        raise ValueError("a loss of the whole batch mixes its inputs; take reduction='none'")
+    gap = x - target
+    near = gap.clip(-delta, delta)
+    return near * (gap - near * 0.5)
+
+
+def _smooth_l1(x: Any, target: Any, reduction: int = 1, beta: float = 1.0) -> Any:
+    return _huber(x, target, reduction, beta) * (1 / beta)
+
+
+def _logit(x: Any, eps: float | None = None) -> Any:
+    near = x if eps is None else x.clip(eps, 1 - eps)
+    return near.log() - (1.0 - near).log()
 
 
 def _like(value: float) -> Callable[..., Any]:
@@ -224,6 +242,18 @@ EVERYDAY: dict[str, Callable[..., Any]] = {
     "_euclidean_dist": functions.distances,
     "prod": _prod,
     "cumsum": lambda x, dim, **_: functions.cumsum(x, dim),
+    "cumprod": lambda x, dim, **_: functions.cumprod(x, dim),
+    "lerp": lambda a, b, weight: a + (b - a) * weight,
+    "huber_loss": _huber,
+    "smooth_l1_loss": _smooth_l1,
+    "softshrink": lambda x, limit=0.5: x - x.clip(-limit, limit),
+    "logit": _logit,
+    "erfc": lambda x: 1.0 - functions.erf(x),
+    "var_mean": lambda x, dim=None, **settings: [
+        deviation("var")(x, dim, **settings),
+        x.mean(tuple(dim), keepdims=settings.get("keepdim", False)),
+    ],
+    "index_put": _index_put,
     "sort": _sorted,
     "topk": _topk,
     "median": _median,

@@ -8,6 +8,7 @@ once; the rest is left to the functions of :mod:`looprate.approx.enclosed.operat
 from __future__ import annotations
 
 import copy
+import functools
 import operator
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch._decomp import core_aten_decompositions
 from torch.overrides import TorchFunctionMode
 
 from looprate.approx.enclosed.centred import Centred, tightened
@@ -265,13 +267,31 @@ def _is_square(step: _Step) -> bool:
 
 
 class _ReshapedViews(TorchFunctionMode):
-    """Takes views as reshapes: attention as products returns another layout than fused."""
+    """Takes views as reshapes: attention as products returns another layout than fused.
+
+    Cosines of angles, in whose course torch changes a norm in place, are spelled.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.cosine_similarity:
+            return _cosine_similarity(*args, **(kwargs or {}))
         sizes = args[1:] if func is Tensor.view else ()
         if sizes and not (isinstance(sizes[0], torch.dtype) or kwargs):
             return args[0].reshape(*sizes)
         return func(*args, **(kwargs or {}))
+
+
+def _cosine_similarity(a: Tensor, b: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """Return what torch computes in place."""
+    normalize = torch.nn.functional.normalize
+    return (normalize(a, dim=dim, eps=eps) * normalize(b, dim=dim, eps=eps)).sum(dim)
+
+
+@functools.cache
+def _taken_apart() -> dict[Any, Callable[..., Any]]:
+    """Return torch's own ways to do operations by simpler ones, of those that are not known."""
+    table = core_aten_decompositions()
+    return {op: how for op, how in table.items() if op.overloadpacket.__name__ not in OPERATIONS}
 
 
 def _graph(module: nn.Module, shape: tuple[int, ...], name: str) -> fx.GraphModule:
@@ -285,7 +305,7 @@ def _graph(module: nn.Module, shape: tuple[int, ...], name: str) -> fx.GraphModu
         plain = sdpa_kernel(SDPBackend.MATH)
         with warnings.catch_warnings(), torch.enable_grad(), plain, _ReshapedViews():
             warnings.simplefilter("ignore")  # torch's own
-            graph = make_fx(pure)(torch.full(shape, 0.4, dtype=torch.float64))
+            graph = make_fx(pure, _taken_apart())(torch.full(shape, 0.4, dtype=torch.float64))
     except Exception as error:  # whatever a module may raise when its course depends on values
         said = " ".join(str(error).split()).partition(". ")[0]
         if "_local_scalar_dense" in said:

@@ -83,6 +83,10 @@ def _spread(x: Any, axis: int) -> Any:
     return ((x - x.mean(axis, keepdims=True)) ** 2).sum(axis)
 
 
+def _shrunk(x: Any) -> Any:
+    return _relu(x - 0.5) - _relu(-x - 0.5)
+
+
 def _silu(x: Any) -> Any:
     return x / (1 + np.exp(-x))
 
@@ -90,7 +94,14 @@ def _silu(x: Any) -> Any:
 BALLS = {
     **{name: _each(getattr(arb, name)) for name in ("log1p", "expm1", "atan", "tan", "sinh")},
     **{"cosh": _each(arb.cosh), "erf": _erf, "relu": _relu, "normal": _normal},
-    **{"softmax": _softmax, "silu": _silu, "spread": _spread, "pi": arb.pi(), "arb": arb},
+    **{
+        "softmax": _softmax,
+        "silu": _silu,
+        "shrunk": _shrunk,
+        "spread": _spread,
+        "pi": arb.pi(),
+        "arb": arb,
+    },
 }
 
 GROUPS: dict[str, tuple[Operation, ...]] = {
@@ -128,6 +139,7 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
         Operation("tangent", "np.tan(x)", "torch.tan(x)", "tan(x)", INNER),
         Operation("arctangent", "np.arctan(x)", "torch.atan(x)", "atan(x)"),
         Operation("sinh, cosh", "np.sinh(x) + np.cosh(x)", "torch.sinh(x) + torch.cosh(x)"),
+        Operation("its complement", "1 - special.erf(x)", "torch.erfc(x)", "1 - erf(x)"),
         Operation("tanh", "np.tanh(x)", "torch.tanh(x)"),
         Operation("error function", "special.erf(x)", "torch.erf(x)", "erf(x)"),
     ),
@@ -171,7 +183,7 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
         ),
         Operation(
             "log of sums of exponentials",
-            "special.logsumexp(x, axis=1)",
+            "np.logaddexp.reduce(x, axis=1)",
             "torch.logsumexp(x, 1)",
             "np.log(np.exp(x).sum(1))",
         ),
@@ -183,9 +195,23 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
         ),
         Operation("polygon", "np.interp(x, [-1, 0.5, 1], [2, -1, 0.5])", "", POLYGON),
         Operation("polynomial", "np.polyval([1.5, -2, 0.5], x)", "", "1.5 * x**2 - 2 * x + 0.5"),
+        Operation("soft shrinkage", "x - np.clip(x, -0.5, 0.5)", "F.softshrink(x)", "shrunk(x)"),
+        Operation("log of odds", "", "torch.logit(x)", "np.log(x / (1 - x))", (0.1, 0.9)),
+        Operation(
+            "gated halves",
+            "",
+            "F.glu(torch.cat([x, x], -1))",
+            "x / (1 + np.exp(-x))",
+        ),
         Operation("softsign", "x / (1 + np.abs(x))", "F.softsign(x)"),
     ),
     "Limits": (
+        Operation(
+            "mix",
+            "x + 0.25 * (1 - x)",
+            "torch.lerp(x, torch.ones_like(x), 0.25)",
+            "x * arb(0.75) + arb(0.25)",
+        ),
         Operation("maximum", "np.maximum(x, x[:, :1])", "torch.maximum(x, x[:, :1])"),
         Operation(
             "minimum", "np.minimum(x, 0.5)", "torch.clamp(x, max=0.5)", "-np.maximum(-x, arb(-0.5))"
@@ -213,7 +239,10 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
         Operation("sum", "x.sum(1, keepdims=True)", "x.sum(1, keepdim=True)"),
         Operation("mean", "x.mean(1)", "x.mean(1)"),
         Operation(
-            "variance", "np.var(x, axis=2)", "torch.var(x, 2, correction=0)", "spread(x, 2) / 2"
+            "variance",
+            "np.var(x, axis=2)",
+            "torch.var_mean(x, 2, correction=0)[0]",
+            "spread(x, 2) / 2",
         ),
         Operation(
             "standard deviation",
@@ -229,6 +258,7 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
         Operation(
             "weighted mean", "np.average(x, axis=2, weights=C)", "", "(x * C).sum(2) / C.sum()"
         ),
+        Operation("running product", "np.cumprod(x, axis=1)", "torch.cumprod(x, 1)"),
         Operation("differences", "np.diff(x, axis=1)", "torch.diff(x, dim=1)"),
     ),
     "Norms": (
@@ -274,6 +304,20 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
             "x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5)",
             "F.rms_norm(x, (2,), eps=1e-5)",
             "x / np.sqrt((x**2).mean(-1, keepdims=True) + arb(1e-5))",
+        ),
+        Operation(
+            "cosines of angles",
+            "",
+            "F.cosine_similarity(x, x[:, :1], dim=2)",
+            "(x * x[:, :1]).sum(2) / np.sqrt((x**2).sum(2) * (x[:, :1]**2).sum(2))",
+            POSITIVE,
+        ),
+        Operation(
+            "Huber's loss",
+            "",
+            "sum(f(x, 0 * x, reduction='none') / 2 for f in (F.huber_loss, F.smooth_l1_loss))",
+            "x * x / 2",
+            (-1.0, 1.0),
         ),
         Operation(
             "pairwise distances",
@@ -393,6 +437,12 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
             "np.concatenate([x[:, :1] + 1, x[:, 1:]], 1)",
         ),
         Operation("out=", "np.add(x, 1, out=1 * x)", "torch.add(x, 1)", "x + 1"),
+        Operation(
+            "entries at places",
+            "put(x)",
+            "put(x)",
+            "np.concatenate([x[:, 1:2], 0 * x[:, :1], x[:, :1]], 1)",
+        ),
         Operation("entries of zeros_like", "filled(x)", "filled_torch(x)", "2 * x[:, ::-1]"),
     ),
     "By cases": (
@@ -458,7 +508,19 @@ def filled_torch(x: Any) -> Any:
     return h
 
 
-COMMON = {"step": step, "view_step": view_step, "filled": filled, "filled_torch": filled_torch}
+def put(x: Any) -> Any:
+    h = 0 * x
+    h[:, [2, 0]] = x[:, :2]
+    return h
+
+
+COMMON = {
+    "put": put,
+    "step": step,
+    "view_step": view_step,
+    "filled": filled,
+    "filled_torch": filled_torch,
+}
 PLAIN = {"np": np, "special": special, "softmax": _softmax, **COMMON}
 PLAIN |= {"W": W, "V": V, "C": C, "MASK": MASK}
 TENSORS = {"torch": torch, "F": F, **COMMON}

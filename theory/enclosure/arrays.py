@@ -58,6 +58,11 @@ _REFLECTED = {  # ufunc -> the operator that NumPy's own would call in a circle
 }
 
 
+def _method(name: str) -> Any:
+    """Return a function of NumPy as the method of its name."""
+    return lambda self, *args, **settings: FUNCTIONS[name](self, *args, **settings)
+
+
 class EnclosureArray(Remembering):
     """Base of arrays whose entries stand for sets of reals (and of their slopes)."""
 
@@ -283,6 +288,13 @@ class EnclosureArray(Remembering):
         """Return the entrywise minimum with a number, an array or an enclosure."""
         return -((-self).maximum(-self.operand(other)))
 
+    def logsumexp(self, axis: int, *, keepdims: bool = False) -> Self:
+        """Return log Σ exp over an axis: about a constant near the maxima, which has no slope."""
+        about = ARRAY_NAMESPACE.constant_near_max(self, axis)
+        return (self - about).exp().sum(axis, keepdims=keepdims).log() + (
+            about if keepdims else about.squeeze(axis)
+        )
+
     def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
         """Return sums over axes."""
         return self._reduced("sum", axis, keepdims)
@@ -296,6 +308,13 @@ class EnclosureArray(Remembering):
         return -(-self)._reduced("amax", axis, keepdims)
 
     max, min = amax, amin
+    cumsum, prod, dot, take = map(_method, ("cumsum", "prod", "dot", "take"))
+    repeat, squeeze, ravel = map(_method, ("repeat", "squeeze", "ravel"))
+    diagonal, trace = map(_method, ("diagonal", "trace"))
+
+    def flatten(self) -> Self:
+        """Return a copy with one axis."""
+        return self.reshape(-1).copy()
 
     def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
         """Return means over axes."""

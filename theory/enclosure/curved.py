@@ -121,6 +121,10 @@ class Curved(Chained):
         hi = np.where(can, self.curvature.hi, -np.inf).max(axis + 1, keepdims=keepdims)
         return Curved(jet, Interval(np.where(alone, lo, -np.inf), np.where(alone, hi, np.inf)))
 
+    def logsumexp(self, axis: int, *, keepdims: bool = False) -> Curved:
+        curvature = super().logsumexp(axis, keepdims=keepdims).curvature
+        return Curved(self.jet.logsumexp(axis, keepdims=keepdims), curvature)
+
     def known(self, low: float, high: float) -> Curved:
         return Curved(self.jet.known(low, high), self.curvature)
 

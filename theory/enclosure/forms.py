@@ -24,6 +24,10 @@ from looprate.theory.enclosure.rounding import TINY
 
 __all__ = ["SharedSymbols", "enclose", "evaluated", "local_form"]
 
+CURE = (
+    "; write it with +, -, *, /, **, @, abs, sqrt, exp, log, sin, cos, tanh, maximum, minimum, "
+    "clip, sum, mean, max, norm and what else is listed in docs/howto/operations.md"
+)
 Array = NDArray[np.float64]
 Function = Callable[[Any], Any]
 
@@ -192,10 +196,9 @@ def evaluated(target: Function, x: Any) -> Any:
     except OutOfTimeError:
         raise
     except Exception as error:  # whatever a user's function may raise
+        told = any(word in str(error) for word in ("write", "use ", "only lower bounds"))
         raise ValueError(
-            f"`target` {name} has no rigorous enclosure: {error}; write it with +, -, *, /, **, "
-            "@, abs, sqrt, exp, log, sin, cos, tanh, maximum, minimum, clip, sum, mean, max, norm "
-            "and what else is listed in docs/howto/operations.md"
+            f"`target` {name} has no rigorous enclosure: {error}{'' if told else CURE}"
         ) from error
     constant = isinstance(result, np.ndarray | float | int)
     if constant:

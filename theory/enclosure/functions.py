@@ -30,6 +30,7 @@ from looprate.theory.enclosure.shapes import (
 
 __all__ = [
     "arctan",
+    "cumprod",
     "cumsum",
     "distances",
     "erf",
@@ -184,14 +185,20 @@ def prod(x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     return x
 
 
-def cumsum(x: Any, axis: int | None = None) -> Any:
-    """Return running sums along an axis."""
-    if axis is None:
-        return cumsum(x.reshape(-1), 0)
-    place, count = axis_of(x, axis), x.shape[axis]
-    parts = [x[along(place, slice(k, k + 1))] for k in range(count)]
-    sums = functools.reduce(lambda done, part: [*done, done[-1] + part], parts[1:], parts[:1])
-    return concatenated(sums, place)
+def _running(step: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """Return running sums or products along an axis."""
+
+    def running(x: Any, axis: int | None = None) -> Any:
+        if axis is None:
+            return running(x.reshape(-1), 0)
+        place = axis_of(x, axis)
+        parts = [x[along(place, slice(k, k + 1))] for k in range(x.shape[place])]
+        return concatenated([*itertools.accumulate(parts, step)], place)
+
+    return running
+
+
+cumsum, cumprod = _running(operator.add), _running(operator.mul)
 
 
 def diff(x: Any, n: int = 1, axis: int = -1) -> Any:

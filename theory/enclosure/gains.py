@@ -84,6 +84,12 @@ class Gain(Chained):
         can = self.value.hi >= self.value.lo.max(axis, keepdims=True)  # can be the largest
         return Gain(value, np.where(can, self.gain, 0.0).max(axis + 1, keepdims=keepdims))
 
+    def logsumexp(self, axis: int, *, keepdims: bool = False) -> Gain:
+        """Moves by no more than the entry that moves most."""
+        place = range(self.ndim)[axis]
+        value = self.value.logsumexp(place, keepdims=keepdims)
+        return Gain(value, self.gain.max(place + 1, keepdims=keepdims))
+
     def known(self, low: float, high: float) -> Gain:
         return Gain(self.value.known(low, high), self.gain)
 

@@ -220,6 +220,12 @@ class Interval(EnclosureArray):
     def cos(self) -> Interval:
         return Interval(*rounding.sinusoid(self.lo, self.hi, np.cos, 0.0))
 
+    def logsumexp(self, axis: int, *, keepdims: bool = False) -> Interval:
+        if self.lo is self.hi:
+            return super().logsumexp(axis, keepdims=keepdims)
+        ends = (Interval(end).logsumexp(axis, keepdims=keepdims) for end in (self.lo, self.hi))
+        return hull(*ends)  # it increases
+
     def known(self, low: float, high: float) -> Interval:
         return intersection(self, Interval(np.full(self.shape, low), np.full(self.shape, high)))
 

@@ -13,6 +13,7 @@ It is kept by every operation, also where u has corners:
   largest slope of φ on U (mean value theorem; for |u| the hull of the signs on U);
 * norms: ‖u(X)‖ - ‖u(Y)‖ = c · (u(X) - u(Y)) with c = (u(X) + u(Y)) / (‖u(X)‖ + ‖u(Y)‖), a convex
   combination of unit vectors along u(X) and u(Y), or anything where both are 0;
+* log Σ exp: a convex combination of the slopes of the entries, by softmax weights;
 * maxima: with i maximal at X and j at Y the difference lies between those of u_i and u_j, so it is
   a convex combination of theirs; i and j are among the entries that can be maximal on the box.
 
@@ -28,10 +29,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.theory.enclosure.chained import Chained
-from looprate.theory.enclosure.intervals import Interval, hull, intersection, lifted, spread
+from looprate.theory.enclosure.intervals import (
+    Interval,
+    added,
+    hull,
+    intersection,
+    lifted,
+    spread,
+)
 from looprate.theory.enclosure.namespace import Axis
+from looprate.theory.enclosure.shapes import along, concatenated
 
 __all__ = ["Jet", "variables"]
+
+MOST_DIFFERENCES = 8  # entries of a softmax whose differences are taken
 
 
 @final
@@ -138,6 +149,15 @@ class Jet(Chained):
         hi = np.where(can, self.slope.hi, -np.inf).max(axis + 1, keepdims=keepdims)
         return Jet(value, Interval(lo, hi))
 
+    def logsumexp(self, axis: int, *, keepdims: bool = False) -> Jet:
+        """lse u(X) - lse u(Y) = w · (u(X) - u(Y)), w a mean of softmax weights, whose sum is 1."""
+        place = range(self.ndim)[axis]
+        parts = Jet(self.value, self.slope.times(_weights(self.value, place)))
+        slope, own = parts.sum(place, keepdims=keepdims).slope, self.slope
+        ends = own.lo.min(place + 1, keepdims=keepdims), own.hi.max(place + 1, keepdims=keepdims)
+        value = self.value.logsumexp(place, keepdims=keepdims)
+        return Jet(value, intersection(slope, Interval(*ends)))
+
     def known(self, low: float, high: float) -> Jet:
         return Jet(self.value.known(low, high), self.slope)
 
@@ -157,6 +177,20 @@ class Jet(Chained):
 
     def chain(self, value: Interval, slope: Interval, second: Callable[[], Interval]) -> Jet:
         return Jet(value, self.slope.times(slope))
+
+
+def _weights(values: Interval, axis: int) -> Interval:
+    """Return softmax weights over an axis, 1 / (1 + Σ exp(differences)): exact for few entries."""
+    parts = [values[along(axis, slice(k, k + 1))] for k in range(values.shape[axis])]
+    if len(parts) > MOST_DIFFERENCES:
+        whole = values.logsumexp(axis, keepdims=True)
+        return values.plus(-whole).exp().minimum(1.0)
+    shares = []
+    for part in parts:
+        others = [(other - part).exp() for other in parts if other is not part]
+        shares.append(1.0 / (added([*others, Interval(np.ones(part.shape))])))
+    made: Interval = concatenated(shares, axis)
+    return made
 
 
 def variables(box: Interval) -> Jet:

@@ -118,6 +118,7 @@ REDUCED: dict[str, Function] = {
     "multiply": functions.prod,
     "maximum": ARRAY_NAMESPACE.amax,
     "minimum": ARRAY_NAMESPACE.amin,
+    "logaddexp": _method("logsumexp"),
 }
 
 #: Name of a function of NumPy -> what it is on enclosures.
@@ -131,6 +132,7 @@ FUNCTIONS: dict[str, Function] = {
     "full_like": _full_like,
     "prod": functions.prod,
     "cumsum": functions.cumsum,
+    "cumprod": functions.cumprod,
     "diff": functions.diff,
     "average": functions.average,
     "sort": functions.sort,

@@ -104,7 +104,7 @@ def _less(x: Any, made: Any, other: Any) -> Past | None:
 
 def _power(x: Any, made: Any, exponent: Any) -> Past | None:
     own = _token(x) if isinstance(exponent, int | float) and exponent == 2 else None
-    return own and Past("squares", own)
+    return None if own is None else Past("squares", own)
 
 
 def _sum(x: Any, made: Any, axis: Any = None, *, keepdims: bool = False) -> Past | None:
@@ -118,7 +118,7 @@ def _mean(x: Any, made: Any, axis: Any = None, *, keepdims: bool = False) -> Pas
         count = math.prod(x.shape) / max(math.prod(made.shape), 1)
         return replace(squares, most=squares.most * count)
     gap = _gap(x, axis)
-    return gap and Past("mean", gap)
+    return None if gap is None else Past("mean", gap)
 
 
 def _var(
@@ -140,7 +140,7 @@ def _sqrt(x: Any, made: Any) -> Past | None:
 
 def _norm(x: Any, made: Any, axis: Any = None, *, keepdims: bool = False) -> Past | None:
     own = _token(x) if keepdims else None
-    return own and Past("root", own)
+    return None if own is None else Past("root", own)
 
 
 def _more(x: Any, made: Any, other: Any) -> Past | None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "along",
+    "assigned",
     "axis_of",
     "broadcast",
     "concatenated",
