@@ -11,7 +11,13 @@ import torch
 
 from cases.targets import EXAMPLES, KINDS
 from looprate.theory.continuity import modulus_lower_bound, strengthened_lower_bounds
-from looprate.theory.continuity.lower.objective import gradient_leaps
+from looprate.theory.continuity.lower.objective import (
+    gradient_ascent,
+    objective,
+    watched_outputs,
+)
+from looprate.theory.continuity.lower.problem import Problem, Span, score
+from looprate.theory.continuity.lower.slopes import slope_starts
 from looprate.theory.targets import OwnFunction, TokenPower, TokenSine, parse_target
 
 ROUNDING = 1e-9  # relative; float64 differences of outputs at radius 0.02
@@ -85,17 +91,51 @@ def test_cusps_elsewhere_in_every_coordinate_are_found(shape):
     assert CLOSE * exact.value <= bound.value <= exact.value * (1 + ROUNDING)
 
 
-def test_leaps_are_the_power_method_for_a_linear_function():
-    scales = torch.tensor([1.0, 3.0, 0.5], dtype=torch.float64)
-    free = np.ones(2, dtype=bool)
-    leap = gradient_leaps(lambda x: x * scales, {"dtype": torch.float64}, 2.0, None, free)
+def mixed(weights):
+    """Return x -> W x over all entries, and the exact modulus of radius 1 at p = 1, 2 and inf."""
+    signs = np.array(list(product((-1.0, 1.0), repeat=len(weights))))
+    exact = {
+        1.0: np.linalg.norm(signs @ weights, axis=1).max(),
+        2.0: np.linalg.norm(weights, 2),
+        math.inf: np.linalg.norm(weights, axis=1).max(),
+    }
+    return lambda x: (x.reshape(len(x), -1) @ weights.T).reshape(x.shape), exact
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
+def test_starts_along_steepest_directions_are_right_for_linear_functions(p):
+    f, exact = mixed(np.random.default_rng(3).standard_normal((6, 6)))
+    values, outputs = objective(f, p, None), watched_outputs(f, None)
+    problem = Problem(values, None, np.ones(3, dtype=bool), 2, np.array([1e-3, 0.1]), outputs, p)
+    c, diff = slope_starts(problem)
+    share = score(problem, c, diff).max(1) / (problem.deltas * exact[p])
+    assert (share <= 1 + 1e-8).all()
+    assert (share >= (0.9 if p < 2 else 0.97)).all()  # the power method may end beside the best
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (4, 4)])
+@pytest.mark.parametrize("name", ["context-max", "mean-field"])
+def test_the_first_pairs_tried_are_the_best_where_f_is_linear_on_pieces(name, shape):
+    told, target = [], parse_target(name)
+    case = {"kind": "sequence", "tokens": shape[0], "dim": shape[1], "p": 2.0}
+    modulus_lower_bound(target, 0.1, effort=0.01, trace=told.append, **case)
+    assert told[0] >= CLOSE * target.closed_form(0.1, **case).value
+
+
+def test_ascents_stay_in_the_cube_and_reach_its_corners():
+    """f = x y over two tokens is steepest at 1: along faces nothing is clipped."""
+    free, like = np.ones(2, dtype=bool), {"dtype": torch.float64}
+    told = []
+    ascend = gradient_ascent(lambda x: x * x.flip(1), like, 2.0, None, free, told.append)
     rng = np.random.default_rng(0)
-    diff = 0.1 / math.sqrt(6) * rng.choice([-1.0, 1.0], (6, 2, 3))
-    _, diff = leap(np.full((6, 2, 3), 0.5), diff, np.full(6, 0.1), 8, (0.01, 0.001))
+    c, diff = rng.random((8, 2, 1)), 0.1 * np.array([[[1.0], [0.0]], [[0.6], [-0.8]]] * 4)
+    c, diff = ascend(c, diff, np.full(8, 0.1), 24, Span(0.3, 0.02, 1.0))
     assert (np.linalg.norm(diff, axis=(1, 2)) <= 0.1 * (1 + ROUNDING)).all()
-    values = np.linalg.norm(diff * scales.numpy(), axis=(1, 2))
-    assert (values >= CLOSE * 0.3).all()
-    assert (values <= 0.3 * (1 + ROUNDING)).all()
+    assert (np.abs(c - 0.5) + np.abs(diff) / 2 <= 0.5 + NOISE).all()  # both ends in the cube
+    exact = math.sqrt(2) * (1 - (1 - 0.1 / math.sqrt(2)) ** 2)
+    found = objective(lambda x: x * x[:, ::-1], 2.0, None)(c + diff / 2, c - diff / 2)
+    assert CLOSE * exact <= found.max() <= exact * (1 + ROUNDING)
+    assert max(told) == pytest.approx(found.max(), rel=1e-12)
 
 
 def test_a_trace_sees_lower_bounds_up_to_the_one_returned():

@@ -166,6 +166,6 @@ def test_the_largest_size_works():  # R9: IndexError at 1,030
 
 
 def test_reach_keeps_rounding_below_the_radius():
-    problem = Problem(None, None, None, np.ones(2, dtype=bool), 1, np.array([1e-300, 0.1, 9.0]))
+    problem = Problem(None, None, np.ones(2, dtype=bool), 1, np.array([1e-300, 0.1, 9.0]))
     assert (problem.reach <= problem.deltas).all()
     assert np.allclose(problem.reach, [1e-300, 0.1, math.sqrt(2)], rtol=1e-8, atol=0)

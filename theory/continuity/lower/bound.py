@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from looprate.theory.continuity.lower.objective import (
     checked_output,
     gradient_ascent,
-    gradient_leaps,
     objective,
     watched_outputs,
 )
@@ -37,6 +36,7 @@ FEASIBLE_RTOL = 1e-12
 SMALLEST = float(np.finfo(np.float64).tiny)  # a smaller radius has no direction to move in
 REACHED = 1 - 1e-9
 LARGEST = 1024  # entries of an input: the search's work grows like their square
+FEW = 512  # entries of a batch that NumPy is faster on than torch
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +118,11 @@ def _tensor_call(f: Callable[[Any], Any], like: Any) -> Callable[[Array], Any]:
     return lambda x: called(x).double().cpu().numpy()
 
 
+def _quicker(few: Callable[[Array], Any], many: Callable[[Array], Any]) -> Callable[[Array], Any]:
+    """Return f called by NumPy on small batches and by torch on those of a search."""
+    return lambda x: (few if x.size <= FEW else many)(x)
+
+
 def _differentiable(f: Callable[[Any], Any], like: Any, shape: tuple[int, ...]) -> bool:
     """Tell whether f maps a tensor to a tensor that depends on it differentiably."""
     torch = the_torch()
@@ -164,7 +169,7 @@ def _both_ways(
         f.requires_grad_(False)  # type: ignore[attr-defined]
         parts = [*f.parameters(), *f.buffers()]  # type: ignore[attr-defined]
         like["device"] = parts[0].device if parts else None
-    gradient = f if _differentiable(f, like, shape) else None
+    gradient = f if is_equivariant(f) or _differentiable(f, like, shape) else None
     return (f if on_numpy else _tensor_call(f, like)), gradient, like
 
 
@@ -320,20 +325,19 @@ def modulus_lower_bound(
             return easy[0] if single else _curve(radii, easy)
     call, gradient, like = _both_ways(f, (2, tokens, dim))
     checked_output(call(np.full((2, tokens, dim), 0.4)), (2, tokens, dim))
-    plain = call if gradient is None else _tensor_call(gradient, like)
+    plain = call if gradient is None else _quicker(call, _tensor_call(gradient, like))
     best = _nothing(radii, kind, tokens, dim, p)
     positive = np.flatnonzero(radii >= SMALLEST)
     for row, moving in _moved(kind, rows, tokens, positive):
         values = objective(call, p, row)
-        # torch is faster on the search's batches; the value reported is that of ``call``
+        # the value reported is that of ``call``
         quick = values if gradient is None else objective(plain, p, row)
         quick = quick if trace is None else _traced(quick, trace)
-        ascend = leap = None
+        ascend = None
         if gradient is not None:
-            ascend = gradient_ascent(gradient, like, p, row, moving)
-            leap = gradient_leaps(gradient, like, p, row, moving)
+            ascend = gradient_ascent(gradient, like, p, row, moving, trace)
         outputs = watched_outputs(plain, row)
-        problem = Problem(quick, ascend, leap, moving, dim, radii[positive], outputs)
+        problem = Problem(quick, ascend, moving, dim, radii[positive], outputs, p)
         work = Effort().scaled(effort)
         with nullcontext() if ascend is None else _one_thread():
             x, y = search_pairs(problem, work, rng)
@@ -350,7 +354,7 @@ def _structured(
     for row, moving in _moved(kind, rows, tokens, positive):
         values = objective(f, p, row)
         watched = watched_outputs(f, row)
-        problem = Problem(values, None, None, moving, dim, radii[positive], watched)
+        problem = Problem(values, None, moving, dim, radii[positive], watched, p)
         _improve(best, positive, values, *structured_pairs(problem), row)
     return best
 

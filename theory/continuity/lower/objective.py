@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.continuity.lower.problem import Array, Ascent, Values
+from looprate.theory.continuity.lower.problem import Array, Ascent, Span, Values
 from looprate.theory.norms import p_norm, tensor_p_norm
 
 CHUNK = 1 << 20  # input entries per call of f
 ADAM = (0.8, 0.95)  # decay of the two averages; short memories for a few hundred steps
-CENTRE_STEP = 0.1  # first step of a centre over that of a difference at radius 1, at least
 
 
 def checked_output(out: Any, shape: tuple[int, ...]) -> Array:
@@ -57,13 +56,11 @@ def watched_outputs(call: Callable[[Array], Any], row: int | None) -> Callable[[
 
 
 def _slopes(f: Callable[[Any], Any], p: float, row: int | None, point: Any) -> tuple[Any, Any]:
-    """Return values (M,) and gradients at centres and differences (2, M, N, d), cusps as 0."""
+    """Return values (M,) and gradients at places and differences (2, M, N, d), cusps as 0."""
     import torch
 
     point = point.detach().requires_grad_(True)
-    half = point[1] / 2
-    ends = torch.cat([point[0] + half, point[0] - half]).clamp(0, 1)
-    left, right = f(ends).chunk(2)
+    left, right = f(torch.cat(_ends(point))).chunk(2)
     out = left - right if row is None else (left - right)[:, row : row + 1]
     value = tensor_p_norm(out.flatten(1), p, 1)
     try:
@@ -71,6 +68,15 @@ def _slopes(f: Callable[[Any], Any], p: float, row: int | None, point: Any) -> t
     except RuntimeError:  # f wrote over a tensor that its gradient needs, on this batch
         grad = torch.zeros_like(point)
     return value.detach(), torch.nan_to_num(grad, 0.0, 0.0, 0.0)
+
+
+def _ends(point: Any) -> tuple[Any, Any]:
+    """Return x and y of places t and differences D, both in the cube: the centre is that share of
+    the way that its segment may go, |D|/2 + t (1 - |D|)."""
+    place, diff = point
+    size = diff.abs()
+    centre = size / 2 + place * (1 - size)
+    return centre + diff / 2, centre - diff / 2
 
 
 def _best(kept: tuple[Any, Any], point: Any, value: Any) -> tuple[Any, Any]:
@@ -84,82 +90,64 @@ def _best(kept: tuple[Any, Any], point: Any, value: Any) -> tuple[Any, Any]:
     )
 
 
-def gradient_leaps(
-    f: Callable[[Any], Any],
-    like: dict[str, Any],
-    p: float,
-    row: int | None,
-    moving: NDArray[np.bool_],
-) -> Ascent:
-    """Return a few long steps from many starts: the right basin, not the right place in it.
-
-    D jumps to the radius along its gradient, which for linear f is the power method for the largest
-    singular value; the centre moves along its own by a length that decays.
-    """
-
-    def leap(
-        c: Array, diff: Array, reach: Array, steps: int, span: tuple[float, float]
-    ) -> tuple[Array, Array]:
-        import torch
-
-        radius = torch.as_tensor(reach, **like)[:, None, None]
-        mask = torch.as_tensor(moving * 1.0, **like)[:, None]
-        point = torch.as_tensor(np.stack([c, diff]), **like)  # (2, M, N, d)
-        kept = (point.clone(), torch.full_like(radius[:, 0, 0], -1.0))
-        length = span[0]
-        for _ in range(steps):
-            value, grad = _slopes(f, p, row, point)
-            kept = _best(kept, point, value)
-            grad[1] *= mask
-            size = torch.linalg.vector_norm(grad, dim=(2, 3), keepdim=True)
-            grad /= size + 1e-300
-            centre = (point[0] + length * grad[0]).clamp(0, 1)
-            jump = torch.where(size[1] > 0, radius * grad[1], point[1])
-            point = torch.stack([centre, jump])
-            length *= (span[1] / span[0]) ** (1 / steps)
-        return kept[0][0].cpu().numpy(), kept[0][1].cpu().numpy()
-
-    return leap
-
-
 def gradient_ascent(
     f: Callable[[Any], Any],
     like: dict[str, Any],
     p: float,
     row: int | None,
     moving: NDArray[np.bool_],
+    trace: Callable[[float], None] | None = None,
 ) -> Ascent:
-    """Return projected Adam on (c, D) whose steps decay geometrically.
+    """Return projected Adam on places and differences whose steps decay geometrically.
 
-    Every candidate keeps its best iterate.
+    A place says where between the faces of the cube a segment lies, so that no end of it is ever
+    clipped: along a face, where the best pairs often lie, the ascent is as smooth as f.  Every
+    candidate keeps its best iterate.
     """
 
-    def ascend(
-        c: Array, diff: Array, reach: Array, steps: int, span: tuple[float, float]
-    ) -> tuple[Array, Array]:
+    def ascend(c: Array, diff: Array, reach: Array, steps: int, span: Span) -> tuple[Array, Array]:
         import torch
 
         radius = torch.as_tensor(reach, **like)[:, None, None]
         mask = torch.as_tensor(moving * 1.0, **like)[:, None]
-        point = torch.as_tensor(np.stack([c, diff]), **like)  # (2, M, N, d)
-        first = span[0] * torch.stack([torch.clamp(radius, min=CENTRE_STEP), radius])
-        decay = (span[1] * radius / first) ** (1 / steps)
+        point = torch.as_tensor(np.stack([_places(c, diff), diff]), **like)  # (2, M, N, d)
+        unit = torch.stack([torch.clamp(radius, min=span.floor), radius])
         mean, square = torch.zeros_like(point), torch.zeros_like(point)
         kept = (point.clone(), torch.full_like(radius[:, 0, 0], -1.0))
         fast, slow = ADAM
-        rate = first
         for step in range(1, steps + 1):
             value, grad = _slopes(f, p, row, point)
+            if trace is not None:
+                trace(float(value.max()))
             kept = _best(kept, point, value)
+            grad[1] = _tangent(grad[1] * mask, point[1], radius)
             mean.mul_(fast).add_(grad, alpha=1 - fast)
             square.mul_(slow).addcmul_(grad, grad, value=1 - slow)
-            scale = (1 - slow**step) ** 0.5 / (1 - fast**step)
-            point = point + rate * scale * mean / (square.sqrt() + 1e-30)
+            rate = span.first * (span.last / span.first) ** ((step - 1) / steps)
+            rate *= (1 - slow**step) ** 0.5 / (1 - fast**step)
+            point = point + rate * unit * mean / (square.sqrt() + 1e-30)
             point[0].clamp_(0, 1)
-            point[1] *= mask
-            length = tensor_p_norm(point[1], 2.0, (1, 2))[:, None, None]
+            point[1].clamp_(-1, 1).mul_(mask)
+            length = torch.linalg.vector_norm(point[1], dim=(1, 2), keepdim=True)
             point[1] *= torch.where(length > radius, radius / length, 1.0)
-            rate = rate * decay
-        return kept[0][0].cpu().numpy(), kept[0][1].cpu().numpy()
+        x, y = (end.cpu().numpy() for end in _ends(kept[0]))
+        return (x + y) / 2, kept[0][1].cpu().numpy()
 
     return ascend
+
+
+def _places(c: Array, diff: Array) -> Array:
+    """Return where between the faces the segments of candidates lie, in [0,1]."""
+    size = np.abs(diff)
+    return np.asarray(np.clip((c - size / 2) / np.maximum(1 - size, 1e-300), 0, 1))
+
+
+def _tangent(grad: Any, diff: Any, radius: Any) -> Any:
+    """Return gradients without what would only lengthen differences that are as long as may be."""
+    import torch
+
+    length = torch.linalg.vector_norm(diff, dim=(1, 2), keepdim=True)
+    unit = diff / (length + 1e-300)
+    outward = (grad * unit).sum((1, 2), keepdim=True)
+    full = (length >= radius * (1 - 1e-9)) & (outward > 0)
+    return torch.where(full, grad - outward * unit, grad)

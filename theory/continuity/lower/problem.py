@@ -13,11 +13,23 @@ from looprate.theory.notation import Kind
 
 Array = NDArray[np.float64]
 Values = Callable[[Array, Array], Array]
-Ascent = Callable[[Array, Array, Array, int, tuple[float, float]], tuple[Array, Array]]
 
 PATIENCE, STALLED = 10, 1e-6  # a pattern search stops after so many sweeps of so little gain
 TINY = 1e-12  # radii below are met by each entry, whatever its rounding
 ROUNDING = 4 * float(np.finfo(float).eps)  # of a difference of two points of the cube, per entry
+
+
+@dataclass(frozen=True)
+class Span:
+    """How long the steps of an ascent are: those of D over the radius, those of a centre over the
+    radius or ``floor``, what is larger."""
+
+    first: float
+    last: float
+    floor: float
+
+
+Ascent = Callable[[Array, Array, Array, int, Span], tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
@@ -56,10 +68,8 @@ class Problem:
     values : callable
         (M, N, d), (M, N, d) -> (M,), the norm of the difference of the outputs.
     ascend : callable or None
-        Gradient ascent on (M, N, d) centres and differences, given radii, a number of steps and the
-        first and last step over the radius; None without a gradient.
-    leap : callable or None
-        The same for a few long steps, the first and last of a centre given as lengths.
+        Gradient ascent on (M, N, d) centres and differences, given radii, a number of steps and how
+        long they are; None without a gradient.
     moving : bool array of shape (N,)
         Tokens that may differ between x and y.
     dim : int
@@ -67,15 +77,17 @@ class Problem:
         Radii > 0.
     outputs : callable or None
         (M, N, d) -> (M, E), the output entries that are watched.
+    p : float
+        Exponent of the norm.
     """
 
     values: Values
     ascend: Ascent | None
-    leap: Ascent | None
     moving: NDArray[np.bool_]
     dim: int
     deltas: Array
     outputs: Callable[[Array], Array] | None = None
+    p: float = 2.0
 
     @property
     def movable(self) -> NDArray[np.intp]:
@@ -125,7 +137,10 @@ def fitted(diff: Array, reach: Array) -> Array:
     """
     for _ in range(2):
         unit, norm = direction(diff)
-        diff = np.clip(np.where(norm > 0, unit * reach, diff), -1, 1)
+        diff = np.where(norm > 0, unit * reach, diff)
+        if (np.abs(diff) <= 1).all():
+            return np.asarray(diff)
+        diff = np.clip(diff, -1, 1)
     return capped(diff, reach)
 
 

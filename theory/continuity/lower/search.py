@@ -21,6 +21,7 @@ from looprate.theory.continuity.lower.problem import (
     Ascent,
     Effort,
     Problem,
+    Span,
     best_candidates,
     ends,
 )
@@ -28,7 +29,7 @@ from looprate.theory.continuity.lower.recombine import recombined, shared
 from looprate.theory.continuity.lower.scan import scanned
 from looprate.theory.continuity.lower.starts import starts, structured
 
-STAGES = ((0.3, 0.5, 0.02), (0.7, 0.1, 1e-9))  # share of the steps, first and last step / delta
+STAGES = ((0.3, Span(0.5, 0.02, 0.1)), (0.7, Span(0.1, 1e-9, 0.1)))  # share of the steps, lengths
 EARLY = 2  # part of the sweeps that the scanned candidates get at once
 FINALISTS = 10  # candidates per radius in the second stage of the ascent
 
@@ -37,12 +38,12 @@ def _ascended(
     problem: Problem, ascend: Ascent, c: Array, diff: Array, effort: Effort
 ) -> tuple[Array, Array]:
     """Run the gradient ascent in two stages, the second on the best candidates only."""
-    for share, first, last in STAGES:
+    for share, span in STAGES:
         lead = c.shape
         reach = np.repeat(problem.reach, lead[1])
         steps = max(1, round(share * effort.ascent))
         flat = (c.reshape(-1, *lead[2:]), diff.reshape(-1, *lead[2:]))
-        c, diff = (part.reshape(lead) for part in ascend(*flat, reach, steps, (first, last)))
+        c, diff = (part.reshape(lead) for part in ascend(*flat, reach, steps, span))
         c, diff, _ = best_candidates(problem, c, diff, FINALISTS)
     return c, diff
 

@@ -13,15 +13,17 @@ from looprate.theory.continuity.lower.problem import (
     Array,
     Effort,
     Problem,
+    Span,
     best_candidates,
     fitted,
     score,
 )
+from looprate.theory.continuity.lower.slopes import slope_starts
 
 GRID = 17  # shared centres; 1/16 apart, so quarters and halves are hit
 STRETCH = 4.0  # of random centres about the middle, at most
-POOL = 32  # random candidates that leap for every one that is kept, shared by the radii
-LEAPS, LEAP = 8, (0.3, 0.03)  # how often, and the first and last way of a centre
+POOL = 8  # random candidates that ascend for every one that is kept, shared by the radii
+STRIDES, WIDE = 24, Span(0.3, 0.02, 1.0)  # steps of their ascent, and how long they are
 STRUCTURED = 20  # structured starts per radius
 ZOOMS, ZOOM = 28, 0.45  # of their centres; the last step is below 1e-11
 
@@ -101,29 +103,36 @@ def _wild(problem: Problem, count: int, rng: np.random.Generator) -> tuple[Array
     wild = (wild + 1e-12) * problem.moving[:, None]  # never all 0
     stretch = rng.uniform(1, STRETCH, (*size[:2], 1, 1))  # above 1 some entries are at 0 and 1
     centre = np.clip(0.5 + stretch * (rng.random(size) - 0.5), 0, 1)
+    for part in (problem.moving, ~problem.moving):  # in every other one tokens are alike
+        wild[:, 1::2, part], centre[:, 1::2, part] = (
+            full[:, 1::2, part][:, :, :1] for full in (wild, centre)
+        )
     return centre, fitted(wild, problem.reach[:, None, None, None])
 
 
 def _random(problem: Problem, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Return random candidates; with a gradient the best of a larger pool after a few leaps."""
-    if problem.leap is None:
+    """Return random candidates; with a gradient the best of a larger pool after a short ascent."""
+    if problem.ascend is None:
         return _wild(problem, count, rng)
     c, diff = _wild(problem, count * max(1, POOL // len(problem.deltas)), rng)
     lead, shape = c.shape[:2], (-1, *c.shape[2:])
     reach = np.repeat(problem.reach, lead[1])
-    near_c, near_d = problem.leap(c.reshape(shape), diff.reshape(shape), reach, LEAPS, LEAP)
+    near_c, near_d = problem.ascend(c.reshape(shape), diff.reshape(shape), reach, STRIDES, WIDE)
     c, diff, _ = best_candidates(problem, near_c.reshape(c.shape), near_d.reshape(c.shape), count)
     return c, diff
 
 
 def structured(problem: Problem) -> tuple[Array, Array]:
     """Return the best structured candidates for every radius, (L, S, N, d)."""
+    steep = slope_starts(problem)
     found = [_structured(problem, index) for index in range(len(problem.deltas))]
     keep = min(STRUCTURED, *(len(values) for _, _, values in found))
     top = [np.argsort(-values, kind="stable")[:keep] for _, _, values in found]
     c = np.stack([part[0][t] for part, t in zip(found, top, strict=True)])
     diff = np.stack([part[1][t] for part, t in zip(found, top, strict=True)])
-    return c, diff
+    if steep is None:
+        return c, diff
+    return np.concatenate([c, steep[0]], 1), np.concatenate([diff, steep[1]], 1)
 
 
 def starts(problem: Problem, effort: Effort, rng: np.random.Generator) -> tuple[Array, Array]:
