@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from looprate.theory.continuity.lower.problem import Array, Ascent, Span, Values
 from looprate.theory.norms import p_norm, tensor_p_norm
 
-CHUNK = 1 << 20  # input entries per call of f
+CHUNK = 1 << 17  # input entries per call of f: what it makes of them fits into the cache
 ADAM = (0.8, 0.95)  # decay of the two averages; short memories for a few hundred steps
 
 

@@ -5,16 +5,18 @@ y = clip(c - D/2), and clipping to the cube never lengthens a difference, so ‖
 every candidate feasible.  All radii are searched in one batch: arrays are (L, S, N, d) with L radii
 and S candidates each.  Nothing here is an upper bound.
 
-Structured starts find the optimum of separable and of linear targets, a scan of one entry at a time
-that of cusps in many places; where a gradient exists, random starts leap along it and projected
-Adam with slowly decaying steps finds the rest; recombination of coordinates among the best
-candidates repairs mixed modes; pattern search sharpens kinks, early on what was scanned.
+Steepest directions find the optimum of linear targets, structured starts that of separable ones, a
+scan of one entry at a time that of cusps in many places; where a gradient exists, the best of many
+random starts after a short ascent by wide steps, and all others, ascend on by projected Adam whose
+steps decay slowly; recombination of coordinates among the best candidates repairs mixed modes;
+pattern search sharpens kinks, early on what was scanned.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from looprate.theory.continuity.lower.lines import line_starts
 from looprate.theory.continuity.lower.pattern import polished
 from looprate.theory.continuity.lower.problem import (
     Array,
@@ -77,7 +79,8 @@ def search_pairs(problem: Problem, effort: Effort, rng: np.random.Generator) -> 
     c, diff = starts(problem, effort, rng)
     more_c, more_d = scanned(problem, c, diff)
     more_c, more_d = polished(problem, more_c, more_d, max(1, effort.sweeps // EARLY), rng)
-    c, diff = np.concatenate([more_c, c], 1), np.concatenate([more_d, diff], 1)
+    found = [(more_c, more_d), (c, diff), line_starts(problem)]
+    c, diff = (np.concatenate(part, 1) for part in zip(*filter(None, found), strict=True))
     if problem.ascend is None:
         c, diff, _ = best_candidates(problem, c, diff, effort.pattern_starts)
         new_c, new_d = polished(problem, c, diff, effort.sweeps, rng)
