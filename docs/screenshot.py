@@ -15,8 +15,8 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "docs" / "figures" / "explorer.png"
-SIZE = {"width": 1280, "height": 1000}
-QUERY = "?loops=100000000&step=17&grid=4"
+SIZE = {"width": 1280, "height": 1400}  # the function, and its network
+QUERY = "?loops=100000000&step=17&grid=4&point=0.33,0.6"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -33,8 +33,8 @@ def main() -> None:
         page = browser.new_page(viewport=SIZE)
         page.goto(address + QUERY)
         page.get_by_text(re.compile("^After 17 of 34 loops")).wait_for()
-        page.get_by_role("button", name="Certify this network").wait_for()
-        page.wait_for_timeout(1500)  # the certificate, and a frame
+        page.get_by_text("constructed, certified").wait_for()
+        page.wait_for_timeout(1500)  # what comes after, and a frame
         page.screenshot(path=PLACE)
         browser.close()
         child.terminate()

@@ -26,6 +26,7 @@ header { display: flex; align-items: center; justify-content: space-between; gap
          padding: 12px 0 }
 header > div { width: 9rem }
 h1, h2, h3 { margin: 0; line-height: 1.25; font-weight: 600 }
+h2, h3, summary { padding-left: 5px }  /* as all that the library places */
 h1 { font-size: 24px } h2 { font-size: 18px } h3 { font-size: 15px }
 main > section { margin-bottom: 16px; display: grid; gap: 12px 24px; align-items: start;
   padding: 16px;

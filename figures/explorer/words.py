@@ -144,7 +144,7 @@ def _firsts(place: Place) -> range:
 
 def _several(values: Sequence[float]) -> str:
     """Return the coordinates of one token."""
-    return ", ".join(f"{value:.4g}" for value in values)
+    return ", ".join(f"{value:.4g}" for value in values).replace("-", "−")
 
 
 def _shared(here: There) -> str:
