@@ -166,6 +166,36 @@ def test_a_million_values_are_enclosed(label):
         assert (values - slack <= found.hi).all()
 
 
+METHODS = {
+    "cumsum": lambda x: (x.cumsum(1), np.cumsum(x, 1)),
+    "prod": lambda x: (x.prod(axis=1, keepdims=True), np.prod(x, 1, keepdims=True)),
+    "dot": lambda x: (x.dot(np.ones((2, 3))), x @ np.ones((2, 3))),
+    "take": lambda x: (x.take([1, 0], axis=2), x[..., ::-1]),
+    "repeat": lambda x: (x.repeat(2, axis=1), x[:, [0, 0, 1, 1, 2, 2]]),
+    "squeeze": lambda x: (x[:, :1].squeeze(1), x[:, 0]),
+    "ravel": lambda x: (x.ravel(), x.flatten()),
+    "diagonal": lambda x: (x.diagonal(0, 1, 2), np.stack([x[:, 0, 0], x[:, 1, 1]], -1)),
+    "trace": lambda x: (x.trace(0, 1, 2), x[:, 0, 0] + x[:, 1, 1]),
+    "transposes": lambda x: (x.mT, x.T.transpose(2, 0, 1)),
+    "in float64": lambda x: (np.sum(x, 1, dtype=np.float64), x.sum(1)),
+    "of nothing": lambda x: (x[:, :0].sum(1), np.zeros((len(x), 2)) * x[:, 0]),
+    "reduced": lambda x: (np.maximum.reduce(x, axis=1), x.max(1)),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_and_other_words_are_the_functions(name):
+    low = np.random.default_rng(0).random((2, *SHAPE))
+    one, other = METHODS[name](low)
+    assert np.allclose(one, other)
+    for kind in KINDS[:3]:
+        made = METHODS[name](kind(Interval(low, low + 0.1)))
+        first, second = (m if isinstance(m, Interval) else m.value for m in made)
+        assert first.lo.shape == one.shape
+        assert first.lo.ravel() == pytest.approx(second.lo.ravel(), abs=1e-12)
+        assert first.hi.ravel() == pytest.approx(second.hi.ravel(), abs=1e-12)
+
+
 @pytest.mark.parametrize("label", ["arctangent", "softplus", "Euclidean norm", "error function"])
 def test_a_narrowed_enclosure_is_caught(label):
     assert missed(enclosed(label, "numpy"), label, KINDS[:1], narrowed=1e-12) > 0

@@ -363,7 +363,8 @@ class EnclosureArray(Remembering):
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(
             f"`{type(self).__name__}` cannot become a NumPy array: it holds sets; use NumPy's "
-            "functions, not SciPy's, and begin with `np.zeros_like(x)` where entries are assigned"
+            "functions, not SciPy's, begin with `np.zeros_like(x)` where entries are assigned, and "
+            "make lists one array by `np.stack`"
         )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -390,6 +391,8 @@ class EnclosureArray(Remembering):
         name = f"{func.__module__}.{func.__name__}".removeprefix("numpy.")
         if name not in FUNCTIONS:
             raise TypeError(f"`numpy.{name}` has no enclosure here{refusal(name)}")
+        if "dtype" in kwargs and np.dtype(kwargs["dtype"]) == np.float64:
+            del kwargs["dtype"]
         return FUNCTIONS[name](*args, **kwargs)
 
 

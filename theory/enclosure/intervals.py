@@ -148,6 +148,8 @@ class Interval(EnclosureArray):
             return Interval(
                 self.lo.max(axis, keepdims=keepdims), self.hi.max(axis, keepdims=keepdims)
             )
+        if not self.shape[axis]:
+            return Interval(self.lo.sum(axis, keepdims=keepdims))
         before = (slice(None),) * axis
         places = range(self.shape[axis])
         return added([self[(*before, slice(k, k + 1) if keepdims else k)] for k in places])
