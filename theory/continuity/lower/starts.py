@@ -21,7 +21,7 @@ from looprate.theory.continuity.lower.slopes import slope_starts
 
 GRID = 17  # shared centres; 1/16 apart, so quarters and halves are hit
 STRETCH = 4.0  # of random centres about the middle, at most
-POOL = 16  # random candidates that ascend for every one that is kept, shared by the radii
+POOL = 40  # random candidates that ascend for every one kept, shared by 4 radii or more
 STRIDES, WIDE = 24, Span(0.3, 0.02, 1.0)  # steps of their ascent, and how long they are
 STRUCTURED = 20  # structured starts per radius
 ZOOMS, ZOOM = 28, 0.45  # of their centres; the last step is below 1e-11
@@ -113,7 +113,7 @@ def _random(problem: Problem, count: int, rng: np.random.Generator) -> tuple[Arr
     """Return random candidates; with a gradient the best of a larger pool after a short ascent."""
     if problem.ascend is None:
         return _wild(problem, count, rng)
-    c, diff = _wild(problem, count * max(1, POOL // (1 + len(problem.deltas))), rng)
+    c, diff = _wild(problem, count * max(1, POOL // max(4, 1 + len(problem.deltas))), rng)
     lead, shape = c.shape[:2], (-1, *c.shape[2:])
     reach = np.repeat(problem.reach, lead[1])
     near_c, near_d = problem.ascend(c.reshape(shape), diff.reshape(shape), reach, STRIDES, WIDE)
