@@ -135,7 +135,7 @@ def test_a_norm_a_tenth_too_small_is_caught(p):
     [
         ("_by_signs", lambda some, size: np.sqrt((some.sum(-2) ** 2).sum(-1)), 1.0),
         ("_spectral", lambda some, size: np.sqrt((some**2).sum(-1)).max(-1), 2.0),
-        ("circles", lambda some: (np.ones(len(some)), np.trace(some, 0, 1, 2) / 9), 2.0),
+        ("_circles", lambda some: (np.ones(len(some)), np.trace(some, 0, 1, 2) / 9), 2.0),
     ],
 )
 def test_a_wrong_ingredient_is_caught(monkeypatch, name, wrong, p):
@@ -187,16 +187,16 @@ def test_eigenvectors_a_little_off_give_a_bound_a_little_above(monkeypatch):
     assert (found < size).any()
 
 
-def testcircles_hold_all_eigenvalues_and_those_of_diagonal_matrices_exactly():
+def test_circles_hold_all_eigenvalues_and_those_of_diagonal_matrices_exactly():
     some = np.random.default_rng(10).standard_normal((20, 3, 3))
     some += some.swapaxes(1, 2)
     values = np.linalg.eigvalsh(some)
-    low, high = operator_norm.circles(some)
+    low, high = operator_norm._circles(some)
     assert (low <= values.min(1)).all()
     assert (high >= values.max(1)).all()
-    by_hand = operator_norm.circles(np.array([[2.0, -1.0, 0.5], [-1.0, 5.0, 0.0], [0.5, 0.0, -1]]))
+    by_hand = operator_norm._circles(np.array([[2.0, -1.0, 0.5], [-1.0, 5.0, 0.0], [0.5, 0.0, -1]]))
     assert by_hand == (-1.5, 6.0)
-    flat = operator_norm.circles(np.diag([3.0, -2.0, 1.0]))
+    flat = operator_norm._circles(np.diag([3.0, -2.0, 1.0]))
     assert flat == (-2.0, 3.0)
 
 

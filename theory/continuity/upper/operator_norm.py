@@ -151,14 +151,14 @@ def _spectral(matrices: Array, size: Array) -> Array:
     vectors = np.linalg.eigh(gram)[1]
     across = vectors.swapaxes(-1, -2)
     top, bottom = across @ gram @ vectors, across @ vectors
-    reach = circles(top)[1] + SLACK
-    least = circles(bottom)[0] - SLACK
+    reach = _circles(top)[1] + SLACK
+    least = _circles(bottom)[0] - SLACK
     fine = (least > 0.5) & (np.abs(vectors).max((-2, -1)) < 2)
     bound = np.sqrt(np.maximum(np.where(fine, reach / np.where(fine, least, 1.0), 1.0), 0.0))
     return np.asarray(np.minimum(bound, 1.0) * size * (1 + SLACK))
 
 
-def circles(matrices: Array) -> tuple[Array, Array]:
+def _circles(matrices: Array) -> tuple[Array, Array]:
     """Return lower and upper bounds of the eigenvalues of symmetric matrices by Gershgorin."""
     diagonal = np.diagonal(matrices, axis1=-2, axis2=-1)
     radius = np.abs(matrices).sum(-1) - np.abs(diagonal)
