@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import looprate
-from looprate import proof
+from looprate import exercises, proof
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
@@ -23,7 +23,7 @@ WIDEST = 80  # characters of a printed line, which a page shows without scrollin
 LIMIT = 120  # seconds a page, on a busy machine; alone it takes a few
 HEADINGS = ("**What to see.**", "**What this does not show.**")
 OURS = ("looprate", "theory", "approx", "experiments", "figures")
-DOORS = {"looprate": looprate, "looprate.proof": proof}
+DOORS = {"looprate": looprate, "looprate.proof": proof, "looprate.exercises": exercises}
 NAMED_FILE = re.compile(r"[\w./-]+\.(?:csv|json|jsonl|npz|png)$")
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 

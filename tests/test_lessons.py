@@ -11,6 +11,8 @@ from types import SimpleNamespace
 import pytest
 from test_gallery import other_doors, stored_files
 
+from looprate.solutions import LESSONS as LESSONS_CHECKED
+
 for package in ("jupytext", "nbclient", "ipykernel", "myst_parser", "sphinx"):
     pytest.importorskip(package, reason="the lessons are built with the extra docs")
 
@@ -222,17 +224,32 @@ def test_the_file_that_stands_alone_loads_nothing_and_links_to_nothing(built):
     (downloads / "broken.html").unlink()
 
 
-def test_the_notebook_to_take_along_has_no_outputs_and_hides_solutions(builder, built):
+def test_the_notebook_to_take_along_has_no_outputs_and_its_solutions_do_not_run(builder, built):
     nbformat = importlib.import_module("nbformat")
     place = built.folder / "html" / "lessons" / "download" / "tiny.ipynb"
     notebook = nbformat.read(place, as_version=4)
     nbformat.validate(notebook)
     assert not any(cell.get("outputs") for cell in notebook.cells)
-    hidden = [
-        bool(cell.metadata.get("jupyter", {}).get("source_hidden")) for cell in notebook.cells
-    ]
-    assert hidden == [builder.is_solution(cell) for cell in notebook.cells]
-    assert sum(hidden) == 2
+    folded = [cell for cell in notebook.cells if "<details" in cell.source]
+    assert [cell.cell_type for cell in folded] == ["markdown"]
+    assert "Like this:" in folded[0].source
+    assert "plt.plot" in folded[0].source
+    assert "plt.plot" not in code_of(notebook)
+    assert "answer = None" in code_of(notebook)
+
+
+@each_lesson
+def test_every_exercise_with_a_check_is_checked_blank_and_in_its_solution(builder, source):
+    names = LESSONS_CHECKED[int(source.stem[0])]
+    notebook = builder.notebook_of(source)
+    for solution in (False, True):
+        cells = [c for c in notebook.cells if builder.is_solution(c) == solution]
+        code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+        found = set(re.findall(r"""check\(\s*['"](\w+)['"]""", code))
+        if solution:
+            found |= set(re.findall(r"""['"](\d[a-z])['"] (?:if|else)""", code))
+            found |= set(re.findall(r"""else ['"](\d[a-z])['"]""", code))
+        assert found == set(names), solution
 
 
 @pytest.mark.parametrize(
@@ -249,9 +266,22 @@ def test_a_cell_that_raises_or_warns_stops_the_build(builder, made, tmp_path, ce
 
 @pytest.mark.slow
 @each_lesson
+def test_run_all_in_the_readers_notebook_ends_and_reveals_nothing(builder, source):
+    notebook = builder.executed(builder.for_reader(builder.notebook_of(source)), LESSONS)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    said = "\n".join(one.get("text", "") for one in outputs)
+    for name in LESSONS_CHECKED[int(source.stem[0])]:
+        assert re.findall(rf"Exercise {name}: (\w+)", said) == ["nothing"]
+
+
+@pytest.mark.slow
+@each_lesson
 def test_a_lesson_runs_and_its_lines_fit_the_page(builder, source):
     notebook = builder.executed(builder.notebook_of(source), LESSONS)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     printed = [line for one in outputs for line in one.get("text", "").splitlines()]
+    said = "\n".join(one.get("text", "") for one in outputs)
+    for name in LESSONS_CHECKED[int(source.stem[0])]:  # blank, then right
+        assert re.findall(rf"Exercise {name}: (\w+)", said) == ["nothing", "right"]
     assert any("image/png" in one.get("data", {}) for one in outputs)
     assert max(map(len, printed)) <= WIDEST

@@ -1,7 +1,8 @@
 """Lessons: notebooks in jupytext's percent format, executed when the site is built.
 
 Each becomes a page of the site, an HTML file that stands alone, and a notebook without outputs.
-Solutions, the cells tagged ``solution``, are folded away in all three.
+Solutions, the cells tagged ``solution``, are folded away in all three; in the notebook they are
+text, so that running all cells neither shows them nor replaces what the reader has written.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ from looprate.experiments.engine.child import child_environment
 ROOT = Path(__file__).resolve().parents[2]
 READ = ("theory/**/*.py", "approx/**/*.py", "experiments/**/*.py", "figures/**/*.py")
 STORED = ("docs/figures/*.csv",)
+FOLD = '<details class="solution">\n<summary>Solution</summary>'
 LIMIT, AT_ONCE = 300, 2  # seconds a cell, lessons executed at once
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 STYLE = """
@@ -142,12 +145,23 @@ def remembered(source: Path, cache: Path) -> NotebookNode:
 
 
 def for_reader(notebook: NotebookNode) -> NotebookNode:
-    """Return a notebook to work in: no outputs, solutions collapsed."""
+    """Return a notebook to work in: no outputs, solutions as folded text, which does not run."""
     result = copy.deepcopy(notebook)
-    for cell in result.cells:
-        if is_solution(cell):
-            cell.metadata["jupyter"] = {"source_hidden": True, "outputs_hidden": True}
+    result.cells = []
+    for solution, cells in groupby(notebook.cells, is_solution):
+        if solution:
+            parts = [FOLD, *map(_as_text, cells), "</details>"]
+            folded = nbformat.v4.new_markdown_cell("\n\n".join(parts))
+            folded["id"] = f"solution-{len(result.cells)}"
+            result.cells.append(folded)
+        else:
+            result.cells += copy.deepcopy(list(cells))
     return result
+
+
+def _as_text(cell: NotebookNode) -> str:
+    """Return a cell as MyST, its code set as code."""
+    return f"```python\n{cell.source}\n```" if cell.cell_type == "code" else str(cell.source)
 
 
 def page(notebook: NotebookNode, name: str, images: Path, links: str) -> str:
@@ -159,11 +173,9 @@ def page(notebook: NotebookNode, name: str, images: Path, links: str) -> str:
     parts, inside, count = [title, links, f"<style>{STYLE}</style>", rest], False, 0
     for cell in notebook.cells[1:]:
         if is_solution(cell) != inside:
-            fold = '<details class="solution">\n<summary>Solution</summary>'
-            parts.append("</details>" if inside else fold)
+            parts.append("</details>" if inside else FOLD)
             inside = not inside
-        code = cell.cell_type == "code"
-        parts.append(f"```python\n{cell.source}\n```" if code else cell.source)
+        parts.append(_as_text(cell))
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "image/png" in data:
@@ -172,7 +184,7 @@ def page(notebook: NotebookNode, name: str, images: Path, links: str) -> str:
                 place.write_bytes(base64.b64decode(data["image/png"]))
                 wide = output.metadata.get("image/png", {}).get("width", 600)
                 alt = cell.metadata.get("alt", "figure")
-                options = f":alt: {alt}\n:width: {wide}px"
+                options = f":alt: {alt}\n:class: lesson-figure\n:width: {wide}px"
                 parts.append(f"```{{image}} {images.name}/{place.name}\n{options}\n```")
             elif text := ESCAPE.sub("", output.get("text", data.get("text/plain", ""))).rstrip():
                 parts.append(f"````{{code-block}} text\n:class: lesson-output\n\n{text}\n````")

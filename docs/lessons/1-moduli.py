@@ -20,6 +20,9 @@
 #   continuity or without equivariance.
 #
 # There are six exercises. Write down what you expect before you run anything.
+#
+# `check(...)` tells whether an answer is right, with a hint where it is not;
+# `check.hint("1")` gives a hint at once, `check.solution("1")` the answer in a line.
 
 # %%
 import matplotlib.pyplot as plt
@@ -27,7 +30,9 @@ import numpy as np
 
 import looprate
 from looprate import modulus_lower_bound, modulus_upper_bound, resolve_target
+from looprate.exercises import lesson
 
+check = lesson(1)
 plt.rcParams.update(looprate.style.paper())
 KINDS = ("sequence", "token", "contextual")
 
@@ -109,6 +114,9 @@ plt.show()
 guess_for_16_tokens = None  # your answer: a share between 0 and 1
 shares = {}  # your answer: tokens -> share
 
+# %%
+check("1", shares)
+
 # %% [markdown] tags=["solution"]
 # It falls. For this $f$ the best pairs move all tokens by the same amount, where all
 # sines are steepest. Among random places and directions in $N$ dimensions such pairs
@@ -131,6 +139,7 @@ for tokens in (1, 2, 4, 8, 16):
     shares[tokens] = lucky(tokens) / proven
     print(f"N = {tokens:2d}: {shares[tokens]:.3f} of the modulus")
 assert max(shares.values()) <= 1 + 1e-9  # a lower bound, up to rounding
+check("1", shares)
 
 # %% [markdown]
 # ## A better pair
@@ -201,7 +210,11 @@ for kind in KINDS:
 # %%
 wide = modulus_lower_bound(f, 0.2, effort=0.2, **SEQUENCE)
 follows_for_005 = None  # your answer
-subset = None  # your answer: a list of intervals
+subset = None  # your answer: a list of intervals, (low, high)
+
+# %%
+check("2a", follows_for_005)
+check("2b", subset)
 
 # %% [markdown] tags=["solution"]
 # From $w(0.2) = w(4 \cdot 0.05) ≤ 4\,w(0.05)$: a quarter of the value. One of the four
@@ -228,6 +241,9 @@ gaps = np.abs(two[:, None] - two[None])  # of inputs, and of outputs: f(x) = x
 w = {t: gaps[gaps <= t + 1e-12].max() for t in (0.4, 0.8)}
 print(f"w(0.4) = {w[0.4]:.2f}, w(0.8) = {w[0.8]:.2f} > 2 w(0.4)")
 assert w[0.8] > 2 * w[0.4]
+subset = [(0, 0.1), (0.9, 1)]
+check("2a", follows_for_005)
+check("2b", subset)
 
 # %% [markdown]
 # ## Why three
@@ -292,8 +308,11 @@ plt.show()
 # %%
 product = resolve_target("token-times-mean")
 THREE = {"tokens": 3, "dim": 1, "p": 2}
-left_side = None  # your answer: a lower or an upper bound?
-right_side = None  # your answer: a lower or an upper bound?
+left_side, right_side = None, None  # your answer: numbers
+left_sort, right_sort = None, None  # your answer: "lower" or "upper" bounds?
+
+# %%
+check("3", left_sort, right_sort)
 
 # %% [markdown] tags=["solution"]
 # *Proof.* Let $Z$ be $X$ with token $n$ taken from $Y$. From $X$ to $Z$ token $n$ alone
@@ -315,6 +334,7 @@ right_side = 3**0.5 * sum(pair.value for pair in pairs)
 print(f"w <= {left_side.value:.4f} (certified, by {left_side.method})")
 print(f"N^(1/p) (w_tok + w_cont) >= {right_side:.4f} (two pairs)")
 assert left_side.value <= right_side
+check("3", "upper", "lower")
 
 # %% [markdown]
 # ### Exercise 4: zeros
@@ -336,6 +356,9 @@ cases = [
 zero_token = []  # your answer: numbers of the cases with token modulus 0
 zero_context = []  # your answer: numbers of the cases with contextual modulus 0
 
+# %%
+check("4", zero_token, zero_context)
+
 # %% [markdown] tags=["solution"]
 # No: the proof of subadditivity holds token $n$ in place on the whole segment, so
 # $w_{\mathrm{cont}}(0.5) ≤ 50\,w_{\mathrm{cont}}(0.01) = 0$. The trap is case 4,
@@ -353,6 +376,7 @@ for number, (text, tokens) in enumerate(cases):
     zero_token += [number] if forms[0].value == 0 else []
     zero_context += [number] if forms[1].value == 0 else []
 print("token modulus 0:", zero_token, " contextual modulus 0:", zero_context)
+check("4", zero_token, zero_context)
 
 # %% [markdown]
 # ## How p, N and d enter
@@ -397,6 +421,9 @@ plt.show()
 # %%
 predicted_factor = None  # your answer
 
+# %%
+check("5", predicted_factor)
+
 # %% [markdown] tags=["solution"]
 # - Sequence: $N$ entries change by $L t/\sqrt{N}$ each if all tokens move alike, so
 #   their sum is $L t \sqrt{N}$, with $L$ the steepest slope of the sine; for $p = 2$ it
@@ -415,6 +442,7 @@ small = {
 factor = small[17].value / small[2].value
 print(f"factor {factor:.5f}, both closed forms {small[2].side} and {small[17].side}")
 assert abs(factor - predicted_factor) < 1e-3  # a sine is not quite a line
+check("5", predicted_factor)
 
 # %% [markdown]
 # ## When a hypothesis fails
@@ -456,10 +484,11 @@ for name, g in (("jump", jump), ("numbered", numbered), ("dial", f)):
 
 def causal(x):
     """Your answer: a token and those before it."""
-    return x
+    return None
 
 
-mine = looprate.target(causal, **THREE)
+# %%
+check("6", causal)
 
 
 # %% tags=["solution"]
@@ -474,6 +503,7 @@ witness, order = np.array(finding["evidence"]["x"]), finding["evidence"]["order"
 apart = np.abs(causal(witness[None, order]) - causal(witness[None])[:, order]).max()
 print(f"witness {witness.ravel().tolist()}, order {order}: outputs {apart:.3f} apart")
 assert apart > 1e-6
+check("6", causal)
 
 # %% [markdown] tags=["solution"]
 # Repaired: a token and the mean over *all*. That nothing is found proves nothing in

@@ -23,6 +23,9 @@
 #
 # There are six exercises. Lesson 1 explains the moduli $w$, $w_{\mathrm{tok}}$ and
 # $w_{\mathrm{cont}}$.
+#
+# `check(...)` tells whether an answer is right, with a hint where it is not;
+# `check.hint("1a")` gives a hint at once, `check.solution("1a")` the answer in a line.
 
 # %%
 from dataclasses import replace
@@ -35,6 +38,7 @@ import numpy as np
 
 import looprate
 from looprate import ConstructionSpec, compile_construction
+from looprate.exercises import lesson
 from looprate.proof import (
     compile_table,
     construction_loops,
@@ -48,6 +52,7 @@ from looprate.proof import (
     reference_states,
 )
 
+check = lesson(2)
 plt.rcParams.update(looprate.style.paper())
 
 # %% [markdown]
@@ -190,6 +195,11 @@ my_cells, my_code = None, None  # your answer
 my_rank_labels = None  # your answer
 my_sum_labels = None  # your answer
 
+# %%
+check("1a", my_cells, my_code)
+check("1b", my_rank_labels)
+check("1c", my_sum_labels)
+
 # %% [markdown] tags=["solution"]
 # Cells 1 and 3, so $s = 4 \cdot 3 + 1 = 13$: the same as before, for the *set* of cells
 # is the same. Token 2 has the largest cell and rank 0, token 1 has rank 1. Rank code:
@@ -211,6 +221,8 @@ for name in ("timestep", "increments"):
     )
     print(", labels", [str(label) for label in labels])
     assert labels == ([27, 26] if name == "timestep" else [105, 107])
+    check("1b" if name == "timestep" else "1c", labels)
+check("1a", [1, 3], 13)
 
 # %% [markdown]
 # ## Reciting a table
@@ -322,7 +334,11 @@ def shuffled(found, seed=0):
     return replace(found, table=table, network=compile_table(found.spec, table))
 
 
+# your answer: does its error grow?
 my_prediction = {"increments": None, "timestep": None, "digits": None}
+
+# %%
+check("2", my_prediction)
 
 # %% [markdown] tags=["solution"]
 # All three stay below their bounds, which hold for all values. But the bound of the
@@ -340,6 +356,8 @@ for name, found in built.items():
     assert largest_error(mixed) <= proven(mixed)
     if name != "increments":
         assert proven(mixed) == proven(found)
+    my_prediction[name] = largest_error(mixed) > largest_error(found)
+check("2", my_prediction)
 
 # %% [markdown]
 # Mind what this does *not* say. Timestep modulation removes two terms from the bound of
@@ -380,7 +398,12 @@ in_strip = [
     [Fraction(1, 4)],
     [Fraction(8, 10)],
 ]  # your answer: move token 1 into the strip
+my_z, my_label = None, None  # your answer
 probabilities = {}  # your answer: N -> exact probability
+
+# %%
+check("3a", my_z, my_label)
+check("3b", probabilities)
 
 # %% [markdown] tags=["solution"]
 # (a) `z` is one half, so $s = 4 \cdot 3 + \frac{1}{2}$, and
@@ -404,6 +427,7 @@ for place, words in (
 low, high = built["timestep"].table.ranges[0]
 assert last[0]["z"] == Fraction(1, 2)
 assert label == 26
+check("3a", last[0]["z"], label)
 assert low <= reference_output(network, in_strip)[0][0] <= high
 
 # %% [markdown] tags=["solution"]
@@ -421,6 +445,7 @@ for tokens in (2, 3, 4):
     assert probabilities[tokens] <= bound
 cells, copies = every_cell(built["timestep"].spec)  # a check by counting, N = 2
 assert probabilities[2] == Fraction(int(copies[cells[:, 0] == cells[:, 1]].sum()), 4**2)
+check("3b", probabilities)
 
 # %% [markdown]
 # ## Counting loops
@@ -437,7 +462,7 @@ for grid in (4, 8, 16):
         for name, choice in CHOICES.items()
     }
     print(
-        f"m = {grid:2d}: the theorem, as reported: {printed_loops(grid, **SHAPE):6d}, ",
+        f"m = {grid:2d}: as reported {printed_loops(grid, **SHAPE):6d}, ",
         counts,
     )
 
@@ -458,6 +483,11 @@ def increments_loops(m):
 def timestep_loops(m):
     """Your answer."""
     return None
+
+
+# %%
+check("4a", increments_loops)
+check("4b", timestep_loops)
 
 
 # %% [markdown] tags=["solution"]
@@ -491,6 +521,8 @@ for name, count in (("increments", increments_loops), ("timestep", timestep_loop
         f"{name}: {count(2000) / count(1000):.3f} times the loops from m = 1000 to 2000"
     )
 print(f"printed: {printed_loops(2000, **SHAPE) / printed_loops(1000, **SHAPE):.3f}")
+check("4a", increments_loops)
+check("4b", timestep_loops)
 
 # %% [markdown]
 # ## A certificate, and a broken weight
@@ -540,6 +572,9 @@ print("enclosure of the error:", refused.error_lower)
 verdicts = {}  # your answer to (a): unit -> verdict
 labels_without_input = None  # your answer to (b)
 
+# %%
+check("5", labels_without_input)
+
 # %% tags=["solution"]
 for unit in names:
     for change in (-1, 1):
@@ -560,6 +595,7 @@ spec = built["timestep"].spec
 taken = {k for row in every_cell(spec)[0].tolist() for k in oracle_labels(row, spec)}
 labels_without_input = [k for k in range(spec.last_label + 1) if k not in taken]
 print("labels without an input:", labels_without_input)
+check("5", labels_without_input)
 eta = {row: list(schedule) for row, schedule in network.eta.items()}
 to_13 = spec.values_start + 12  # the loop that adds the step to label 13
 eta["y_0"][to_13] += 10**11
@@ -607,6 +643,9 @@ for name, found in built.items():
 # %%
 my_largest_grid = None  # your answer
 
+# %%
+check("6", my_largest_grid)
+
 # %% [markdown] tags=["solution"]
 # One digit for each loop before stage 3 and for each of $L$ increments:
 # $(m + 1) + (2m^3 - 3m - 1) = 2m^3 - 2m$ digits of two bits. For $m = 2$ that is 24
@@ -639,6 +678,7 @@ my_largest_grid = max(
     m for m, b in zip(grids, bits["increments"], strict=True) if b <= 53
 )
 print("largest grid of the increments in float64:", my_largest_grid)
+check("6", my_largest_grid)
 
 # %% [markdown]
 # ## What to remember

@@ -22,6 +22,9 @@
 #   is no evidence about any bound.
 #
 # There are six exercises. Lesson 2 builds the networks that are measured here.
+#
+# `check(...)` tells whether an answer is right, with a hint where it is not;
+# `check.hint("1")` gives a hint at once, `check.solution("1")` the answer in a line.
 
 # %%
 from statistics import median
@@ -42,8 +45,10 @@ from looprate import (
     slope_finding,
     where,
 )
+from looprate.exercises import lesson
 from looprate.proof import construction_exponent, printed_loops, theorem_exponent
 
+check = lesson(3)
 plt.rcParams.update(looprate.style.paper())
 SHAPE = {"tokens": 2, "dim": 1}
 
@@ -99,6 +104,9 @@ plt.show()
 factor_three_tokens = None  # your answer
 factor_sudoku = None  # your answer
 
+# %%
+check("1", factor_three_tokens, factor_sudoku)
+
 # %% [markdown] tags=["solution"]
 # $r - N = 2 δ^{-((N+1)d+1)}$, so the factor is $2^{(N+1)d+1}$: $2^5$ and $2^{83}$. At
 # $r = 32 ≤ 81$ there is no $δ$: the hypothesis $r > N$ fails, and the theorem says
@@ -109,6 +117,7 @@ for tokens in (3, 81):
     fine, coarse = (printed_loops(m, tokens=tokens, dim=1) - tokens for m in (8, 4))
     print(f"N = {tokens}: factor {fine // coarse:.4g}")
     assert fine == 2 ** (tokens + 2) * coarse  # exact integers
+check("1", 2**5, 2**83)
 try:
     delta_of_loops(32, tokens=81, dim=1)
 except ValueError as error:
@@ -170,8 +179,12 @@ plt.show()
 # %%
 larger = resolve_target("dial:token=0.5,context=0.5,periods=2,sequence=10")
 rougher = resolve_target("dial:token=0.5,context=0.5,periods=4")
-my_first_of_larger = None  # your answer
-my_factor_of_rougher = None  # your answer
+my_first_of_larger = None  # your answer, for the theorem
+my_factor_of_rougher = None  # your answer, for the theorem
+
+# %%
+check("2a", my_first_of_larger)
+check("2b", my_factor_of_rougher)
 
 # %% [markdown] tags=["solution"]
 # (a) Nothing changes. Every modulus, $D$ and the best constant's error are multiplied
@@ -197,6 +210,8 @@ for name, g in (("10 f", larger), ("twice the periods", rougher)):
         assert starts == first
     else:
         assert starts["theorem-3.6"] - 2 <= 16 * (first["theorem-3.6"] - 2)
+        check("2b", (starts["theorem-3.6"] - 2) / (first["theorem-3.6"] - 2))
+check("2a", first["theorem-3.6"])
 
 # %% [markdown]
 # ## A rate is a slope
@@ -272,9 +287,13 @@ for claim, (slope, relation) in cases.items():
 # %%
 my_verdict = None  # your answer
 
+# %%
+check("3", my_verdict)
+
 # %% tags=["solution"]
 finding = slope_finding(fit, construction, claim="slope -1/2", relation="equal")
 print(f"{finding.verdict}: {finding.reason}")
+check("3", finding.verdict)
 finer = fit_slope(
     loops, errors, tokens=2, tail_from=loops[1], rng=np.random.default_rng(0)
 )
@@ -309,6 +328,9 @@ assert (np.diff(gaps) < 0).all()  # each local slope is nearer to -1/2 than the 
 floored = np.array(errors) + 0.05
 my_status = None  # your answer
 
+# %%
+check("4", my_status)
+
 # %% tags=["solution"]
 flat = fit_slope(loops, floored, tokens=2, rng=np.random.default_rng(0))
 finding = slope_finding(
@@ -317,6 +339,7 @@ finding = slope_finding(
 print(f"slope {flat.slope:.4f}: {flat.status}; local {np.round(flat.local_slopes, 3)}")
 print(f"{finding.verdict}: {finding.reason}")
 print(f"E + A (r - N)^b: E = {flat.offset_floor:.4f}, b = {flat.offset_slope:.4f}")
+check("4", flat.status)
 assert finding.verdict == "not testable"
 
 # %% [markdown] tags=["solution"]
@@ -372,6 +395,9 @@ for what, outcome in outcomes.items():
 # %%
 my_words = {"a": None, "b": None, "c": None, "d": None}
 
+# %%
+check("5", my_words)
+
 # %% tags=["solution"]
 
 a = bounds["theorem-3.6"](10**9)
@@ -400,6 +426,7 @@ for letter, outcome in {"a": a, "b": b, "c": c, "d": d}.items():
 print(f"totals of (a) and (b): {a.total:.4f} and {b.total:.4f}")
 assert [o.verdict for o in (a, b, c, d)] == ["holds"] + 3 * ["not testable"]
 assert b.total <= a.total + 1e-9
+check("5", {"a": a.verdict, "b": b.verdict, "c": c.verdict, "d": d.verdict})
 
 # %% [markdown] tags=["solution"]
 # (b) is the subtle one. It is the same function, and its total is not larger: lower

@@ -21,6 +21,9 @@
 #   does not say.
 #
 # There are six exercises. Lesson 2 explains cells, labels and increments.
+#
+# `check(...)` tells whether an answer is right, with a hint where it is not;
+# `check.hint("1")` gives a hint at once, `check.solution("1")` the answer in a line.
 
 # %%
 from dataclasses import replace
@@ -38,6 +41,7 @@ from looprate import (
     worst_case_error_lower_bound,
     worst_case_error_upper_bound,
 )
+from looprate.exercises import lesson
 from looprate.proof import (
     Bumps,
     construction_loops,
@@ -47,6 +51,7 @@ from looprate.proof import (
     reference_states,
 )
 
+check = lesson(4)
 plt.rcParams.update(looprate.style.paper())
 SHAPE = {"tokens": 2, "dim": 1}
 
@@ -150,7 +155,10 @@ for r in (1, 100, 10_000, 10**8):
 # of 32 bits instead of real numbers; and the same at $r = 10^{12}$.
 
 # %%
-my_factors = {"a": None, "b": None, "c": None, "d": None}  # your answer
+my_factors = {"a": None, "b": None, "c": None, "d": None}  # your answer, at 10^8
+
+# %%
+check("1", my_factors)
 
 
 # %% tags=["solution"]
@@ -167,6 +175,13 @@ bits = replace(size, weight_bits=32)
 for r in (10**8, 10**12):
     print(f"(d) at r = {r:.0e}: {lower(r, bits):.2e}, real weights {lower(r):.2e}")
 assert lower(10**12, bits) == lower(10**8, bits)
+others = {
+    "a": lower(10**8, lipschitz=2.0),
+    "b": lower(10**8, replace(size, rows=2 * size.rows)),
+    "c": lower(10**8, holder=0.5),
+    "d": lower(10**8, bits),
+}
+check("1", {letter: value / usual for letter, value in others.items()})
 
 # %% [markdown] tags=["solution"]
 # (a) 2: the class scales. (b) A little below 1: more weights, more patterns, but at
@@ -241,6 +256,9 @@ print("labels:", [str(label(tied, token)) for token in states[-1]])
 # %%
 my_labels = {"a": None, "b": None}  # your answer
 
+# %%
+check("2", my_labels)
+
 # %% [markdown] tags=["solution"]
 # (a) Cells 1 and 3: token 1 notes $s = 3$, so $k = 24 + 1 = 25$; token 2 notes $s = 1$
 # and has $k = 8 + 3 = 11$. (b) Cells 0 and 0: $s = 0$ and $k = 0$ for both. (c) The
@@ -266,6 +284,7 @@ for coding in ("rank", "others"):
     print(f"    {coding:6s} answers  {np.round(answers, 3)}")
     right = np.allclose(answers, target(centres).ravel())
     assert right == (coding == "others")
+check("2", {"a": [25, 11], "b": [0, 0]})
 
 # %% [markdown]
 # ## One label a loop
@@ -397,6 +416,10 @@ def two_level_loops(m, n):
     return None
 
 
+# %%
+check("3", two_level_loops)
+
+
 # %% [markdown] tags=["solution"]
 # $K = 2m^2 - m$ labels. Near $n = \sqrt{K}$ the count is flat. Twice as fine: twice as
 # many loops with $η(t)$ and four times as many without, as $\sqrt{K} ≈ \sqrt{2} m$ and
@@ -418,6 +441,7 @@ for memoriser in ("increments", "two-level-increments"):
     print(f"{memoriser:21s} m = 16, 32, 1024, 2048: {counts}")
     if memoriser != "increments":
         assert counts[0] == two_level_loops(16, best)
+check("3", two_level_loops)
 
 # %% [markdown]
 # ### Exercise 4: where the table is
@@ -427,7 +451,10 @@ for memoriser in ("increments", "two-level-increments"):
 # What happens if every nonzero scale of `G_0` becomes 1?
 
 # %%
-my_rows = None  # your answer
+my_rows = None  # your answer: those that depend on f
+
+# %%
+check("4", my_rows)
 
 # %% tags=["solution"]
 for row, scales in two.network.eta.items():
@@ -440,6 +467,7 @@ switched = replace(two.network, eta=scales)
 after = [float(y) for [y] in reference_output(switched, apart)]
 print("answers", np.round(gave, 4), "become", np.round(after, 4))
 assert after != gave
+check("4", ["G_0", "y_0"])
 
 # %% [markdown] tags=["solution"]
 # The words of all groups are in $η$ of `G_0`, their first counts in that of `y_0`; both
@@ -494,6 +522,9 @@ for r, *values in zip(LOOPS, *below.values(), *above.values(), strict=True):
 # %%
 my_exponents = {"a": None, "b": None, "c": None}  # your answer
 
+# %%
+check("5", my_exponents)
+
 # %% tags=["solution"]
 fixed = EtaNetwork(parameters=100, units=20, depth=2)
 kinds = {
@@ -513,6 +544,7 @@ for name, own in kinds.items():
     print(f"{name:18s} slope {slopes[name]:6.3f}")
 assert abs(slopes["(a) TMLT, network"] - slopes["LT"]) < 0.01
 assert abs(slopes["(b) untied"] - slopes["TMLT, free"]) < 0.01
+check("5", {name[1]: slope for name, slope in slopes.items() if name[0] == "("})
 
 # %% [markdown] tags=["solution"]
 # (a) That of LT: what counts is how many free numbers there are. (b) That of TMLT.
@@ -530,7 +562,10 @@ assert abs(slopes["(b) untied"] - slopes["TMLT, free"]) < 0.01
 # 4. "So trained Transformers should get a free $η(t)$."
 
 # %%
-my_verdicts = [None, None, None, None]  # your answer
+my_verdicts = [None, None, None, None]  # your answer: does it follow, True or False?
+
+# %%
+check("6", my_verdicts)
 
 # %% tags=["solution"]
 r = 1000
@@ -543,6 +578,7 @@ scales = {
     for grid in (4, 8, 16)
 }
 print("numbers in η(t), by grid:", scales)
+check("6", [False] * 4)
 
 # %% [markdown] tags=["solution"]
 # None of them. 1: $f$ depends on $r$; one $f$ for all $r$ is not derived here. 2: the
