@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from test_start import faults
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,6 +52,8 @@ def test_the_python_of_a_page_is_short_and_saves_its_figure(page, lines, figure,
         timeout=LIMIT,
     )
     assert done.returncode == 0, done.stderr
+    shown = re.findall(r"```python\n[^`]*```\n\n```text\n([^`]*)```", (ROOT / page).read_text())
+    assert [line for text in shown for line in faults(text, done.stdout)] == []
     assert "exact" in done.stdout
     assert "vacuous" in done.stdout
     assert (tmp_path / figure).read_bytes()[:4] in (b"%PDF", b"\x89PNG")
