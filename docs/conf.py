@@ -21,6 +21,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "beside",
+    "dark",
     "lessons",
     "mathml",
     "offline",
@@ -33,6 +34,7 @@ exclude_patterns = [
     "figures/README.md",
     "items.md",
     "lessons/*.py",
+    "slides",
 ]
 
 # pages
@@ -57,7 +59,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": "/plot_",
     "within_subsection_order": "FileNameSortKey",
-    "image_scrapers": ("matplotlib", "figure_scraper.scrape"),
+    "image_scrapers": ("figure_scraper.scrape",),
     "matplotlib_animations": False,
     "download_all_examples": False,
     "write_computation_times": False,

@@ -116,3 +116,99 @@ def test_every_page_named_in_the_sources_of_the_site_exists():
     for page in (ROOT / "docs").glob("*.md"):
         for target in re.findall(r"\]\(([\w./-]+\.(?:md|png|py))\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+# -- notation and the course plan ------------------------------------------------------------------
+NOTATION = (ROOT / "docs" / "notation.md").read_text(encoding="utf-8")
+PLAN = (ROOT / "docs" / "howto" / "teach.md").read_text(encoding="utf-8")
+
+
+def lines_of_tables(text):
+    """Return the cells of every line of every table, heads left out."""
+    lines = [line.strip("|").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line] for line in lines if line[0].strip() != "symbol"]
+
+
+def absent(name):
+    """Return whether nothing of ours has a name such as looprate.ConstructionSpec.grid."""
+    import looprate
+
+    _, first, *rest = name.split(".")
+    owner = getattr(looprate, first, None)
+    fields = set(dir(owner)) | set(getattr(owner, "__dataclass_fields__", ()))
+    return owner is None or not set(rest) <= fields
+
+
+def test_every_name_of_the_notation_sheet_is_one_of_ours():
+    from looprate.cli import _parser
+
+    (commands,) = [a for a in _parser()._actions if a.dest == "command"]
+    options = {o for c in commands.choices.values() for a in c._actions for o in a.option_strings}
+    named = " ".join(line[2] for line in lines_of_tables(NOTATION))
+    assert len(re.findall(r"`looprate\.", named)) > 15
+    assert [name for name in re.findall(r"`(looprate\.[\w.]+)`", named) if absent(name)] == []
+    assert set(re.findall(r"`(--[\w-]+)`", named)) <= options
+    assert absent("looprate.ConstructionSpec.size")
+    assert absent("looprate.nothing")
+
+
+def test_the_notation_sheet_has_every_symbol_of_the_code():
+    from looprate.theory import notation
+
+    said = re.findall(r"^(\w)\s+``(\w+)``", notation.__doc__ or "", re.MULTILINE)
+    assert len(said) == 4
+    for symbol, name in said:
+        (line, *_) = [line for line in lines_of_tables(NOTATION) if f"${symbol}$" in line[0]]
+        assert name in line[2], symbol
+    kinds = re.findall(r'kind="(\w+)"', NOTATION)
+    assert tuple(kinds) == notation.KINDS
+
+
+@pytest.mark.parametrize("minutes", [45, 90])
+def test_a_course_plan_takes_its_time(minutes):
+    (part,) = re.findall(rf"## {minutes} minutes.*?(?=\n## |\nHomework)", PLAN, re.DOTALL)
+    spent = re.findall(r"^\| (\d+) \|", part, re.MULTILINE)
+    assert sum(map(int, spent)) == minutes
+
+
+def test_the_exercises_of_a_course_plan_exist():
+    from looprate.solutions import LESSONS
+
+    for number, names in re.findall(r"exercises? ([\d a-z,]+?) of lesson (\d)", PLAN):
+        wanted = set(re.findall(r"\b\d[a-z]?\b", number))
+        assert wanted
+        assert wanted <= set(LESSONS[int(names)]), (number, names)
+
+
+# -- dark figures ----------------------------------------------------------------------------------
+def test_a_figure_gets_its_dark_version_beside_it_and_the_theme_chooses(tmp_path):
+    from types import SimpleNamespace
+
+    from docutils import nodes
+    from PIL import Image
+
+    from looprate.figures.drawing import redraw
+
+    dark = importlib.import_module("dark")
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    redraw(ROOT / "docs", formats=["png"], only=["scaling__cpu"], to=folder)
+    for name in ("film.gif", "film-dark.gif", "screen.png"):
+        (folder / name).write_bytes(b"")
+    document = nodes.paragraph()
+    for name in ("scaling__cpu.png", "film.gif", "screen.png"):
+        document += nodes.image(uri=f"figures/{name}", alt=name)
+    app = SimpleNamespace(srcdir=tmp_path, env=SimpleNamespace(docname="index"))
+    dark.add_twins(app, document)
+    found = [(Path(node["uri"]).name, node["classes"], node["alt"]) for node in document]
+    assert found == [
+        ("scaling__cpu.png", ["only-light"], "scaling__cpu.png"),
+        ("scaling__cpu-dark.png", ["only-dark"], "scaling__cpu.png"),
+        ("film.gif", ["only-light"], "film.gif"),
+        ("film-dark.gif", ["only-dark"], "film.gif"),
+        ("screen.png", [], "screen.png"),
+    ]
+    for node, black in zip(document[:2], (False, True), strict=True):
+        place = tmp_path / node["uri"].lstrip("/")
+        with Image.open(place) as image:
+            assert (image.convert("L").getpixel((0, 0)) < 60) == black

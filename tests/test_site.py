@@ -15,6 +15,7 @@ PAGES = sorted(str(page.relative_to(SITE)) for page in SITE.rglob("*.html"))
 NEEDED = (
     *("index.html", "start.html", "theory.html", "claims.html", "reproduction.html"),
     *("howto/own-target.html", "howto/figures.html", "howto/gpu.html", "cluster.html"),
+    *("howto/teach.html", "notation.html", "slides/index.html"),
     *("lessons/1-moduli.html", "lessons/download/1-moduli.html", "gallery/index.html"),
     *(
         "api/looprate.html",
@@ -99,3 +100,32 @@ def test_a_word_is_found(browser, served):
     browser.goto(f"{served}/search.html?q=vacuous")
     browser.locator("#search-results li p.context").first.wait_for()
     assert re.search("vacuous", browser.locator("#search-results").inner_text(), re.IGNORECASE)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["index.html", "gallery/plot_02_three_moduli.html"])
+def test_figures_are_those_of_the_theme(browser, scheme, name):
+    browser.emulate_media(color_scheme=scheme)
+    browser.goto((SITE / name).as_uri())
+    shown = "[...document.querySelectorAll('.only-%s')].filter(i => i.offsetWidth).length"
+    seen = {look: browser.evaluate(shown % look) for look in ("light", "dark")}
+    assert seen.pop(scheme) >= 1
+    assert set(seen.values()) == {0}
+
+
+def test_slides_move_and_nothing_runs_out_of_them(browser):
+    browser.set_viewport_size({"width": 1280, "height": 800})
+    browser.goto((SITE / "slides" / "index.html").as_uri())
+    browser.wait_for_function("Reveal.isReady()")
+    browser.keyboard.press("ArrowRight")
+    assert browser.evaluate("Reveal.getIndices().h") == 1
+    count = browser.evaluate("Reveal.getTotalSlides()")
+    assert count >= 10
+    browser.evaluate("Reveal.slide(0)")
+    for _ in range(count):
+        words, high = browser.evaluate(
+            "(s => [s.innerText.slice(0, 30), s.scrollHeight])(Reveal.getCurrentSlide())"
+        )
+        assert 0 < high <= browser.evaluate("Reveal.getConfig().height"), words
+        browser.keyboard.press("Space")
+    assert browser.evaluate("Reveal.isLastSlide()")

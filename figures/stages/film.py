@@ -43,7 +43,7 @@ SIZE = (PHONE, 5.2)  # inches in every style: it is read on a phone
 HEIGHTS = (0.12, 2.0, 0.75, 1.3)  # of the bar of loops, the maps, the table and the staircase
 FORMATS = (".gif", ".webp", ".mp4")
 FPS, PIXELS = 10, 640  # a second; of the width at the scale of a page
-DPI, SHADES = 100, 128  # of a film's screen, which does not matter; colours of a GIF
+DPI, SHADES = 100, 250  # of a film's screen, which does not matter; colours of a GIF
 
 
 class _Stage(NamedTuple):
@@ -148,7 +148,7 @@ def _pictures(images: list[Image.Image], copies: list[int], format_: str) -> byt
         sample = Image.new("RGB", (width, 3 * height))
         for place, share in enumerate((0.1, 0.4, 1.0)):
             sample.paste(images[round(share * (len(images) - 1))], (0, place * height))
-        shades = sample.quantize(SHADES)
+        shades = sample.quantize(SHADES, Image.Quantize.MAXCOVERAGE)
         kept = [image.quantize(palette=shades, dither=Image.Dither.NONE) for image in images]
     seconds = [1000 * count // FPS for count in copies]
     look: dict[str, Any] = {"quality": 80} if format_ == "webp" else {"optimize": True}
