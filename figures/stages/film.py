@@ -148,7 +148,7 @@ def _pictures(images: list[Image.Image], copies: list[int], format_: str) -> byt
         sample = Image.new("RGB", (width, 3 * height))
         for place, share in enumerate((0.1, 0.4, 1.0)):
             sample.paste(images[round(share * (len(images) - 1))], (0, place * height))
-        shades = sample.quantize(SHADES, Image.Quantize.MAXCOVERAGE)
+        shades = sample.quantize(SHADES, Image.Quantize.FASTOCTREE)
         kept = [image.quantize(palette=shades, dither=Image.Dither.NONE) for image in images]
     seconds = [1000 * count // FPS for count in copies]
     look: dict[str, Any] = {"quality": 80} if format_ == "webp" else {"optimize": True}
