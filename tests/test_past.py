@@ -46,6 +46,10 @@ def changed_after(x):
     return (h - m) / (np.std(h, axis=1, keepdims=True) + 1e-9)
 
 
+def by_coordinates(gap):
+    return gap / np.sqrt((gap**2).sum(2, keepdims=True) + 1e-12)
+
+
 THREE = 3
 OWN = {  # what is written -> the largest value it has, about
     "norm": (lambda x: x / (norm(x) + 1e-8), 1),
@@ -69,6 +73,10 @@ OTHER = {
     "another mean": lambda x: (x - mean(x * x)) / (x.std(1, keepdims=True) + 1e-8),
     "moved": lambda x: (x - mean(x) - 1) / (x.std(1, keepdims=True) + 1e-8),
     "other axis": lambda x: x / (np.linalg.norm(x, axis=2, keepdims=True) * 0.1 + 1e-8),
+    "mean and norm over other axes": lambda x: (
+        2 * (x - mean(x)) / np.sqrt(((x - mean(x)) ** 2).sum(2, keepdims=True) + 1e-12)
+    ),
+    "its own gap": lambda x: by_coordinates(x - mean(x)) + by_coordinates(x - mean(x)),
     "stale": stale,
     "less, in place": less_stale,
     "changed after": changed_after,

@@ -33,12 +33,14 @@ class Token:
 class Past:
     """For entries v of ``of``: v² <= most * these ("squares"), or |v| <= most * these ("root").
 
-    A "mean" is what is taken away from an array to give ``of``, a "gap" is ``of`` itself.
+    A "mean" is what is taken away from an array to give ``of``, a "gap" is ``of`` itself.  Squares
+    were summed ``over`` axes.
     """
 
     kind: Literal["mean", "gap", "squares", "root"]
     of: Token
     most: float = 1.0
+    over: tuple[int, ...] = ()
 
 
 class Remembering(InPlace):
@@ -86,9 +88,14 @@ def _gap(x: Any, axis: Any) -> Token | None:
     own = _token(x)
     if own is None or own.axes:
         return None
-    given = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    places = tuple(sorted({range(x.ndim)[k] for k in given}))
+    places = _axes(x, axis)
     return Token(own.ends, places, math.prod(x.shape[k] for k in places))
+
+
+def _axes(x: Any, axis: Any) -> tuple[int, ...]:
+    """Return axes as numbers >= 0, in order."""
+    given = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return tuple(sorted({range(x.ndim)[k] for k in given}))
 
 
 def _is_number(x: Any, least: float) -> bool:
@@ -108,7 +115,8 @@ def _power(x: Any, made: Any, exponent: Any) -> Past | None:
 
 
 def _sum(x: Any, made: Any, axis: Any = None, *, keepdims: bool = False) -> Past | None:
-    return _past(x, "squares") if keepdims else None
+    squares = _past(x, "squares") if keepdims else None
+    return squares and replace(squares, over=squares.over + _axes(x, axis))
 
 
 def _mean(x: Any, made: Any, axis: Any = None, *, keepdims: bool = False) -> Past | None:
@@ -116,7 +124,7 @@ def _mean(x: Any, made: Any, axis: Any = None, *, keepdims: bool = False) -> Pas
         return None
     if squares := _past(x, "squares"):
         count = math.prod(x.shape) / max(math.prod(made.shape), 1)
-        return replace(squares, most=squares.most * count)
+        return replace(squares, most=squares.most * count, over=squares.over + _axes(x, axis))
     gap = _gap(x, axis)
     return None if gap is None else Past("mean", gap)
 
@@ -125,22 +133,28 @@ def _var(
     x: Any, made: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False
 ) -> Past | None:
     gap = _gap(x, axis) if keepdims else None
-    return Past("squares", gap, gap.count - ddof) if gap and gap.count > ddof else None
+    some = gap is not None and gap.count > ddof
+    return Past("squares", gap, gap.count - ddof, gap.axes) if gap and some else None
 
 
 def _std(x: Any, made: Any, axis: Any = None, **settings: Any) -> Past | None:
     squares = _var(x, made, axis, **settings)
-    return squares and Past("root", squares.of, math.sqrt(squares.most) * SLACK)
+    return squares and _root(squares)
+
+
+def _root(squares: Past) -> Past:
+    """Return what is known of the root."""
+    return replace(squares, kind="root", most=math.sqrt(squares.most) * SLACK)
 
 
 def _sqrt(x: Any, made: Any) -> Past | None:
     squares = _past(x, "squares")
-    return squares and Past("root", squares.of, math.sqrt(squares.most) * SLACK)
+    return squares and _root(squares)
 
 
 def _norm(x: Any, made: Any, axis: Any = None, *, keepdims: bool = False) -> Past | None:
     own = _token(x) if keepdims else None
-    return None if own is None else Past("root", own)
+    return None if own is None else Past("root", own, over=_axes(x, axis))
 
 
 def _more(x: Any, made: Any, other: Any) -> Past | None:
@@ -155,8 +169,8 @@ def _quotient(x: Any, made: Any, other: Any) -> Any:
     """Return x over its own norm within its limits, or a norm over a number."""
     root, own, part = _past(other, "root"), _token(x), _past(x, "squares", "root")
     if root and own and own.ends is root.of.ends and own.axes == root.of.axes:
-        share = math.sqrt(1 - 1 / own.count) if own.axes else 1.0  # n numbers of mean 0
-        most = root.most * share * SLACK
+        whole = own.axes and set(own.axes) <= set(root.over)  # n numbers of mean 0 and their norm
+        most = root.most * (math.sqrt(1 - 1 / own.count) if whole else 1.0) * SLACK
         return made.known(-most, most)
     if part and isinstance(other, int | float) and other > 0:
         return replace(part, most=part.most * other * SLACK)
