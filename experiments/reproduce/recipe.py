@@ -104,8 +104,8 @@ class SequenceRecipe:
     def lasting(self, steps: int) -> SequenceRecipe:
         """Return the recipe with another number of steps, its warm-up and marks cut to fit."""
         check_integer("steps", steps, least=1)
-        fit = {"evaluations": min(self.evaluations, steps), "warmup": min(self.warmup, steps - 1)}
-        return replace(self, steps=steps, **fit)
+        marks, warmup = min(self.evaluations, steps), min(self.warmup, steps - 1)
+        return replace(self, steps=steps, evaluations=marks, warmup=warmup)
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary; ``SequenceRecipe(**d)`` inverts it."""

@@ -156,7 +156,7 @@ def _chapters() -> dict[str, Lines]:
     for place, verses in enumerate(chapters.values()):
         part = {8: "validation", 9: "test"}.get(place % 10, "train")
         parts[part].append(" ".join(map(str.strip, verses)) + "\n")
-    return parts
+    return dict(parts)
 
 
 def _part(file: Path) -> str | None:
