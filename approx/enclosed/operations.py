@@ -18,7 +18,9 @@ import torch
 
 from looprate.approx.enclosed.everyday import EVERYDAY, deviation
 from looprate.theory.enclosure.affine import Affine
+from looprate.theory.enclosure.attention import softmax_mean
 from looprate.theory.enclosure.functions import erf, gelu, sigmoid
+from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE
 from looprate.theory.enclosure.shapes import (
     along,
@@ -115,9 +117,11 @@ def _over(how: str) -> Callable[..., Any]:
     return reduction
 
 
-def normalised(x: Any, root: Any, axes: Sequence[int], by: Callable[..., Any]) -> Any:
+def normalised(x: Any, root: Any, axes: Sequence[int], more: float, by: Callable[..., Any]) -> Any:
     """Return x / sqrt(mean x² + a number >= 0): no entry exceeds the root of how many there are."""
     found = by(x, root)
+    if isinstance(x, Affine) and len(axes) == 1:
+        found = found.narrower(*_about_centre(x, axes[0], more))
     most = math.nextafter(math.sqrt(math.prod(found.shape[k] for k in axes)), math.inf)
     return found.known(-most, most)
 
@@ -130,6 +134,23 @@ def euclidean(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
 def unit(x: Any, root: Any, by: Callable[..., Any]) -> Any:
     """Return x / (a norm of x, or more): no entry exceeds 1."""
     return by(x, root).known(-1.0, 1.0)
+
+
+def _about_centre(x: Affine, axis: int, more: float) -> tuple[Affine, Any]:
+    """Return x / sqrt(mean x² + more) by how x turns, and for which entries that holds.
+
+    With u next to the direction of the centre and t = u·x > 0, x = t (u + w) where u·w = 1 - |u|²,
+    and |u + w|² = 2 - |u|² + |w|²: to first order only w moves, and only across u.
+    """
+    length = np.sqrt((x.centre**2).sum(axis, keepdims=True))
+    u = np.where(length > 0, x.centre / np.where(length > 0, length, 1.0), 0.0)
+    t = (x * u).sum(axis, keepdims=True)
+    inverse = 1 / t
+    w = (x - t * u) * inverse
+    count = x.shape[axis]
+    square = w.mean_square(axis) + (2.0 - (Interval(u) ** 2).sum(axis, keepdims=True)) / count
+    found = (w + u) / (square + inverse**2 * more).sqrt()
+    return found, t.value.lo > 0
 
 
 def mean_square(x: Any, dim: Any = None, keepdim: bool = False, **settings: Any) -> Any:
@@ -157,6 +178,22 @@ def _softmax(x: Any, dim: int, *_: Any, **__: Any) -> Any:
         grown = (x - ARRAY_NAMESPACE.constant_near_max(x, -1)).exp()  # a constant has no slope
         weights = grown / grown.sum(-1, keepdims=True)
     return weights.known(0.0, 1.0).swapaxes(axis, -1)
+
+
+def attended(weights: Any, values: Any, logits: Any) -> Any:
+    """Return weights @ values in one step, which knows that the weights add up to 1.
+
+    They are softmax(logits) over the last axis, arranged anew.  What affine forms miss of a weight
+    is multiplied by how far its value is from a number near all of them, not by the value.
+    """
+    sizes = (math.prod(weights.shape), weights.shape[-1])
+    if sizes != (math.prod(logits.shape), logits.shape[-1]):
+        return weights @ values  # some are repeated
+    if not isinstance(weights, Affine):
+        return softmax_mean(logits.reshape(weights.shape), values)
+    about = values.middle().mean(-2, keepdims=True)
+    about = np.where(np.isfinite(about), about, 0.0)
+    return weights @ (values - about) + about
 
 
 def _layer_norm(x: Any, shape: Sequence[int], weight: Any, bias: Any, eps: float) -> list[Any]:

@@ -24,6 +24,7 @@ from looprate.approx.enclosed.centred import Centred, tightened
 from looprate.approx.enclosed.operations import (
     MOVES,
     OPERATIONS,
+    attended,
     euclidean,
     mean_square,
     normalised,
@@ -36,6 +37,8 @@ from looprate.theory.enclosure.namespace import refusal
 BATCHES = (11, 13)  # primes: a number that is 11 k in one trace and 13 k in the other is k B
 MOST_SYMBOLS = 96  # of affine forms of a state, beside those of the inputs
 PLACES = ("max", "min", "sort", "topk", "median")  # their second result
+SOFTMAX = OPERATIONS["_softmax"]
+ARRANGED = [OPERATIONS[name] for name in ("expand", "view", "_unsafe_view", "reshape")]
 CURE = "only lower bounds of its moduli are available"
 
 
@@ -186,7 +189,7 @@ def traced(module: nn.Module, *, tokens: int, dim: int, name: str) -> Program:
 
 
 def _fused(steps: list[_Step]) -> list[_Step]:
-    """Return the steps with a mean of squares, as norms have it, in one."""
+    """Return the steps with means of squares, norms and attention in one each."""
     made = {step.name: step for step in steps}
     fused = []
     for step in steps:
@@ -200,16 +203,16 @@ def _fused(steps: list[_Step]) -> list[_Step]:
             made[step.name] = step
         elif _by_own_norm(step, made):
             step = replace(step, function=unit, args=(*step.args, step.function))
-        elif mean := _norm_of(step, made):
-            step = replace(
-                step, function=normalised, args=(*step.args, mean.args[1], step.function)
-            )
+        elif norm := _norm_of(step, made):
+            step = replace(step, function=normalised, args=(*step.args, *norm, step.function))
+        elif logits := _logits_of(step, made):
+            step = replace(step, function=attended, args=(*step.args, logits))
         fused.append(step)
     return fused
 
 
-def _norm_of(step: _Step, made: dict[str, _Step]) -> _Step | None:
-    """Return the mean in a step that is x over the root of (mean of x² + a number >= 0)."""
+def _norm_of(step: _Step, made: dict[str, _Step]) -> tuple[Any, float] | None:
+    """Return axes and number in a step that is x over the root of (mean of x² + a number >= 0)."""
     roots = {OPERATIONS["mul"]: OPERATIONS["rsqrt"], OPERATIONS["div"]: OPERATIONS["sqrt"]}
     if step.function not in roots or len(step.args) != 2 or step.kwargs:
         return None
@@ -220,7 +223,20 @@ def _norm_of(step: _Step, made: dict[str, _Step]) -> _Step | None:
         return None
     more, (x, _, *kept) = total.args[1], mean.args
     right = isinstance(more, float | int) and more >= 0 and x == step.args[0] and kept == [True]
-    return mean if right else None
+    return (mean.args[1], more) if right else None
+
+
+def _logits_of(step: _Step, made: dict[str, _Step]) -> _Slot | None:
+    """Return the logits in a step that is (softmax over the last axis, arranged anew) @ values."""
+    if step.function is not OPERATIONS["bmm"] or len(step.args) != 2 or step.kwargs:
+        return None
+    weights, values = (made.get(arg.name) if type(arg) is _Slot else None for arg in step.args)
+    if values is None or values.on_constants:
+        return None
+    while weights is not None and weights.function in ARRANGED:
+        weights = made.get(weights.args[0].name)
+    found = weights is not None and weights.function is SOFTMAX and weights.args[1] == -1
+    return weights.args[0] if weights is not None and found else None
 
 
 def _root_of_sum(step: _Step, made: dict[str, _Step]) -> _Step | None:

@@ -323,6 +323,20 @@ class Affine(EnclosureArray):
             _common(self.value, ends),
         )
 
+    def narrower(self, other: Affine, some: NDArray[np.bool_]) -> Affine:
+        """Return one of two forms of the same numbers, entry by entry the one of less radius.
+
+        The other holds in some entries only.
+        """
+        taken = some & (other.radius < self.radius)
+        count = max(len(self.coef), len(other.coef))
+        coef = np.zeros((count, *self.shape))
+        coef[: len(self.coef)] = np.where(taken, 0.0, self.coef)
+        coef[: len(other.coef)] += np.where(taken, other.coef, 0.0)
+        centre = np.where(taken, other.centre, self.centre)
+        rest = np.where(taken, other.rest, self.rest)
+        return Affine(self.symbols, self.box, centre, coef, rest)._within(self.value)
+
     def _within(self, value: Interval) -> Affine:
         """Return the forms with ranges known otherwise."""
         self.value = _common(self.value, value)
