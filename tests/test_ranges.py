@@ -144,7 +144,7 @@ def test_slopes_stand_in_for_affine_forms():
     known = exact(target, "token")
     assert upper(slopes_only, "token", threshold=known * 1.05)[0] <= known * 1.06
     with pytest.raises(ValueError, match="no rigorous enclosure"):
-        upper(np.sort, "token")
+        upper(np.cbrt, "token")
 
 
 def test_valid_at_any_time_and_better_with_more():
@@ -161,3 +161,31 @@ def test_more_entries_than_halvings_to_start_from_are_bounded_too():
     target = parse_target("mean-field")
     known = exact(target, "token", tokens=10)
     assert upper(target, "token", tokens=10, seconds=0.01)[0] * ROUNDING >= known
+
+
+# -- equivariant functions -------------------------------------------------------------------------
+def test_fewer_boxes_do_where_tokens_may_be_renamed():
+    """Three tokens; the second function has another modulus where they are in order: a control."""
+    f = parse_target("dial:token=0.5,context=0.5,periods=1")
+    moving, how = np.ones(3, dtype=bool), {"tokens": 3, "dim": 1, "row": None, "p": 2.0}
+    how |= {"seconds": 20.0, "moving": moving}
+    known = exact(f, "sequence", tokens=3)
+    found = {}
+    for others in ((), (0, 1, 2)):
+        found[others] = ranges_upper_bound(
+            f, DELTA, **how, threshold=1.1 * known, others=others, most=20_000
+        )
+        assert known <= found[others][0] * ROUNDING
+        assert found[others][0] <= 1.1 * known
+    assert found[0, 1, 2][1] < 0.7 * found[()][1]
+
+    def steep_out_of_order(x):
+        return np.array([[0.0], [0.0], [1.0]]) * np.maximum(x[:, 2:] - x[:, :1] - 0.5, 0.0)
+
+    whole, part = (
+        ranges_upper_bound(
+            steep_out_of_order, 0.05, **how, threshold=0.0, others=others, most=3_000
+        )[0]
+        for others in ((), (0, 1, 2))
+    )
+    assert part < 0.5 * whole

@@ -66,7 +66,7 @@ def test_pairs_above_the_threshold_stay_and_the_largest_of_the_others_is_told(mo
     monkeypatch.setattr(ranges, "_admissible", lambda _, some, *__: possible[some.first])
     monkeypatch.setattr(ranges, "_upper_bound", lambda a, b, *_: found[a])
     pairs = _Pairs(np.arange(8), np.arange(8), before)
-    tree = SimpleNamespace(forms=forms)
+    tree = SimpleNamespace(forms=forms, in_order=lambda which: np.ones(len(which), dtype=bool))
     live, settled = pairs.bounded(tree, DELTA, np.array([True]), 2.0, 2.0)
     assert live.first.tolist() == [0, 2, 5, 7]
     assert live.bound.tolist() == [4.0, 6.0, 9.0, 3.0]

@@ -264,4 +264,4 @@ def test_most_of_the_time_is_for_the_start_at_most(monkeypatch):
     monkeypatch.setattr(ranges, "_Tree", tree)
     with pytest.raises(Stop) as told:
         asked(row=1, seconds=10.0)
-    assert told.value.args[0] == (tilted, 2, 1, 1, 8.0, None)
+    assert told.value.args[0] == (tilted, 2, 1, 1, 8.0, None, ((), 0.25))

@@ -187,6 +187,7 @@ def test_a_partition_is_of_the_scaled_function(monkeypatch):
     found = search_of(p=3.0)._stage(PARTITION, problem, 0.1, 3.0, 0.7, print)
     assert found == (2.0, 7, problem)
     asked = {"tokens": 2, "dim": 1, "moving": problem.moving, "row": 1, "p": 3.0}
+    asked |= {"others": problem.sorted_tokens}
     assert calls == [((problem.f, 0.5), asked | {"threshold": 0.1, "seconds": 3.0})]
 
 

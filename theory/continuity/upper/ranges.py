@@ -11,6 +11,8 @@ threshold becomes the pairs of their halves.  Branch and bound over pairs would 
 dimensions again and again; here it is enclosed in K, which pays where enclosures are expensive.
 
 Tokens that do not move have X = Y: both boxes have the same side there, boxes being closed.
+Where f is permutation-equivariant, tokens may be renamed in both points at once, so that those of X
+descend by their first coordinate: pairs of boxes of which neither holds such a point are left out.
 """
 
 from __future__ import annotations
@@ -62,6 +64,7 @@ def ranges_upper_bound(
     threshold: float,
     seconds: float,
     most: int | None = None,
+    others: tuple[int, ...] = (),
 ) -> tuple[float, int]:
     """Return a certified upper bound of sup ‖f(X) - f(Y)‖_p over ‖X - Y‖_2 <= delta.
 
@@ -88,6 +91,8 @@ def ranges_upper_bound(
     most : int, optional
         Boxes, pairs counting :data:`PAIRS_A_BOX` a box, after which it ends: on any machine the
         same.
+    others : tuple of int, optional
+        Tokens that may be renamed among each other, f being equivariant.
 
     Returns
     -------
@@ -98,7 +103,7 @@ def ranges_upper_bound(
     """
     end = time.monotonic() + seconds
     movable = np.repeat(np.asarray(moving, dtype=bool), dim)
-    tree = _Tree(f, tokens, dim, row, seconds * SHARE, most)
+    tree = _Tree(f, tokens, dim, row, seconds * SHARE, most, (others, delta))
     first, second = np.triu_indices(len(tree.forms))
     pairs = _Pairs(first, second, np.full(len(first), np.inf))
     live, settled = pairs.bounded(tree, delta, movable, p, threshold)
@@ -162,13 +167,16 @@ class _Tree:
         row: int | None,
         seconds: float,
         most: int | None = None,
+        alike: tuple[tuple[int, ...], float] = ((), 0.0),
     ) -> None:
         self.f, self.shape, self.affine = f, (tokens, dim), True
+        self.order = [dim * n for n in alike[0]]  # coordinates that descend in one of two points
         self.rows = slice(None) if row is None else slice(row, row + 1)
         self.width = tokens * dim
         self.first = self._start(seconds, most)
-        corners = _grid(self.first)
-        side = 2.0**-self.first
+        corners, side = _grid(self.first), 2.0**-self.first
+        reach = 1.5 * alike[1]  # > √2 δ, by which the other point may be out of order
+        corners = corners[self._descend(corners * side, (corners + 1) * side, reach)]
         self.forms = self._bounded(corners * side, (corners + 1) * side, np.zeros(len(corners)))
         self.children = np.full(len(self.forms), -1)
 
@@ -187,6 +195,17 @@ class _Tree:
             if informed or steps >= LAST or long:
                 return times
             steps += 2
+
+    def in_order(self, which: Whole) -> NDArray[np.bool_]:
+        """Tell which boxes may hold a point in order."""
+        return self._descend(self.forms.low[which], self.forms.high[which], 0.0)
+
+    def _descend(self, low: Array, high: Array, reach: float) -> NDArray[np.bool_]:
+        """Tell which boxes may hold a point in order, or one out of order by at most ``reach``."""
+        if len(self.order) < 2:
+            return np.ones(len(low), dtype=bool)
+        least = np.minimum.accumulate(high[:, self.order], axis=1)[:, :-1]
+        return np.asarray((low[:, self.order][:, 1:] <= least + reach).all(1))
 
     @property
     def divisible(self) -> bool:
@@ -302,6 +321,7 @@ class _Pairs(Columns):
         for start in range(0, len(self), PAIRS_AT_ONCE):
             some = self.picked(slice(start, start + PAIRS_AT_ONCE))
             some = some.picked(_admissible(tree.forms, some, delta, movable))
+            some = some.picked(tree.in_order(some.first) | tree.in_order(some.second))
             if not len(some):
                 continue
             a, b = tree.forms.picked(some.first), tree.forms.picked(some.second)

@@ -273,6 +273,7 @@ class Search:
             p=self.p,
             threshold=threshold,
             seconds=seconds,
+            others=problem.sorted_tokens,
             **limit,
         )
         return value, count, problem
