@@ -132,7 +132,7 @@ def form_faults(builder, notebook):
 def test_lessons_are_numbered_and_the_index_lists_them():
     assert [source.stem[:2] for source in SOURCES] == ["1-", "2-", "3-", "4-"]
     text = (LESSONS / "index.md").read_text()
-    assert re.findall(r"\]\((\S+)\.md\)", text) == [source.stem for source in SOURCES]
+    assert re.findall(r"\]\(([\w-]+)\.md\)", text) == [source.stem for source in SOURCES]
 
 
 @each_lesson
