@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from flint import arb, ctx
+from scipy import special
 
 from cases.arb_cases import (
     BINARY,
@@ -22,7 +23,9 @@ from cases.targets import EXAMPLES
 from looprate.theory.enclosure import Interval, Jet, enclose, rounding, variables
 from looprate.theory.targets import base, parse_target
 
-LIBRARY = ("exp", "log", "tanh", "sin", "cos", "power", "cube")  # computed by the C library
+LIBRARY = (  # computed by the C library, or with it
+    *("exp", "log", "tanh", "sin", "cos", "power", "cube", "arctan", "erf", "softplus"),
+)
 EVALUATION = 1e-12  # rounding of plain float64 evaluations of targets
 SHAPES = ((1, 1), (3, 1), (2, 2))  # (N, d)
 
@@ -206,6 +209,9 @@ PLAIN = {
     **{name: getattr(np, name) for name in ("sqrt", "exp", "log", "tanh", "sin", "cos")},
     **{name: (lambda x, q=float(name[5:]): x**q) for name in UNARY if name.startswith("power")},
     "cube root": np.cbrt,
+    "arctan": np.arctan,
+    "erf": special.erf,
+    "softplus": lambda x: np.logaddexp(0.0, x),
 }
 
 

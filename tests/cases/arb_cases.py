@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from flint import arb, ctx
 
-from looprate.theory.enclosure import Interval
+from looprate.theory.enclosure import Interval, functions
 from looprate.theory.enclosure.intervals import rational_power
 from looprate.theory.enclosure.rounding import LARGEST_ANGLE
 
@@ -100,6 +100,11 @@ UNARY = {
         Interval.log, arb.log, lambda x: np.maximum(np.abs(x), 5e-324), 24, bits=MANY_BITS
     ),
     "tanh": Operation(Interval.tanh, arb.tanh, lambda x: np.clip(x, -700, 700), 24, bits=MANY_BITS),
+    "arctan": Operation(functions.arctan, arb.atan, sharp=24),
+    "erf": Operation(functions.erf, arb.erf, lambda x: np.clip(x, -30, 30), 32, bits=MANY_BITS),
+    "softplus": Operation(
+        functions.softplus, lambda b: b.exp().log1p(), lambda x: np.clip(x, -700, 700), 24
+    ),
     "sin": Operation(Interval.sin, arb.sin, sharp=12, turns=_crest(arb.cos)),
     "cos": Operation(
         Interval.cos, arb.cos, sharp=12, turns=_crest(lambda b: -b.sin()), bits=MANY_BITS
