@@ -60,6 +60,11 @@ OWN = {  # what is written -> the largest value it has, about
     "over N": (lambda x: x / np.sqrt((x**2).sum(1, keepdims=True) / 3 + 1e-12), THREE**0.5),
     "deviation": (lambda x: (x - mean(x)) / (x.std(1, keepdims=True) + 1e-8), 2**0.5),
     "of a sample": (lambda x: (x - mean(x)) / (x.std(1, ddof=1, keepdims=True) + 1e-8), 2 / 3**0.5),
+    "last axis": (lambda x: x / (np.linalg.norm(x, axis=-1)[..., None] + 1e-8), 1),
+    "last mean": (
+        lambda x: (x - x.mean(-1)[..., None]) / np.sqrt(x.var(-1)[..., None] + 1e-12),
+        1,
+    ),
     "variance": (lambda x: (x - mean(x)) / np.sqrt(x.var(1, keepdims=True) + 1e-12), 2**0.5),
 }
 OTHER = {
@@ -77,6 +82,7 @@ OTHER = {
         2 * (x - mean(x)) / np.sqrt(((x - mean(x)) ** 2).sum(2, keepdims=True) + 1e-12)
     ),
     "its own gap": lambda x: by_coordinates(x - mean(x)) + by_coordinates(x - mean(x)),
+    "the wrong axis back": lambda x: x[:, :2] / (np.linalg.norm(x[:, :2], axis=1)[..., None] + 0.1),
     "stale": stale,
     "less, in place": less_stale,
     "changed after": changed_after,

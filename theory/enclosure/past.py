@@ -34,13 +34,14 @@ class Past:
     """For entries v of ``of``: v² <= most * these ("squares"), or |v| <= most * these ("root").
 
     A "mean" is what is taken away from an array to give ``of``, a "gap" is ``of`` itself.  Squares
-    were summed ``over`` axes.
+    were summed ``over`` axes; of what lacks the last of them, ``[..., None]`` brings it back.
     """
 
     kind: Literal["mean", "gap", "squares", "root"]
     of: Token
     most: float = 1.0
     over: tuple[int, ...] = ()
+    lacks: bool = False
 
 
 class Remembering(InPlace):
@@ -98,6 +99,13 @@ def _axes(x: Any, axis: Any) -> tuple[int, ...]:
     return tuple(sorted({range(x.ndim)[k] for k in given}))
 
 
+def _along(x: Any, axis: Any, keepdims: bool, past: Past | None) -> Past | None:
+    """Return what is known of a result along axes, all of them kept or the last one missing."""
+    if past is None or past.lacks or not (keepdims or _axes(x, axis) == (x.ndim - 1,)):
+        return None
+    return past if keepdims else replace(past, lacks=True)
+
+
 def _is_number(x: Any, least: float) -> bool:
     """Tell whether something is a constant, nowhere below a limit."""
     return isinstance(x, int | float | np.ndarray) and bool((np.asarray(x) >= least).all())
@@ -105,7 +113,7 @@ def _is_number(x: Any, least: float) -> bool:
 
 def _less(x: Any, made: Any, other: Any) -> Past | None:
     mean, own = _past(other, "mean"), _token(x)
-    same = mean and own and own.ends is mean.of.ends and not own.axes
+    same = mean and own and own.ends is mean.of.ends and not (own.axes or mean.lacks)
     return Past("gap", mean.of) if mean and same else None
 
 
@@ -115,26 +123,27 @@ def _power(x: Any, made: Any, exponent: Any) -> Past | None:
 
 
 def _sum(x: Any, made: Any, axis: Any = None, *, keepdims: bool = False) -> Past | None:
-    squares = _past(x, "squares") if keepdims else None
-    return squares and replace(squares, over=squares.over + _axes(x, axis))
+    squares = _past(x, "squares")
+    found = squares and replace(squares, over=squares.over + _axes(x, axis))
+    return _along(x, axis, keepdims, found)
 
 
 def _mean(x: Any, made: Any, axis: Any = None, *, keepdims: bool = False) -> Past | None:
-    if not keepdims:
-        return None
     if squares := _past(x, "squares"):
         count = math.prod(x.shape) / max(math.prod(made.shape), 1)
-        return replace(squares, most=squares.most * count, over=squares.over + _axes(x, axis))
+        over = squares.over + _axes(x, axis)
+        return _along(x, axis, keepdims, replace(squares, most=squares.most * count, over=over))
     gap = _gap(x, axis)
-    return None if gap is None else Past("mean", gap)
+    return None if gap is None else _along(x, axis, keepdims, Past("mean", gap))
 
 
 def _var(
     x: Any, made: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False
 ) -> Past | None:
-    gap = _gap(x, axis) if keepdims else None
-    some = gap is not None and gap.count > ddof
-    return Past("squares", gap, gap.count - ddof, gap.axes) if gap and some else None
+    gap = _gap(x, axis)
+    if gap is None or gap.count <= ddof:
+        return None
+    return _along(x, axis, keepdims, Past("squares", gap, gap.count - ddof, gap.axes))
 
 
 def _std(x: Any, made: Any, axis: Any = None, **settings: Any) -> Past | None:
@@ -153,8 +162,8 @@ def _sqrt(x: Any, made: Any) -> Past | None:
 
 
 def _norm(x: Any, made: Any, axis: Any = None, *, keepdims: bool = False) -> Past | None:
-    own = _token(x) if keepdims else None
-    return None if own is None else Past("root", own, over=_axes(x, axis))
+    own, over = _token(x), _axes(x, axis)
+    return None if own is None else _along(x, axis, keepdims, Past("root", own, over=over))
 
 
 def _more(x: Any, made: Any, other: Any) -> Past | None:
@@ -168,13 +177,20 @@ def _raised(x: Any, made: Any, other: Any) -> Past | None:
 def _quotient(x: Any, made: Any, other: Any) -> Any:
     """Return x over its own norm within its limits, or a norm over a number."""
     root, own, part = _past(other, "root"), _token(x), _past(x, "squares", "root")
-    if root and own and own.ends is root.of.ends and own.axes == root.of.axes:
+    same = root and own and own.ends is root.of.ends and own.axes == root.of.axes
+    if root and own and same and not root.lacks:
         whole = own.axes and set(own.axes) <= set(root.over)  # n numbers of mean 0 and their norm
         most = root.most * (math.sqrt(1 - 1 / own.count) if whole else 1.0) * SLACK
         return made.known(-most, most)
     if part and isinstance(other, int | float) and other > 0:
         return replace(part, most=part.most * other * SLACK)
     return None
+
+
+def _indexed(x: Any, made: Any, key: Any) -> Past | None:
+    past = _past(x, "mean", "squares", "root")
+    back = isinstance(key, tuple) and len(key) == 2 and key[0] is Ellipsis and key[1] is None
+    return replace(past, lacks=False) if past and past.lacks and back else None
 
 
 #: Name of a method -> what its result is known to be.
@@ -184,6 +200,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "__radd__": _more,
     "__pow__": _power,
     "__truediv__": _quotient,
+    "__getitem__": _indexed,
     "sum": _sum,
     "mean": _mean,
     "var": _var,
