@@ -87,7 +87,9 @@ def shown(part, name):
     return np.asarray(getattr(part, name).get_array())
 
 
-def test_the_map_shows_cells_then_labels_then_outputs(film):
+@pytest.mark.parametrize("name", [TARGET, "context-max"])
+def test_the_map_shows_cells_then_labels_then_outputs(name):
+    film, _ = made(name, tokens=2 if name == TARGET else 3)
     bar, plane, table, staircase = scene(film).parts
     for frame, stage in enumerate(film.stages):
         for part in (bar, plane, table, staircase):
@@ -106,6 +108,10 @@ def test_the_map_shows_cells_then_labels_then_outputs(film):
             ] == pytest.approx(1)
         assert staircase.marks[1].get_ydata() == [film.outputs[frame, film.chosen, 1]]
         assert f"loop {film.loops[frame]} of" in bar.loop.get_text()
+    heights = film.construction.table.values * float(film.construction.table.unit)
+    low, high = staircase.network.axes.get_ylim()
+    assert low < min(heights.min(), film.outputs.min())
+    assert high > max(heights.max(), film.outputs.max())
     widths = np.cumsum(drawing._copies(film)[:-1])
     assert bar.gone.get_width() > widths[-1]
 

@@ -344,7 +344,7 @@ class _Staircase:
             label="network so far",
         )
         self.marks = [self._mark(ax, n) for n in range(min(film.construction.spec.tokens, 2))]
-        low, high = _range(film)
+        low, high = min(_range(film)[0], heights.min()), max(_range(film)[1], heights.max())
         ax.set_ylim(low - 0.12 * (high - low), high + 0.12 * (high - low))
         ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         ax.yaxis.set_major_locator(MaxNLocator(nbins=4))
