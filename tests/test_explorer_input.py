@@ -83,24 +83,28 @@ def test_the_coordinates_drawn_are_two_of_those_there_are():
 def test_a_hand_on_the_picture_moves_all_that_follows(given):
     page = Page(Document(), Setting(target="token-sine", **given), [])
     settle(page)
-    before = page.reading.text, page.table.text
-    page.map.at.data = {"x": [0.2], "y": [0.9]}
+    before = page.hand.words.text, page.table.text
+    page.hand.map.at.data = {"x": [0.2], "y": [0.9]}
     settle(page)
     two = page.setting.tokens > 1
     assert page.setting.given[: 1 + two] == pytest.approx([0.2, 0.9][: 1 + two])
-    assert page.reading.text != before[0]
+    assert page.hand.words.text != before[0]
     assert page.controls.inputs[0].value == 0.2
     assert f"point={'0.2'}" in page.controls.address.data["query"][0]
     assert page.trouble.text == ""
     if page.setting.grid**page.setting.dim >= page.setting.tokens:
         assert page.table.text != before[1]
-        assert page.slice.network.data["x"].size
+        assert page.hand.slice.network.data["x"].size
     else:  # no network, and f is there all the same
-        assert page.reading.text.count("<tr>") == 4
-        assert page.slice.network.data["x"] == []
+        assert page.hand.words.text.count("<tr>") == 4
+        assert page.hand.slice.network.data["x"] == []
+    page.controls.drawn.value = "network"
+    settle(page)
+    network = "T at 64" in page.hand.map.words.text
+    assert network == (page.setting.grid >= page.setting.tokens)
     page.controls.inputs[0].value = 0.7
     settle(page)
-    assert page.map.at.data["x"] == pytest.approx([0.7])
+    assert page.hand.map.at.data["x"] == pytest.approx([0.7])
 
 
 def test_tokens_in_one_cell_are_told_to_collide():

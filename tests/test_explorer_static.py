@@ -67,10 +67,15 @@ def test_the_static_page_has_trained_networks_where_rows_of_them_are(static_page
     panels = Panels.made(dark=False)
     found = precomputed(name, panels, [ROOT / "docs"])
     assert found["trained"]["lt/0"]["value"]
-    assert "LT trained: 1,000 steps, 5 seeds" in found["marks"]
+    own = found["networks"]["timestep"]["rank"]
+    assert "LT trained: 1,000 steps, 5 seeds" in own["marks"]
+    assert "certified: timestep" in own["marks"]
+    others = [codes.values() for name, codes in found["networks"].items() if name != "timestep"]
+    assert all("timestep" not in one["marks"] for codes in others for one in codes)
+    assert all(one["colour"] != own["colour"] for codes in others for one in codes)
     without = precomputed(name, panels, [])
     assert without["trained"]["lt/0"]["value"] == []
-    assert "trained" not in without["marks"]
+    assert "trained" not in without["networks"]["timestep"]["rank"]["marks"]
     assert list(found["networks"]["increments"]) == ["sum", "others"]
     assert list(found["networks"]["two-level-digits"]) == ["others"]
     assert len(found["networks"]["increments"]["others"]["runs"]["4"]["words"]) == 34

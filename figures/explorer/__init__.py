@@ -2,8 +2,9 @@
 
 ``setting``  what is shown, as text in the page's address; ``smoothness`` one number of it
 ``views``    the numbers of every panel, from the same functions that the command line calls
+``place``    the input; ``around`` f and the network around it; ``hand`` what moves it
 ``states``   the constructed network's run, loop by loop
-``panels``   the pictures; ``words`` the text; ``look`` layout, colours, keyboard
+``panels``, ``pictures`` what is drawn; ``words`` the text; ``look`` layout, colours, keyboard
 ``controls`` what a reader can move; ``page`` what happens then
 ``live``     a fit that runs beside the page and can be stopped; ``certifier`` certificates
 ``export``   figure, rows and Python code of what is shown

@@ -37,9 +37,9 @@ h2 { grid-column: 1 / -1 }
 RAIL { grid-column: 1; grid-row: 2 / span 3 }
 .radius { grid-row: 2 }
 WIDE { grid-column: 2 / -1 }
-.class, .intro { grid-column: 1 / 3 }
+LEFT { grid-column: 2 }
+.class { grid-column: 1 / 3 }
 .take { grid-column: 1 / -1 }
-.intro { grid-column: 1 / -1 }
 .trouble { position: sticky; top: 0; z-index: 9; background: var(--paper) }
 summary { cursor: pointer; color: var(--accent) }
 summary:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
@@ -47,7 +47,7 @@ summary:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
   main > section { grid-template-columns: 16rem minmax(0, 1fr) }
   main > section > div, main > section > details { grid-column: 2 }
   RAIL { grid-column: 1 }
-  .class, .take, .intro { grid-column: 1 / -1 }
+  .class, .take { grid-column: 1 / -1 }
 }
 @media (max-width: 760px) {
   body { padding: 0 8px 24px }
@@ -61,7 +61,9 @@ summary:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
 <header><h1>looprate explorer</h1><div>{{ part("theme") }}</div></header>
 <main aria-label="looprate explorer">
 <div class="trouble" role="status">{{ part("trouble") }}</div>
-{% for card in cards %}<section aria-label="{{ card.title }}"><h2>{{ card.title }}</h2>
+<div class="intro">{{ part("intro") }}</div>
+{% for card in cards if card.parts | select("in", docs[0].roots | map(attribute="name") | list)
+  | list %}<section aria-label="{{ card.title }}"><h2>{{ card.title }}</h2>
 {% for name in card.parts %}{% for root in docs[0].roots if root.name == name %}
 {% if name in folded %}<details class="{{ name }}"><summary>{{ folded[name] }}</summary>
 {{ embed(root) }}</details>
@@ -72,7 +74,7 @@ summary:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
 {% endfor %}</main>{% endblock %}"""
 #: Cards of the page -> their parts, in the order of the Tab key.
 CARDS = {
-    "The function": ("intro", "function", "formula", "map", "slice", "reading"),
+    "The function": ("function", "formula", "map", "slice", "reading"),
     "The network of the proof, run on this input":
         ("networks", "told", "network", "readout", "table"),
     "Error against loops": ("bounds", "verdict", "errors", "terms", "statement"),
@@ -80,9 +82,9 @@ CARDS = {
     "What no number of loops can do": ("class", "worst"),
     "Take it along": ("take",),
 }  # fmt: skip
-INTRO = "intro"  # of the page without a server
-PARTS = ("theme", "trouble", *(n for ps in CARDS.values() for n in ps if n != INTRO))
+PARTS = ("theme", "trouble", "intro", *(name for parts in CARDS.values() for name in parts))
 RAILS = ("function", "networks", "bounds", "radius")  # controls, beside what they move
+LEFT = ("map", "network", "errors", "moduli")  # the first picture of a card
 WIDE = ("formula", "reading", "told", "table", "verdict", "statement")
 LIVE = ("verdict", "reading")  # read aloud when they change
 FOLDED = {"table": "Every row of the residual stream, exactly"}
@@ -223,7 +225,7 @@ def template(dark: bool) -> Template:
     """Return the HTML around the page."""
     look = DARK if dark else LIGHT
     text = TEMPLATE
-    for word, names in (("RAIL", RAILS), ("WIDE", WIDE)):
+    for word, names in (("RAIL", RAILS), ("LEFT", LEFT), ("WIDE", WIDE)):
         text = text.replace(word, ", ".join(f".{name}" for name in names))
     text = text.replace("COLOURS", "; ".join(f"--{name}: {is_}" for name, is_ in look.items()))
     cards = [{"title": title, "parts": parts} for title, parts in CARDS.items()]

@@ -15,11 +15,11 @@ from looprate.figures.explorer import around, views
 from looprate.figures.explorer.certifier import Certifier
 from looprate.figures.explorer.controls import READ, Controls
 from looprate.figures.explorer.export import MEDIA, exported, file_name
+from looprate.figures.explorer.hand import Hand
 from looprate.figures.explorer.live import Trainer
 from looprate.figures.explorer.look import PARTS, keys_and_names, sheet, template
 from looprate.figures.explorer.panels import ErrorPanel, ModuliPanel, StatePanel, TermPanel
-from looprate.figures.explorer.pictures import MapPanel, ReadoutPanel, SlicePanel, moved_to
-from looprate.figures.explorer.place import DIGITS, place_of, written
+from looprate.figures.explorer.pictures import ReadoutPanel
 from looprate.figures.explorer.setting import Setting, check_typed
 from looprate.figures.explorer.smoothness import knob_of, turned
 from looprate.figures.explorer.states import loop_states
@@ -27,7 +27,6 @@ from looprate.figures.explorer.words import (
     STATEMENT,
     formula_words,
     in_words,
-    input_table,
     moduli_table,
     refusal,
     state_table,
@@ -92,9 +91,8 @@ class Page:
         self.controls = Controls(setting, dark=dark, wide=self.wide)
         self.moduli, self.errors = ModuliPanel(dark), ErrorPanel(dark)
         self.terms, self.states, self.worst = TermPanel(dark), StatePanel(dark), WorstPanel(dark)
-        self.map, self.readout = MapPanel(dark), ReadoutPanel(dark)
-        self.slice = SlicePanel(dark, self.map.at)
-        self.dragged = False
+        self.readout = ReadoutPanel(dark)
+        self.hand = Hand(document, self.controls, lambda: self.setting, self._moved, dark=dark)
         self._listen()  # a document knows what listens when it gets its roots
         self._arrange()
         self.trainer = Trainer(document, self.controls.fit, self.training, self._fitted)
@@ -113,23 +111,22 @@ class Page:
 
     def _arrange(self) -> None:
         """Make the parts that are text, and put everything in its place."""
-        words = ("statement", "trouble", "verdict", "formula", "reading", "told", "values", "table")
+        words = ("statement", "trouble", "verdict", "formula", "told", "values", "table")
         made = {name: Div(text="", name=name, **self.wide) for name in words}
         self.trouble, self.verdict, self.formula = (
             made[n] for n in ("trouble", "verdict", "formula")
         )
-        self.reading, self.told = made["reading"], made["told"]
-        self.values, self.table = made["values"], made["table"]
+        self.told, self.values, self.table = made["told"], made["values"], made["table"]
         self.training, self.exponents = (Div(text="", **self.wide) for _ in range(2))
         made["statement"].text = STATEMENT
-        parts = made | self.controls.layout()
+        parts = made | self.controls.layout() | self.hand.parts
         parts["class"] = column(self.controls.holder, self.exponents, name="class", **STRETCHED)
         parts["bounds"].children.append(self.training)
         panels = (self.errors, self.terms, self.moduli, self.states, self.worst)
-        for panel in (*panels, self.map, self.slice, self.readout):
+        for panel in (*panels, self.readout):
             parts[panel.part.name] = panel.part
         with self.document.models.freeze():  # else all models are walked again for every root
-            for name in PARTS:
+            for name in (name for name in PARTS if name in parts):
                 self.document.add_root(parts[name])
 
     def _listen(self) -> None:
@@ -139,9 +136,6 @@ class Page:
         c.smoothness.on_change("value", lambda a, o, new: self._turned(new))
         for name, read in READ.items():
             self._bind(name, read)
-        self.map.at.on_change("data", lambda a, o, new: self._dragged())
-        for k, one in enumerate(c.inputs):
-            one.on_change("value", lambda a, o, new, k=k: self._slid(k, new))
         c.certify.on_click(lambda: self.certifier.start(self.setting, quick=False))
         c.fit.on_click(self._train)
         c.save.on_click(self._save)
@@ -176,26 +170,9 @@ class Page:
         if knob is not None and abs(value - knob.value) > knob.step / 2:
             self._typed(turned(self.setting.target, value))
 
-    def _dragged(self) -> None:
-        """Take the point of the picture in a moment, where it is by then."""
-        if not self.dragged:
-            self.dragged = True
-            self.document.add_timeout_callback(self._dropped, SOON // 2)
-
-    def _dropped(self) -> None:
-        """Take the point of the picture as the input."""
-        self.dragged = False
-        place = place_of(self.setting)
-        values = moved_to(self.setting, self.map.at, place)
-        if written(values) != written(place.floats):
-            self._guard(lambda: self._change("point", written(values)))
-
-    def _slid(self, k: int, value: float) -> None:
-        """Take one coordinate of the input from its slider."""
-        values = place_of(self.setting).floats
-        if abs(round(values[k], DIGITS) - value) > 10.0**-DIGITS / 2:
-            values[k] = value
-            self._guard(lambda: self._change("point", written(values)))
+    def _moved(self, point: str) -> None:
+        """Take another input."""
+        self._guard(lambda: self._change("point", point))
 
     def _change(self, name: str, value: Any) -> None:
         """Show another setting, computing what it changes only; raise if it cannot be."""
@@ -215,9 +192,9 @@ class Page:
             "holder": self._show_worst,
             "coding": self._show_network,
             "point": self._show_moved,
-            "across": self._show_input,
-            "up": self._show_input,
-            "drawn": self._show_map,
+            "across": self.hand.show,
+            "up": self.hand.show,
+            "drawn": self.hand.show_map,
         }
         shows.get(name, self._show_all)()
 
@@ -247,7 +224,7 @@ class Page:
         self.errors.show_trained(self._trained())
         self._show_bounds()
         self._show_radius()
-        self._later(self._show_input, input_of)
+        self._later(self.hand.show, input_of)
         self._later(self._show_found, views.subject_of)
         self._show_worst()
 
@@ -288,37 +265,18 @@ class Page:
     def _show_network(self) -> None:
         """Draw what a memoriser and a grid decide."""
         self._show_bounds()
-        self._later(self._show_input, input_of)
+        self._later(self.hand.show, input_of)
         self._later(self._show_run, views.network_of)
 
     def _show_moved(self) -> None:
         """Draw and write what another input changes: there at once, then its run."""
-        self._show_input()
+        self.hand.show()
         self._later(self._show_moved_run, input_of)
 
     def _show_moved_run(self) -> None:
         """Write and draw the run on another input."""
         self._show_step()
         self._draw_run()
-
-    def _show_input(self) -> None:
-        """Draw the function around the input and write what becomes of it."""
-        s = self.setting
-        here = around.there(s)
-        self.controls.show_input(s, here.place)
-        self.map.point(s, here.place)
-        self.reading.text = input_table(here)
-        self.slice.show(s, around.slice_of(s), here)
-        self._show_map()
-
-    def _show_map(self) -> None:
-        """Draw the function over two coordinates."""
-        try:
-            values = around.map_of(self.setting)
-        except ValueError:  # there is no network
-            self._complain("no network is there to be drawn")
-            return
-        self.map.show(self.setting, values)
 
     def _show_run(self) -> None:
         """Write the constructed network's state, then draw its run."""

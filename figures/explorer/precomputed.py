@@ -84,7 +84,6 @@ def precomputed(target: str, panels: Panels, folders: Sequence[Path]) -> dict[st
         "moduli": {"/".join(key): dict(source.data) for key, source in moduli.sources.items()},
         "values": [moduli_table(setting.changed(delta=delta)) for delta in DELTAS],
         "trained": {f"{name}/{k}": dict(s.data) for (name, k), s in errors.trained.items()},
-        "marks": errors.key.text,
         "kinds": moduli.key.text,
         "terms": [terms.shown(bound) for bound in bounds],
         "words": [verdict_words(bound, setting.changed(loops=bound.loops)) for bound in bounds],
@@ -111,7 +110,8 @@ def _networks(setting: Setting, panels: Panels) -> dict[str, Any]:
         built[str(grid)] = dict(errors.built.data)
         if grid <= LOOKED_AT:
             runs[str(grid)] = _run(setting.changed(grid=grid), panels)
-    return found | {"built": built, "runs": runs}
+    look = {"marks": errors.key.text, "colour": errors.explicit.glyph.line_color}
+    return found | look | {"built": built, "runs": runs}
 
 
 def _run(setting: Setting, panels: Panels) -> dict[str, Any]:
@@ -120,6 +120,7 @@ def _run(setting: Setting, panels: Panels) -> dict[str, Any]:
     states.show(run)
     panels.readout.show(run, here.f)
     panels.map.point(setting, here.place)
+    lines = panels.readout.lines.data
     sides = ("left", "right", "bottom", "top")
     data = states.source.data
     return {
@@ -127,7 +128,7 @@ def _run(setting: Setting, panels: Panels) -> dict[str, Any]:
         "height": states.plot.height,
         "share": [round(share, DIGITS) for share in data["share"]],
         "value": data["value"],
-        "outputs": dict(panels.readout.lines.data),
+        "outputs": {**lines, "ys": [[round(y, 2 * DIGITS) for y in ys] for ys in lines["ys"]]},
         "aims": dict(panels.readout.aims.data),
         "input": dict(panels.map.at.data),
         "box": {side: getattr(panels.map.cell, side) for side in sides},

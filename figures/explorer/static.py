@@ -49,7 +49,8 @@ if (state.tags[0] !== shown) {
   for (const [key, source] of Object.entries(trained)) {
     source.data = now.trained[key];
   }
-  marks.text = now.marks;
+  marks.text = networks.marks;
+  dashes.line_color = networks.colour;
   kinds.text = now.kinds;
   theorem.data = now.theorem;
   formula.text = now.formula;
@@ -185,6 +186,7 @@ def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
         "built": errors.built,
         "trained": {f"{name}/{recipe}": s for (name, recipe), s in errors.trained.items()},
         "marks": errors.key,
+        "dashes": errors.explicit.glyph,
         "kinds": moduli.key,
         "absent": states.absent,
         "trivial": errors.trivial,
@@ -238,9 +240,8 @@ def _document(data: dict[str, Any], panels: Panels, *, dark: bool) -> Document:
     for panel in (errors, terms, moduli, states, worst, panels.map, panels.readout):
         parts[panel.part.name] = panel.part
     with document.models.freeze():
-        for name in ("intro", *PARTS):
-            if name in parts:
-                document.add_root(parts[name])
+        for name in (name for name in PARTS if name in parts):
+            document.add_root(parts[name])
     document.js_on_event("document_ready", react, look, keys_and_names(moved["step"]))
     return document
 
