@@ -49,7 +49,7 @@ from looprate.theory.targets.base import namespace
 DELTA, P = 0.1, 2.0
 NEAR = 0.99
 BUDGET = {False: 60.0, True: 10.0}  # seconds for an upper bound, in full and with --quick
-SMALL = ((2, 1), (2, 2), (4, 1))  # (N, d), N d <= 4
+SMALL = ((2, 1), (2, 2), (3, 1), (4, 1))  # (N, d), N d <= 4
 LARGER = ((3, 2), (6, 1))
 RACED = ((4, 2), (4, 4))
 LARGE = (8, 8)
