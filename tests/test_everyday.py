@@ -207,3 +207,20 @@ def test_a_mean_of_other_squares_is_no_norm():  # x over the root of a mean squa
         corner = np.array([[[1.0, 0.0]]])
         found = enclose(f, np.zeros((1, 1, 2)), np.ones((1, 1, 2)))
         assert found.hi.max() >= f(corner).max()
+
+
+def layer_norm_by_hand(x, share=1):
+    mean = x.mean(1, keepdim=True)
+    away = x.mean(1, keepdim=True) if share == 1 else x.mean(1, keepdim=True) * share
+    size = (x - away).pow(2).mean(1, keepdim=True)
+    return (x - mean) * torch.rsqrt(size + 1e-9)
+
+
+@pytest.mark.parametrize("share", [1, 0.5])
+def test_what_is_computed_twice_is_known_to_be_one_array(share):
+    f = enclosed(Of(lambda x: layer_norm_by_hand(x, share)), **SHAPE)
+    found = enclose(f, np.zeros((1, 3, 2)), np.ones((1, 3, 2)))
+    corner = np.tile(np.eye(3)[:1, :, None], (1, 1, 2)) * 1e-3
+    assert found.contains(f(corner)).all()
+    limited = found.magnitude.max() <= np.sqrt(3) * (1 + 1e-9)
+    assert limited == (share == 1)  # over another norm it is not

@@ -30,6 +30,7 @@ from looprate.approx.enclosed.operations import (
     normalised,
     unit,
 )
+from looprate.approx.enclosed.repeated import once
 from looprate.theory.enclosure.affine import Affine
 from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.enclosure.namespace import refusal
@@ -184,7 +185,7 @@ def traced(module: nn.Module, *, tokens: int, dim: int, name: str) -> Program:
                 constants[node.name] = step.function(*values(step.args), **values(step.kwargs))
             else:
                 steps.append(step)
-    steps = _fused(steps)
+    steps = _fused(once(steps, result))
     return Program(start, result, constants, _with_ends(steps, result))
 
 
