@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from looprate.experiments.study.certificates import asked_spec
+from looprate.figures.stages import encoding
 from looprate.figures.stages import film as drawing
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.memorisers import MEMORISERS
@@ -141,13 +142,13 @@ def test_an_animation_is_a_file_of_its_frames_each_long_enough(tmp_path, monkeyp
             found.load()
             seconds.append(found.info["duration"] / 1000)
         corner = np.asarray(found.convert("L"))[0, 0]
-    assert seconds == pytest.approx(np.array(drawing._copies(film)) / drawing.FPS, abs=0.011)
+    assert seconds == pytest.approx(np.array(drawing._copies(film)) / encoding.FPS, abs=0.011)
     assert seconds[-1] == drawing.LAST
     assert corner < 60 if suffix == ".webp" else corner >= 253
 
 
 def test_frames_are_encoded_as_mp4_where_ffmpeg_is(monkeypatch, tmp_path, film):
-    if not drawing.FFMpegWriter.isAvailable():
+    if not encoding.FFMpegWriter.isAvailable():
         pytest.skip("no ffmpeg here")
     monkeypatch.setattr(drawing, "PIXELS", 201)  # odd
     film, _ = made("mean-field", tokens=1, grid=2)

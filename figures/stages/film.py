@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
-from matplotlib.animation import FFMpegWriter
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
@@ -22,6 +19,7 @@ from PIL import Image
 
 from looprate.figures.common import fit_width, setting_title
 from looprate.figures.dark import darken
+from looprate.figures.stages.encoding import FPS, check_suffix, encoded_film
 from looprate.figures.stages.state import COLOUR_MAP as CODES
 from looprate.figures.stages.state import PALEST
 from looprate.figures.style import (
@@ -37,13 +35,11 @@ from looprate.theory.construction.memorisers import memoriser_kind
 from looprate.theory.construction.run.film import Film
 from looprate.theory.outputs import write_atomically
 
-__all__ = ["check_suffix", "write_film"]
+__all__ = ["write_film"]
 
 SIZE = (PHONE, 5.2)  # inches in every style: it is read on a phone
 HEIGHTS = (0.12, 2.0, 0.75, 1.3)  # of the bar of loops, the maps, the table and the staircase
-FORMATS = (".gif", ".webp", ".mp4")
-FPS, PIXELS = 10, 640  # a second; of the width at the scale of a page
-DPI, SHADES = 100, 250  # of a film's screen, which does not matter; colours of a GIF
+PIXELS = 640  # of the width at the scale of a page
 
 
 class _Stage(NamedTuple):
@@ -65,30 +61,6 @@ COLUMNS = ("input", "cell", "label", "output", "$f$")  # of the table
 PLACES = (0.3, 0.47, 0.61, 0.77, 0.94)  # of their middles
 FILLED = {"quantise": 1, "context": 2, "values": 3}  # the column that a stage fills
 PENDING = "…"
-
-
-def check_suffix(path: Path) -> None:
-    """Raise unless an animation can be written under this name.
-
-    Parameters
-    ----------
-    path : Path
-
-    Raises
-    ------
-    ValueError
-        If its suffix is of no known format, or of one that needs ffmpeg where there is none.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise ValueError(
-            f"`animate` must name a file ending in {', '.join(FORMATS)}, got {path.name}; rename it"
-        )
-    if suffix == ".mp4" and not FFMpegWriter.isAvailable():
-        raise ValueError(
-            "`animate` needs the program ffmpeg for .mp4, which is not installed; install it, or "
-            "name a .gif or .webp"
-        )
 
 
 def write_film(
@@ -118,7 +90,7 @@ def write_film(
         If the suffix or the place will not do.
     """
     check_suffix(path)
-    format_, copies, images = path.suffix.lower()[1:], _copies(film), []
+    images = []
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLES[style].parameters())
@@ -127,7 +99,7 @@ def write_film(
             images.append(scene.image(frame))
             if report is not None:
                 report((frame + 1) / len(film.loops))
-        encoded = _mp4(images, copies) if format_ == "mp4" else _pictures(images, copies, format_)
+        encoded = encoded_film(images, _copies(film), path)
     write_atomically(path, encoded)
 
 
@@ -138,41 +110,6 @@ def _copies(film: Film) -> list[int]:
         for stage in film.stages
     ]
     return [*found[:-1], round(FPS * LAST)]
-
-
-def _pictures(images: list[Image.Image], copies: list[int], format_: str) -> bytes:
-    """Encode frames as GIF, in the same colours throughout, or as WebP."""
-    kept, found = images, BytesIO()
-    if format_ == "gif":
-        width, height = images[0].size
-        sample = Image.new("RGB", (width, 3 * height))
-        for place, share in enumerate((0.1, 0.4, 1.0)):
-            sample.paste(images[round(share * (len(images) - 1))], (0, place * height))
-        shades = sample.quantize(SHADES, Image.Quantize.FASTOCTREE)
-        kept = [image.quantize(palette=shades, dither=Image.Dither.NONE) for image in images]
-    seconds = [1000 * count // FPS for count in copies]
-    look: dict[str, Any] = {"quality": 80} if format_ == "webp" else {"optimize": True}
-    kept[0].save(
-        found, format_, save_all=True, append_images=kept[1:], duration=seconds, loop=0, **look
-    )
-    return found.getvalue()
-
-
-def _mp4(images: list[Image.Image], copies: list[int]) -> bytes:
-    """Encode frames by ffmpeg."""
-    width, height = (side - side % 2 for side in images[0].size)  # as its codec wants them
-    screen = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    FigureCanvasAgg(screen)
-    writer = FFMpegWriter(fps=FPS)
-    with TemporaryDirectory() as folder:
-        place = Path(folder) / "film.mp4"
-        with writer.saving(screen, str(place), dpi=DPI):
-            for image, count in zip(images, copies, strict=True):
-                screen.clear()
-                screen.figimage(np.asarray(image)[:height, :width])
-                for _ in range(count):
-                    writer.grab_frame()
-        return place.read_bytes()
 
 
 class Scene:

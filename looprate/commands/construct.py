@@ -129,7 +129,7 @@ def run_construct(options: Namespace) -> int:
         checked_folder(options.save.parent)
         checked_output(options.save)
     if options.animate:
-        from looprate.figures.stages.film import check_suffix
+        from looprate.figures.stages.encoding import check_suffix
 
         check_suffix(options.animate)
         checked_output(options.animate)
