@@ -87,6 +87,7 @@ def test_a_hand_on_the_picture_moves_all_that_follows(given):
     page.hand.map.at.data = {"x": [0.2], "y": [0.9]}
     settle(page)
     two = page.setting.tokens > 1
+    assert page.hand.map.plot.visible == two
     assert page.setting.given[: 1 + two] == pytest.approx([0.2, 0.9][: 1 + two])
     assert page.hand.words.text != before[0]
     assert page.controls.inputs[0].value == 0.2
@@ -101,7 +102,7 @@ def test_a_hand_on_the_picture_moves_all_that_follows(given):
     page.controls.drawn.value = "network"
     settle(page)
     network = "T at 64" in page.hand.map.words.text
-    assert network == (page.setting.grid >= page.setting.tokens)
+    assert network == (two and page.setting.grid >= page.setting.tokens)
     page.controls.inputs[0].value = 0.7
     settle(page)
     assert page.hand.map.at.data["x"] == pytest.approx([0.7])

@@ -137,7 +137,7 @@ th { white-space: nowrap; font-weight: 600 }
 @media (max-width: 420px) { .numbers td, .numbers th { font-size: 13px; padding-right: 8px } }
 .state td { white-space: nowrap }
 .state td:last-child { min-width: 11rem; white-space: normal }
-label, .bk-slider-title { color: var(--ink); font-size: 13px }
+label, .bk-slider-title { color: var(--ink); font-size: 13px; white-space: normal }
 .bk-input, .bk-btn, option { background-color: var(--card); color: var(--ink);
   border-color: var(--line); border-radius: 6px }
 .bk-btn, .bk-input { font-size: 15px }
