@@ -161,3 +161,12 @@ def test_what_a_function_prints_is_no_part_of_the_answer(tmp_path, monkeypatch, 
     own = f"{tmp_path / 'own.py'}:shout"
     assert explorer(["--static", str(tmp_path / "new"), "--target", own]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'new/explorer.html'}\n"
+
+
+def test_a_page_is_served_before_what_is_slow_to_load():
+    slow = ("torch", "sympy", "matplotlib.figure", "scipy.optimize")
+    code = (
+        "import sys; import looprate.figures.explorer.server\n"
+        f"assert not set({slow!r}) & set(sys.modules), set({slow!r}) & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -36,7 +36,8 @@ def add_moduli(commands: Commands) -> None:
         commands,
         "moduli",
         "Moduli of continuity of TARGET: lower bounds that a pair of inputs attains, next to the\n"
-        "closed forms.\n\n"
+        "closed forms. TARGET may be a trained network of looprate verify, too:\n"
+        "DIR/models/FILE.npz, or FILE.npz:INDEX where the file holds several.\n\n"
         "--certify adds upper bounds that are proven, by branch and bound in outward-rounded\n"
         "arithmetic. They bound the function that the formula spells, computed exactly; the lower\n"
         "ones are attained by its values in float64. Where rounding makes the two differ, nothing\n"
