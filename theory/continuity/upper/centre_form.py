@@ -61,10 +61,10 @@ class CentreForm:
     def of(cls, problem: CellProblem, cells: Cells, ends: Ends) -> CentreForm:
         """Return the form on cells."""
         reach = np.minimum(problem.delta, lengths(ends.d_most))
-        known = problem.expansion(cells.c_low, cells.c_high)
-        if known is not None:
-            norm = affine_norm(*known, problem.p)
-            return cls(norm.most * reach, norm.spread * reach, reach, known[0], norm.change)
+        family = problem.expansion(cells.c_low, cells.c_high)
+        if family is not None:
+            norm = affine_norm(*family, problem.p)
+            return cls(norm.most * reach, norm.spread * reach, reach, family[0], norm.change)
         steep, spread = np.full(len(reach), np.inf), np.zeros(len(reach))
         change, start = np.full(len(reach), np.inf), None
         core = problem.derivatives(Interval(cells.c_low, cells.c_high))
