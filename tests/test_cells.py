@@ -57,6 +57,18 @@ def test_what_a_pair_reaches_scales_with_the_radius_however_small(delta):
         assert contracted(delta, np.array([[0.8, 0.8]]))[1] == [False]
 
 
+@pytest.mark.parametrize("centre", [2.0**-20, 0.3, 0.75, 1 - 2.0**-40])
+def test_a_pair_that_ends_on_a_face_of_the_cube_stays(centre):
+    problem = problem_of(lambda x: x, kind="sequence", tokens=2, dim=1, p=2.0, delta=3.0)
+    c = np.array([[0.5, centre]])
+    face = 2 * min(centre, 1 - centre)  # the difference of a pair with one end there; exact
+    for side in (face, -face):
+        d = np.array([[0.0, side]])
+        inner, some = problem.contracted(Cells(c, c, np.minimum(d, -0.0), np.maximum(d, 0.0)))
+        assert some.all()
+        assert inner.d_low[0, 1] <= side <= inner.d_high[0, 1]
+
+
 def cells_around(rng, problem, c, diff):
     """Boxes of all sizes that contain a centre and a difference each, as a search halves them."""
     reach = min(problem.delta, 1.0)
