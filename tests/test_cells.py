@@ -60,7 +60,7 @@ def test_what_a_pair_reaches_scales_with_the_radius_however_small(delta):
 @pytest.mark.parametrize("centre", [2.0**-20, 0.3, 0.75, 1 - 2.0**-40])
 def test_a_pair_that_ends_on_a_face_of_the_cube_stays(centre):
     problem = problem_of(lambda x: x, kind="sequence", tokens=2, dim=1, p=2.0, delta=3.0)
-    c = np.array([[0.5, centre]])
+    c = np.full((1, 2), centre)
     face = 2 * min(centre, 1 - centre)  # the difference of a pair with one end there; exact
     for side in (face, -face):
         d = np.array([[0.0, side]])
