@@ -53,7 +53,7 @@ def _lines(problem: Problem) -> tuple[Array, Array]:
     found = {}
     for slope in slopes:
         for still in STILL:
-            offset = np.where(slope == 0, still, (slope < 0) * 1.0)
+            offset = np.where(slope == 0, still, slope < 0)
             found[(*offset, *slope)] = (offset, slope)
     lines = np.array(list(found.values()))  # (K, 2, N·d)
     return lines[:, 0], lines[:, 1]

@@ -109,7 +109,7 @@ def gradient_ascent(
         import torch
 
         radius = torch.as_tensor(reach, **like)[:, None, None]
-        mask = torch.as_tensor(moving * 1.0, **like)[:, None]
+        mask = torch.as_tensor(moving, **like)[:, None]
         point = torch.as_tensor(np.stack([_places(c, diff), diff]), **like)  # (2, M, N, d)
         unit = torch.stack([torch.clamp(radius, min=span.floor), radius])
         mean, square = torch.zeros_like(point), torch.zeros_like(point)
@@ -125,7 +125,7 @@ def gradient_ascent(
             square.mul_(slow).addcmul_(grad, grad, value=1 - slow)
             rate = span.first * (span.last / span.first) ** ((step - 1) / steps)
             rate *= (1 - slow**step) ** 0.5 / (1 - fast**step)
-            point = point + rate * unit * mean / (square.sqrt() + 1e-30)
+            point = point + rate * unit * mean / square.sqrt().clamp(min=1e-30)
             point[0].clamp_(0, 1)
             point[1].clamp_(-1, 1).mul_(mask)
             length = torch.linalg.vector_norm(point[1], dim=(1, 2), keepdim=True)
@@ -147,7 +147,7 @@ def _tangent(grad: Any, diff: Any, radius: Any) -> Any:
     import torch
 
     length = torch.linalg.vector_norm(diff, dim=(1, 2), keepdim=True)
-    unit = diff / (length + 1e-300)
+    unit = diff / length.clamp(min=1e-300)
     outward = (grad * unit).sum((1, 2), keepdim=True)
     full = (length >= radius * (1 - 1e-9)) & (outward > 0)
     return torch.where(full, grad - outward * unit, grad)

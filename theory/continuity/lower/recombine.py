@@ -77,8 +77,8 @@ def _recombined(problem: Problem, c: Array, diff: Array, rounds: int) -> tuple[A
         scores = score(problem, new_c, new_d)
         donor = scores.argmax(1)  # (L, width)
         lines = np.arange(count)[:, None]
-        joint_c = donors_c[lines, donor, 0].reshape(count, width, width)
-        joint_d = donors_d[lines, donor, 0].reshape(count, width, width)
+        joint_c = donors_c[lines, donor].reshape(count, width, width)
+        joint_d = donors_d[lines, donor].reshape(count, width, width)
         diagonal = np.arange(width)
         joint_c = joint_c[:, diagonal, diagonal].reshape(count, 1, tokens, dim)
         joint_d = joint_d[:, diagonal, diagonal].reshape(count, 1, tokens, dim)

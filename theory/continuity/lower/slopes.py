@@ -49,7 +49,7 @@ def _directions(slopes: Array, p: float) -> Array:
     By the power method from the steepest output entry, which is right for p = inf; else with a
     little of all the others, where none would join it by itself.
     """
-    slopes = slopes / (np.abs(slopes).max((1, 2), keepdims=True) + 1e-300)
+    slopes = slopes / np.maximum(np.abs(slopes).max((1, 2), keepdims=True), 1e-300)
     lengths = (slopes**2).sum(1)  # (K, E)
     line = np.arange(len(slopes))
     h = slopes[line, :, lengths.argmax(1)]
@@ -59,7 +59,7 @@ def _directions(slopes: Array, p: float) -> Array:
     for _ in range(POWER):
         out = (h[:, None] @ slopes)[:, 0]  # (K, E)
         size = np.abs(out)
-        dual = np.sign(out) * (size / (size.max(1, keepdims=True) + 1e-300)) ** (p - 1)
+        dual = np.sign(out) * (size / np.maximum(size.max(1, keepdims=True), 1e-300)) ** (p - 1)
         h = (slopes @ dual[:, :, None])[:, :, 0]
-        h /= np.abs(h).max(1, keepdims=True) + 1e-300
+        h /= np.maximum(np.abs(h).max(1, keepdims=True), 1e-300)
     return h
