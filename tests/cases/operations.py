@@ -169,7 +169,13 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
         Operation("softplus", "np.logaddexp(0, x)", "F.softplus(x)", "log1p(np.exp(x))"),
         Operation("mish", "", "F.mish(x)", "x * np.tanh(log1p(np.exp(x)))"),
         Operation("log sigmoid", "-np.logaddexp(0, -x)", "F.logsigmoid(x)", "-log1p(np.exp(-x))"),
-        Operation("softmax", "special.softmax(x, axis=1)", "F.softmax(x, 1)", "softmax(x, 1)"),
+        Operation(
+            "softmax",
+            "special.softmax(x, axis=1)",
+            "F.softmax(x, 1)",
+            "softmax(x, 1)",
+            note="SciPy's makes a NumPy array of its argument: write it with np.exp",
+        ),
         Operation(
             "softmax by hand",
             "np.exp(x) / np.exp(x).sum(1, keepdims=True)",
@@ -177,7 +183,7 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
         ),
         Operation(
             "log softmax",
-            "special.log_softmax(x, axis=1)",
+            "x - np.logaddexp.reduce(x, axis=1, keepdims=True)",
             "F.log_softmax(x, 1)",
             "np.log(softmax(x, 1))",
         ),
@@ -587,6 +593,9 @@ HEAD = """# Operations with enclosures
 What a function of your own may be made of so that its moduli are certified. *Enclosed* are its
 values and slopes on boxes, outward-rounded; of *values only* the slopes are unbounded somewhere on
 the box tried. The rest is *refused*: lower bounds remain, and the message says what to write.
+
+A vector over its own norm, or over a little more, is known to stay within its limits, also near 0:
+for norms by `np.linalg.norm`, `std`, `var`, or roots of sums and means of squares, with `keepdims`.
 
 `x` has shape (B, 3, 2); `W`, `V` and `C` are constant arrays, `MASK` is one of truth values. This
 page is written by running every line: `python tests/cases/operations.py`.

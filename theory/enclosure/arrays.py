@@ -48,13 +48,9 @@ def _refused(sign: str) -> Any:
 
 
 _REFLECTED = {  # ufunc -> the operator that NumPy's own would call in a circle
-    "add": "__radd__",
-    "subtract": "__rsub__",
-    "multiply": "__rmul__",
-    "divide": "__rtruediv__",
-    "matmul": "__rmatmul__",
-    "power": "__rpow__",
-    "float_power": "__rpow__",
+    **{"add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__"},
+    **{"divide": "__rtruediv__", "matmul": "__rmatmul__"},
+    **dict.fromkeys(("power", "float_power"), "__rpow__"),
 }
 
 
