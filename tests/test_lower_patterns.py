@@ -310,6 +310,7 @@ def test_the_ascent_has_a_wide_stage_for_all_and_a_long_one_for_the_best(ascent,
     told = []
 
     def ascend(c, diff, reach, count, span):
+        assert c.shape == diff.shape == (len(reach), 2, 1)
         told.append((len(c), reach, count, span))
         return c, diff * 0.9
 

@@ -194,6 +194,14 @@ def test_shifts_of_centres_never_lose_and_stay_in_the_cube():
     assert (np.abs(new_c - 0.5) + np.abs(diff) / 2 <= 0.5 + EPS).all()
 
 
+def test_entries_at_a_face_stay_when_others_are_shifted():
+    problem = asked(lambda x: np.abs(x - 0.503) ** 0.5 * [[1.0], [0.0]], [0.2])
+    diff = np.full((2, 2, 1), 0.1)
+    c = starts._zoomed(problem, np.array([[[0.44], [0.95]], [[0.57], [0.05]]]), diff)[0]
+    assert np.allclose(c[:, 0, 0], [0.453, 0.553], atol=1e-6)
+    assert (np.abs(c - 0.5) <= 0.45 + EPS).all()
+
+
 def test_random_starts_are_seeded_lie_in_the_cube_and_fill_the_radius():
     moving = [True, True, False]
     problem = asked(identity, [0.1, 0.5, 3.0], tokens=3, dim=2, moving=moving)

@@ -17,6 +17,7 @@ from looprate.theory.continuity.lower.objective import (
 )
 from looprate.theory.continuity.lower.problem import (
     Effort,
+    Problem,
     Span,
     best_candidates,
     capped,
@@ -50,6 +51,7 @@ def test_radii_are_capped_at_the_diameter_of_what_moves_and_spare_its_rounding()
     spared = [1e-309, 9e-22, *[8 * EPS] * 4]
     expected = [d - s for d, s in zip(deltas, spared, strict=True)]
     assert problem.reach.tolist() == [*expected[:5], 2.0]
+    assert Problem(None, None, problem.moving, 2, problem.deltas).p == 2.0
 
 
 def test_which_tokens_move():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -113,7 +114,7 @@ def gradient_ascent(
         point = torch.as_tensor(np.stack([_places(c, diff), diff]), **like)  # (2, M, N, d)
         unit = torch.stack([torch.clamp(radius, min=span.floor), radius])
         mean, square = torch.zeros_like(point), torch.zeros_like(point)
-        kept = (point.clone(), torch.full_like(radius[:, 0, 0], -1.0))
+        kept = (point.clone(), torch.full_like(radius[:, 0, 0], -math.inf))
         fast, slow = ADAM
         for step in range(1, steps + 1):
             value, grad = _slopes(f, p, row, point)

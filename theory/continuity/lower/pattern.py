@@ -86,7 +86,7 @@ def _polished(
     best = score(problem, c, diff)
     anchor = _anchors(problem, c, diff)
     step = np.repeat(reach[:, :, 0, 0] / 4, _moves(problem, diff, rng)[0].shape[1], 1)  # (E, J)
-    past = [best.copy()]
+    past: list[Array] = []  # values after every sweep
     live = np.arange(len(c))
     for sweep in range(sweeps):
         if sweep >= PATIENCE:

@@ -136,8 +136,7 @@ def fitted(diff: Array, reach: Array) -> Array:
     Two rounds: entries capped at 1 free length for the others.
     """
     for _ in range(2):
-        unit, norm = direction(diff)
-        diff = np.where(norm > 0, unit * reach, diff)
+        diff = direction(diff)[0] * reach
         if (np.abs(diff) <= 1).all():
             return np.asarray(diff)
         diff = np.clip(diff, -1, 1)

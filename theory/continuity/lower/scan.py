@@ -7,6 +7,8 @@ and a random step all miss them.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from looprate.theory.continuity.lower.problem import Array, Problem, score, take
@@ -25,7 +27,7 @@ def _chosen(problem: Problem, c: Array, diff: Array) -> tuple[Array, Array, Arra
     """
     scores = score(problem, c, diff)
     all_move = ((diff != 0) | ~problem.moving[:, None]).all((2, 3))
-    pick = np.stack([scores.argmax(1), np.where(all_move, scores, -1.0).argmax(1)], 1)
+    pick = np.stack([scores.argmax(1), np.where(all_move, scores, -math.inf).argmax(1)], 1)
     return take(c, pick), take(diff, pick), take(scores, pick)
 
 
@@ -44,7 +46,8 @@ def scanned(problem: Problem, c: Array, diff: Array) -> tuple[Array, Array]:
         state = _improved(problem, shape, *state, grid[None, None], np.array([1.0, -1.0]))
         if (state[2] <= before * (1 + STALLED)).all():
             break
-    step, past = 0.5 / (GRID - 1), [state[2]]
+    step = 0.5 / (GRID - 1)
+    past: list[Array] = []  # values after every zoom
     for zoom in range(ZOOMS):
         if zoom >= PATIENCE and (state[2] <= past[-PATIENCE] * (1 + STALLED)).all():
             break

@@ -99,5 +99,4 @@ def search_pairs(problem: Problem, effort: Effort, rng: np.random.Generator) -> 
             keep,
         )
         c, diff = polished(problem, c, diff, sweeps, rng)
-    c, diff, _ = best_candidates(problem, c, diff, 1)
     return ends(c[:, 0], diff[:, 0])

@@ -81,7 +81,7 @@ def _zoomed(problem: Problem, c: Array, diff: Array) -> tuple[Array, Array, Arra
     step = 0.5 / (GRID - 1)
     pick = np.arange(len(diff))
     scores = score(problem, c, diff)
-    past = [scores]
+    past: list[Array] = []  # values after every zoom
     for zoom in range(ZOOMS):
         if zoom >= PATIENCE and (scores <= past[-PATIENCE] * (1 + STALLED)).all():
             break
