@@ -138,6 +138,17 @@ def test_a_sweep_makes_the_best_move_or_all_gains_at_once():
     assert np.allclose(step, 0.02)
 
 
+def test_what_does_not_gain_has_no_part_in_all_gains():
+    def values(x, y):  # the last entry must stay
+        centre, apart = ((x + y) / 2)[:, :, 0], (x - y)[:, :, 0]
+        still = np.abs(centre[:, 2] - 0.5) + np.abs(apart[:, 2] - 0.2)
+        return 10 + centre[:, 0] + centre[:, 1] - 10 * still
+
+    c, diff = column([0.5, 0.5, 0.5]), column([0.2, 0.2, 0.2])
+    new_c = swept(valued(values, tokens=3), c, diff, 0.1)[1][0]
+    assert new_c.ravel() == pytest.approx([0.6, 0.6, 0.5])
+
+
 def test_differences_never_outgrow_their_radius_and_transfers_do_not_lengthen():
     problem = asked(lambda x: x * [[3.0], [1.0]], [0.25])
     c, diff = column([0.5, 0.5]), column([0.15, 0.2])
@@ -148,7 +159,7 @@ def test_differences_never_outgrow_their_radius_and_transfers_do_not_lengthen():
     assert values == pytest.approx(3 * reach, rel=1e-3)
 
 
-@pytest.mark.parametrize(("gain", "sweeps", "expected"), [(0, 36, 10), (0, 7, 7), (1, 36, 36)])
+@pytest.mark.parametrize(("gain", "sweeps", "expected"), [(0, 36, 10), (0, 7, 7), (0.01, 36, 36)])
 def test_pattern_searches_end_after_ten_sweeps_without_gain(gain, sweeps, expected):
     clock, rng = itertools.count(1), Still()
 
@@ -204,7 +215,8 @@ def test_pattern_searches_are_the_same_in_pieces(monkeypatch):
 def test_radii_take_over_pieces_and_stretches_of_each_others_best():
     problem = asked(lambda x: x**2, [0.1, 0.4])
     c, diff = column([0.1, 0.9], [0.5, 0.6])[:, None], column([0.06, 0.08], [0.0, -0.4])[:, None]
-    found_c, found_d = recombine.shared(problem, c, diff)
+    worse = np.concatenate([c, c / 2], 1), np.concatenate([diff, diff / 2], 1)
+    found_c, found_d = recombine.shared(problem, *worse)  # of the best alone
     assert found_c.shape == found_d.shape == (2, 14, 2, 1)
     for k, source in itertools.product(range(2), repeat=2):
         middle, way = c[source, 0], diff[source, 0]

@@ -132,16 +132,20 @@ def test_scanned_entries_stay_inside_the_cube():
 
 
 def test_scans_end_after_a_round_and_three_zooms_without_gain():
-    tried = []
+    tried, centres = [], []
 
     def values(x, y):
         tried.append(len(x))
+        centres.append((x + y)[:, 0, 0] / 2)
         return np.ones(len(x))
 
     diff = column([0.5, 0.1])[None]
     scan.scanned(valued(values), np.full_like(diff, 0.5), diff)
     # one choice; a round of 2 candidates, 2 entries, 17 centres, 2 signs; zooms of 4 places
     assert tried == [1, 2 * 2 * 34, 2 * 3, *[2 * 2 * 4, 2 * 3] * 3]
+    for batch, step in ((3, 1 / 32), (5, 0.45 / 32)):
+        near = 0.5 + step * np.array([-1.5, -0.5, 0.5, 1.5])
+        assert np.allclose(centres[batch][:4], near, rtol=1e-12)
 
 
 # -- lines -----------------------------------------------------------------------------------------

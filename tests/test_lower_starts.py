@@ -183,6 +183,12 @@ def test_centres_of_structured_starts_are_found():
     assert starts._structured(sided, 0)[2].max() >= 1
 
 
+@pytest.mark.parametrize("f", [np.sqrt, lambda x: np.sqrt(1 - x)])
+def test_centres_of_structured_starts_reach_the_faces(f):
+    values = starts._structured(asked(f, [0.5]), 0)[2]
+    assert values.max() == pytest.approx((2 * 0.5 / 2**0.5) ** 0.5, rel=1e-6)
+
+
 def test_shifts_of_centres_never_lose_and_stay_in_the_cube():
     problem = asked(lambda x: np.abs(x - 0.503) ** 0.5, [0.1])
     c, diff = np.array([[[0.5], [0.2]], [[0.05], [0.95]]]), np.array([[[0.1], [0]], [[0.1], [0.1]]])
@@ -225,7 +231,8 @@ def test_random_starts_are_seeded_lie_in_the_cube_and_fill_the_radius():
     moved = (np.abs(diff[:, ::2, :2]) > 1e-6).mean((2, 3))
     assert {0.25, 0.5, 0.75, 1.0} <= set(moved.ravel().tolist())
     assert 0.4 < moved.mean() < 0.75
-    few = starts._wild(problem, 1, _Never(5))[1]
+    middle, few = starts._wild(problem, 1, _Never(5))
+    assert np.allclose(middle, 0.99)  # stretched by 1 at least
     assert np.allclose(np.linalg.norm(few, axis=(2, 3))[:2, 0], problem.reach[:2])  # never all 0
 
 

@@ -291,11 +291,12 @@ def test_the_ascent_is_projected_adam_that_keeps_its_best(radius, moving):
     mask = np.array(moving, dtype=bool)
     ascend = gradient_ascent(f, like, 2.0, None, mask, told.append)
     c, diff = np.array([0.4, 0.6]), np.array([0.7, -0.5]) * radius * moving
-    found = ascend(c.reshape(1, 2, 1), diff.reshape(1, 2, 1), np.array([radius]), 9, span)
+    both = np.stack([c, c]).reshape(2, 2, 1), np.stack([diff, diff / 8]).reshape(2, 2, 1)
+    found = ascend(*both, np.array([radius, radius / 8]), 9, span)
     place = np.clip((c - np.abs(diff) / 2) / (1 - np.abs(diff)), 0, 1)
     expected, (place, diff) = adam(slopes_at, place, diff, radius, 9, span, np.array(moving))
-    assert np.allclose(told, expected, rtol=1e-9)
+    assert np.allclose(told, expected, rtol=1e-9)  # of the larger radius: the larger values
     assert max(expected) > expected[0]
-    assert np.allclose(found[1].ravel(), diff, rtol=1e-9)
+    assert np.allclose(found[1][0].ravel(), diff, rtol=1e-9)
     centre = np.abs(diff) / 2 + place * (1 - np.abs(diff))
-    assert np.allclose(found[0].ravel(), centre, rtol=1e-9)
+    assert np.allclose(found[0][0].ravel(), centre, rtol=1e-9)

@@ -50,7 +50,7 @@ def _moves(problem: Problem, diff: Array, rng: np.random.Generator) -> tuple[Arr
     moving = np.broadcast_to(eye[problem.movable], (count, problem.movable.size, tokens, dim))
     ones = np.ones((count, 1, tokens, dim))
     sign = np.where(diff < 0, -1.0, 1.0)[:, None]
-    still = (diff == 0)[:, None] * 1.0
+    still = np.where(diff == 0, 1.0, 0.0)[:, None]
     wild = rng.standard_normal((count, 4, tokens, dim)) / math.sqrt(width)
     centre = np.concatenate([axes, ones, sign, still, wild[:, :2]], 1)
     radial = direction(diff)[0][:, None]
