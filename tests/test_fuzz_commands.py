@@ -117,6 +117,9 @@ def limited():
     """What runs lines within limits."""
     made = Limited()
     before = {n: signal.signal(n, made.interrupt) for n in (signal.SIGALRM, signal.SIGPROF)}
+    before[signal.SIGINT] = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored after `&`
     yield made
     for number, handler in before.items():
         signal.signal(number, handler)
