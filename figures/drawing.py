@@ -19,7 +19,7 @@ from looprate.figures.rows import Row, check_columns, read_rows
 from looprate.figures.style import STYLES
 from looprate.theory.outputs import checked_folder, remove_dead_drafts, replacing
 
-__all__ = ["KINDS", "make_figure", "redraw"]
+__all__ = ["make_figure", "redraw"]
 
 #: Format -> metadata that would otherwise change from one drawing to the next; what holds words.
 FORMATS: dict[str, tuple[dict[str, Any], str]] = {

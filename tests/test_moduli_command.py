@@ -126,13 +126,15 @@ def test_a_pair_from_the_segment_watches_the_output_token():
 
 
 # -- what has no bracket, or an open one -----------------------------------------------------------
-@pytest.mark.parametrize(("name", "why"), [("steps", "numpy.round"), ("running_sum", "cumsum")])
-def test_without_enclosures_lower_bounds_stand_and_one_line_says_why(certified, name, why):
+@pytest.mark.parametrize(
+    ("name", "why", "least"), [("steps", "numpy.round", 0.19), ("opaque", "numpy.cbrt", 0.05)]
+)
+def test_without_enclosures_lower_bounds_stand_and_one_line_says_why(certified, name, why, least):
     rows, err = certified(f"{OWN}:{name}", "--delta", 0.2, "--kind", "token", "contextual")
     (line,) = [line for line in err.splitlines() if "no certified upper bounds" in line]
     assert why in line
-    assert "write it with" in line
-    assert rows[0]["lower"] > 0.19
+    assert "write " in line
+    assert rows[0]["lower"] > least
     for row in rows:
         assert [row[key] for key in ("certified", "gap", "method")] == [None] * 3
         assert not row["reached"]

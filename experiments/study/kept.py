@@ -26,8 +26,6 @@ from looprate.theory.outputs import write_atomically
 from looprate.theory.sources import HERE
 from looprate.theory.targets import Target, own_functions
 
-__all__ = ["keep", "kept_row", "one_at_a_time", "place_of"]
-
 Row = dict[str, Any]
 KEPT = 200  # files, of about 10 kB each
 OFF = "LOOPRATE_CACHE", "0"

@@ -84,10 +84,6 @@ def shifted(x):
     return x + np.arange(x.shape[1])[:, None] / 4
 
 
-def running_sum(x):
-    return torch.cumsum(x, 1)
-
-
 def opaque(x):
     return np.cbrt(1 + x.max(1))[:, None] + 0 * x
 

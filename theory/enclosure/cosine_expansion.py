@@ -22,8 +22,6 @@ from looprate.theory.enclosure.expanded import Expanded
 from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.rounding import EPS, LIBM_ULPS
 
-__all__ = ["expanded_pair_cosines"]
-
 Array = NDArray[np.float64]
 ORDER = 3  # q
 SLACK = 2.0**-40  # of reaches, which need not be tight

@@ -21,7 +21,7 @@ from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.enclosure.intervals import Interval, lifted
 from looprate.theory.enclosure.rounding import EPS, TINY
 
-__all__ = ["Expanded", "expanded_variables"]
+__all__ = ["expanded_variables"]
 
 Array = NDArray[np.float64]
 
