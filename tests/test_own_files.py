@@ -148,7 +148,7 @@ def test_own_boards_and_texts_are_trained_on_and_a_changed_file_is_another_task(
     csv = boards(tmp_path, "question,answer")
     options = Namespace(
         task=["sudoku", "language"], preset="smoke", loops=[1], model=["looped"], seeds=1,
-        boards=csv, text=text,
+        steps=None, boards=csv, text=text,
     )  # fmt: skip
 
     def keys():
