@@ -10,14 +10,14 @@ import pytest
 
 from looprate.approx.fit.state import FitState, load_state, save_state
 from looprate.experiments.rows.question import ask, stored_config
-from looprate.experiments.rows.records import RowStore, digest, read_rows, write_npz
+from looprate.experiments.rows.records import RowStore, digest, read_rows
 from looprate.experiments.study.config import PRESETS
 from looprate.figures.rows import read_rows as read_csv
 from looprate.figures.rows import write_rows
 from looprate.theory.construction.build.compile import compile_construction
 from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.construction.files import load_network, save_network
-from looprate.theory.stored_arrays import read_arrays
+from looprate.theory.stored_arrays import read_arrays, write_arrays
 from looprate.theory.targets import resolve_target
 
 TRIES = 250  # of each kind of file
@@ -126,7 +126,7 @@ ARRAYS = {
 
 def test_damaged_arrays_are_refused_or_the_same(tmp_path):
     path = tmp_path / "arrays.npz"
-    write_npz(path, ARRAYS)
+    write_arrays(path, ARRAYS)
 
     def same(found):
         return found.keys() == ARRAYS.keys() and all(
@@ -139,7 +139,7 @@ def test_damaged_arrays_are_refused_or_the_same(tmp_path):
 
 def test_numpy_alone_reads_other_arrays_from_a_changed_header(tmp_path):  # why sums come first
     path = tmp_path / "arrays.npz"
-    write_npz(path, {"steps": np.arange(12_000)})
+    write_arrays(path, {"steps": np.arange(12_000)})
     path.write_bytes(path.read_bytes().replace(b"(12000,)", b"(10000,)"))
     with np.load(path) as stored:
         assert len(stored["steps"]) == 10_000

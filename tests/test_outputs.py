@@ -15,7 +15,7 @@ import pytest
 from looprate.approx.fit.state import save_state
 from looprate.cli import main
 from looprate.experiments.rows.export import write_csv, write_parquet
-from looprate.experiments.rows.records import RowStore, exclusive, write_npz
+from looprate.experiments.rows.records import RowStore, exclusive
 from looprate.figures.drawing import redraw
 from looprate.figures.rows import write_rows
 from looprate.theory.construction.files import load_network, save_network
@@ -27,6 +27,7 @@ from looprate.theory.outputs import (
     replacing,
     write_atomically,
 )
+from looprate.theory.stored_arrays import write_arrays
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURE = "moduli__a"
@@ -60,7 +61,7 @@ class _State:
 
 WRITERS = {
     "write_atomically": lambda path: write_atomically(path, "new"),
-    "write_npz": lambda path: write_npz(path, {}),
+    "write_arrays": lambda path: write_arrays(path, {}),
     "save_state": lambda path: save_state(path, "stamp", _State()),
     "write_csv": lambda path: write_csv(path, ["a"], [{"a": 1}]),
     "write_parquet": lambda path: write_parquet(path, {"a": {"int"}}, [{"a": 1}]),

@@ -11,7 +11,6 @@ from looprate.experiments.reproduce.figure_tables import (
     size_in_words,
     write_figure_tables,
 )
-from looprate.experiments.rows.records import write_npz
 from looprate.experiments.tasks.edit_distance import EditDistance
 from looprate.experiments.tasks.sudoku import Sudoku
 from looprate.figures.drawing import KINDS, make_figure
@@ -22,6 +21,7 @@ from looprate.figures.tasks import attention as task_attention
 from looprate.figures.tasks import boards as task_boards
 from looprate.figures.tasks import common as task_common
 from looprate.figures.tasks import test_loops as task_test_loops
+from looprate.theory.stored_arrays import write_arrays
 from looprate.theory.tables import TABLES
 
 
@@ -223,7 +223,7 @@ def board_figure(tmp_path, predictions):
     batch = task.sample("test", 0, 1)
     arrays = {"inputs": batch.inputs, "targets": batch.targets, "mask": batch.mask}
     every = predictions(batch)
-    write_npz(tmp_path / "pictures" / "sudoku__tmlt.npz", arrays | {"predictions": every})
+    write_arrays(tmp_path / "pictures" / "sudoku__tmlt.npz", arrays | {"predictions": every})
     row = fit("sudoku", "tmlt", len(every), 0, sizes={"box_rows": 2, "box_columns": 2})
     rows = tables(tmp_path, [row])["task-boards__sudoku-tmlt"]
     return batch, rows, make_figure("task-boards", rows)

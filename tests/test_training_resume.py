@@ -12,8 +12,8 @@ import torch
 from test_reproduce_training import EDIT, RECIPE, ROOT, SHORT, SMALL, edit_trainer, every_task, tiny
 
 from looprate.experiments.reproduce.trainer import Trainer
-from looprate.experiments.rows.records import write_npz
 from looprate.experiments.tasks.edit_distance import EditDistance
+from looprate.theory.stored_arrays import write_arrays
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_checkpoint_that_lost_something_would_be_noticed(tmp_path, windows):
     with np.load(path, allow_pickle=False) as stored:
         arrays = dict(stored)
     for lost in ("exp_avg.qkv", "exp_avg_sq.embed", "weight.down_bias", "losses"):
-        write_npz(path, arrays | {lost: 0 * arrays[lost]})
+        write_arrays(path, arrays | {lost: 0 * arrays[lost]})
         again = edit_trainer(one)
         again.run(checkpoint=path)
         assert not same(numbers(whole), numbers(again)), lost

@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 
 from looprate.experiments.rows import records
-from looprate.experiments.rows.records import (
-    exclusive,
-    write_npz,
-)
+from looprate.experiments.rows.records import exclusive
 from looprate.theory.outputs import write_atomically
+from looprate.theory.stored_arrays import write_arrays
 
 WRITER = """
 import sys
@@ -72,12 +70,12 @@ def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 def test_arrays_come_back_and_objects_are_refused(tmp_path):
     arrays = {"flat": np.arange(6.0).reshape(2, 3), "steps": np.array([1, 2])}
-    write_npz(tmp_path / "a.npz", arrays)
+    write_arrays(tmp_path / "a.npz", arrays)
     with np.load(tmp_path / "a.npz") as found:
         for name, value in arrays.items():
             np.testing.assert_array_equal(found[name], value)
     with pytest.raises(ValueError, match="allow_pickle=False"):
-        write_npz(tmp_path / "b.npz", {"bad": np.array([{}, None], dtype=object)})
+        write_arrays(tmp_path / "b.npz", {"bad": np.array([{}, None], dtype=object)})
     assert not (tmp_path / "b.npz").exists()
 
 

@@ -16,8 +16,8 @@ from looprate.experiments.reproduce.measure import TEST, inputs_of, measured, pr
 from looprate.experiments.reproduce.recipe import SequenceRecipe
 from looprate.experiments.reproduce.trainer import Trainer
 from looprate.experiments.rows.provenance import stamped
-from looprate.experiments.rows.records import write_npz
 from looprate.experiments.tasks.base import Task
+from looprate.theory.stored_arrays import write_arrays
 
 DRAWN = 4  # rows of a picture
 Row = dict[str, Any]
@@ -61,7 +61,7 @@ def fit_row(
     found = measured(trainer.model, task, test, counts, trainer.device)
     if picture:
         path = picture_of(Path(folder), name, model)
-        write_npz(path, _picture(trainer.model, task, trainer.device))
+        write_arrays(path, _picture(trainer.model, task, trainer.device))
     return [
         {
             "kind": "fit",

@@ -29,9 +29,9 @@ from looprate.experiments.reproduce.measure import (
 )
 from looprate.experiments.reproduce.recipe import SequenceRecipe
 from looprate.experiments.reproduce.rows import TrainingRows
-from looprate.experiments.rows.records import digest, write_npz
+from looprate.experiments.rows.records import digest
 from looprate.experiments.tasks.base import Task, data_facts
-from looprate.theory.stored_arrays import read_arrays
+from looprate.theory.stored_arrays import read_arrays, write_arrays
 
 MATRICES = ("embed", "position", "qkv", "out", "up", "down", "read", "clock_in", "clock_out")
 WINDOW = 50  # steps between two looks at the losses
@@ -236,7 +236,7 @@ class Trainer:
             for average in AVERAGES:
                 value = self.optimiser.state[parameter][average]
                 arrays[f"{average}.{name}"] = value.cpu().numpy()
-        write_npz(path, arrays)
+        write_arrays(path, arrays)
 
     @torch.no_grad()
     def load(self, path: Path) -> None:

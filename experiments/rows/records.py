@@ -13,7 +13,6 @@ it.  Lines of versions before it have none.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 import os
@@ -21,20 +20,16 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from looprate.experiments.rows.provenance import provenance
 from looprate.theory.outputs import (
     checked_folder,
     checked_input,
     remove_dead_drafts,
-    write_atomically,
 )
 
-if TYPE_CHECKING:
-    import numpy as np
-
-__all__ = ["RowStore", "digest", "exclusive", "read_rows", "write_npz"]
+__all__ = ["RowStore", "digest", "exclusive", "read_rows"]
 
 Row = dict[str, Any]
 FRAME = {"task", "index", "of"}  # what the store adds to every row
@@ -67,15 +62,6 @@ def _clean(value: Any) -> Any:
 def _of_path(error: OSError, path: Path) -> OSError:
     """Return an error that names its file, which errors of write and flush do not."""
     return OSError(error.errno, error.strerror or str(error), str(path))
-
-
-def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write named arrays atomically, without pickled objects."""
-    import numpy as np
-
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    write_atomically(path, buffer.getvalue())
 
 
 def _lines(path: Path) -> Iterator[tuple[Row, int]]:

@@ -20,11 +20,11 @@ import numpy as np
 from looprate.experiments.engine.sweep import checkpoint_of
 from looprate.experiments.rows.markdown import table
 from looprate.experiments.rows.provenance import stamped
-from looprate.experiments.rows.records import write_npz
 from looprate.experiments.study.work import planned_target
 from looprate.theory.gate import Contradiction
 from looprate.theory.outputs import at_least, at_most
 from looprate.theory.statistics.best_of import best_of, power_law
+from looprate.theory.stored_arrays import write_arrays
 
 if TYPE_CHECKING:
     from looprate.approx.fit.halving import BestFound
@@ -90,7 +90,7 @@ def best_rows(
     checkpoint = checkpoint_of(Path(folder), key)
     best, row = best_row(f, target, tokens=tokens, dim=dim, report=report, at=checkpoint, **how)
     state = best.model().state_dict()
-    write_npz(Path(folder) / "models" / f"{key}.npz", {n: v.numpy() for n, v in state.items()})
+    write_arrays(Path(folder) / "models" / f"{key}.npz", {n: v.numpy() for n, v in state.items()})
     return [row]
 
 

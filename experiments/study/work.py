@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from looprate.experiments.engine.sweep import checkpoint_of
 from looprate.experiments.rows.provenance import stamped, versions
-from looprate.experiments.rows.records import write_npz
 from looprate.experiments.study.known import known_facts
 from looprate.experiments.study.source import source_digest
 from looprate.theory.gate import SECONDS
+from looprate.theory.stored_arrays import write_arrays
 from looprate.theory.targets import Target, resolve_target
 from looprate.theory.targets.formula import FORMULA
 
@@ -155,7 +155,7 @@ def fit_rows(
     how |= {"tokens": tokens, "dim": dim, "report": report}
     checkpoint = checkpoint_of(Path(folder), key)
     result, rows = trained(functions, targets, checkpoint=checkpoint, **how)
-    write_npz(
+    write_arrays(
         Path(folder) / "models" / f"{key}.npz",
         {name: value.cpu().numpy() for name, value in result.bank.items()},
     )

@@ -9,10 +9,10 @@ import numpy as np
 from looprate.approx.models.sequence_config import SequenceConfig
 from looprate.experiments.reproduce.catalogue import TASKS
 from looprate.experiments.reproduce.figure_tables import write_figure_tables
-from looprate.experiments.rows.records import write_npz
 from looprate.experiments.tasks.edit_distance import EditDistance
 from looprate.experiments.tasks.sudoku import Sudoku
 from looprate.figures.rows import read_rows
+from looprate.theory.stored_arrays import write_arrays
 
 __all__ = ["LEVELS", "SIZES", "figure_rows", "fit", "fits", "write_pictures"]
 
@@ -111,7 +111,7 @@ def write_pictures(folder, loops=8):
             weights = np.exp(scores)
             arrays["attention"] = (weights / weights.sum(-1, keepdims=True)).astype(np.float16)
         for model in LEVELS:
-            write_npz(folder / "pictures" / f"{task.key}__{model}.npz", arrays)
+            write_arrays(folder / "pictures" / f"{task.key}__{model}.npz", arrays)
 
 
 @lru_cache
