@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from cases.own_functions import OWN
-from looprate.approx.enclosed import enclosed, operations, tracing, with_enclosures
+from looprate.approx.enclosed import enclosed, operations, steps, with_enclosures
 from looprate.approx.enclosed.everyday import EVERYDAY
 from looprate.approx.enclosed.operations import OPERATIONS
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig
@@ -406,7 +406,7 @@ def test_weights_of_attention_are_known_to_add_up_to_one(kind, monkeypatch):
     true = enclosed(Attending(), tokens=3, dim=2)(x)
     assert ((found.lo <= true) & (true <= found.hi)).all()
     assert found.width.max() < 0.2
-    monkeypatch.setattr(tracing, "_logits_of", lambda *_: None)  # negative control
+    monkeypatch.setattr(steps, "_logits_of", lambda *_: None)  # negative control
     assert enclosed(Attending(), tokens=3, dim=2)(FORMS[kind](box)).value.width.max() > 2
 
 

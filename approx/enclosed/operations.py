@@ -126,11 +126,6 @@ def normalised(x: Any, root: Any, axes: Sequence[int], more: float, by: Callable
     return found.known(-most, most)
 
 
-def euclidean(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Return roots of sums of squares, in one step: its slopes are bounded at 0."""
-    return EVERYDAY["linalg_vector_norm"](x, 2, dim, keepdim)
-
-
 def unit(x: Any, root: Any, by: Callable[..., Any]) -> Any:
     """Return x / (a norm of x, or more): no entry exceeds 1."""
     return by(x, root).known(-1.0, 1.0)

@@ -11,8 +11,8 @@ import copy
 import functools
 import operator
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,16 +21,8 @@ from torch._decomp import core_aten_decompositions
 from torch.overrides import TorchFunctionMode
 
 from looprate.approx.enclosed.centred import Centred, tightened
-from looprate.approx.enclosed.operations import (
-    MOVES,
-    OPERATIONS,
-    attended,
-    euclidean,
-    mean_square,
-    normalised,
-    unit,
-)
-from looprate.approx.enclosed.repeated import once
+from looprate.approx.enclosed.operations import MOVES, OPERATIONS
+from looprate.approx.enclosed.steps import Items, Slot, Step, joined, leaves
 from looprate.theory.enclosure.affine import Affine
 from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.enclosure.namespace import refusal
@@ -38,35 +30,7 @@ from looprate.theory.enclosure.namespace import refusal
 BATCHES = (11, 13)  # primes: a number that is 11 k in one trace and 13 k in the other is k B
 MOST_SYMBOLS = 96  # of affine forms of a state, beside those of the inputs
 PLACES = ("max", "min", "sort", "topk", "median")  # their second result
-SOFTMAX = OPERATIONS["_softmax"]
-ARRANGED = [OPERATIONS[name] for name in ("expand", "view", "_unsafe_view", "reshape")]
 CURE = "only lower bounds of its moduli are available"
-
-
-@dataclass(frozen=True)
-class _Slot:
-    """The result of an earlier operation."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class _Items:
-    """A size that is a multiple of the batch size."""
-
-    factor: int
-
-
-@dataclass(frozen=True)
-class _Step:
-    """One operation: where its result goes, its arguments, and which results end with it."""
-
-    name: str
-    function: Callable[..., Any]
-    args: Any
-    kwargs: Any
-    on_constants: bool
-    spent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +50,7 @@ class Program:
     start: str
     result: str
     constants: Mapping[str, Tensor]
-    steps: tuple[_Step, ...]
+    steps: tuple[Step, ...]
 
     def __call__(self, x: EnclosureArray) -> Any:
         """Return the output on an enclosure of shape (B, N, d).
@@ -110,12 +74,12 @@ class Program:
             alone = known[step.name] if [*known] == [step.name] else None
             if own is not None and isinstance(alone, Affine):
                 known[step.name] = alone.condensed(MOST_SYMBOLS)
-        found = _Values(known, self.constants, batch, tensors=False)(_Slot(self.result))
+        found = _Values(known, self.constants, batch, tensors=False)(Slot(self.result))
         if own is not None:
             return found.among(own)
         return centred.unscaled(found) if centred else found
 
-    def _done(self, step: _Step, known: Mapping[str, Any], batch: int) -> Any:
+    def _done(self, step: Step, known: Mapping[str, Any], batch: int) -> Any:
         """Return the result of one step."""
         values = _Values(known, self.constants, batch, tensors=step.on_constants)
         return step.function(*values(step.args), **values(step.kwargs))
@@ -131,9 +95,9 @@ class _Values:
     tensors: bool
 
     def __call__(self, item: Any) -> Any:
-        if isinstance(item, _Items):
+        if isinstance(item, Items):
             return item.factor * self.batch
-        if isinstance(item, _Slot):
+        if isinstance(item, Slot):
             found = self.known[item.name] if item.name in self.known else self.constants[item.name]
             return found.numpy() if isinstance(found, Tensor) and not self.tensors else found
         if isinstance(item, dict):
@@ -165,7 +129,7 @@ def traced(module: nn.Module, *, tokens: int, dim: int, name: str) -> Program:
         raise ValueError(f"{name} does other things for other batch sizes: {CURE}")
     constants: dict[str, Tensor] = {}
     moving: set[str] = set()  # what depends on the input
-    steps: list[_Step] = []
+    steps: list[Step] = []
     start = result = ""
     for node, twin in pairs:
         if node.op == "placeholder":
@@ -178,109 +142,14 @@ def traced(module: nn.Module, *, tokens: int, dim: int, name: str) -> Program:
         else:
             args = _merged((node.args, node.kwargs), (twin.args, twin.kwargs), name)
             step = _step(node, args, moving, name)
-            sized = any(isinstance(leaf, _Items) for leaf in _leaves(args))
+            sized = any(isinstance(leaf, Items) for leaf in leaves(args))
             fixed = step.on_constants and not sized
             if fixed and all(n.name in constants for n in node.all_input_nodes):
                 values = _Values({}, constants, 0, tensors=True)
                 constants[node.name] = step.function(*values(step.args), **values(step.kwargs))
             else:
                 steps.append(step)
-    steps = _fused(once(steps, result))
-    return Program(start, result, constants, _with_ends(steps, result))
-
-
-def _fused(steps: list[_Step]) -> list[_Step]:
-    """Return the steps with means of squares, norms and attention in one each."""
-    made = {step.name: step for step in steps}
-    fused = []
-    for step in steps:
-        inner = made.get(step.args[0].name) if step.args and type(step.args[0]) is _Slot else None
-        if inner and step.function is OPERATIONS["mean"] and _is_square(inner):
-            step = replace(step, function=mean_square, args=(inner.args[0], *step.args[1:]))
-            made[step.name] = step
-        elif total := _root_of_sum(step, made):
-            x = made[total.args[0].name].args[0]
-            step = replace(step, function=euclidean, args=(x, *total.args[1:]))
-            made[step.name] = step
-        elif _by_own_norm(step, made):
-            step = replace(step, function=unit, args=(*step.args, step.function))
-        elif norm := _norm_of(step, made):
-            step = replace(step, function=normalised, args=(*step.args, *norm, step.function))
-        elif logits := _logits_of(step, made):
-            step = replace(step, function=attended, args=(*step.args, logits))
-        fused.append(step)
-    return fused
-
-
-def _norm_of(step: _Step, made: dict[str, _Step]) -> tuple[Any, float] | None:
-    """Return axes and number in a step that is x over the root of (mean of x² + a number >= 0)."""
-    roots = {OPERATIONS["mul"]: OPERATIONS["rsqrt"], OPERATIONS["div"]: OPERATIONS["sqrt"]}
-    if step.function not in roots or len(step.args) != 2 or step.kwargs:
-        return None
-    root = _maker(step.args[1:], roots[step.function], made)
-    total = root and _maker(root.args, OPERATIONS["add"], made)
-    mean = total and _maker(total.args, mean_square, made)
-    if not total or not mean or len(total.args) != 2 or total.kwargs:
-        return None
-    more, (x, _, *kept) = total.args[1], mean.args
-    right = isinstance(more, float | int) and more >= 0 and x == step.args[0] and kept == [True]
-    return (mean.args[1], more) if right else None
-
-
-def _logits_of(step: _Step, made: dict[str, _Step]) -> _Slot | None:
-    """Return the logits in a step that is (softmax over the last axis, arranged anew) @ values."""
-    if step.function is not OPERATIONS["bmm"] or len(step.args) != 2 or step.kwargs:
-        return None
-    weights, values = (made.get(arg.name) if type(arg) is _Slot else None for arg in step.args)
-    if values is None or values.on_constants:
-        return None
-    while weights is not None and weights.function in ARRANGED:
-        weights = made.get(weights.args[0].name)
-    found = weights is not None and weights.function is SOFTMAX and weights.args[1] == -1
-    return weights.args[0] if weights is not None and found else None
-
-
-def _root_of_sum(step: _Step, made: dict[str, _Step]) -> _Step | None:
-    """Return the sum in a step that is the root of a sum of squares."""
-    total = (
-        _maker(step.args, OPERATIONS["sum"], made) if step.function is OPERATIONS["sqrt"] else None
-    )
-    inner = made.get(total.args[0].name) if total and type(total.args[0]) is _Slot else None
-    return total if inner and _is_square(inner) and total and not total.kwargs else None
-
-
-def _by_own_norm(step: _Step, made: dict[str, _Step]) -> bool:
-    """Tell whether a step is x over a norm of x, or over more: raised, or repeated."""
-    if step.function is not OPERATIONS["div"] or len(step.args) != 2 or step.kwargs:
-        return False
-    x, root = step.args
-    norms = (OPERATIONS["linalg_vector_norm"], euclidean)
-    while isinstance(root, _Slot) and (found := made.get(root.name)) and not found.kwargs:
-        if found.function in norms:
-            kept = (
-                found.args[-1] if len(found.args) == (4 if found.function is norms[0] else 3) else 0
-            )
-            return found.args[0] == x and kept is True
-        least = found.args[1] if len(found.args) == 2 else None
-        more = found.function is OPERATIONS["add"] and isinstance(least, float | int) and least >= 0
-        raised = found.function is OPERATIONS["clamp_min"] and isinstance(least, float | int)
-        if not (more or raised or found.function is OPERATIONS["expand"]):
-            return False
-        root = found.args[0]
-    return False
-
-
-def _maker(args: Any, function: Callable[..., Any], made: dict[str, _Step]) -> _Step | None:
-    """Return the step that makes the first of some arguments, if it is of a function."""
-    found = made.get(args[0].name) if args and type(args[0]) is _Slot else None
-    return found if found is not None and found.function is function else None
-
-
-def _is_square(step: _Step) -> bool:
-    """Tell whether a step squares what depends on the input."""
-    power = step.function is OPERATIONS["pow"] and step.args[1:] == (2,)
-    product = step.function is OPERATIONS["mul"] and step.args[:1] == step.args[1:]
-    return (power or product) and not step.kwargs
+    return Program(start, result, constants, joined(steps, result))
 
 
 class _ReshapedViews(TorchFunctionMode):
@@ -332,26 +201,26 @@ def _graph(module: nn.Module, shape: tuple[int, ...], name: str) -> fx.GraphModu
     return graph
 
 
-def _step(node: fx.Node, args: Any, moving: set[str], name: str) -> _Step:
+def _step(node: fx.Node, args: Any, moving: set[str], name: str) -> Step:
     """Return one operation: on enclosures if it depends on the input, else by torch."""
     target: Any = node.target
     if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()):
         raise ValueError(f"{name} draws random numbers ({target}): {CURE}")
     depends = any(n.name in moving for n in node.all_input_nodes)
     if not depends:
-        return _Step(node.name, target, args[0], args[1], True)
+        return Step(node.name, target, args[0], args[1], True)
     moving.add(node.name)
     if target is operator.getitem:
         source: Any = node.args[0]
         if node.args[1] and str(source.target).split(".")[1:2] in [[name] for name in PLACES]:
             raise ValueError(f"{name} uses places of entries{refusal('argmax')}: {CURE}")
-        return _Step(node.name, target, args[0], args[1], False)
+        return Step(node.name, target, args[0], args[1], False)
     operation = OPERATIONS.get(_plain(node))
     if operation is None:
         raise ValueError(
             f"{name} uses {target}, which has no enclosure{refusal(_plain(node))}: {CURE}"
         )
-    return _Step(node.name, operation, args[0], args[1], False)
+    return Step(node.name, operation, args[0], args[1], False)
 
 
 def _plain(node: fx.Node) -> str:
@@ -367,11 +236,11 @@ def _plain(node: fx.Node) -> str:
     return called[:-1] if fresh and not moves and len(changed.users) == 1 else called
 
 
-def _slot(item: Any, name: str) -> _Slot:
+def _slot(item: Any, name: str) -> Slot:
     """Return the slot of a node."""
     if not isinstance(item, fx.Node):
         raise ValueError(f"{name} must return one tensor, got {type(item).__name__}: {CURE}")
-    return _Slot(item.name)
+    return Slot(item.name)
 
 
 def _merged(one: Any, other: Any, name: str) -> Any:
@@ -388,27 +257,4 @@ def _merged(one: Any, other: Any, name: str) -> Any:
     factor = one // BATCHES[0] if isinstance(one, int) else 0
     if (factor * BATCHES[0], factor * BATCHES[1]) != (one, other):
         raise ValueError(f"{name} depends on the batch size ({one} and {other}): {CURE}")
-    return _Items(factor)
-
-
-def _leaves(args: Any) -> Iterator[Any]:
-    """Yield what arguments hold, however nested."""
-    if isinstance(args, dict | tuple | list):
-        for part in args.values() if isinstance(args, dict) else args:
-            yield from _leaves(part)
-    else:
-        yield args
-
-
-def _with_ends(steps: list[_Step], result: str) -> tuple[_Step, ...]:
-    """Return the steps, each with the results that nothing after it uses."""
-    needed, ended = {result}, []
-    for step in reversed(steps):
-        if step.name not in needed:  # done as a part of another
-            continue
-        leaves = _leaves((step.args, step.kwargs))
-        used = {leaf.name for leaf in leaves if isinstance(leaf, _Slot)} | {step.name}
-        spent = tuple(sorted(used - needed))
-        needed |= used
-        ended.append(replace(step, spent=spent))
-    return tuple(reversed(ended))
+    return Items(factor)
