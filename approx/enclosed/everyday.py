@@ -15,7 +15,7 @@ import numpy as np
 from looprate.theory.enclosure import functions, shapes
 from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.enclosure.namespace import UFUNCS
-from looprate.theory.enclosure.shapes import axis_of
+from looprate.theory.enclosure.shapes import axes_of, axis_of
 
 
 def _extreme(how: str) -> Callable[..., Any]:
@@ -31,7 +31,7 @@ def _extreme(how: str) -> Callable[..., Any]:
 
 
 def _logsumexp(x: Any, dim: Any, keepdim: bool = False) -> Any:
-    axes = [dim] if isinstance(dim, int) else list(dim)
+    axes = axes_of(x, dim)
     if len(axes) != 1:
         raise ValueError("logsumexp over several axes has no enclosure; reshape them into one")
     return x.logsumexp(axes[0], keepdims=keepdim)

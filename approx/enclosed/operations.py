@@ -24,6 +24,7 @@ from looprate.theory.enclosure.intervals import Interval
 from looprate.theory.enclosure.namespace import ARRAY_NAMESPACE
 from looprate.theory.enclosure.shapes import (
     along,
+    axes_of,
     axis_of,
     broadcast,
     concatenated,
@@ -68,8 +69,7 @@ def _expand(x: Any, sizes: Sequence[int], *, implicit: bool = False) -> Any:
 
 
 def _squeeze(x: Any, dim: Any = None) -> Any:
-    dims = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
-    return squeezed(x, [k for k in dims if x.shape[k] == 1])
+    return squeezed(x, [k for k in axes_of(x, dim) if x.shape[k] == 1])
 
 
 def _slice(

@@ -29,6 +29,7 @@ from looprate.theory.enclosure.namespace import (
 from looprate.theory.enclosure.past import Remembering
 from looprate.theory.enclosure.shapes import (
     assigned,
+    axes_of,
     expanded,
     indexed,
     squeezed,
@@ -314,18 +315,18 @@ class EnclosureArray(Remembering):
 
     def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
         """Return means over axes."""
-        count = math.prod(self.shape[k] for k in self._axes(axis))
+        count = math.prod(self.shape[k] for k in axes_of(self, axis))
         return self._reduced("sum", axis, keepdims) / count
 
     def var(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Self:
         """Return variances over axes, the sums of squares divided by their number less ``ddof``."""
-        count = math.prod(self.shape[k] for k in self._axes(axis)) - ddof
+        count = math.prod(self.shape[k] for k in axes_of(self, axis)) - ddof
         gap = self - self.mean(axis, keepdims=True)
         return (gap**2).sum(axis, keepdims=keepdims) / count
 
     def std(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Self:
         """Return standard deviations over axes."""
-        count = math.prod(self.shape[k] for k in self._axes(axis)) - ddof
+        count = math.prod(self.shape[k] for k in axes_of(self, axis)) - ddof
         gap = self - self.mean(axis, keepdims=True)
         return gap.euclidean(axis, keepdims=keepdims) / self.operand(float(count)).sqrt()
 
@@ -338,15 +339,10 @@ class EnclosureArray(Remembering):
         at_least = self if min is None else self.maximum(min)
         return (at_least if max is None else at_least.minimum(max)).apart_from(self)
 
-    def _axes(self, axis: Axis) -> list[int]:
-        """Return the axes as numbers >= 0, largest first."""
-        given = range(self.ndim) if axis is None else [axis] if isinstance(axis, int) else axis
-        return sorted({range(self.ndim)[k] for k in given}, reverse=True)
-
     def _reduced(self, how: str, axis: Axis, keepdims: bool) -> Self:
         """Reduce one axis after the other."""
         result = self
-        for k in self._axes(axis):
+        for k in reversed(axes_of(self, axis)):
             result = result.reduce(how, k, keepdims)
         return result.apart_from(self)
 

@@ -18,6 +18,7 @@ from scipy import special
 
 from looprate.theory.enclosure.shapes import (
     along,
+    axes_of,
     axis_of,
     broadcast,
     concatenated,
@@ -178,8 +179,7 @@ def distances(a: Any, b: Any, p: float = 2.0, *_: Any) -> Any:
 
 def prod(x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     """Return products over axes."""
-    given = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    for place in sorted({axis_of(x, k) for k in given}, reverse=True):
+    for place in reversed(axes_of(x, axis)):
         parts = [slice(k, k + 1) if keepdims else k for k in range(x.shape[place])]
         x = functools.reduce(operator.mul, (x[along(place, part)] for part in parts))
     return x

@@ -22,6 +22,7 @@ from looprate.theory.enclosure.chained import Chained
 from looprate.theory.enclosure.intervals import Interval, lifted
 from looprate.theory.enclosure.namespace import Axis
 from looprate.theory.enclosure.rounding import up, up_sum
+from looprate.theory.enclosure.shapes import axes_of
 
 __all__ = ["Gain", "grouped_variables"]
 
@@ -95,7 +96,7 @@ class Gain(Chained):
 
     def euclidean(self, axis: Axis = None, *, keepdims: bool = False) -> Gain:
         """A norm moves by no more than the norm of what its entries move by."""
-        places = tuple(k + 1 for k in self._axes(axis))
+        places = tuple(k + 1 for k in axes_of(self, axis))
         gain = Interval(self.gain).euclidean(places, keepdims=keepdims).hi
         return Gain(self.value.euclidean(axis, keepdims=keepdims), gain)
 

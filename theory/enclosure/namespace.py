@@ -152,9 +152,7 @@ FUNCTIONS: dict[str, Function] = {
     "triu": shapes.triangle(True),
     "tril": shapes.triangle(False),
     "where": shapes.where,
-    "take": lambda x, indices, axis=None: (
-        shapes.taken(x.reshape(-1), indices, 0) if axis is None else shapes.taken(x, indices, axis)
-    ),
+    "take": lambda x, indices, axis=None: shapes.taken(x, indices, axis),
     "concatenate": shapes.concatenated,
     "stack": shapes.stacked,
     "split": shapes.split,

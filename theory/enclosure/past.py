@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from looprate.theory.enclosure.in_place import InPlace
+from looprate.theory.enclosure.shapes import axes_of
 
 SLACK = 1 + 1e-12  # of limits, for the roundings of a few factors
 
@@ -89,19 +90,13 @@ def _gap(x: Any, axis: Any) -> Token | None:
     own = _token(x)
     if own is None or own.axes:
         return None
-    places = _axes(x, axis)
+    places = axes_of(x, axis)
     return Token(own.ends, places, math.prod(x.shape[k] for k in places))
-
-
-def _axes(x: Any, axis: Any) -> tuple[int, ...]:
-    """Return axes as numbers >= 0, in order."""
-    given = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    return tuple(sorted({range(x.ndim)[k] for k in given}))
 
 
 def _along(x: Any, axis: Any, keepdims: bool, past: Past | None) -> Past | None:
     """Return what is known of a result along axes, all of them kept or the last one missing."""
-    if past is None or past.lacks or not (keepdims or _axes(x, axis) == (x.ndim - 1,)):
+    if past is None or past.lacks or not (keepdims or axes_of(x, axis) == (x.ndim - 1,)):
         return None
     return past if keepdims else replace(past, lacks=True)
 
@@ -124,14 +119,14 @@ def _power(x: Any, made: Any, exponent: Any) -> Past | None:
 
 def _sum(x: Any, made: Any, axis: Any = None, *, keepdims: bool = False) -> Past | None:
     squares = _past(x, "squares")
-    found = squares and replace(squares, over=squares.over + _axes(x, axis))
+    found = squares and replace(squares, over=squares.over + axes_of(x, axis))
     return _along(x, axis, keepdims, found)
 
 
 def _mean(x: Any, made: Any, axis: Any = None, *, keepdims: bool = False) -> Past | None:
     if squares := _past(x, "squares"):
         count = math.prod(x.shape) / max(math.prod(made.shape), 1)
-        over = squares.over + _axes(x, axis)
+        over = squares.over + axes_of(x, axis)
         return _along(x, axis, keepdims, replace(squares, most=squares.most * count, over=over))
     gap = _gap(x, axis)
     return None if gap is None else _along(x, axis, keepdims, Past("mean", gap))
@@ -162,7 +157,7 @@ def _sqrt(x: Any, made: Any) -> Past | None:
 
 
 def _norm(x: Any, made: Any, axis: Any = None, *, keepdims: bool = False) -> Past | None:
-    own, over = _token(x), _axes(x, axis)
+    own, over = _token(x), axes_of(x, axis)
     return None if own is None else _along(x, axis, keepdims, Past("root", own, over=over))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 __all__ = [
     "along",
     "assigned",
+    "axes_of",
     "axis_of",
     "broadcast",
     "concatenated",
@@ -48,15 +49,23 @@ def axis_of(x: Any, axis: int) -> int:
     return range(x.ndim)[axis]
 
 
+def axes_of(x: Any, axis: int | Iterable[int] | None) -> tuple[int, ...]:
+    """Return axes as numbers >= 0, in order, once each; all of them where none is given."""
+    given = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return tuple(sorted({axis_of(x, k) for k in given}))
+
+
 def along(axis: int, part: Any) -> tuple[Any, ...]:
     """Return the index that takes ``part`` of an axis."""
     return (*(slice(None),) * axis, part)
 
 
-def taken(x: Any, which: Any, axis: int) -> Any:
+def taken(x: Any, which: Any, axis: int | None = None) -> Any:
     """Return the entries at constant indices along an axis, as ``np.take``."""
     if is_enclosure(which):
         raise TypeError(f"indices that depend on the input: {JUMPS}")
+    if axis is None:
+        return taken(x.reshape(-1), which, 0)
     place, chosen = axis_of(x, axis), np.asarray(which)
     return x.moved(lambda a, lead: np.take(a, chosen, axis=place + lead))
 
@@ -133,8 +142,7 @@ def expanded(x: Any, axis: int | Sequence[int]) -> Any:
 
 def squeezed(x: Any, axis: int | Sequence[int] | None = None) -> Any:
     """Return an array without axes of length 1."""
-    given = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    gone = {axis_of(x, k) for k in given}
+    gone = axes_of(x, axis)
     if axis is not None and any(x.shape[k] != 1 for k in gone):
         raise ValueError(f"`axis` must name axes of length 1 of shape {x.shape}, got {axis}")
     return x.reshape(tuple(n for k, n in enumerate(x.shape) if not (k in gone and n == 1)))
@@ -150,9 +158,8 @@ def split(x: Any, parts: Any, axis: int = 0) -> list[Any]:
 
 def flipped(x: Any, axis: Any = None) -> Any:
     """Return an array in the reverse order along axes."""
-    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    for k in axes:
-        x = x[along(axis_of(x, k), slice(None, None, -1))]
+    for k in axes_of(x, axis):
+        x = x[along(k, slice(None, None, -1))]
     return x
 
 
