@@ -101,6 +101,7 @@ TOKEN_STYLE = {
     1: LineStyle(KIND_STYLE["token"].colour, "o", 1.2, "token 1"),
     2: LineStyle(KIND_STYLE["contextual"].colour, "s", 1.2, "token 2"),
 }
+TOKEN_COLOURS = (TOKEN_STYLE[1].colour, TOKEN_STYLE[2].colour, *PARTS[:2], "#56B4E9", "#8A8A8A")
 TERM_STYLE = {
     "token": TermStyle(KIND_STYLE["token"].colour, "", "token"),
     "context": TermStyle(KIND_STYLE["contextual"].colour, "...", "context"),
@@ -290,3 +291,12 @@ def _base(*, font: float, line: float) -> RcParams:
         "svg.fonttype": "none",
         "svg.hashsalt": "looprate",
     }
+
+
+def coordinate_names(tokens: int, dim: int) -> list[str]:
+    """Return what readers see of the coordinates of an input, token by token."""
+    return [
+        f"token {n + 1}" if dim == 1 else f"token {n + 1}, coordinate {i + 1}"
+        for n in range(tokens)
+        for i in range(dim)
+    ]

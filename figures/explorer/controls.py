@@ -22,7 +22,7 @@ from looprate.figures.explorer.certifier import CERTIFY
 from looprate.figures.explorer.export import EXPORTS, MEDIA
 from looprate.figures.explorer.live import TRAIN
 from looprate.figures.explorer.look import ADDRESS, PLAY, SAVE, THEME
-from looprate.figures.explorer.place import DIGITS, Place, coordinate_names
+from looprate.figures.explorer.place import DIGITS, Place
 from looprate.figures.explorer.setting import (
     CODE_TITLE,
     CODES,
@@ -37,6 +37,7 @@ from looprate.figures.explorer.setting import (
 )
 from looprate.figures.explorer.smoothness import knob_of
 from looprate.figures.explorer.words import EXAMPLES
+from looprate.figures.style import coordinate_names
 from looprate.theory.construction.memorisers import MEMORISERS
 
 STEP = 0.05  # of the sliders of δ and r, in powers of ten

@@ -23,13 +23,12 @@ from looprate.figures.explorer.around import SIDE, Floats, Slice, There
 from looprate.figures.explorer.key import Entry, key
 from looprate.figures.explorer.look import coloured, ink
 from looprate.figures.explorer.panels import plot_of, with_text
-from looprate.figures.explorer.place import Place, coordinate_names
+from looprate.figures.explorer.place import Place
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.states import Loops
-from looprate.figures.style import ALARM, MEMORISER_STYLE, PARTS, TOKEN_STYLE
+from looprate.figures.style import ALARM, MEMORISER_STYLE, TOKEN_COLOURS, coordinate_names
 
 COLOURS = "Cividis256"  # in order in greyscale, and for eyes without green
-TOKENS = (TOKEN_STYLE[1].colour, TOKEN_STYLE[2].colour, *PARTS[:2], "#56B4E9", "#8A8A8A")
 WIDEST = 5.5  # pixels, of token 1: two tokens may be read out alike
 #: A press or a drag moves the input: to the right and up, or to the right alone.
 MOVE = """
@@ -210,7 +209,7 @@ class ReadoutPanel:
         outputs = run.outputs if run else []
         last = len(outputs) - 1
         places = [(n, i) for n in range(f.shape[0]) for i in range(f.shape[1])] if run else []
-        colours = [coloured(TOKENS[n], self.dark) for n, _ in places]
+        colours = [coloured(TOKEN_COLOURS[n], self.dark) for n, _ in places]
         self.lines.data = {
             "xs": [list(range(last + 1)) for _ in places],
             "ys": [[tokens[n][i] for tokens in outputs] for n, i in places],
@@ -224,7 +223,7 @@ class ReadoutPanel:
         }
         self.plot.visible = bool(places)
         named = [
-            Entry(f"token {n + 1}", coloured(TOKENS[n], self.dark), dash="solid")
+            Entry(f"token {n + 1}", coloured(TOKEN_COLOURS[n], self.dark), dash="solid")
             for n in range(f.shape[0])
         ]
         self.key.text = key(

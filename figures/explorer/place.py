@@ -79,12 +79,3 @@ def _usual(spec: ConstructionSpec) -> list[int]:
 def written(values: Any) -> str:
     """Return coordinates as a setting's ``point`` holds them."""
     return ",".join(f"{round(value, DIGITS):g}" for value in values)
-
-
-def coordinate_names(tokens: int, dim: int) -> list[str]:
-    """Return what the page calls the coordinates of an input, token by token."""
-    return [
-        f"token {n + 1}" if dim == 1 else f"token {n + 1}, coordinate {i + 1}"
-        for n in range(tokens)
-        for i in range(dim)
-    ]

@@ -29,6 +29,7 @@ from looprate.figures.style import (
     PHONE,
     STYLES,
     TOKEN_STYLE,
+    coordinate_names,
     points,
 )
 from looprate.theory.construction.memorisers import memoriser_kind
@@ -338,19 +339,14 @@ def _label_plane(ax: Axes, film: Film) -> None:
     spec, place = film.construction.spec, film.inputs[film.chosen].ravel()
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 1), yticks=(0, 1))
     across, up = film.plane
-    ax.set_xlabel(_entry(across, spec.dim), labelpad=-6)
-    ax.set_ylabel(_entry(up, spec.dim), labelpad=-6)
+    names = coordinate_names(spec.tokens, spec.dim)
+    ax.set_xlabel(names[across], labelpad=-6)
+    ax.set_ylabel(names[up], labelpad=-6)
     height = place[up]
     if across == up:
         ax.set(yticks=(), ylabel="")
         height = 0.5
     ax.plot([place[across]], [height], color="white", marker="o", markeredgecolor="black")
-
-
-def _entry(place: int, dim: int) -> str:
-    """Name a coordinate of the input."""
-    token = TOKEN_STYLE[place // dim + 1].name
-    return token if dim == 1 else f"{token}, coordinate {place % dim + 1}"
 
 
 def _place(token: NDArray[np.float64]) -> str:
