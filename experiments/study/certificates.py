@@ -221,27 +221,26 @@ def known_certificate(
     facts: Facts,
     *,
     network: Network | None = None,
-    tolerance: float = TOLERANCE,
-    boxes: int = BOXES,
-    seconds: float = math.inf,
-    seed: int = 0,
     report: Callable[[float], None] | None = None,
+    **limits: float,
 ) -> tuple[Construction, Certificate, Path | None]:
     """Return what :func:`certificate_of` does, and the file it was read from where there is one.
 
-    Parameters and errors are those of :func:`certificate_of`.
+    Parameters, ``limits`` among them, and errors are those of :func:`certificate_of`.
     """
-    how: dict[str, Any] = {"tolerance": tolerance, "boxes": boxes, "seed": seed}
-    made_of = {"facts": repr(facts.as_row()), "network": network and repr(network)}
-    limit = {"seconds": repr(seconds), "p": facts.p}
-    path = place_of("certificates", target, {**spec.as_dict(), **how, **limit, **made_of})
+    made_of = {"facts": repr(facts.as_row()), "network": network and repr(network), "p": facts.p}
+    path = place_of(
+        "certificates",
+        target,
+        {**spec.as_dict(), **made_of, "limits": repr(sorted(limits.items()))},
+    )
     with one_at_a_time(path):
         with suppress(ValueError, KeyError, TypeError, AttributeError):
             if (row := kept_row(path, "checks")) is not None:
                 found = stored_certificate(row, spec, facts)
                 fresh = compile_construction(target, spec)
                 return replace(fresh, network=network or fresh.network), found, path
-        how |= {"network": network, "seconds": seconds, "report": report}
+        how: dict[str, Any] = {**limits, "network": network, "report": report}
         construction, found = certificate_of(target, spec, facts, **how)
         keep(path, found.as_dict())
     return construction, found, None
