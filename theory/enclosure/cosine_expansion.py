@@ -86,8 +86,7 @@ def _assembled(start: Array, turn: Array, loose: Array, crude: Array) -> Expande
 
 def _reaches(box: Interval) -> tuple[Array, NDArray[np.intp]]:
     """Return the different half sides (U, N, d) of boxes, and which of them each box has."""
-    middle = box.middle()
-    reach = np.maximum(box.hi - middle, middle - box.lo) * (1 + SLACK)
+    reach = box.reach() * (1 + SLACK)
     some, which = np.unique(reach.reshape(len(reach), -1), axis=0, return_inverse=True)
     return some.reshape(-1, *reach.shape[1:]), which.reshape(-1)
 

@@ -85,8 +85,7 @@ class _Features:
     def __init__(self, box: Interval, omega: Array, phase: Array, weight: Array) -> None:
         self.omega, self.weight = omega, weight
         middle = box.middle()
-        reach = np.maximum(box.hi - middle, middle - box.lo) * (1 + SLACK)
-        self.reach = _pairs(reach)  # (B, N, N, 2d)
+        self.reach = _pairs(box.reach() * (1 + SLACK))  # (B, N, N, 2d)
         self.angle = _pairs(middle) @ omega + phase  # (B, N, N, F)
         self.waves = np.cos(self.angle), np.sin(self.angle)
         self.turn = self.reach @ np.abs(omega) * (1 + SLACK)

@@ -80,6 +80,11 @@ class Interval(EnclosureArray):
         share = np.where(lo == hi, 0.5, 1.0)
         return left * share + right * share
 
+    def reach(self) -> Array:
+        """Return how far the ends are from :meth:`middle`, up to the rounding of a difference."""
+        middle = self.middle()
+        return np.maximum(self.hi - middle, middle - self.lo)
+
     @property
     def width(self) -> Array:
         """Upper bounds of hi - lo."""

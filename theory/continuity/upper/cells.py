@@ -150,9 +150,7 @@ class CellProblem:
             return None
         if isinstance(found, Interval):
             return None
-        middle = box.middle()
-        reach = np.maximum(box.hi - middle, middle - box.lo) * (1 + EPS)
-        reach = reach.reshape(len(reach), -1)
+        reach = (box.reach() * (1 + EPS)).reshape(len(low), -1)
         moving = self.movable
         turn = np.moveaxis(self.rows(found.turn[moving]), (0, 1), (3, 1))  # (B, K, E, M)
         start, loose = (
