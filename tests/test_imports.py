@@ -311,3 +311,11 @@ def test_importing_theory_and_the_command_line_loads_no_torch():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", text], check=True, cwd=ROOT)
+
+
+def test_asking_about_a_target_loads_no_special_functions():
+    text = (
+        "import sys, looprate.asked, looprate.theory.facts\n"
+        "assert 'scipy.special' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", text], check=True, cwd=ROOT)

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import special
 
 from looprate.theory.enclosure.shapes import (
     along,
@@ -61,6 +60,12 @@ def around(x: Any, value: float) -> Any:
     return type(x)(math.nextafter(value, -math.inf), math.nextafter(value, math.inf))
 
 
+def _erf(x: Any) -> Any:
+    from scipy.special import erf as in_float64  # slow to import, and few functions need it
+
+    return in_float64(x)
+
+
 def _bell(x: Any) -> Any:
     return (-(x**2)).exp() * around(x, 2 / math.sqrt(math.pi))
 
@@ -73,7 +78,7 @@ def _hump(x: Any) -> Any:
     return (1.0 - (x * 0.5).tanh() ** 2) * 0.25
 
 
-_ERF = Increasing(special.erf, -1.0, 1.0, _bell, lambda x: x * _bell(x) * -2.0)
+_ERF = Increasing(_erf, -1.0, 1.0, _bell, lambda x: x * _bell(x) * -2.0)
 _ARCTAN = Increasing(
     np.arctan, -LARGEST_ATAN, LARGEST_ATAN, _hill, lambda x: x * _hill(x) ** 2 * -2.0
 )
