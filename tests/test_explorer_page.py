@@ -29,8 +29,8 @@ def settle(page, most=20):
     """Do what a server does between the reader's moves."""
     document = page.document
     for _ in range(most):
-        if page.certifier.waiting is not None:
-            page.certifier.waiting.result()
+        if page.certifier.beside.waiting is not None:
+            page.certifier.beside.waiting.result()
         if not document.session_callbacks:
             return
         for waiting in document.session_callbacks:

@@ -6,7 +6,8 @@
 ``states``   the constructed network's run, loop by loop
 ``panels``, ``pictures`` what is drawn; ``words`` the text; ``look`` layout, colours, keyboard
 ``controls`` what a reader can move; ``page`` what happens then
-``live``     a fit that runs beside the page and can be stopped; ``certifier`` certificates
+``beside``   what takes longer than a hand waits: ``finder`` bounds of another function,
+             ``certifier`` certificates, ``live`` a fit that can be stopped
 ``export``   figure, rows and Python code of what is shown
 ``server``   the local server; ``static`` the page that needs none, ``precomputed`` its numbers
 """

@@ -1,33 +1,19 @@
-"""A certificate beside the page: a thread that encloses a network's error, and its button."""
+"""A certificate of a network's error, made beside the page, and its button."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 from bokeh.document import Document
 from bokeh.models import Button
 
 from looprate.figures.explorer import views
+from looprate.figures.explorer.beside import Beside
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.words import in_words
 
 CERTIFY, CERTIFYING = "Certify this network", "certifying ..."
-
-
-def tell(document: Document, act: Callable[[], None]) -> None:
-    """Let a thread beside a page do something on the page, unless its reader has left.
-
-    Parameters
-    ----------
-    document : Document
-    act : callable
-        Called at the document's next tick.
-    """
-    with suppress(AttributeError):  # a page that has ended takes nothing any more
-        document.add_next_tick_callback(act)
 
 
 class Certifier:
@@ -52,24 +38,16 @@ class Certifier:
         drawn: Callable[[Setting, dict[str, Any]], None],
         refused: Callable[[str], None],
     ) -> None:
-        self.document, self.button, self.drawn, self.refused = document, button, drawn, refused
-        self.worker = ThreadPoolExecutor(1)
-        self.waiting: Future[None] | None = None
+        self.button, self.drawn, self.refused = button, drawn, refused
+        self.beside = Beside(document)
 
     def start(self, setting: Setting, *, quick: bool) -> None:
         """Certify a setting's network; a quick certificate is one that nobody asked for."""
         self.button.update(label=CERTIFYING, disabled=True)
-
-        def work() -> None:
-            try:
-                found: Any = views.constructed_row(setting, quick=quick)
-            except Exception as error:  # told on the page
-                found = error
-            tell(self.document, lambda: self._told(setting, found, quick))
-
-        if self.waiting is not None:
-            self.waiting.cancel()
-        self.waiting = self.worker.submit(work)
+        self.beside.start(
+            lambda: views.constructed_row(setting, quick=quick),
+            lambda found: self._told(setting, found, quick),
+        )
 
     def _told(self, setting: Setting, found: Any, quick: bool) -> None:
         """Take a certificate, or what was in its way."""
@@ -86,4 +64,4 @@ class Certifier:
 
     def end(self) -> None:
         """End for a reader who has left."""
-        self.worker.shutdown(wait=False, cancel_futures=True)
+        self.beside.end()

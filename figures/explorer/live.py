@@ -14,7 +14,7 @@ from bokeh.document import Document
 from bokeh.models import Button, Div
 
 from looprate.figures.explorer import views
-from looprate.figures.explorer.certifier import tell
+from looprate.figures.explorer.beside import tell
 from looprate.figures.explorer.setting import Setting
 from looprate.figures.explorer.words import in_words
 

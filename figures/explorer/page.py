@@ -15,6 +15,7 @@ from looprate.figures.explorer import around, views
 from looprate.figures.explorer.certifier import Certifier
 from looprate.figures.explorer.controls import READ, Controls
 from looprate.figures.explorer.export import MEDIA, exported, file_name
+from looprate.figures.explorer.finder import Finder
 from looprate.figures.explorer.hand import Hand
 from looprate.figures.explorer.live import Trainer
 from looprate.figures.explorer.look import PARTS, keys_and_names, sheet, template
@@ -29,6 +30,7 @@ from looprate.figures.explorer.words import (
     in_words,
     moduli_table,
     refusal,
+    seeking,
     state_table,
     state_words,
     verdict_words,
@@ -87,6 +89,7 @@ class Page:
         self.unseen: list[Callable[[], None]] | None = [] if served else None
         self.fitted: list[dict[str, Any]]
         self.built: list[dict[str, Any]]
+        self.finder = Finder(document, setting, self._found)
         self.wide = sheet()
         self.controls = Controls(setting, dark=dark, wide=self.wide)
         self.moduli, self.errors = ModuliPanel(dark), ErrorPanel(dark)
@@ -145,7 +148,7 @@ class Page:
 
         def react(attribute: str, old: Any, new: Any) -> None:
             before = self.setting
-            if not self._guard(lambda: self._change(name, read(new))):
+            if not self._guard(lambda: self._change({name: read(new)})):
                 if name != "target":  # what is typed stays, to be mended
                     self.controls.show_one(name, self.setting)
             elif name == "target" or self.setting != before:
@@ -172,14 +175,18 @@ class Page:
 
     def _moved(self, point: str) -> None:
         """Take another input."""
-        self._guard(lambda: self._change("point", point))
+        self._guard(lambda: self._change({"point": point}))
 
-    def _change(self, name: str, value: Any) -> None:
+    def _change(self, changes: dict[str, Any]) -> None:
         """Show another setting, computing what it changes only; raise if it cannot be."""
-        now = self.setting.changed(**{name: value})
+        changes = self.finder.with_sought(changes)
+        now = self.setting.changed(**changes)
         if now == self.setting:
             return
         check_typed(now.target, self.usual.target)
+        if self.finder.sent(changes, now):
+            self.trouble.text = seeking(now, self._shown())
+            return
         views.bound_rows(now)  # refuses what cannot be shown, before anything is
         self.setting = now
         self.controls.address.data = {"query": [now.query(self.usual)]}
@@ -196,7 +203,16 @@ class Page:
             "up": self.hand.show,
             "drawn": self.hand.show_map,
         }
-        shows.get(name, self._show_all)()
+        shows.get(next(iter(changes)), self._show_all)()
+
+    def _found(self, changes: dict[str, Any], error: Exception | None) -> None:
+        """Show what was looked for, or say what is wrong with it."""
+        if error is not None:
+            self._complain(in_words(error))
+            for name in changes.keys() - {"target"}:
+                self.controls.show_one(name, self.setting)
+        elif self._guard(lambda: self._change(changes)):
+            self._settle()
 
     def _guard(self, act: Callable[[], None]) -> bool:
         """Do something and return whether it could be; what is wrong is told on the page."""
@@ -209,8 +225,12 @@ class Page:
 
     def _complain(self, words: str) -> None:
         """Say what is wrong, and what is shown."""
+        self.trouble.text = refusal(words, self._shown())
+
+    def _shown(self) -> str:
+        """Say which function the page shows."""
         s = self.setting
-        self.trouble.text = refusal(words, f"{s.target} at N = {s.tokens}, d = {s.dim}")
+        return f"{s.target} at N = {s.tokens}, d = {s.dim}"
 
     # -- showing: what is quick first --------------------------------------------------------------
     def _show_all(self) -> None:
@@ -396,3 +416,4 @@ class Page:
         """End what runs for a reader who has left."""
         self.trainer.stop()
         self.certifier.end()
+        self.finder.beside.end()

@@ -122,6 +122,12 @@ def _seconds(f: Target, subject: Subject) -> float:
     return min(middle - start, time.perf_counter() - middle)
 
 
+def is_quick(setting: Setting) -> bool:
+    """Tell whether bounds of a setting's target need no search: it has closed forms."""
+    s = subject_of(setting)
+    return facts.has_closed_forms(target_of(s.target, s.tokens, s.dim), **s.shape)
+
+
 def lower_at(setting: Setting, kind: str) -> float:
     """Return the largest found lower bound of a modulus at the setting's radius, 0 if none is."""
     found = [row for row in _searched(subject_of(setting)) if row["kind"] == kind]

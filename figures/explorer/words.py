@@ -168,6 +168,15 @@ def refusal(words: str, shown: str) -> str:
     )
 
 
+def seeking(asked: Setting, shown: str) -> str:
+    """Say that a function's moduli are looked for, and what the page shows meanwhile, as HTML."""
+    return (
+        f"<p><b>Bounding the moduli of {html.escape(asked.target)}</b> at N = {asked.tokens}, "
+        f"d = {asked.dim}, p = {asked.p:g}: some seconds.<br>"
+        f"Until then the page shows {html.escape(shown)}.</p>"
+    )
+
+
 def moduli_table(setting: Setting) -> str:
     """Return the three moduli at the chosen radius as HTML: closed forms, else both sides."""
     target, lines = views.target_of(setting.target, setting.tokens, setting.dim), []
