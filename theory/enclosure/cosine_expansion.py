@@ -8,19 +8,27 @@ derivative ∂^α h at the middle of a box with half sides r, s = u - middle and
 
 as every derivative of a cosine is at most 1.  The third term is at most Σ |T_(γ+b)| r^γ/γ!; what
 depends on x_n alone is added up over the partners before sizes are taken, for there much cancels.
+
+How f bends is known in the same way.  A difference of cosines is a product of sines, and
+|2 sin(t/2) - t + t^3/24| <= |t|^5/1920, so that with y = ω_k · v, c the middle of a pair u
+
+    h(u + v/2) - h(u - v/2) = ∂h(u)[v] + ∂^3 h(u)[v, v, v]/24 + ρ,  |ρ_e| <= Σ_k |A_ke| |y|^5/1920,
+    ∂^3_α h(u) = T_α + Σ_a T_(α+a) s_a + ρ',  |ρ'| <= Σ_k |A_k ω_k^α| (|ω_k| · r)^2/2.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
+from looprate.theory.enclosure.bent import Bent
 from looprate.theory.enclosure.expanded import Expanded
 from looprate.theory.enclosure.intervals import Interval
-from looprate.theory.enclosure.rounding import EPS, LIBM_ULPS
+from looprate.theory.enclosure.rounding import EPS, LIBM_ULPS, TINY
 
 Array = NDArray[np.float64]
 ORDER = 3  # q
@@ -71,6 +79,44 @@ def expanded_pair_cosines(
     return _assembled(start, turn, loose, crude)
 
 
+def bent_pair_cosines(
+    box: Interval, delta: float, own: Array, other: Array, phase: Array, weight: Array
+) -> Bent:
+    """Return how :func:`looprate.theory.enclosure.cosines.pair_cosines` bends within a radius.
+
+    Parameters
+    ----------
+    box : Interval of shape (B, N, d)
+        Of the middles.
+    delta : float
+    own, other, phase, weight
+        As in :func:`expanded_pair_cosines`.
+    """
+    batch, tokens, dim = box.shape
+    reach, which = _reaches(box)
+    waves = _Waves.of(box.middle(), own, other, phase)
+    pair, same = _Terms(np.concatenate([own, other]), weight), _Terms(own + other, weight)
+    shape = (batch, tokens, dim, *(tokens, dim) * 3)
+    third, loose, fourth = np.zeros(shape), np.zeros(shape), np.zeros((*shape, tokens, dim))
+    for n, m in product(range(tokens), repeat=2):
+        terms, places = (same, [n]) if n == m else (pair, [n, m])
+        both = np.concatenate([reach[:, k] for k in places], 1)
+        parts = terms.thirds(waves.pair(n, m), both, which, waves.loose)
+        for whole, part in zip((third, fourth, loose), parts, strict=True):
+            count = (whole.ndim - 3) // 2
+            split = part.reshape(batch, dim, *(len(places), dim) * count)
+            for at in product(range(len(places)), repeat=count):
+                there = [x for k in at for x in (places[k], slice(None))]
+                here = [x for k in at for x in (k, slice(None))]
+                whole[(slice(None), n, slice(None), *there)] += split[(..., *here)]
+    flat = (batch, tokens, dim, (tokens * dim) ** 3)
+    first, rest = (np.moveaxis(x.reshape(flat), 3, 0) for x in (third, loose * (1 + SLACK)))
+    second = np.moveaxis(fourth.reshape(*flat, -1), (3, 4), (0, 1))
+    beyond = (same.beyond(delta) + (tokens - 1) * pair.beyond(delta)) * (1 + SLACK)
+    bent = Bent(Expanded(first, second, rest), np.broadcast_to(beyond, (batch, tokens, dim)))
+    return bent.over(Interval(float(tokens)))
+
+
 def _assembled(start: Array, turn: Array, loose: Array, crude: Array) -> Expanded:
     """Return the mean of sums over partners; the size of all terms where that is less."""
     batch, tokens, dim = start.shape[:3]
@@ -119,12 +165,13 @@ class _Terms:
     """All derivatives of Σ_k A_k cos(ω_k · u + φ_k), orders 1 to q + 1, u of D coordinates."""
 
     def __init__(self, omega: Array, weight: Array) -> None:
-        self.omega, self.entries, self.dim = omega, weight.shape[1], len(omega)
+        self.omega, self.weight = omega, weight
+        self.entries, self.dim = weight.shape[1], len(omega)
         self.indices = [_multi_indices(self.dim, order) for order in range(1, ORDER + 2)]
         self.factors = [self._factor(indices, weight) for indices in self.indices]
         self.sizes = np.abs(weight[:, :, None] * omega.T[:, None])  # (F, E, D)
         self.size = self.sizes.sum(0)
-        self.second = self._second()
+        self.second = self._place(2)
         half = self.dim // 2  # of a pair: the derivatives along the own token
         self.of_own = [np.flatnonzero(~i[:, half:].any(1)) for i in self.indices]
 
@@ -134,11 +181,13 @@ class _Terms:
         sign = -1.0 if indices[0].sum() % 4 in (1, 2) else 1.0
         return np.asarray((sign * weight[:, :, None] * powers[:, None]).reshape(len(weight), -1))
 
-    def _second(self) -> NDArray[np.intp]:
-        """Return the place of e_a + e_b among the multi-indices of order 2, (D, D)."""
+    def _place(self, order: int) -> NDArray[np.intp]:
+        """Return the places of sums of unit vectors among the multi-indices, D, ..., D."""
         eye = np.eye(self.dim, dtype=int)
-        pairs = eye[:, None] + eye[None]
-        return np.asarray((pairs[:, :, None] == self.indices[1]).all(3).argmax(2))
+        total = np.zeros((1,) * order + (self.dim,), dtype=int)
+        for axis in range(order):
+            total = total + eye.reshape(*(self.dim if k == axis else 1 for k in range(order)), -1)
+        return np.asarray((total[..., None, :] == self.indices[order - 1]).all(-1).argmax(-1))
 
     def at(self, cosine: Array, sine: Array) -> list[Array]:
         """Return the derivatives of every order, (B, E, number)."""
@@ -170,6 +219,34 @@ class _Terms:
         turn = reach @ np.abs(self.omega) * (1 + SLACK)
         each = turn ** (ORDER + 1) / math.factorial(ORDER + 1) + 2 * loose * np.exp(turn)
         return np.asarray(np.tensordot(each, self.sizes, (1, 0))) * (1 + SLACK)
+
+    def thirds(
+        self, waves: tuple[Array, Array], reach: Array, which: NDArray[np.intp], loose: float
+    ) -> tuple[Array, Array, Array]:
+        """Return third and fourth derivatives (B, E, D^3 or D^4), and what the third are off by."""
+        found = self.at(*waves)
+        third = self._place(3).ravel()
+        size = np.abs(self.factors[2]).reshape(-1, self.entries, len(self.indices[2]))
+        turn = reach @ np.abs(self.omega) * (1 + SLACK)
+        each = turn**2 / 2 + 2 * loose * np.exp(turn)  # roundings of fourth ones, too
+        change = np.tensordot(each, size, (1, 0))[:, :, third][which]
+        return found[2][:, :, third], found[3][:, :, self._place(4).ravel()], change * (1 + SLACK)
+
+    def beyond(self, delta: float) -> Array:
+        """Return bounds (E,) of Σ_k |A_k| |ω_k · v|^5/1920, ‖v‖_2 <= δ.
+
+        |ω·v|^5 <= |ω| δ (ω·v)^4, a quadratic form M in v ⊗ v, and ‖M‖ <= ‖M^4‖_F^(1/4).
+        """
+        length = np.sqrt((self.omega**2).sum(0))
+        square = (self.omega[:, None] * self.omega).reshape(-1, len(length)).T  # (F, D^2)
+        share = square / np.maximum(length, TINY)[:, None] ** 2
+        form = share.T @ ((np.abs(self.weight) * length[:, None] ** 5).T[:, :, None] * share)
+        size = np.sqrt((form**2).sum((1, 2)))
+        fourth = form / np.maximum(size, TINY)[:, None, None]
+        for _ in range(2):
+            fourth = fourth @ fourth
+        norm = size * (np.sqrt((fourth**2).sum((1, 2))) + SLACK) ** 0.25
+        return np.asarray(norm * delta**5 / 1920 * (1 + SLACK))
 
 
 def _multi_indices(dim: int, order: int) -> NDArray[np.intp]:

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from looprate.theory.enclosure.cosine_expansion import expanded_pair_cosines
+from looprate.theory.enclosure.bent import Bent
+from looprate.theory.enclosure.cosine_expansion import bent_pair_cosines, expanded_pair_cosines
 from looprate.theory.enclosure.curved import Curved
 from looprate.theory.enclosure.expanded import Expanded
 from looprate.theory.enclosure.gains import Gain
@@ -45,9 +46,11 @@ def pair_cosines(x: Any, own: Array, other: Array, phase: Array, weight: Array) 
     -------
     enclosure of shape (B, N, d), of the same kind
     """
-    if isinstance(x, Expanded):
+    if isinstance(x, Expanded | Bent):
         if x.inputs is None:
             raise TypeError("only the inputs themselves have an expansion here")
+        if isinstance(x, Bent):
+            return bent_pair_cosines(x.inputs, x.delta, own, other, phase, weight)
         return expanded_pair_cosines(x.inputs, own, other, phase, weight)
     box = x if isinstance(x, Interval) else x.value
     features = _Features(box, np.concatenate([own, other]), phase, weight)

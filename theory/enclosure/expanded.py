@@ -12,7 +12,7 @@ which sums and constant factors keep.  Everything else is refused, and callers f
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn, final
+from typing import Any, NoReturn, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,41 @@ __all__ = ["expanded_variables"]
 Array = NDArray[np.float64]
 
 
+class Linear(EnclosureArray):
+    """Base of arrays that sums and constant factors keep; everything else is refused."""
+
+    __slots__ = ()
+
+    def operand(self, value: Any) -> Any:
+        """Return numbers as intervals."""
+        return value if isinstance(value, type(self) | Interval) else Interval(value)
+
+    def over(self, other: Any) -> Self:
+        if isinstance(other, Linear):
+            self._refused("a quotient")
+        return self.times(Interval(1.0).over(other))
+
+    def power(self, exponent: float) -> Self:
+        self._refused("a power")
+
+    def maximum(self, other: Any) -> Self:
+        self._refused("a maximum")
+
+    def entrywise(self, function: Callable[[Any], Any]) -> Self:
+        self._refused("a function of entries")
+
+    def known(self, low: float, high: float) -> Self:
+        return self  # values say nothing of derivatives
+
+    def middle(self) -> Array:
+        self._refused("a value")
+
+    def _refused(self, what: str) -> NoReturn:
+        raise TypeError(f"{what} has no expansion here")
+
+
 @final
-class Expanded(EnclosureArray):
+class Expanded(Linear):
     """Start and loose of shape ``(K, *S)``, turn of shape ``(K, K, *S)``, the box in [0,1]^K.
 
     ``inputs`` is the box (B, N, d), where the array is the inputs themselves.
@@ -43,10 +76,6 @@ class Expanded(EnclosureArray):
     @property
     def shape(self) -> tuple[int, ...]:
         return self.start.shape[1:]
-
-    def operand(self, value: Any) -> Expanded | Interval:
-        """Return numbers as intervals."""
-        return value if isinstance(value, Expanded | Interval) else Interval(value)
 
     def plus(self, other: Expanded | Interval) -> Expanded:
         shape = np.broadcast_shapes(self.shape, other.shape)
@@ -66,11 +95,6 @@ class Expanded(EnclosureArray):
         loose = loose * other.magnitude + size * np.maximum(other.hi - factor, factor - other.lo)
         return _rounded(start * factor, turn * factor, loose)
 
-    def over(self, other: Expanded | Interval) -> Expanded:
-        if isinstance(other, Expanded):
-            self._refused("a quotient")
-        return self.times(Interval(1.0).over(other))
-
     def reduce(self, how: str, axis: int, keepdims: bool) -> Expanded:
         if how != "sum":
             self._refused("a maximum")
@@ -85,24 +109,6 @@ class Expanded(EnclosureArray):
 
     def moved(self, move: Callable[[Any, int], Any]) -> Expanded:
         return Expanded(move(self.start, 1), move(self.turn, 2), move(self.loose, 1))
-
-    def power(self, exponent: float) -> Expanded:
-        self._refused("a power")
-
-    def maximum(self, other: Any) -> Expanded:
-        self._refused("a maximum")
-
-    def entrywise(self, function: Callable[[Any], Any]) -> Expanded:
-        self._refused("a function of entries")
-
-    def known(self, low: float, high: float) -> Expanded:
-        return self  # values say nothing of derivatives
-
-    def middle(self) -> Array:
-        self._refused("a value")
-
-    def _refused(self, what: str) -> NoReturn:
-        raise TypeError(f"{what} has no expansion here")
 
     def _spread(self, shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
         """Return the parts for an array of a larger shape."""

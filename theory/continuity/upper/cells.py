@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from looprate.theory.continuity.upper.operator_norm import SLACK
 from looprate.theory.continuity.upper.places import Places
+from looprate.theory.enclosure.bent import bent_variables
 from looprate.theory.enclosure.columns import Columns
 from looprate.theory.enclosure.curved import Curved, curved_variables
 from looprate.theory.enclosure.expanded import expanded_variables
@@ -157,6 +158,29 @@ class CellProblem:
             np.moveaxis(self.rows(part[moving]), 0, 2) for part in (found.start, found.loose)
         )
         return start, turn * reach[:, :, None, None], loose
+
+    def bend(self, low: Array, high: Array) -> tuple[Array, Array, Array, Array] | None:
+        """Return how f bends about middles in boxes (B, K), or None where that is not known.
+
+        Third derivatives (B, E, M, M, M), what half a side of the box adds (B, K, E, M, M, M), what
+        they are off by, and what they miss (B, E): see :mod:`looprate.theory.enclosure.bent`.
+        """
+        box = Interval(low, high).reshape((-1, self.tokens, self.dim))
+        try:
+            found = evaluated(self.f, bent_variables(box, self.delta))
+        except ValueError:  # an operation that is not known to bend
+            return None
+        if isinstance(found, Interval):
+            return None
+        count, moving = self.tokens * self.dim, self.movable
+        cube = np.arange(count**3).reshape(count, count, count)[np.ix_(moving, moving, moving)]
+        third, loose = (
+            np.moveaxis(self.rows(part[cube]), (3, 4), (0, 1))
+            for part in (found.third.start, found.third.loose)
+        )
+        turn = np.moveaxis(self.rows(found.third.turn[cube]), (4, 3, 5), (0, 1, 2))
+        reach = (box.reach() * (1 + EPS)).reshape(len(low), -1)
+        return third, turn * reach[:, :, None, None, None, None], loose, self.rows(found.beyond)
 
     def derivatives(self, box: Interval, *, bend: bool = True) -> Derivatives:
         """Return values, slopes and, with ``bend``, second derivatives of the watched rows."""

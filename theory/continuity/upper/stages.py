@@ -256,6 +256,7 @@ class Search:
             return found.value, found.boxes, problem
         if name == STEEPEST and problem.delta < LEAST_RADIUS:  # δ sup ‖J‖ is linear in δ
             one, delta = replace(problem, delta=1.0), problem.delta
+            limit["straight"] = True
             level = threshold / delta if threshold < delta * 1e300 else 1e300
             value, count, _ = steepest_upper_bound(one, level, seconds, math.inf, clock, **limit)
             return value * delta * (1 + SLACK) + TINY, count, problem

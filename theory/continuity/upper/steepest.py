@@ -6,6 +6,9 @@ instead of 2N·d.  What it cannot see is how f bends within δ.  For that the se
 on, but only where it matters: if a pair exceeds a threshold, then on its segment lies a point at
 which δ ‖J‖ does.
 
+Where it is known how f bends, pairs are then bounded by their midpoints, N·d dimensions again
+(:mod:`looprate.theory.continuity.upper.midpoints`), near the places that are left.
+
 On a box, J is bounded by the slopes on it and by J(c0) with second derivatives
 (:mod:`looprate.theory.continuity.upper.centre_form`).
 """
@@ -22,9 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looprate.theory.continuity.upper.affine_norm import affine_norm
-from looprate.theory.continuity.upper.branching import branch_and_bound
+from looprate.theory.continuity.upper.branching import Bounds, branch_and_bound
 from looprate.theory.continuity.upper.cells import CellProblem, Cells, Ends
 from looprate.theory.continuity.upper.centre_form import steepness
+from looprate.theory.continuity.upper.midpoints import bends, midpoint_bounds
 from looprate.theory.continuity.upper.operator_norm import SLACK, operator_norm_upper_bound
 from looprate.theory.continuity.upper.places import Places
 from looprate.theory.enclosure.intervals import Interval
@@ -34,6 +38,7 @@ Array = NDArray[np.float64]
 GRID, FINEST = 24, 7  # binary digits of the cells of the grid of places, in all and a side
 MOST_MOVED = 2**29  # cells of the grid times the permutations of tokens that are made of it
 FIRST_SHARE = 0.5  # of the time, to find the places; the rest, to see how steep they are
+STEEP_SHARE = 0.2  # of that time, where f is known to bend; the rest, to bound pairs by midpoints
 RESOLUTION = 0.004  # of the largest steepness seen: no bound need be closer to it
 MOST_SEEN, NEARBY, LOOKS = 2**12, 2**8, 10  # points at which it is looked for
 MOST_SHARE = 0.5  # of the cube: larger sets spare nothing
@@ -47,8 +52,9 @@ def steepest_upper_bound(
     report: Callable[[float], None] | None = None,
     *,
     most: int = sys.maxsize,
+    straight: bool = False,
 ) -> tuple[float, int, CellProblem]:
-    """Return δ sup ‖J‖, the cells that were bounded, and the problem for the search over pairs.
+    """Return δ sup ‖J‖ or less, the cells bounded, and the problem for the search over pairs.
 
     Parameters
     ----------
@@ -63,12 +69,15 @@ def steepest_upper_bound(
         Called with the bound reached.
     most : int
         Cells after which the search ends.
+    straight : bool
+        Whether it is δ sup ‖J‖ itself that is asked for, which is linear in δ.
     """
     width, tokens = problem.tokens * problem.dim, problem.sorted_tokens
     orders = math.factorial(len(tokens))
     digits = max(0, (MOST_MOVED // orders).bit_length() - 1)  # of the cells that can be moved
     steps = 2 ** min(GRID // width, FINEST, digits // width)
     none = np.zeros((1, len(problem.movable)))
+    whole = Cells(np.zeros((1, width)), np.ones((1, width)), none, none)
     began = time.monotonic()
     first = branch_and_bound(
         problem,
@@ -76,31 +85,36 @@ def steepest_upper_bound(
         seconds=seconds * FIRST_SHARE,
         most=max(1, int(most * FIRST_SHARE)),
         least=least,
-        root=Cells(np.zeros((1, width)), np.ones((1, width)), none, none),
+        root=whole,
         bounds=_steepest,
         finest=1 / steps,
         report=report,
     )
-    live, value, boxes = first.live, first.value, first.boxes
-    left = seconds - (time.monotonic() - began)
-    if len(live) and boxes < most and left > 0:
-        goal = max(threshold, _attained(problem, live) * (1 + RESOLUTION))
-        found = branch_and_bound(
-            problem,
-            goal,
-            seconds=left,
-            most=most - boxes,
-            least=value,
-            root=live,
-            bounds=_steepest,
-            report=report,
-        )
-        value, boxes = min(value, max(found.value, threshold)), boxes + found.boxes
+    live, value, boxes, narrowed = first.live, first.value, first.boxes, problem
     if len(live) and steps > 1 and time.monotonic() - began < seconds:
         places = Places.of(live.c_low, live.c_high, steps)
         if places.share * orders <= MOST_SHARE:
-            problem = replace(problem, steep=places.permuted(tokens, problem.dim))
-    return value, boxes, problem
+            narrowed = replace(problem, steep=places.permuted(tokens, problem.dim))
+    searches: list[tuple[CellProblem, Cells, float, Bounds, float]] = []
+    if len(live) and boxes < most and time.monotonic() - began < seconds:
+        goal = max(threshold, _attained(problem, live) * (1 + RESOLUTION))
+        searches.append((problem, live, goal, _steepest, 1.0))
+        if goal > threshold and not straight and bends(problem, live):
+            searches[0] = (problem, live, goal, _steepest, STEEP_SHARE)
+            searches.append((narrowed, whole, threshold, midpoint_bounds, 1.0))
+    for about, root, goal, bounds, share in searches:
+        found = branch_and_bound(
+            about,
+            goal,
+            seconds=(seconds - (time.monotonic() - began)) * share,
+            most=int((most - boxes) * share),
+            least=value,
+            root=root,
+            bounds=bounds,
+            report=report,
+        )
+        value, boxes = min(value, max(found.value, threshold)), boxes + found.boxes
+    return value, boxes, narrowed
 
 
 def _attained(problem: CellProblem, cells: Cells) -> float:
