@@ -40,6 +40,11 @@ def cubics(shape, size, bend, count=12, held=1.0):
     left, _, right = np.linalg.svd(start)
     along = np.einsum("be,bi,bj,bk->beijk", left[:, :, 0], *(right[:, 0],) * 3)
     third[::3] += 3 * bend * along[::3]
+    if columns > 1:  # another third beside it, which two of three factors see
+        beside = np.einsum("be,bi,bj,bk->beijk", left[:, :, 0], right[:, 0], *(right[:, 1],) * 2)
+        third[1::3] += 3 * bend * symmetric(beside[1::3])
+        across = np.einsum("be,bi,bj,bk->beijk", left[:, :, -1], *(right[:, -1],) * 3)
+        third[2::3] += 8 * bend * across[2::3]
     turn = size * rng.standard_normal((count, 2, rows, columns))
     fourth = size * bend * symmetric(rng.standard_normal((count, 2, *third.shape[1:])))
     reach = np.where(rng.random((count, columns)) < 0.5, held, 1.0)
@@ -93,7 +98,7 @@ def room(p, size=0.1, bend=3.0, held=1.0):
 
 @pytest.mark.parametrize("p", [1.0, 2.0, 3.0, math.inf])
 def test_no_member_is_larger(p):
-    cases = ((0.0, 3.0, 1.0), (0.1, 3.0, 0.2), (0.1, 20.0, 1.0))
+    cases = ((0.0, 20.0, 1.0), (0.1, 3.0, 0.2), (0.0, 3.0, 1.0))
     for size, bend, held in cases if p == 2 else cases[1:2]:
         assert room(p, size, bend, held) >= -ROUNDING
 
