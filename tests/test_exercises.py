@@ -13,6 +13,7 @@ from looprate.theory.verdict import Verdict
 SHARES = {1: 1.0, 2: 0.998, 4: 0.965, 8: 0.884, 16: 0.815}
 LABELS = [0, 2, 3, 4, 5, 6, 7, 10, 12, 13, 14, 15, 20, 22, 23]
 WORDS = {"a": Verdict.HOLDS, **dict.fromkeys("bcd", Verdict.NOT_TESTABLE)}
+REPLIES = {"a": 2, "b": 3, "c": 1}
 FACTORS = {"a": 2.0, "b": 0.713, "c": 3665.8, "d": 11900.0}
 GROW = {"increments": True, "timestep": False, "digits": False}
 
@@ -61,6 +62,7 @@ RIGHT = {
     (3, "3"): [("violated",), (Verdict.VIOLATED,)],
     (3, "4"): [("not in the asymptotic range",)],
     (3, "5"): [(WORDS,), ({key: str(word) for key, word in WORDS.items()},)],
+    (3, "6"): [(REPLIES,)],
     (4, "1"): [(FACTORS,)],
     (4, "2"): [({"a": [25, 11], "b": (0, 0)},)],
     (4, "3"): [(two_levels,)],
@@ -123,6 +125,7 @@ WRONG = [
     (3, "5", ({**WORDS, "b": "holds"},), "(b)"),
     (3, "5", ({**WORDS, "c": "violated"},), "(c)"),
     (3, "5", ({**WORDS, "d": "holds"},), "(d)"),
+    *((3, "6", ({**REPLIES, key: 4},), f"({key})") for key in REPLIES),
     (4, "1", ({**FACTORS, "a": 0.5},), "(a)"),
     (4, "1", ({**FACTORS, "b": 2},), "more patterns"),
     (4, "1", ({**FACTORS, "b": 0.5},), "at most"),

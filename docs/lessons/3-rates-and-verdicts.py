@@ -495,29 +495,37 @@ plt.show()
 # %% [markdown]
 # ### Exercise 6: three friends
 #
-# What is wrong with each of these, and which number shows it?
+# (a) "Trained at $r = 8$, the error is far below the theorem's bound: the theorem is
+# confirmed." (b) "From $r = 8$ to $16$ the trained LT got no better, so the rate of
+# the theorem is refuted." (c) "I fitted the slope of the trained errors: they follow
+# a power law in $r$." Which of these answers whom, and which number shows it?
 #
-# 1. "Trained at $r = 8$, the error is far below the theorem's bound: the theorem is
-#    confirmed."
-# 2. "From $r = 8$ to $16$ the trained LT got no better, so the rate of the theorem is
-#    refuted."
-# 3. "I fitted the slope of the trained errors: they follow a power law in $r$."
+# 1. The local slopes drift.
+# 2. The bound is vacuous there.
+# 3. A trained error is an estimate from above of what good weights reach.
+# 4. A lower bound for the worst function of a class says nothing about this one.
 
 # %%
-my_answers = ["", "", ""]
+my_replies = {"a": None, "b": None, "c": None}  # 1, 2, 3 or 4 for each
+
+# %%
+check("6", my_replies)
 
 # %% [markdown] tags=["solution"]
-# 1. At $r = 8$ the bound is above the best constant. A constant network is below it,
-#    too: nothing that needs a Transformer was tested. And the theorem says "for every
-#    $f$"; this is one.
-# 2. The theorem says that good weights *exist*. A trained error is approximation plus
-#    optimisation error: an estimate from above of what the best weights of this size
-#    reach. That it is large says nothing about them. Sizes differ, too.
-# 3. Ask the fit: the local slopes drift from $-2$ to between $-0.3$ and $0.1$. No
-#    exponent is read off it. And if they did lie on a line, it would be a fact about
-#    this training.
+# (a) 2. At $r = 8$ the bound is above the best constant. A constant network is below
+# it, too: nothing that needs a Transformer was tested. And the theorem says "for
+# every $f$"; this is one.
+#
+# (b) 3. The theorem says that good weights *exist*. A trained error is approximation
+# plus optimisation error: an estimate from above of what the best weights of this
+# size reach. That it is large says nothing about them. Sizes differ, too.
+#
+# (c) 1. Ask the fit: the local slopes drift from $-2$ to between $-0.3$ and $0.1$. No
+# exponent is read off it. And if they did lie on a line, it would be a fact about
+# this training.
 
 # %% tags=["solution"]
+check("6", {"a": 2, "b": 3, "c": 1})
 print(f"bound at r = 8: {bounds['theorem-3.6'](8).total:.3f}, best constant {best:.3f}")
 assert bounds["theorem-3.6"](8).verdict == "vacuous"
 own_rows = where(rows, curve="trained", family="lt")

@@ -87,4 +87,24 @@ RATES = {
             ),
         ),
     ),
+    "6": Exercise(
+        "the number of a reply for each letter",
+        every(a=number(2), b=number(3), c=number(1)),
+        "Where is the best constant? What is a trained error the sum of? Do local slopes agree?",
+        "(a) 2, (b) 3, (c) 1. Reply 4 is true, and answers none of the three.",
+        (
+            (
+                part("a", lambda given: not number(2)(given)),
+                "(a): is anything below that bound at r = 8 that needs no Transformer?",
+            ),
+            (
+                part("b", lambda given: not number(3)(given)),
+                "(b): the theorem says that good weights exist. Who looked for them?",
+            ),
+            (
+                part("c", lambda given: not number(1)(given)),
+                "(c): what does the fit say of its own slope?",
+            ),
+        ),
+    ),
 }
