@@ -1,6 +1,7 @@
 """How figures look: rcParams as functions, and one table per meaning a colour can have.
 
 Nothing here is global: a style is a dictionary that the drawing applies for its own time only.
+matplotlib is loaded by what draws with it: the explorer's page takes colours and no more.
 No other file of figures names a colour of its own.  Within a table colours also differ in
 greyscale and for eyes without green: blue is without eta(t), orange with it, whatever was built.
 """
@@ -13,10 +14,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from matplotlib.colors import to_hex, to_rgb
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from looprate.theory.construction.memorisers import MEMORISERS
 
@@ -186,6 +184,8 @@ TO_LAB = np.array(
 
 def on_dark(colour: Any) -> str:
     """Return a colour of the tables as it is drawn on black: light for dark, of the same hue."""
+    from matplotlib.colors import to_hex, to_rgb
+
     light, *hue = TO_LAB @ np.cbrt(TO_CONES @ _linear(np.array(to_rgb(colour))))
     floor = PAPER + (DEEPEST - PAPER) * min(1.0, float(np.hypot(*hue)) / GREYEST)
     light = INK - (INK - floor) * light**BEND
@@ -210,22 +210,30 @@ def _seen(linear: Any) -> Any:
 # -- axes ------------------------------------------------------------------------------------------
 def shade_of(index: int, count: int) -> str:
     """Return the colour of the index-th of several counts, dark to light."""
+    import matplotlib
+
     share = index / (count - 1) if count > 1 else 0.0
     return matplotlib.colors.to_hex(matplotlib.colormaps[COLOUR_MAP](LIGHTEST * share))
 
 
 def points(factor: float) -> float:
     """Return a line width in points: ``factor`` times that of the style in force."""
+    import matplotlib
+
     return factor * float(matplotlib.rcParams["lines.linewidth"])
 
 
 def fine_print() -> float:
     """Return the size of the smallest letters in points: still 9 pixels high on a phone."""
+    import matplotlib
+
     return max(0.7 * float(matplotlib.rcParams["font.size"]), FINEST)
 
 
 def plain_ticks(axis: Axis, places: Sequence[float]) -> None:
     """Label an axis with plain numbers at some places, and nowhere else."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
     axis.set_major_locator(FixedLocator(list(places)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
@@ -233,6 +241,8 @@ def plain_ticks(axis: Axis, places: Sequence[float]) -> None:
 
 def plain_log_ticks(ax: Axes) -> None:
     """Label a logarithmic y axis of few decades with plain numbers, at 1, 2 and 5 if it can."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
     low, high = ax.get_ylim()
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     if len(decades) > 5:

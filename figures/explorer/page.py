@@ -242,9 +242,12 @@ class Page:
         self.fitted, self.built = [], []
         self.moduli.show(views.closed_rows(s), s.delta)
         self.errors.show_trained(self._trained())
-        self._show_bounds()
         self._show_radius()
         self._later(self.hand.show, input_of)
+        if self.unseen is None:
+            self._show_bounds()
+        else:  # the first of all bounds takes half a second, which a first paint need not
+            self._later(self._show_bounds, views.network_of)
         self._later(self._show_found, views.subject_of)
         self._show_worst()
 

@@ -90,6 +90,8 @@ def asked_for(given: dict[str, Any], usual: Setting) -> tuple[Setting, list[str]
             asked = now
         except (TypeError, ValueError) as error:
             notes.append(str(error))
+    if asked == usual:
+        return usual, notes
     try:
         views.bound_rows(asked)  # refuses what cannot be shown
     except (TypeError, ValueError) as error:

@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from looprate.theory.statistics.seed_intervals import Array, Interval, linear_interval
 
@@ -39,6 +38,8 @@ def slope_drift(
     design = np.vander(x - x.mean(), 3)
     residual = y[0] - design @ np.linalg.lstsq(design, y[0], rcond=None)[0]
     variance = float(residual @ residual) / freedom * float(np.linalg.inv(design.T @ design)[0, 0])
+    from scipy.special import stdtrit  # slow to import, and pages that only draw need none
+
     half = float(stdtrit(freedom, (1.0 + confidence) / 2.0)) * 2.0 * span * math.sqrt(variance)
     return drift, (drift - half, drift + half)
 

@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtrit
 
 __all__ = ["Interval", "expanded_percentiles"]
 
@@ -30,6 +29,8 @@ def linear_interval(
 
 def expanded_percentiles(values: Array, seeds: int, confidence: float) -> Interval:
     """Percentile interval whose levels are widened to Student's t for few seeds."""
+    from scipy.special import ndtr, stdtrit  # slow to import, and few who import this need them
+
     quantile = stdtrit(seeds - 1, (1.0 - confidence) / 2.0) * math.sqrt(seeds / (seeds - 1))
     level = float(ndtr(quantile))
     low, high = np.quantile(values, [level, 1.0 - level])
