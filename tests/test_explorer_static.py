@@ -37,6 +37,7 @@ def test_the_static_page_holds_everything_it_needs(static_page):
 def test_the_static_page_in_a_browser(browser, static_page):
     browser.goto(static_page.as_uri())
     browser.get_by_text("All values were computed beforehand").wait_for()
+    assert browser.get_by_text("The input is the one that the picture shows").is_visible()
     browser.get_by_text("At r = 10,000 the bound is").wait_for()
     slider(browser, "loops r: 10,000").press("End")
     browser.get_by_text("At r = 1,000,000,000,000 the bound is").wait_for()

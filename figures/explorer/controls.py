@@ -180,6 +180,7 @@ class Controls:
             slider.visible = k < len(names)
             if slider.visible:
                 slider.update(title=f"x of {names[k]}", value=round(place.floats[k], DIGITS))
+        self.drawn.visible = len(names) > 1
         numbered = [(str(k), name) for k, name in enumerate(names)]
         for choice, k in zip((self.across, self.up), setting.plane, strict=True):
             choice.update(options=numbered, value=str(k), visible=len(names) > 2)

@@ -51,8 +51,11 @@ summary:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
 }
 @media (max-width: 760px) {
   body { padding: 0 8px 24px }
-  main > section { display: block; padding: 12px }
-  main > section > * { margin-bottom: 12px }
+  main > section { display: flex; flex-direction: column; align-items: stretch; padding: 12px }
+  main > section > * { order: 3 }
+  h2 { order: 0 !important }
+  FIRST { order: 1 !important }  /* a picture on the first screen, and what moves it below */
+  RAIL { order: 2 !important }
 }
 </style>{% endblock %}
 {% macro part(name) %}{% for root in docs[0].roots if root.name == name %}
@@ -86,11 +89,12 @@ PARTS = ("theme", "trouble", "intro", *(name for parts in CARDS.values() for nam
 RAILS = ("function", "networks", "bounds", "radius")  # controls, beside what they move
 LEFT = ("map", "network", "errors", "moduli")  # the first picture of a card
 WIDE = ("formula", "reading", "told", "table", "verdict", "statement")
+FIRST = ("formula", "told", "verdict", *LEFT)  # on a phone, above the controls
 LIVE = ("verdict", "reading")  # read aloud when they change
 FOLDED = {"table": "Every row of the residual stream, exactly"}
 TITLES = {  # of the pictures: text of the page, which wraps and is read aloud
-    "map": "Over two coordinates of the input",
-    "slice": "Along one: f and the network's staircase",
+    "map": "Over the input, cell by cell",
+    "slice": "Along one coordinate: f and the network's staircase",
     "errors": "Bounds and networks (hatched: no bound below the best constant)",
     "terms": "Terms of the bound at r (dotted: best constant)",
     "network": "The residual stream, loop by loop",
@@ -198,8 +202,8 @@ PLAY = """
 const stop = () => { clearInterval(window.playing); window.playing = 0; button.label = play; };
 if (window.playing) { stop(); return; }
 if (step.disabled) return;
-if (step.value >= step.end) step.value = 0;
 button.label = pause;
+step.value = step.value >= step.end ? 0 : step.value + 1;  // at once
 window.playing = setInterval(() => {
   if (step.value >= step.end || step.disabled) stop();
   else step.value += 1;
@@ -225,7 +229,7 @@ def template(dark: bool) -> Template:
     """Return the HTML around the page."""
     look = DARK if dark else LIGHT
     text = TEMPLATE
-    for word, names in (("RAIL", RAILS), ("LEFT", LEFT), ("WIDE", WIDE)):
+    for word, names in (("RAIL", RAILS), ("LEFT", LEFT), ("WIDE", WIDE), ("FIRST", FIRST)):
         text = text.replace(word, ", ".join(f".{name}" for name in names))
     text = text.replace("COLOURS", "; ".join(f"--{name}: {is_}" for name, is_ in look.items()))
     cards = [{"title": title, "parts": parts} for title, parts in CARDS.items()]

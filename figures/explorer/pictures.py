@@ -112,7 +112,9 @@ class MapPanel:
         self.lines.ticks = [k / setting.grid for k in range(1, setting.grid)]
         self.plot.visible = setting.tokens * setting.dim > 1
         if not self.plot.visible:
-            self.words.text = '<p class="note">The input has one; the line is the whole of f.</p>'
+            self.words.text = (
+                '<p class="note">The input has one coordinate: the line is the whole of f.</p>'
+            )
             return
         more = " Drag the point, or use the sliders." if self.moves else ""
         self.words.text = f'<p class="note">{_said_of_map(setting, low, high)}{more}</p>'

@@ -110,8 +110,9 @@ INTRODUCTION = f"""
 <p><b>looprate explorer, the page without a server.</b> What the theory of looped Transformers says
 about some functions f: moduli of continuity, the bound of Theorem 3.6 term by term, the network
 that the proof builds, its certified error and its state loop by loop. N = 2, d = 1, p = 1. All
-values were computed beforehand; nothing is loaded from anywhere. For formulas of your own, other
-N, d, p and codes, and more than {LOOKED_AT} cells a side loop by loop, install looprate and run
+values were computed beforehand; nothing is loaded from anywhere. The input is the one that the
+picture shows and cannot be moved here. To drag it, for formulas of your own, other N, d, p and
+codes, and more than {LOOKED_AT} cells a side loop by loop, install looprate and run
 <code>looprate explore</code>.</p>
 """
 FAR = f"<p>This page holds runs loop by loop up to m = {LOOKED_AT}.</p>"
