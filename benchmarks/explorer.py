@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 ROUNDS, QUICK = 6, 3
 AIM = 3.0  # seconds to the first paint
 REST = 500  # milliseconds before each event, in which the page ends what it does beside
-LIMIT = 15_000  # milliseconds for anything that is waited for
+LIMIT = 30_000  # milliseconds for anything that is waited for
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 COMMAND = [sys.executable, "-m", "looprate", "explore", "--no-browser"]
 #: Start the clock at the next event of a kind; stop it when the text of a part has changed, or,
