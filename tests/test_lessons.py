@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import pytest
 from test_gallery import other_doors, stored_files
 
@@ -206,6 +207,9 @@ def test_a_page_folds_its_solutions_and_shows_what_was_drawn_and_printed(built):
     image = (built.folder / "lessons" / "built" / "tiny-1.png").read_bytes()
     assert image.startswith(b"\x89PNG")
     assert int.from_bytes(image[16:20]) > 900  # pixels: 5 inches at 200 dpi
+    pictures = [built.folder / "lessons" / "built" / f"tiny-1{dark}.png" for dark in ("", "-dark")]
+    light, dark = (plt.imread(picture)[..., :3].mean() for picture in pictures)
+    assert dark < 0.3 < 0.7 < light
 
 
 def test_the_file_that_stands_alone_loads_nothing_and_links_to_nothing(built):

@@ -1,8 +1,9 @@
 """Lessons: notebooks in jupytext's percent format, executed when the site is built.
 
-Each becomes a page of the site, an HTML file that stands alone, and a notebook without outputs.
-Solutions, the cells tagged ``solution``, are folded away in all three; in the notebook they are
-text, so that running all cells neither shows them nor replaces what the reader has written.
+Figures are drawn on black, too, for the dark theme.  Each lesson becomes a page of the site, a file
+of HTML that stands alone, and a notebook without outputs.  Solutions, cells tagged ``solution``,
+are folded away in all three; in the notebook they are text, so that running all cells neither shows
+them nor replaces what the reader has written.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import base64
 import copy
 import hashlib
+import os
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +40,8 @@ from looprate.experiments.engine.child import child_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 READ = ("theory/**/*.py", "approx/**/*.py", "experiments/**/*.py", "figures/**/*.py")
-STORED = ("docs/figures/*.csv",)
+STORED = ("docs/figures/*.csv", "docs/extensions/dark_outputs.py")
+DARK = "image/x-dark+png"  # of an output: the figure on black, by ``dark_outputs``
 FOLD = '<details class="solution">\n<summary>Solution</summary>'
 LIMIT, AT_ONCE = 300, 2  # seconds a cell, lessons executed at once
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -70,7 +73,7 @@ class _Kernel(AsyncKernelManager):
     def kernel_spec(self) -> KernelSpec:
         """How to start it: the project on its path, one core, figures as outputs of cells."""
         env = {
-            "PYTHONPATH": child_environment()["PYTHONPATH"],
+            "PYTHONPATH": f"{Path(__file__).parent}{os.pathsep}{child_environment()['PYTHONPATH']}",
             "OMP_NUM_THREADS": "1",
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         }
@@ -108,7 +111,7 @@ def executed(notebook: NotebookNode, folder: Path) -> NotebookNode:
         timeout=LIMIT,
         coalesce_streams=True,
         resources={"metadata": {"path": str(folder)}},
-        extra_arguments=["--InlineBackend.figure_format=retina"],  # 200 dpi
+        extra_arguments=["--InlineBackend.figure_format=retina", "--ext=dark_outputs"],  # 200 dpi
     )
     asyncio.run(client.async_execute())  # a loop of its own, which is closed
     for cell in result.cells:
@@ -182,9 +185,10 @@ def page(notebook: NotebookNode, name: str, images: Path, links: str) -> str:
                 count += 1
                 place = images / f"{name}-{count}.png"
                 place.write_bytes(base64.b64decode(data["image/png"]))
+                place.with_stem(f"{place.stem}-dark").write_bytes(base64.b64decode(data[DARK]))
                 wide = output.metadata.get("image/png", {}).get("width", 600)
                 alt = cell.metadata.get("alt", "figure")
-                options = f":alt: {alt}\n:class: lesson-figure\n:width: {wide}px"
+                options = f":alt: {alt}\n:width: {wide}px"
                 parts.append(f"```{{image}} {images.name}/{place.name}\n{options}\n```")
             elif text := ESCAPE.sub("", output.get("text", data.get("text/plain", ""))).rstrip():
                 parts.append(f"````{{code-block}} text\n:class: lesson-output\n\n{text}\n````")
