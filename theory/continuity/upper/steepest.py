@@ -38,7 +38,6 @@ Array = NDArray[np.float64]
 GRID, FINEST = 24, 7  # binary digits of the cells of the grid of places, in all and a side
 MOST_MOVED = 2**29  # cells of the grid times the permutations of tokens that are made of it
 FIRST_SHARE = 0.5  # of the time, to find the places; the rest, to see how steep they are
-STEEP_SHARE = 0.2  # of that time, where f is known to bend; the rest, to bound pairs by midpoints
 RESOLUTION = 0.004  # of the largest steepness seen: no bound need be closer to it
 MOST_SEEN, NEARBY, LOOKS = 2**12, 2**8, 10  # points at which it is looked for
 MOST_SHARE = 0.5  # of the cube: larger sets spare nothing
@@ -78,7 +77,24 @@ def steepest_upper_bound(
     steps = 2 ** min(GRID // width, FINEST, digits // width)
     none = np.zeros((1, len(problem.movable)))
     whole = Cells(np.zeros((1, width)), np.ones((1, width)), none, none)
-    began = time.monotonic()
+    began, boxes, value = time.monotonic(), 0, least
+
+    def searched(about: CellProblem, goal: float, root: Cells, bounds: Bounds) -> Cells:
+        """Search in the time and the cells that are left; return the cells above the goal."""
+        nonlocal value, boxes
+        found = branch_and_bound(
+            about,
+            goal,
+            seconds=seconds - (time.monotonic() - began),
+            most=most - boxes,
+            least=value,
+            root=root,
+            bounds=bounds,
+            report=report,
+        )
+        value, boxes = min(value, max(found.value, threshold)), boxes + found.boxes
+        return found.live
+
     first = branch_and_bound(
         problem,
         threshold,
@@ -90,31 +106,19 @@ def steepest_upper_bound(
         finest=1 / steps,
         report=report,
     )
-    live, value, boxes, narrowed = first.live, first.value, first.boxes, problem
+    live, value, boxes = first.live, first.value, first.boxes
+    goal, over = threshold, True
+    if len(live) and boxes < most and time.monotonic() - began < seconds:
+        goal = max(threshold, _attained(problem, live) * (1 + RESOLUTION))
+        over = len(searched(problem, goal, live, _steepest)) > 0
     if len(live) and steps > 1 and time.monotonic() - began < seconds:
         places = Places.of(live.c_low, live.c_high, steps)
         if places.share * orders <= MOST_SHARE:
-            narrowed = replace(problem, steep=places.permuted(tokens, problem.dim))
-    searches: list[tuple[CellProblem, Cells, float, Bounds, float]] = []
-    if len(live) and boxes < most and time.monotonic() - began < seconds:
-        goal = max(threshold, _attained(problem, live) * (1 + RESOLUTION))
-        searches.append((problem, live, goal, _steepest, 1.0))
-        if goal > threshold and not straight and bends(problem, live):
-            searches[0] = (problem, live, goal, _steepest, STEEP_SHARE)
-            searches.append((narrowed, whole, threshold, midpoint_bounds, 1.0))
-    for about, root, goal, bounds, share in searches:
-        found = branch_and_bound(
-            about,
-            goal,
-            seconds=(seconds - (time.monotonic() - began)) * share,
-            most=int((most - boxes) * share),
-            least=value,
-            root=root,
-            bounds=bounds,
-            report=report,
-        )
-        value, boxes = min(value, max(found.value, threshold)), boxes + found.boxes
-    return value, boxes, narrowed
+            problem = replace(problem, steep=places.permuted(tokens, problem.dim))
+    bent = goal > threshold and not over and not straight and bends(problem, live)
+    if bent and boxes < most and time.monotonic() - began < seconds:
+        searched(problem, threshold, whole, midpoint_bounds)
+    return value, boxes, problem
 
 
 def _attained(problem: CellProblem, cells: Cells) -> float:
