@@ -32,7 +32,7 @@ def page(monkeypatch):
 
 def drawn(page):
     """Return loops and values of every curve."""
-    return {key: (s.data["loops"], s.data["value"]) for key, s in page.worst.sources.items()}
+    return {key: (s.data["loops"], s.data["value"]) for key, s in page.worst.panel.sources.items()}
 
 
 @pytest.mark.parametrize("family", ["lt", "tmlt"])
@@ -48,13 +48,13 @@ def test_curves_and_exponents_follow_the_class_and_not_the_target(page):
     before = drawn(page)
     assert [loops for loops, _ in before.values()] == [[1, 100]] * 4
     assert before["lt", "lower"][1][1] < before["lt", "upper"][1][1]
-    assert "r<sup>−1/2</sup>" in page.exponents.text
+    assert "r<sup>−1/2</sup>" in page.worst.words.text
     page.controls.target.value = "formula: x - mean(x)/3"
     settle(page)
     assert drawn(page) == before
     page.controls.holder.value = 0.5
     settle(page)
-    assert "r<sup>−1/4</sup>" in page.exponents.text
+    assert "r<sup>−1/4</sup>" in page.worst.words.text
     assert drawn(page)["lt", "lower"][1][1] > before["lt", "lower"][1][1]
     assert page.controls.address.data["query"][0].endswith("holder=0.5")
 
@@ -66,8 +66,8 @@ def test_a_change_in_the_middle_leaves_no_points_of_what_was_asked_before(page):
         page.document.callbacks.remove_session_callback(waiting)
         waiting.callback()
     assert drawn(page)["lt", "lower"][0] == [1]
-    show, seen = page.worst.show, []
-    page.worst.show = lambda points: seen.extend(points) or show(points)
+    show, seen = page.worst.panel.show, []
+    page.worst.panel.show = lambda points: seen.extend(points) or show(points)
     page.controls.holder.value = 0.3
     settle(page)
     asked = asked_of(page.setting)

@@ -35,15 +35,7 @@ from looprate.figures.explorer.words import (
     state_words,
     verdict_words,
 )
-from looprate.figures.explorer.worst import (
-    Asked,
-    Point,
-    WorstPanel,
-    asked_of,
-    exponents_table,
-    point_places,
-    worst_point,
-)
+from looprate.figures.explorer.worst import WorstCase
 
 UNASKED = 4  # N * d up to which a network is certified without being asked to
 STRETCHED: dict[str, Any] = {"sizing_mode": "stretch_width"}
@@ -84,7 +76,6 @@ class Page:
     ) -> None:
         self.usual = usual or Setting()
         self.document, self.setting, self.folders = document, setting, folders
-        self.worst_of: Asked | None = None
         served = document.session_context is not None
         self.unseen: list[Callable[[], None]] | None = [] if served else None
         self.fitted: list[dict[str, Any]]
@@ -93,7 +84,10 @@ class Page:
         self.wide = sheet()
         self.controls = Controls(setting, dark=dark, wide=self.wide)
         self.moduli, self.errors = ModuliPanel(dark), ErrorPanel(dark)
-        self.terms, self.states, self.worst = TermPanel(dark), StatePanel(dark), WorstPanel(dark)
+        self.terms, self.states = TermPanel(dark), StatePanel(dark)
+        self.worst = WorstCase(
+            lambda: self.setting, self._later, self.errors.show_lower, dark=dark, wide=self.wide
+        )
         self.readout = ReadoutPanel(dark)
         self.hand = Hand(document, self.controls, lambda: self.setting, self._moved, dark=dark)
         self._listen()  # a document knows what listens when it gets its roots
@@ -120,12 +114,12 @@ class Page:
             made[n] for n in ("trouble", "verdict", "formula")
         )
         self.told, self.values, self.table = made["told"], made["values"], made["table"]
-        self.training, self.exponents = (Div(text="", **self.wide) for _ in range(2))
+        self.training = Div(text="", **self.wide)
         made["statement"].text = STATEMENT
         parts = made | self.controls.layout() | self.hand.parts
-        parts["class"] = column(self.controls.holder, self.exponents, name="class", **STRETCHED)
+        parts["class"] = column(self.controls.holder, self.worst.words, name="class", **STRETCHED)
         parts["bounds"].children.append(self.training)
-        panels = (self.errors, self.terms, self.moduli, self.states, self.worst)
+        panels = (self.errors, self.terms, self.moduli, self.states, self.worst.panel)
         for panel in (*panels, self.readout):
             parts[panel.part.name] = panel.part
         with self.document.models.freeze():  # else all models are walked again for every root
@@ -196,7 +190,7 @@ class Page:
             "step": self._show_step,
             "grid": self._show_network,
             "memoriser": self._show_network,
-            "holder": self._show_worst,
+            "holder": self.worst.show,
             "coding": self._show_network,
             "point": self._show_moved,
             "across": self.hand.show,
@@ -249,7 +243,7 @@ class Page:
         else:  # the first of all bounds takes half a second, which a first paint need not
             self._later(self._show_bounds, views.network_of)
         self._later(self._show_found, views.subject_of)
-        self._show_worst()
+        self.worst.show()
 
     def _later(self, act: Callable[[], None], of: Callable[[Setting], Any]) -> None:
         """Do something slower once the page shows what is known, if it is still about that."""
@@ -332,33 +326,9 @@ class Page:
     def _show_loops(self) -> None:
         """Draw and write what the slider of r points at."""
         found = views.bound_at(self.setting)
-        self.errors.at.location = self.worst.at.location = found.loops
+        self.errors.at.location = self.worst.panel.at.location = found.loops
         self.terms.show(found)
         self.verdict.text = verdict_words(found, self.setting)
-
-    def _show_worst(self) -> None:
-        """Show the exponents of the worst case and its bounds, once what is quick is shown."""
-        asked = asked_of(self.setting)
-        if asked != self.worst_of:
-            self.worst_of = asked
-            self.worst.show([])
-            self.errors.show_lower([], [])
-            self._later(self._show_exponents, asked_of)
-
-    def _show_exponents(self) -> None:
-        """Write the exponents of the worst case, then draw its bounds, one point after another."""
-        self.exponents.text = exponents_table(asked_of(self.setting))
-        self._later(lambda: self._worst_points([]), asked_of)
-
-    def _worst_points(self, known: list[Point]) -> None:
-        """Draw one more point of the worst case than are known."""
-        places = point_places()
-        known = [*known, worst_point(asked_of(self.setting), *places[len(known)])]
-        self.worst.show(known)
-        lower = self.worst.sources["lt", "lower"].data
-        self.errors.show_lower(lower["loops"], lower["value"])
-        if len(known) < len(places):
-            self._later(lambda: self._worst_points(known), asked_of)
 
     def _show_step(self) -> None:
         """Write the state after the loops of the slider t, and point at it."""

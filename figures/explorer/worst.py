@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from bokeh.models import ColumnDataSource, Span
+from bokeh.models import ColumnDataSource, Div, Span
 
 from looprate.figures.explorer.key import Entry, key
 from looprate.figures.explorer.look import coloured, ink
@@ -130,3 +130,58 @@ class WorstPanel:
                 "value": [value for _, value in drawn],
                 "label": [f"{FAMILY_STYLE[family].name}, {side} bound"] * len(drawn),
             }
+
+
+class WorstCase:
+    """The worst case on a page: its exponents, its bounds, the lower one of LT beside the errors.
+
+    Parameters
+    ----------
+    setting : callable
+        Returns what the page shows.
+    later : callable
+        ``(act, of) -> None``: acts once the page shows what is quick, if ``of`` the setting is as
+        it was.
+    beside : callable
+        ``(loops, values) -> None``: draws the lower bound of LT beside the errors.
+    dark : bool
+    wide : dict
+        Width and style of the words.
+    """
+
+    def __init__(
+        self,
+        setting: Callable[[], Setting],
+        later: Callable[[Callable[[], None], Callable[[Setting], Any]], None],
+        beside: Callable[[Sequence[Any], Sequence[Any]], None],
+        *,
+        dark: bool,
+        wide: dict[str, Any],
+    ) -> None:
+        self.setting, self.later, self.beside = setting, later, beside
+        self.panel, self.words = WorstPanel(dark), Div(text="", **wide)
+        self.asked: Asked | None = None
+
+    def show(self) -> None:
+        """Show the exponents, then the bounds, of what the setting asks, if it asks anew."""
+        asked = asked_of(self.setting())
+        if asked != self.asked:
+            self.asked = asked
+            self.panel.show([])
+            self.beside([], [])
+            self.later(self._show_exponents, asked_of)
+
+    def _show_exponents(self) -> None:
+        """Write the exponents, then draw the bounds, one point after another."""
+        self.words.text = exponents_table(asked_of(self.setting()))
+        self.later(lambda: self._show_points([]), asked_of)
+
+    def _show_points(self, known: list[Point]) -> None:
+        """Draw one more point than are known."""
+        places = point_places()
+        known = [*known, worst_point(asked_of(self.setting()), *places[len(known)])]
+        self.panel.show(known)
+        lower = self.panel.sources["lt", "lower"].data
+        self.beside(lower["loops"], lower["value"])
+        if len(known) < len(places):
+            self.later(lambda: self._show_points(known), asked_of)
