@@ -235,3 +235,53 @@ def test_a_function_of_one_number_leaves_its_tangent_by_half_its_second_derivati
         assert rest[0, 0, 0] == pytest.approx(abs(bend) * half**2 / 4, rel=0.02)
         # the middle of the parabola's range, not its end
         assert value[0, 0, 0] == pytest.approx(float(f(0.4)) + bend * half**2 / 4, abs=2e-9)
+
+
+# -- with squares ----------------------------------------------------------------------------------
+def bent(f, box):
+    """The form of second order on boxes, and what it leaves of values at sampled points."""
+    form = f(affine_variables(box, squares=True))
+    half = ((box.hi - box.lo) / 2).reshape(len(box.lo), -1)
+    value, gradient, bend, rest = form.quadratic(half)
+    x, y = sampled(f, box)
+    away = (x - (box.lo + box.hi) / 2).reshape(*x.shape[:2], -1)
+    line = np.einsum("sbk,kbnd->sbnd", away, gradient)
+    curve = np.einsum("sbk,sbl,klbnd->sbnd", away, away, bend) / 2
+    return bend, rest, y - value - line - curve
+
+
+@pytest.mark.parametrize("half", [0.2, 0.05, 1e-3])
+@pytest.mark.parametrize("name", ["smooth", "kinked", "context-max"])
+def test_values_lie_in_the_form_of_second_order(name, half):
+    _, rest, gap = bent(FUNCTIONS[name], boxes(half))
+    assert (np.abs(gap) <= rest + ROUNDING).all()
+
+
+def test_what_is_left_of_second_order_is_of_third():
+    bend, rest, _ = bent(smooth, boxes(0.05))
+    _, less, _ = bent(smooth, boxes(0.025))
+    linear = smooth(affine_variables(boxes(0.025)))
+    known = linear.linear(np.full((12, 6), 0.025))[2]
+    assert less.max() < rest.max() / 5
+    assert less.mean() < known.mean() / 3
+    assert np.abs(bend).max() > 1
+
+
+def test_products_of_inputs_leave_nothing():
+    a, b = np.random.default_rng(3).normal(size=(2, 2, 2))
+    bend, rest, gap = bent(lambda x: (x @ a) * (x @ b), boxes(0.2))
+    assert np.abs(gap).max() <= ROUNDING
+    assert rest.max() <= ROUNDING
+    assert bend[0, 1, 0, 0, 0] == pytest.approx(a[0, 0] * b[1, 0] + a[1, 0] * b[0, 0])
+
+
+def test_squares_without_their_cross_terms_are_caught(monkeypatch):
+    plain = affine.Affine._with_squares
+
+    def short(self, *args):
+        total, coef, _ = plain(self, *args)
+        return total, coef, np.zeros(total.shape)
+
+    monkeypatch.setattr(affine.Affine, "_with_squares", short)
+    _, rest, gap = bent(lambda x: x * x * x, boxes(0.2))
+    assert not (np.abs(gap) <= rest + ROUNDING).all()

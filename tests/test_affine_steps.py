@@ -16,7 +16,7 @@ from looprate.theory.enclosure.rounding import EPS
 def made(centre, coef, rest, value=None):
     """Forms of one box from their parts, with fresh symbols."""
     centre, coef, rest = (np.asarray(x, dtype=float) for x in (centre, coef, rest))
-    symbols = affine._Symbols(len(coef))
+    symbols = affine._Symbols(len(coef), len(coef))
     return Affine(symbols, np.zeros(centre.shape, dtype=int), centre, coef, rest, value)
 
 

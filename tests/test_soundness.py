@@ -16,7 +16,9 @@ import torch
 
 from looprate.approx.enclosed.error import certified_error
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig
+from looprate.experiments.study.certificates import known_certificate
 from looprate.theory.certification import proof_of
+from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
 from looprate.theory.continuity.certified import as_written
 from looprate.theory.enclosure import Interval, enclose, variables
@@ -29,7 +31,7 @@ from looprate.theory.enclosure.soundness import (
     check_arithmetic,
     check_enclosures,
 )
-from looprate.theory.facts import lower_curves
+from looprate.theory.facts import Facts, lower_curves
 from looprate.theory.gate import Contradiction
 from looprate.theory.oscillation import check_oscillation, oscillation_of
 from looprate.theory.targets import OwnFunction
@@ -381,6 +383,16 @@ def own(f):
     return OwnFunction("own", f, frozenset({"numpy"}))
 
 
+def constructed(f):
+    """Ask for the certificate of a constructed network, as construct and the explorer do."""
+    size = {"oscillation": 3.0, "oscillation_side": "upper", "trivial": None}
+    size |= {"trivial_stderr": None, "hypotheses": (), "rows": ()}
+    facts = Facts(own(f), **SMALL, p=1.0, **size)
+    spec = ConstructionSpec(tokens=2, dim=1, grid=2)
+    found = known_certificate(own(f), spec, facts, tolerance=0.5, boxes=200)[1]
+    assert found.error_upper < 3
+
+
 ENTRIES = {
     "modulus": lambda f: modulus_upper_bound(f, 0.1, kind="token", **SMALL, seconds=0.1),
     "integral": lambda f: error_norm(f, *CUBE, p=2, boxes=100, tolerance=0.5),
@@ -389,6 +401,7 @@ ENTRIES = {
         LoopedTransformer(FIT, seed=0), own(f), **SMALL, loops=1, p=1, boxes=50
     ),
     "facts": told,
+    "construction": constructed,
 }
 STATES = {"flushed": flushed, "down": lambda: rounded(0x400), "up": lambda: rounded(0x800)}
 

@@ -28,7 +28,7 @@ from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.enclosure.namespace import refusal
 
 BATCHES = (11, 13)  # primes: a number that is 11 k in one trace and 13 k in the other is k B
-MOST_SYMBOLS = 96  # of affine forms of a state, beside those of the inputs
+MOST_SYMBOLS = 256  # of affine forms of a state, beside those of the inputs
 PLACES = ("max", "min", "sort", "topk", "median")  # their second result
 CURE = "only lower bounds of its moduli are available"
 

@@ -33,6 +33,7 @@ from looprate.theory.construction.certify.certificate import (
 )
 from looprate.theory.construction.certify.evidence import STRIP_SAMPLES
 from looprate.theory.construction.memorisers import memoriser_kind
+from looprate.theory.enclosure.soundness import check_arithmetic
 from looprate.theory.facts import Facts
 from looprate.theory.targets import Target
 
@@ -226,8 +227,10 @@ def known_certificate(
 ) -> tuple[Construction, Certificate, Path | None]:
     """Return what :func:`certificate_of` does, and the file it was read from where there is one.
 
-    Parameters, ``limits`` among them, and errors are those of :func:`certificate_of`.
+    Parameters, ``limits`` among them, and errors are those of :func:`certificate_of`; besides,
+    NotCertifiedError where float64 does not round to nearest or flushes subnormal numbers.
     """
+    check_arithmetic()
     made_of = {"facts": repr(facts.as_row()), "network": network and repr(network), "p": facts.p}
     path = place_of(
         "certificates",
@@ -242,6 +245,7 @@ def known_certificate(
                 return replace(fresh, network=network or fresh.network), found, path
         how: dict[str, Any] = {**limits, "network": network, "report": report}
         construction, found = certificate_of(target, spec, facts, **how)
+        check_arithmetic()  # the target may have changed it: then nothing is kept
         keep(path, found.as_dict())
     return construction, found, None
 

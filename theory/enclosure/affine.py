@@ -11,6 +11,9 @@ add up the sizes of the weights instead.  Steps:
   middle of its slopes on U and their radius times rad;
 * a maximum with 0 on U = [l, u] across 0: it lies between s x and s (x - l), s = u / (u - l).
 
+With squares, products of two inputs are symbols, too, which uv and φ''(c) (u - c)² / 2 fill: what
+such a step misses is of third order, and curvature, as slopes, cancels later.
+
 What rounding adds is counted in r.  Beside the form an interval is kept, the two being intersected.
 """
 
@@ -38,10 +41,10 @@ SMALL = 1e-300  # exceeds what underflow loses in all the products of a step
 
 
 class _Symbols:
-    """How many symbols all arrays of one call have used."""
+    """How many symbols all arrays of one call have used: the inputs, their squares, others."""
 
-    def __init__(self, count: int) -> None:
-        self.inputs = self.count = count
+    def __init__(self, lines: int, inputs: int) -> None:
+        self.lines, self.inputs, self.count = lines, inputs, inputs
 
 
 @final
@@ -112,7 +115,32 @@ class Affine(EnclosureArray):
             size = mine * theirs + mine * radius + self.radius * theirs
             left = (self.rest * theirs + rest * mine) * (1 + SLACK) + SLACK * size + SMALL
             missed = self.radius * radius * (1 + SLACK)
+            if isinstance(other, Affine) and self.symbols.lines < self.symbols.inputs:
+                total, coef, missed = self._with_squares(other, total, coef)
+                left = left + SLACK * self.radius * radius
         return self._made(other, total, coef, left, value, theirs), missed
+
+    def _with_squares(self, other: Affine, total: Array, coef: Array) -> tuple[Array, ...]:
+        """Return centre, coefficients and what is missed, products of inputs being symbols."""
+        lines, squares = self.symbols.lines, self.symbols.inputs - self.symbols.lines
+        ndim = total.ndim
+        if min(len(self.coef), len(other.coef)) < lines:  # a constant
+            return total, coef, self.radius * other.radius * (1 + SLACK)
+        a, b = (lifted(x.coef[:lines], ndim) for x in (self, other))
+        i, j = np.triu_indices(lines)
+        made = np.zeros((max(len(coef), lines + squares), *total.shape))
+        made[: len(coef)] = coef
+        for k, (m, n) in enumerate(zip(i, j, strict=True)):
+            if m == n:  # ξ² = (1 + symbol) / 2
+                half = a[m] * b[m] / 2
+                total, made[lines + k] = total + half, made[lines + k] + half
+            else:
+                made[lines + k] += a[m] * b[n] + a[n] * b[m]
+        line, other_line = np.abs(a).sum(0), np.abs(b).sum(0)
+        rest = (self.radius - line * (1 - SLACK)).clip(0)
+        other_rest = (other.radius - other_line * (1 - SLACK)).clip(0)
+        missed = line * other_rest + rest * other_line + rest * other_rest
+        return total, made, missed * (1 + 4 * SLACK)
 
     def over(self, other: Affine | Interval) -> Affine:
         if isinstance(other, Interval):
@@ -176,11 +204,21 @@ class Affine(EnclosureArray):
         axis = range(self.ndim)[axis]
         linear, missed = self._product(self)
         some = np.isfinite(missed)
+        if self.symbols.lines < self.symbols.inputs:  # both signs
+            return self._mean(linear, missed, axis)
         shift = np.where(some, missed / 2, 0.0)
         half = linear.plus(Interval(shift))._within(self.value.power(2.0))
         total = half.reduce("sum", axis, keepdims=True)
         most = np.where(some, shift, np.inf).sum(axis, keepdims=True)
         most *= 1 + self.shape[axis] * SLACK
+        mean = total._with(most).over(Interval(float(self.shape[axis])))
+        return mean._within(mean.value.maximum(0.0))  # so that a norm's root has a value
+
+    def _mean(self, squares: Affine, missed: Array, axis: int) -> Affine:
+        """Return the mean of squares that miss so much."""
+        squares = squares._within(self.value.power(2.0))
+        total = squares.reduce("sum", axis, keepdims=True)
+        most = missed.sum(axis, keepdims=True) * (1 + self.shape[axis] * SLACK)
         mean = total._with(most).over(Interval(float(self.shape[axis])))
         return mean._within(mean.value.maximum(0.0))  # so that a norm's root has a value
 
@@ -197,17 +235,43 @@ class Affine(EnclosureArray):
         value, gradient, rest : ndarray
             Of shapes (B, N, d), (N·d, B, N, d) and (B, N, d).
         """
-        inputs = self.symbols.inputs
+        inputs = self.symbols.lines
         steep = np.zeros((inputs, *self.shape))
         steep[: len(self.coef)] = self.coef[:inputs]
         rest = _size(self.coef[inputs:]) + self.rest + SLACK * self.radius
         sides = (half * (1 + SLACK)).T.reshape(inputs, -1, *(1,) * (self.ndim - 1))
         return self.centre, steep / sides, rest * (1 + SLACK)
 
+    def quadratic(self, half: Array) -> tuple[Array, Array, Array, Array]:
+        """Return v, g, H and r with |f(X) - v - g · x - ½ x · H x| <= r, x = X - c, on the boxes.
+
+        Parameters
+        ----------
+        half : ndarray of shape (B, N·d)
+            Half sides > 0 of the boxes of :func:`affine_variables`, with squares.
+
+        Returns
+        -------
+        value, gradient, bend, rest : ndarray
+            Of shapes (B, N, d), (N·d, B, N, d), (N·d, N·d, B, N, d) and (B, N, d).
+        """
+        lines, inputs = self.symbols.lines, self.symbols.inputs
+        coef = np.zeros((inputs, *self.shape))
+        coef[: len(self.coef)] = self.coef[:inputs]
+        bend, own = np.zeros((lines, lines, *self.shape)), range(lines)
+        i, j = np.triu_indices(lines)
+        bend[i, j] = bend[j, i] = coef[lines:]
+        value = self.centre - bend[own, own].sum(0)  # of 2 ξ² - 1
+        bend[own, own] *= 4
+        sides = (half * (1 + SLACK)).T.reshape(lines, -1, *(1,) * (self.ndim - 1))
+        slack = lines * SLACK * (self.radius + np.abs(self.centre))
+        rest = _size(self.coef[inputs:]) + self.rest + slack
+        return value, coef[:lines] / sides, bend / sides / sides[:, None], rest * (1 + SLACK)
+
     def alone(self) -> Affine:
         """Return the inputs with a count of symbols of their own, for :meth:`among`."""
         made = self.moved(lambda x, lead: x)
-        made.symbols = _Symbols(self.symbols.inputs)
+        made.symbols = _Symbols(self.symbols.lines, self.symbols.inputs)
         return made
 
     def among(self, others: Affine) -> Affine:
@@ -383,13 +447,40 @@ class Affine(EnclosureArray):
         smooth = second < first
         slope, missed = np.where(smooth, steep, flat), np.where(smooth, second, first)
         start = at.value.plus(Interval(np.where(smooth, shift, 0)))
+        turned = None
+        if self.symbols.lines < self.symbols.inputs:
+            turned, third = self._turned(function, away, c, on.curvature[0], far)
+            third = (third + loose) * (1 + SLACK)
+            better = third < missed
+            turned = turned.times(Interval(np.where(better, 1.0, 0.0)))
+            slope, missed = np.where(better, steep, slope), np.where(better, third, missed)
+            ends = (at.value.lo, start.lo), (at.value.hi, start.hi)
+            start = Interval(*(np.where(better, *pair) for pair in ends))
         lost = ~np.isfinite(missed)  # its range is still known
         if lost.any():
             middle = Interval(on.value.middle())
             slope = np.where(lost, 0.0, slope)
             start = Interval(*(np.where(lost, middle.lo, end) for end in (start.lo, start.hi)))
             missed = np.where(lost, on.value.plus(-middle).magnitude, missed)
-        return away.times(Interval(slope)).plus(start)._with(missed)._within(on.value)
+        made = away.times(Interval(slope)).plus(start)
+        made = made if turned is None else made.plus(turned)
+        return made._with(missed)._within(on.value)
+
+    def _turned(
+        self, function: Callable[[Any], Any], away: Affine, c: Array, second: Interval, far: Array
+    ) -> tuple[Affine, Array]:
+        """Return φ''(c) (u - c)² / 2, and what it and the tangent miss of φ where |u - c| <= far.
+
+        ``second`` is φ'' on the range of u.
+        """
+        one = Interval(np.ones((1, *self.shape)))
+        at = function(Curved(Jet(Interval(c), one), Interval(np.zeros(one.shape)))).curvature[0]
+        bend = np.where(np.isfinite(at.lo) & np.isfinite(at.hi), at.middle(), 0.0) / 2
+        square, missed = away._product(away)
+        with np.errstate(invalid="ignore", over="ignore"):
+            change = second.times(Interval(0.5)).plus(-Interval(bend)).magnitude
+            third = _above(_above(change, far), far) + _above(np.abs(bend), missed)
+        return square.times(Interval(bend)), third
 
     def _weighted(self, weights: Interval) -> Affine:
         """Return self @ weights for a matrix of numbers."""
@@ -412,20 +503,25 @@ class Affine(EnclosureArray):
         )
 
 
-def affine_variables(box: Interval) -> Affine:
+def affine_variables(box: Interval, *, squares: bool = False) -> Affine:
     """Return the inputs themselves: a symbol for each of the N·d entries of a box.
 
     Parameters
     ----------
     box : Interval of shape (B, N, d)
+    squares : bool
+        Whether products of two inputs are symbols, too: 2 ξ_i² - 1 and ξ_i ξ_j, in the order of
+        ``numpy.triu_indices``.  What a step misses is then of third order.
     """
     batch, *entry = box.shape
     count = int(np.prod(entry))
     centre = np.clip(box.lo / 2 + box.hi / 2, box.lo, box.hi)
     half = np.maximum(box.hi - centre, centre - box.lo) * (1 + SLACK)
     coef = np.eye(count).reshape(count, 1, *entry) * half
+    inputs = count + (count * (count + 1) // 2 if squares else 0)
+    coef = np.concatenate([coef, np.zeros((inputs - count, *coef.shape[1:]))])
     which = np.broadcast_to(np.arange(batch).reshape(-1, *(1,) * len(entry)), box.shape)
-    return Affine(_Symbols(count), which, centre, coef, np.zeros(box.shape), box)
+    return Affine(_Symbols(count, inputs), which, centre, coef, np.zeros(box.shape), box)
 
 
 def _inner(pairs: list[tuple[Any, Any]]) -> Affine:

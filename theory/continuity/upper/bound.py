@@ -50,8 +50,9 @@ class ModulusUpperBound:
     method : str
         What gave the value: trivial (the range), steepness (Lipschitz constants on the cube),
         closed form (proven on paper, where that is an upper bound only), additive (functions of
-        one variable each), steepest point (of the cube), branch and bound (over pairs of
-        inputs), partition (of the cube), monotone or subadditive (from another radius).
+        one variable each), steepest point (of the cube), hulls of pairs (forms of second order),
+        branch and bound (over pairs of inputs), partition (of the cube), monotone or subadditive
+        (from another radius).
     boxes : int
         Cells that were bounded.
     seconds : float

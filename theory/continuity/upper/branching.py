@@ -53,6 +53,7 @@ def branch_and_bound(
     root: Cells | None = None,
     bounds: Bounds | None = None,
     finest: float = 0.0,
+    at_once: int = 0,
     report: Callable[[float], None] | None = None,
 ) -> Outcome:
     """Return an upper bound of the supremum over all pairs of a problem.
@@ -78,6 +79,8 @@ def branch_and_bound(
         :func:`looprate.theory.continuity.upper.cell_bounds.cell_bounds`.
     finest : float
         Cells no side of which is larger are left as they are.
+    at_once : int
+        Cells bounded at once; default: by :data:`ENTRIES`.
     report : callable, optional
         Called with the bound reached.
 
@@ -86,7 +89,7 @@ def branch_and_bound(
     Outcome
     """
     end = time.monotonic() + seconds
-    batch = max(1, ENTRIES // (problem.tokens * problem.dim))
+    batch = at_once or max(1, ENTRIES // (problem.tokens * problem.dim))
     value, boxes, left = 0.0, 0, list[Cells]()
     bound = bounds or cell_bounds
     live = root or problem.root()

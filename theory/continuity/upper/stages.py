@@ -20,6 +20,7 @@ from looprate.theory.continuity.transfer import upper_from
 from looprate.theory.continuity.upper.additive import additive_upper_bound
 from looprate.theory.continuity.upper.branching import branch_and_bound
 from looprate.theory.continuity.upper.cells import CellProblem
+from looprate.theory.continuity.upper.hulls import hulls_upper_bound, prefers_hulls
 from looprate.theory.continuity.upper.operator_norm import (
     SLACK,
     entries_norm_upper_bound,
@@ -44,10 +45,11 @@ FLOOR, POINTS = 1e-12, 16  # of the largest |f| at some points: thresholds are n
 FEW_CELLS = 2**13  # of the steepest point's search then: if it helps at all, these do
 FEW_INPUTS = 2  # N·d up to which a partition of the cube is tried before pairs of inputs
 PAIRS, PARTITION, ADDITIVE = "branch and bound", "partition", "additive"
-STEEPEST = "steepest point"
+STEEPEST, HULLS = "steepest point", "hulls of pairs"
 FIRST_STAGES = ((PAIRS, 0.0), (ADDITIVE, 0.5))  # with shares of the time left: 0 is one cell
 FEW_STAGES = (*FIRST_STAGES, (STEEPEST, 0.5), (PARTITION, 0.6), (PAIRS, 1.0))
 MANY_STAGES = (*FIRST_STAGES, (STEEPEST, 0.6), (PAIRS, 0.75), (PARTITION, 1.0))
+DEEP_STAGES = (*FIRST_STAGES, (HULLS, 0.75), (PARTITION, 1.0))  # where slopes say nothing
 TINY_STAGES = ((STEEPEST, 1.0),)  # at the least radii, whose squares underflow
 LEAST_RADIUS = 2.0**-200
 ADDITIVE_SHARE = 0.5  # of the tolerance, for the resolution of functions of one variable
@@ -211,6 +213,8 @@ class Search:
         small = shifted(threshold, -exponent)
         few = self.tokens * self.dim <= FEW_INPUTS
         stages = FEW_STAGES if few else MANY_STAGES
+        if not few and best > small and delta >= LEAST_RADIUS and prefers_hulls(problem):
+            stages = DEEP_STAGES
         for name, share in TINY_STAGES if delta < LEAST_RADIUS else stages:
             if best <= small or time.monotonic() > end:
                 break
@@ -262,6 +266,9 @@ class Search:
             return value * delta * (1 + SLACK) + TINY, count, problem
         if name == STEEPEST:
             return steepest_upper_bound(problem, threshold, seconds, best, clock, **limit)
+        if name == HULLS:
+            value, count = hulls_upper_bound(problem, threshold, seconds, best, clock, **limit)
+            return value, count, problem
         if name == ADDITIVE:
             return self._additive(problem, threshold, seconds), 0, problem
         value, count = ranges_upper_bound(
