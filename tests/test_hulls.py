@@ -94,9 +94,7 @@ def test_forms_without_slope_or_rest_are_caught(monkeypatch, part):
 
 def test_the_bound_of_a_network_comes_close_with_more_cells():
     problem = problem_of("gelu")
-    few, many = (
-        hulls.hulls_upper_bound(problem, 0.0, 1e6, np.inf, most=most) for most in (8, 128)
-    )
+    few, many = (hulls.hulls_upper_bound(problem, 0.0, 1e6, np.inf, most=most) for most in (8, 128))
     seen = attained(problem, problem_cell(problem), 1).max()
     assert seen <= many[0] < few[0]
     assert many[0] < 2 * seen

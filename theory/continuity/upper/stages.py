@@ -212,7 +212,7 @@ class Search:
         end, cells = min(time.monotonic() + seconds, self.end), 0
         small = shifted(threshold, -exponent)
         few = self.tokens * self.dim <= FEW_INPUTS
-        stages = FEW_STAGES if few else MANY_STAGES
+        stages: tuple[tuple[str, float], ...] = FEW_STAGES if few else MANY_STAGES
         if not few and best > small and delta >= LEAST_RADIUS and prefers_hulls(problem):
             stages = DEEP_STAGES
         for name, share in TINY_STAGES if delta < LEAST_RADIUS else stages:
