@@ -16,9 +16,8 @@ import torch
 
 from looprate.approx.enclosed.error import certified_error
 from looprate.approx.models.looped import LoopedTransformer, ModelConfig
-from looprate.experiments.study.certificates import known_certificate
+from looprate.experiments.study.certificates import asked_spec, known_certificate
 from looprate.theory.certification import proof_of
-from looprate.theory.construction.build.spec import ConstructionSpec
 from looprate.theory.continuity import modulus_lower_bound, modulus_upper_bound
 from looprate.theory.continuity.certified import as_written
 from looprate.theory.enclosure import Interval, enclose, variables
@@ -388,7 +387,7 @@ def constructed(f):
     size = {"oscillation": 3.0, "oscillation_side": "upper", "trivial": None}
     size |= {"trivial_stderr": None, "hypotheses": (), "rows": ()}
     facts = Facts(own(f), **SMALL, p=1.0, **size)
-    spec = ConstructionSpec(tokens=2, dim=1, grid=2)
+    spec = asked_spec(**SMALL, grid=3)
     found = known_certificate(own(f), spec, facts, tolerance=0.5, boxes=200)[1]
     assert found.error_upper < 3
 
