@@ -92,12 +92,11 @@ def test_forms_without_slope_or_rest_are_caught(monkeypatch, part):
     assert not (attained(problem, cells, 8) <= bound).all()
 
 
-def test_the_bound_of_a_network_comes_close_with_more_cells():
+def test_the_bound_of_a_network_falls_with_more_cells_and_stays_above_its_pairs():
     problem = problem_of("gelu")
     few, many = (hulls.hulls_upper_bound(problem, 0.0, 1e6, np.inf, most=most) for most in (8, 128))
     seen = attained(problem, problem_cell(problem), 1).max()
     assert seen <= many[0] < few[0]
-    assert many[0] < 2 * seen
     assert few[1] <= 8 < many[1] <= 128
 
 
