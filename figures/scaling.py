@@ -13,7 +13,7 @@ from looprate.figures.style import GREY, PARTS, PHONE, fine_print, points
 from looprate.theory.tables import TABLES
 
 SIZE = (6.6, 5.0)  # inches of the four panels, at the size of a page
-ROOM = 8.0  # factor above the lines, for the legend
+ROOM = 25.0  # factor above the lines, for the legend
 BUDGET = 5.0  # milliseconds a point that scheduling and storage may take
 MARKS = ("o", "s", "^", "D")
 PANELS = {  # title, x axis, y axis
