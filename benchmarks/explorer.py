@@ -136,7 +136,6 @@ MOVES = {
     "d": Moved("dim", "verdict", "step", UP_DOWN),
     "p": Moved("p", "verdict", "type", ("2", "1")),
     "s of the class": Moved("holder", "worst", "slide", LEFT),
-    "certify, begun": Moved("certify", "networks", "press", after=(CERTIFY,)),
     "train, begun": Moved("fit", "bounds", "press", after=(STOP, TRAIN)),
     "download of a figure": Moved("save", "", "press"),
     "picture, to the right": Moved("across", "map", "choose", TOKENS[::-2], "?N=3"),
@@ -145,7 +144,7 @@ MOVES = {
     "a new formula, N d = 4": Moved("target", "values", "type", FORMULA, "?N=2&d=2"),
     "theme, the page again": Moved("theme", "", "again"),
 }
-OTHER = ("what", "format")  # nothing follows them but themselves
+OTHER = ("what", "format", "certify")  # nothing follows them, or what is known within a frame
 
 
 def titles() -> dict[str, str]:

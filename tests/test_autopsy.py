@@ -14,6 +14,7 @@ from looprate.approx.models.sequence import SequenceConfig, SequenceModel
 from looprate.approx.official.loops import OfficialLoops
 from looprate.approx.official.model import official_model
 from looprate.cli import main
+from looprate.experiments.autopsy import findings
 from looprate.experiments.autopsy.loading import load_subject
 from looprate.experiments.autopsy.report import autopsy
 from looprate.figures.drawing import make_figure
@@ -371,6 +372,18 @@ def test_other_weights_are_refused_in_one_line(capfd, models):
         assert "harm\n" not in out
         assert err.count("\n") == 1
         assert words in err
+
+
+@pytest.mark.parametrize(
+    ("trained", "last", "word"),
+    [(0.0, 0.004, "change little"), (0.1, 0.104, "change little"), (0.0, 0.04, "hurt"),
+     (0.2, 0.1, "help")],
+)  # fmt: skip
+def test_what_is_small_beside_all_there_was_to_learn_hurts_nobody(trained, last, word):
+    errors = {0: 0.5, 4: trained, 8: last}
+    rows = [{"name": "error", "loop": loop, "value": value} for loop, value in errors.items()]
+    facts = {"trained": 4, "loops": [0, 4, 8]}
+    assert findings._readout(rows, facts)[0] == f"Loops beyond 4 {word}"
 
 
 def test_a_page_shows_every_number_and_marks_training():

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 Row = dict[str, Any]
-SAME = 0.05  # relative: errors closer than this are called alike
+SAME = 0.05  # relative: errors closer than this, or both this small, are called alike
 ROUNDING = 1e-6  # of a singular value
 TURNED = 0.9  # cosine below which a state is said to turn
 
@@ -59,7 +59,8 @@ def _readout(rows: Sequence[Row], facts: Row) -> tuple[str, str]:
     if last == trained:
         return f"Least error at r = {best}", told
     gain = errors[last] - errors[trained]
-    if abs(gain) <= SAME * errors[trained]:
+    small = SAME * max(errors.values())  # of what there was to learn
+    if abs(gain) <= SAME * errors[trained] or max(errors[trained], errors[last]) <= small:
         return f"Loops beyond {trained} change little", told
     return f"Loops beyond {trained} {'hurt' if gain > 0 else 'help'}", told
 
