@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from looprate.experiments.claims import CLAIMS
 from looprate.experiments.claims.ledger import stored_run
+from looprate.experiments.reproduce.catalogue import TASKS
 from looprate.experiments.reproduce.directions import direction, in_time
 from looprate.experiments.rows.markdown import table, tally
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "docs" / "items.md"
-REPORT = ROOT / "results" / "reproduce-small" / "report.json"
+#: Stored reports; a task is told by the first that has it.
+REPORTS = [
+    ROOT / "results" / f"reproduce-{preset}" / "report.json" for preset in ("evening", "small")
+]
 #: Item of the paper -> what its claims' sources begin with.
 ITEMS = {
     "the three moduli": ("theory of this project, from the definition of the moduli",),
@@ -43,13 +48,23 @@ def statements() -> Iterator[list[str]]:
         ]
 
 
+def parts() -> list[tuple[str, dict[str, Any]]]:
+    """Return every task's preset and part of a stored report, in the tasks' order."""
+    told: dict[str, tuple[str, dict[str, Any]]] = {}
+    for path in REPORTS:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        for part in report["tasks"]:
+            told.setdefault(part["name"], (report["preset"], part))
+    return [told[name] for name in TASKS]
+
+
 def experiments() -> Iterator[list[str]]:
     """Yield a row for every task: the direction of TMLT against Looped."""
-    for part in json.loads(REPORT.read_text(encoding="utf-8"))["tasks"]:
+    for preset, part in parts():
         found = direction(part)
         name = part["name"]
         item = f"{name}, TMLT against Looped: reported {found['paper']}"
-        command = f"`looprate reproduce {name} --preset small`"
+        command = f"`looprate reproduce {name} --preset {preset}`"
         yield [item, command, f"{found['status']}: {found['ours']}", in_time(found["seconds"])]
 
 

@@ -16,7 +16,7 @@ from looprate.figures.explorer.static import write_static
 LOG = getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 #: Folders whose figures the pages show; each figure is drawn from the CSV file beside it.
-STORED = (ROOT / "docs", ROOT / "results" / "reproduce-small")
+STORED = (ROOT / "docs", ROOT / "results" / "reproduce-evening")
 
 
 def write_beside(app: Sphinx, exception: Exception | None) -> None:

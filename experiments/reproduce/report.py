@@ -63,9 +63,9 @@ def write_report(folder: Path, rows: Sequence[Row]) -> Row:
         parts, compared_tasks(by_task), _corrected(parts), strict=True
     ):
         part |= {"answers": answers, "compared": compared}
-        part["rates"] = sorted(
-            {r for row in rows if row["name"] == part["name"] if (r := rate_of(row))}
-        )
+        own = [row for row in rows if row["name"] == part["name"]]
+        part["rates"] = sorted({r for row in own if (r := rate_of(row))})
+        part["seconds"] = sum(row["seconds"] for row in own)  # at all learning rates
         part["note"] = planned.get(part["name"], {}).get("note", "")
     report = {
         "schema": 2,
