@@ -46,6 +46,11 @@ class _Symbols:
     def __init__(self, lines: int, inputs: int) -> None:
         self.lines, self.inputs, self.count = lines, inputs, inputs
 
+    @property
+    def squared(self) -> bool:
+        """Whether products of two inputs are symbols, too."""
+        return self.lines < self.inputs
+
 
 @final
 class Affine(EnclosureArray):
@@ -115,7 +120,7 @@ class Affine(EnclosureArray):
             size = mine * theirs + mine * radius + self.radius * theirs
             left = (self.rest * theirs + rest * mine) * (1 + SLACK) + SLACK * size + SMALL
             missed = self.radius * radius * (1 + SLACK)
-            if isinstance(other, Affine) and self.symbols.lines < self.symbols.inputs:
+            if isinstance(other, Affine) and self.symbols.squared:
                 total, coef, missed = self._with_squares(other, total, coef)
                 left = left + SLACK * self.radius * radius
         return self._made(other, total, coef, left, value, theirs), missed
@@ -203,21 +208,11 @@ class Affine(EnclosureArray):
         """Return the mean of squares over an axis, which is kept: one symbol for each mean."""
         axis = range(self.ndim)[axis]
         linear, missed = self._product(self)
-        some = np.isfinite(missed)
-        if self.symbols.lines < self.symbols.inputs:  # both signs
-            return self._mean(linear, missed, axis)
-        shift = np.where(some, missed / 2, 0.0)
-        half = linear.plus(Interval(shift))._within(self.value.power(2.0))
-        total = half.reduce("sum", axis, keepdims=True)
-        most = np.where(some, shift, np.inf).sum(axis, keepdims=True)
-        most *= 1 + self.shape[axis] * SLACK
-        mean = total._with(most).over(Interval(float(self.shape[axis])))
-        return mean._within(mean.value.maximum(0.0))  # so that a norm's root has a value
-
-    def _mean(self, squares: Affine, missed: Array, axis: int) -> Affine:
-        """Return the mean of squares that miss so much."""
-        squares = squares._within(self.value.power(2.0))
-        total = squares.reduce("sum", axis, keepdims=True)
+        if not self.symbols.squared:  # what a square misses has one sign: half of it, both
+            some = np.isfinite(missed)
+            shift = np.where(some, missed / 2, 0.0)
+            linear, missed = linear.plus(Interval(shift)), np.where(some, shift, np.inf)
+        total = linear._within(self.value.power(2.0)).reduce("sum", axis, keepdims=True)
         most = missed.sum(axis, keepdims=True) * (1 + self.shape[axis] * SLACK)
         mean = total._with(most).over(Interval(float(self.shape[axis])))
         return mean._within(mean.value.maximum(0.0))  # so that a norm's root has a value
@@ -448,7 +443,7 @@ class Affine(EnclosureArray):
         slope, missed = np.where(smooth, steep, flat), np.where(smooth, second, first)
         start = at.value.plus(Interval(np.where(smooth, shift, 0)))
         turned = None
-        if self.symbols.lines < self.symbols.inputs:
+        if self.symbols.squared:
             turned, third = self._turned(function, away, c, on.curvature[0], far)
             third = (third + loose) * (1 + SLACK)
             better = third < missed
