@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -171,7 +172,7 @@ class _Terms:
         self.factors = [self._factor(indices, weight) for indices in self.indices]
         self.sizes = np.abs(weight[:, :, None] * omega.T[:, None])  # (F, E, D)
         self.size = self.sizes.sum(0)
-        self.second = self._place(2)
+        self.second = _places(self.dim, 2)
         half = self.dim // 2  # of a pair: the derivatives along the own token
         self.of_own = [np.flatnonzero(~i[:, half:].any(1)) for i in self.indices]
 
@@ -180,14 +181,6 @@ class _Terms:
         powers = np.prod(self.omega.T[:, None] ** indices, axis=2)  # (F, number)
         sign = -1.0 if indices[0].sum() % 4 in (1, 2) else 1.0
         return np.asarray((sign * weight[:, :, None] * powers[:, None]).reshape(len(weight), -1))
-
-    def _place(self, order: int) -> NDArray[np.intp]:
-        """Return the places of sums of unit vectors among the multi-indices, D, ..., D."""
-        eye = np.eye(self.dim, dtype=int)
-        total = np.zeros((1,) * order + (self.dim,), dtype=int)
-        for axis in range(order):
-            total = total + eye.reshape(*(self.dim if k == axis else 1 for k in range(order)), -1)
-        return np.asarray((total[..., None, :] == self.indices[order - 1]).all(-1).argmax(-1))
 
     def at(self, cosine: Array, sine: Array) -> list[Array]:
         """Return the derivatives of every order, (B, E, number)."""
@@ -225,12 +218,12 @@ class _Terms:
     ) -> tuple[Array, Array, Array]:
         """Return third and fourth derivatives (B, E, D^3 or D^4), and what the third are off by."""
         found = self.at(*waves)
-        third = self._place(3).ravel()
+        third, fourth = (_places(self.dim, order).ravel() for order in (3, 4))
         size = np.abs(self.factors[2]).reshape(-1, self.entries, len(self.indices[2]))
         turn = reach @ np.abs(self.omega) * (1 + SLACK)
         each = turn**2 / 2 + 2 * loose * np.exp(turn)  # roundings of fourth ones, too
         change = np.tensordot(each, size, (1, 0))[:, :, third][which]
-        return found[2][:, :, third], found[3][:, :, self._place(4).ravel()], change * (1 + SLACK)
+        return found[2][:, :, third], found[3][:, :, fourth], change * (1 + SLACK)
 
     def beyond(self, delta: float) -> Array:
         """Return bounds (E,) of Σ_k |A_k| |ω_k · v|^5/1920, ‖v‖_2 <= δ.
@@ -249,6 +242,16 @@ class _Terms:
         return np.asarray(norm * delta**5 / 1920 * (1 + SLACK))
 
 
+@cache
+def _places(dim: int, order: int) -> NDArray[np.intp]:
+    """Return the places of sums of unit vectors among the multi-indices, dim, ..., dim."""
+    eye, total = np.eye(dim, dtype=int), np.zeros((1,) * order + (dim,), dtype=int)
+    for axis in range(order):
+        total = total + eye.reshape(*(dim if k == axis else 1 for k in range(order)), -1)
+    return np.asarray((total[..., None, :] == _multi_indices(dim, order)).all(-1).argmax(-1))
+
+
+@cache
 def _multi_indices(dim: int, order: int) -> NDArray[np.intp]:
     """Return the multi-indices of an order, (number, dim), unit vectors in their order."""
     if dim == 1:
