@@ -23,6 +23,7 @@ from typing import Any
 import jupytext
 import nbformat
 import zmq
+from dark_outputs import DARK
 from docutils.core import publish_string
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
@@ -41,7 +42,6 @@ from looprate.experiments.engine.child import child_environment
 ROOT = Path(__file__).resolve().parents[2]
 READ = ("theory/**/*.py", "approx/**/*.py", "experiments/**/*.py", "figures/**/*.py")
 STORED = ("docs/figures/*.csv", "docs/extensions/dark_outputs.py")
-DARK = "image/x-dark+png"  # of an output: the figure on black, by ``dark_outputs``
 FOLD = '<details class="solution">\n<summary>Solution</summary>'
 LIMIT, AT_ONCE = 300, 2  # seconds a cell, lessons executed at once
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")

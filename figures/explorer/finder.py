@@ -55,7 +55,7 @@ class Finder:
     def sent(self, changes: dict[str, Any], setting: Setting) -> bool:
         """Tell whether a changed setting's bounds take long; then they are looked for by now."""
         subject = views.subject_of(setting)
-        if not self.served or subject in self.met or views.is_quick(setting):
+        if not self.served or subject in self.met or views.is_quick(subject):
             return False
         self.sought = changes
 

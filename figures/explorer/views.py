@@ -104,9 +104,9 @@ def _closed(subject: Subject) -> tuple[Known, ...]:
 @lru_cache(maxsize=32)
 def _searched(subject: Subject) -> tuple[Known, ...]:
     """Return lower bounds at some radii."""
-    f = target_of(subject.target, subject.tokens, subject.dim)
-    if not facts.has_closed_forms(f, **subject.shape):
+    if not is_quick(subject):
         return tuple(drawn(row) for row in _facts(subject).rows)
+    f = target_of(subject.target, subject.tokens, subject.dim)
     radii = RADII[FEWER] if _seconds(f, subject) > SLOW else RADII
     curves = facts.lower_curves(f, radii, **subject.shape, effort=SECONDS)
     return tuple(facts.moduli_rows(f, curves, **subject.shape))
@@ -122,10 +122,10 @@ def _seconds(f: Target, subject: Subject) -> float:
     return min(middle - start, time.perf_counter() - middle)
 
 
-def is_quick(setting: Setting) -> bool:
-    """Tell whether bounds of a setting's target need no search: it has closed forms."""
-    s = subject_of(setting)
-    return facts.has_closed_forms(target_of(s.target, s.tokens, s.dim), **s.shape)
+def is_quick(subject: Subject) -> bool:
+    """Tell whether bounds of a subject need no search: its target has closed forms."""
+    f = target_of(subject.target, subject.tokens, subject.dim)
+    return facts.has_closed_forms(f, **subject.shape)
 
 
 def lower_at(setting: Setting, kind: str) -> float:
