@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from looprate.approx.models.loops import SequenceLoops, VectorLoops
     from looprate.approx.official.loops import OfficialLoops
     from looprate.approx.official.model import from_official, official_model
-    from looprate.asked import AskedTarget, target
+    from looprate.asked import AskedTarget
     from looprate.experiments.autopsy.protocol import LoopedAdapter
     from looprate.experiments.autopsy.report import autopsy
     from looprate.experiments.claims import CLAIMS
@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from looprate.figures import style
     from looprate.figures.drawing import make_figure
     from looprate.figures.rows import column, distinct, where
+    from looprate.given import target
     from looprate.results import error_figure, read_rows
     from looprate.theory.bounds.cell_width import delta_of_loops, loops_of_delta
     from looprate.theory.bounds.explicit import explicit_bound
@@ -68,7 +69,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from looprate.theory.verdict import Finding, Verdict
 
 _PLACES = {  # name -> the module it is in, or the module that it is
-    "target": "asked",
+    "target": "given",
     "AskedTarget": "asked",
     "error_figure": "results",
     "TARGETS": "theory.targets",

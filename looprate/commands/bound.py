@@ -71,8 +71,8 @@ def add_bound(commands: Commands) -> None:
 
 def run_bound(options: Namespace) -> int:
     """Print a bound term by term."""
-    from looprate.asked import asked_target
     from looprate.experiments.study.known import known_facts
+    from looprate.given import asked_target
     from looprate.theory.notation import check_loops
 
     if asks_worst_case(options):

@@ -198,8 +198,8 @@ def _construction(target: Target, spec: ConstructionSpec, network: Network | Non
 
 def _asked(options: Namespace) -> tuple[Target, ConstructionSpec]:
     """Return the target and the specification the options ask for."""
-    from looprate.asked import asked_target
     from looprate.experiments.study.certificates import asked_spec
+    from looprate.given import asked_target
 
     if options.target is None:
         raise ValueError("`TARGET` must be given unless --load is, got none; see looprate targets")
@@ -213,7 +213,7 @@ def _asked(options: Namespace) -> tuple[Target, ConstructionSpec]:
 
 def _loaded(options: Namespace) -> tuple[Target, ConstructionSpec, Network]:
     """Return the target, the specification and the network of a file."""
-    from looprate.asked import asked_target
+    from looprate.given import asked_target
     from looprate.theory.construction.build.spec import ConstructionSpec
     from looprate.theory.construction.files import load_network
 

@@ -72,7 +72,7 @@ def add_moduli(commands: Commands) -> None:
 
 def run_moduli(options: Namespace) -> int:
     """Print lower bounds, closed forms and certified upper bounds of the moduli of a target."""
-    from looprate.asked import asked_target
+    from looprate.given import asked_target
     from looprate.theory import facts
     from looprate.theory.hypotheses import check_hypotheses, failures
 

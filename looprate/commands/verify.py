@@ -53,10 +53,10 @@ def add_verify(commands: Commands) -> None:
 
 def run_verify(options: Namespace) -> int:
     """Run the main job, resume it if need be, and write its report and figures."""
-    from looprate.asked import asked_target
     from looprate.experiments.study.figure_rows import slug
     from looprate.experiments.study.plan import study_sweep
     from looprate.experiments.study.report import write_report
+    from looprate.given import asked_target
 
     config = _study_config(options)
     for text in config.targets:  # a broken own function fails before any work
