@@ -52,7 +52,7 @@ def certified_error(
     p : float
         Exponent, 1 <= p <= inf.
     boxes : int
-        At most.  A box costs about 0.5 ms a loop; its gap falls with the square of its sides once
+        At most.  A box costs about 1.6 ms a loop; its gap falls with the square of its sides once
         they are short, and the more loops, the shorter they must be.
     tolerance : float
         Relative width at which to stop.

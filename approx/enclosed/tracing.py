@@ -28,7 +28,7 @@ from looprate.theory.enclosure.arrays import EnclosureArray
 from looprate.theory.enclosure.namespace import refusal
 
 BATCHES = (11, 13)  # primes: a number that is 11 k in one trace and 13 k in the other is k B
-MOST_SYMBOLS = 256  # of affine forms of a state, beside those of the inputs
+MOST_SYMBOLS, WITH_SQUARES = 96, 256  # of affine forms of a state, beside those of the inputs
 PLACES = ("max", "min", "sort", "topk", "median")  # their second result
 CURE = "only lower bounds of its moduli are available"
 
@@ -73,7 +73,8 @@ class Program:
                 known.pop(name, None), centre.pop(name, None)
             alone = known[step.name] if [*known] == [step.name] else None
             if own is not None and isinstance(alone, Affine):
-                known[step.name] = alone.condensed(MOST_SYMBOLS)
+                most = WITH_SQUARES if own.symbols.squared else MOST_SYMBOLS
+                known[step.name] = alone.condensed(most)
         found = _Values(known, self.constants, batch, tensors=False)(Slot(self.result))
         if own is not None:
             return found.among(own)
